@@ -1,0 +1,1 @@
+"""The 82574L, from the VMM's socket to the cable."""

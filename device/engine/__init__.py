@@ -1,0 +1,1 @@
+"""The data path: one contract, two engines."""

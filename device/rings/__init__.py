@@ -1,0 +1,1 @@
+"""Descriptor formats and ring index arithmetic."""

@@ -1,0 +1,1 @@
+"""The cable: where frames come from and go to."""

@@ -1,0 +1,1 @@
+"""Where the pieces are put together and run."""

@@ -1,0 +1,1 @@
+"""One module a subcommand. Each has ``NAME``, ``HELP``, ``add_arguments`` and ``run``."""
