@@ -1,8 +1,8 @@
 """What the two sides agree on in VERSION: the JSON text, read strictly, and what we answer.
 
-Knows the text, not the message around it. Source: QEMU's docs/interop/vfio-user.rst ("VFIO_USER_VERSION") and
-hw/vfio-user/proxy.c (``caps_parse``), which warns of every name that it does not know and refuses a reply longer than
-its own proposal.
+Knows the text, not the message around it. Source: QEMU's docs/interop/vfio-user.rst
+("VFIO_USER_VERSION") and hw/vfio-user/proxy.c (``caps_parse``), which warns of every name that it
+does not know and refuses a reply longer than its own proposal.
 """
 
 from __future__ import annotations
@@ -39,7 +39,10 @@ class Capabilities:
 
     @classmethod
     def parse(cls, text: bytes) -> Capabilities:
-        """Read the JSON of a VERSION; empty means all defaults. MalformedError says what is wrong."""
+        """Read the JSON of a VERSION; empty means all defaults.
+
+        MalformedError says what is wrong.
+        """
         if not text:
             return cls()
         try:
@@ -82,9 +85,9 @@ class Capabilities:
     def answer(self, proposed: Capabilities) -> bytes:
         """Return the JSON with which a server of these capabilities answers a proposal.
 
-        Only names of the proposal are answered ("a subset of those proposed"); QEMU warns of any other, and has
-        room for no more than it sent. Twin-socket mode is refused; migration is left out, which means that it
-        is not supported.
+        Only names of the proposal are answered ("a subset of those proposed"); QEMU warns of any
+        other, and has room for no more than it sent. Twin-socket mode is refused; migration is left
+        out, which means that it is not supported.
         """
         given: dict[str, object] = {
             "max_msg_fds": min(self.max_msg_fds, MAX_MSG_FDS),

@@ -1,8 +1,8 @@
-"""A connection used both ways: the client's commands in order, and our own commands to the client (DMA_READ, DMA_WRITE).
+"""A connection used both ways: the client's commands in order, and our DMA_READ and DMA_WRITE to it.
 
-Knows threads, no device. The thread that made it is the serving thread; only that one may call ``receive``. A command of
-ours from the serving thread reads on until its reply is there and keeps the client's commands, in order, for the next
-``receive``; from any other thread it waits for the serving thread to read the reply.
+Knows threads, no device. The thread that made it is the serving thread; only that one may call ``receive``. A
+command of ours from the serving thread reads on until its reply is there and keeps the client's commands, in
+order, for the next ``receive``; from any other thread it waits for the serving thread to read the reply.
 """
 
 from __future__ import annotations
@@ -10,13 +10,17 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from .capabilities import Capabilities
 from .errors import DmaError, MalformedError, TransportError
 from .messages import DmaAccess, command
 from .protocol import Command, DmaLayout, HeaderFlags
-from .transport import Incoming, Transport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from .transport import Incoming, Transport
 
 MAX_QUEUED = 65536
 """How many commands are kept while a reply is awaited; a client that sends more is closed."""
@@ -31,7 +35,10 @@ class Channel:
         peer: Callable[[], Capabilities] = Capabilities,
         timeout_s: float = 5.0,
     ) -> None:
-        """``peer`` tells what the client proposed; ``timeout_s`` bounds the wait of other threads for a reply."""
+        """Use ``transport``.
+
+        ``peer`` tells what the client proposed; ``timeout_s`` bounds the wait of other threads for a reply.
+        """
         self._transport = transport
         self._peer = peer
         self._timeout_s = timeout_s
@@ -72,7 +79,10 @@ class Channel:
         return b"".join(parts)
 
     def dma_write(self, address: int, data: bytes) -> None:
-        """DMA_WRITE, in as many pieces as the client's ``max_data_xfer_size`` asks for. DmaError."""
+        """DMA_WRITE, in as many pieces as the client's ``max_data_xfer_size`` asks for.
+
+        DmaError.
+        """
         for at, length in self._pieces(address, len(data)):
             part = data[at - address : at - address + length]
             request = DmaAccess(at, length, part).emit(self._layout or self._peer().dma_layout)
@@ -88,8 +98,9 @@ class Channel:
     def _data(self, raw: bytes, address: int, count: int) -> bytes:
         """Take the data out of a reply to DMA_READ, in whichever layout it is (see ``DmaLayout``).
 
-        The layouts have the same length. Where the specified one has the count's upper half, always 0, QEMU's has
-        data; where the specified one has its last data, QEMU's has 0. So whichever is not 0 tells, from then on.
+        The layouts have the same length. Where the specified one has the count's upper half, always
+        0, QEMU's has data; where the specified one has its last data, QEMU's has 0. So whichever is
+        not 0 tells, from then on.
         """
         if any(raw[12:16]):
             self._layout = DmaLayout.QEMU
@@ -153,7 +164,10 @@ class Channel:
         return None
 
     def _routed(self, incoming: Incoming) -> bool:
-        """Hand a reply to who waits for it; one that came too late is dropped. False: it is a command."""
+        """Hand a reply to who waits for it; one that came too late is dropped.
+
+        False: it is a command.
+        """
         if not incoming.header.is_reply:
             return False
         _discard(incoming)  # only the fds: no reply of a client has any

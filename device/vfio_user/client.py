@@ -1,8 +1,8 @@
 """The client's end: what a VMM, a driver without a VMM, or a test does with a vfio-user device.
 
-Synchronous: every method sends one command and waits for its reply. While it waits it serves the server's DMA_READ and
-DMA_WRITE from the memory given to ``map_dma``; a driver that waits for the device without calling anything calls ``process``.
-Any thread may call; one at a time gets through.
+Synchronous: every method sends one command and waits for its reply. While it waits it serves the
+server's DMA_READ and DMA_WRITE from the memory given to ``map_dma``; a driver that waits for the
+device without calling anything calls ``process``. Any thread may call; one at a time gets through.
 """
 
 from __future__ import annotations
@@ -12,10 +12,9 @@ import mmap
 import os
 import select
 import socket
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import RLock
-from typing import Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
 from .capabilities import Capabilities
 from .errors import MalformedError, ReplyError, TransportError
@@ -48,6 +47,9 @@ from .protocol import (
     UnmapFlags,
 )
 from .transport import Incoming, SocketTransport, Transport
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 CLIENT_CAPABILITIES = Capabilities(max_msg_fds=MAX_MSG_FDS, write_multiple=True)
 """What a client proposes unless it is told otherwise."""
@@ -135,7 +137,7 @@ class Client:
         return _parsed(DeviceGetInfo, answer)
 
     def region_info(self, index: int) -> tuple[DeviceGetRegionInfo, int | None]:
-        """DEVICE_GET_REGION_INFO: the description and, where the region can be mapped, its fd, which is the caller's."""
+        """DEVICE_GET_REGION_INFO: the description, and an fd for the caller to close if it can be mapped."""
         room = DeviceGetRegionInfo.FORMAT.size
         while True:
             request = DeviceGetRegionInfo(index, room).emit()
@@ -163,7 +165,7 @@ class Client:
             os.close(fd)
 
     def region_io_fds(self, index: int) -> tuple[tuple[IoFd, ...], tuple[int, ...]]:
-        """DEVICE_GET_REGION_IO_FDS: the sub-regions and the fds that they count in, which are the caller's."""
+        """DEVICE_GET_REGION_IO_FDS: the sub-regions and the fds that they use, for the caller to close."""
         room = DeviceGetRegionIoFds.FORMAT.size
         while True:
             request = DeviceGetRegionIoFds(index, room).emit()
@@ -198,7 +200,7 @@ class Client:
             self.request(Command.REGION_WRITE, request)
 
     def write_multi(self, writes: Sequence[tuple[int, int, bytes]], *, posted: bool = True) -> None:
-        """REGION_WRITE_MULTI of (region, offset, at most 8 bytes); only when the server agreed to ``write_multiple``."""
+        """REGION_WRITE_MULTI of (region, offset, at most 8 bytes), if ``write_multiple`` was agreed."""
         each = tuple(RegionAccess(offset, region, len(d), d) for region, offset, d in writes)
         request = RegionWriteMulti(each).emit()
         if posted:
@@ -217,18 +219,10 @@ class Client:
 
     # --- interrupts
 
-    def set_irqs(
-        self,
-        flags: int,
-        index: int,
-        start: int,
-        count: int,
-        data: bytes = b"",
-        fds: Sequence[int] = (),
-    ) -> None:
+    def set_irqs(self, request: DeviceSetIrqs, fds: Sequence[int] = ()) -> None:
         """DEVICE_SET_IRQS as it is; the fds stay the caller's."""
-        request = DeviceSetIrqs(flags, index, start, count, data, 20 + len(data)).emit()
-        self.request(Command.DEVICE_SET_IRQS, request, fds)
+        whole = replace(request, argsz=DeviceSetIrqs.FORMAT.size + len(request.data))
+        self.request(Command.DEVICE_SET_IRQS, whole.emit(), fds)
 
     def enable_irqs(self, index: int, eventfds: Sequence[int], start: int = 0) -> None:
         """Have the device signal these eventfds, one a vector, from vector ``start`` on."""
@@ -236,19 +230,22 @@ class Client:
         for at in range(0, len(eventfds), most):
             some = eventfds[at : at + most]
             flags = IrqSetFlags.DATA_EVENTFD | IrqSetFlags.ACTION_TRIGGER
-            self.set_irqs(flags, index, start + at, len(some), fds=some)
+            self.set_irqs(DeviceSetIrqs(flags, index, start + at, len(some)), some)
 
     def disable_irqs(self, index: int) -> None:
         """Disarm all vectors of a type."""
-        self.set_irqs(IrqSetFlags.DATA_NONE | IrqSetFlags.ACTION_TRIGGER, index, 0, 0)
+        flags = IrqSetFlags.DATA_NONE | IrqSetFlags.ACTION_TRIGGER
+        self.set_irqs(DeviceSetIrqs(flags, index, 0, 0))
 
     def unmask_irq(self, index: int, vector: int = 0) -> None:
         """Unmask; INTx needs it after each interrupt."""
-        self.set_irqs(IrqSetFlags.DATA_NONE | IrqSetFlags.ACTION_UNMASK, index, vector, 1)
+        flags = IrqSetFlags.DATA_NONE | IrqSetFlags.ACTION_UNMASK
+        self.set_irqs(DeviceSetIrqs(flags, index, vector, 1))
 
     def mask_irq(self, index: int, vector: int = 0) -> None:
         """Mask."""
-        self.set_irqs(IrqSetFlags.DATA_NONE | IrqSetFlags.ACTION_MASK, index, vector, 1)
+        flags = IrqSetFlags.DATA_NONE | IrqSetFlags.ACTION_MASK
+        self.set_irqs(DeviceSetIrqs(flags, index, vector, 1))
 
     # --- memory
 
@@ -263,8 +260,8 @@ class Client:
     ) -> None:
         """DMA_MAP: let the device reach ``memory`` at ``iova``.
 
-        With ``fd``, of which ``memory`` is a mapping at ``offset``, the device maps it too; without, it sends us
-        DMA_READ and DMA_WRITE. The fd stays the caller's.
+        With ``fd``, of which ``memory`` is a mapping at ``offset``, the device maps it too;
+        without, it sends us DMA_READ and DMA_WRITE. The fd stays the caller's.
         """
         view = memoryview(memory).cast("B")
         request = DmaMapRequest(int(protection), offset, iova, len(view)).emit()
@@ -275,9 +272,7 @@ class Client:
         """DMA_UNMAP of every region inside the range."""
         self.request(Command.DMA_UNMAP, DmaUnmapRequest(0, iova, size).emit())
         end = iova + size
-        self._windows = [
-            w for w in self._windows if not (iova <= w.iova and w.iova + len(w.memory) <= end)
-        ]
+        self._windows = [w for w in self._windows if not (iova <= w.iova and w.iova + len(w.memory) <= end)]
 
     def unmap_all_dma(self) -> None:
         """DMA_UNMAP of everything."""
@@ -305,7 +300,10 @@ class Client:
             self._transport.send(command(self._new_id(), number, payload, reply=False), fds)
 
     def request(self, number: Command, payload: bytes = b"", fds: Sequence[int] = ()) -> Incoming:
-        """Send a command and return its reply. ReplyError when it was refused; TransportError when the server is lost."""
+        """Send a command and return its reply.
+
+        ReplyError when it was refused; TransportError when the server is lost.
+        """
         with self._lock:
             message_id = self._new_id()
             self._transport.send(command(message_id, number, payload), fds)

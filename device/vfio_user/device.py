@@ -5,25 +5,29 @@ Implementations are elsewhere; ``Device`` says what a session needs of one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from .messages import IoFd, MmapArea
 from .protocol import RegionFlags
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
     from .dma import DmaMap
     from .irqs import Irqs
+    from .messages import IoFd, MmapArea
 
 
 @dataclass(frozen=True, slots=True)
 class RegionInfo:
-    """One region: a BAR, the ROM, configuration space. A ``size`` of 0 means there is none at that index.
+    """One region: a BAR, the ROM, configuration space.
 
-    With ``fd`` the client may map it (``fd_offset``: where it begins in the file), or only the ``mmap_areas`` if
-    there are any. The fds stay the device's. ``io_fds`` are its ioeventfds and ioregionfds; their ``fd_index`` counts in
-    ``io_fd_list``. QEMU stops posting writes to the whole device when one region can be mapped.
+    A ``size`` of 0 means there is none at that index.
+
+    With ``fd`` the client may map it (``fd_offset``: where it begins in the file), or only the
+    ``mmap_areas`` if there are any. The fds stay the device's. ``io_fds`` are its ioeventfds and
+    ioregionfds; their ``fd_index`` counts in ``io_fd_list``. QEMU stops posting writes to the whole
+    device when one region can be mapped.
     """
 
     size: int
@@ -43,7 +47,8 @@ NO_REGION = RegionInfo(0, RegionFlags.NONE)
 class Feature:
     """A device feature (DEVICE_FEATURE): the methods it has; None for one that it has not.
 
-    ``get`` takes the data of the request and returns that of the reply; ``set`` takes the data. Both may raise GuestError.
+    ``get`` takes the data of the request and returns that of the reply; ``set`` takes the data.
+    Both may raise GuestError.
     """
 
     get: Callable[[bytes], bytes] | None = None
@@ -53,8 +58,8 @@ class Feature:
 class Device(Protocol):
     """What a vfio-user server serves. All methods are called from the serving thread.
 
-    A method may raise ``GuestError`` (the client gets its errno), ``TransportError`` (the client is closed); any other
-    exception is a bug and ends the server.
+    A method may raise ``GuestError`` (the client gets its errno), ``TransportError`` (the client is
+    closed); any other exception is a bug and ends the server.
     """
 
     @property

@@ -1,11 +1,11 @@
 """The IOVA map: which addresses the client lets the device reach, and how.
 
-Regions with an fd are mapped and copied; regions without one are reached by messages (``DmaMessages``). Knows no
-socket and no message format. All methods may be called from any thread.
+Regions with an fd are mapped and copied; regions without one are reached by messages
+(``DmaMessages``). Knows no socket and no message format. All methods may be called from any thread.
 
-Invariants: regions never overlap and are sorted by IOVA; a region that is in the table is mapped on the host; a region
-that left it is unmapped on the host only after every listener has returned, so that an engine that holds its address
-can stop using it.
+Invariants: regions never overlap and are sorted by IOVA; a region that is in the table is mapped on
+the host; a region that left it is unmapped on the host only after every listener has returned, so
+that an engine that holds its address can stop using it.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ from .hostmemory import HostMemory, MappedMemory
 from .protocol import DEFAULT_MAX_DMA_MAPS, Protection
 
 _SPACE_END = 1 << 64
+_READ = int(Protection.READ)
+_WRITE = int(Protection.WRITE)
+_VERBS = {_READ: "read", _WRITE: "write"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,7 @@ class DmaRegion:
 
     iova: int
     size: int
-    protection: Protection
+    protection: int  # bits of Protection; a plain number, for this is tested at every access
     address: int | None = None
 
     @property
@@ -41,7 +44,10 @@ class DmaRegion:
 
 @dataclass(frozen=True, slots=True)
 class DmaChange:
-    """What a listener is told. The table has changed already; removed host memory is still mapped."""
+    """What a listener is told.
+
+    The table has changed already; removed host memory is still mapped.
+    """
 
     added: tuple[DmaRegion, ...] = ()
     removed: tuple[DmaRegion, ...] = ()
@@ -78,7 +84,10 @@ class DmaMap:
         messages: DmaMessages | None = None,
         max_maps: int = DEFAULT_MAX_DMA_MAPS,
     ) -> None:
-        """Start empty. Without ``messages``, regions without an fd are known but cannot be reached."""
+        """Start empty.
+
+        Without ``messages``, regions without an fd are known but cannot be reached.
+        """
         self.messages = messages
         self.max_maps = max_maps
         self._memory: HostMemory = memory or MappedMemory()
@@ -101,7 +110,10 @@ class DmaMap:
     def map(
         self, iova: int, size: int, protection: Protection, fd: int | None = None, offset: int = 0
     ) -> DmaRegion:
-        """Add a region. The fd stays the caller's, to close. RequestRefused with the errno to answer."""
+        """Add a region. The fd stays the caller's, to close.
+
+        RequestRefused with the errno to answer.
+        """
         if not size or iova + size > _SPACE_END:
             raise RequestRefused(errno.EINVAL, f"DMA_MAP of {iova:#x}+{size:#x}")
         if not protection:
@@ -120,7 +132,7 @@ class DmaMap:
             except OSError as failed:
                 number = failed.errno or errno.EINVAL
                 raise RequestRefused(number, f"DMA_MAP of {iova:#x}: {failed}") from failed
-        region = DmaRegion(iova, size, protection, address)
+        region = DmaRegion(iova, size, int(protection), address)
         with self._lock:
             self._starts.insert(at, iova)
             self._regions.insert(at, region)
@@ -130,8 +142,9 @@ class DmaMap:
     def unmap(self, iova: int, size: int) -> tuple[DmaRegion, ...]:
         """Remove every region inside the range; return them.
 
-        A range that holds none is no error (QEMU with a vIOMMU unmaps up to 2^59 bytes that were never mapped).
-        A region only partly inside is refused with EINVAL and nothing is removed, as Linux' VFIO does.
+        A range that holds none is no error (QEMU with a vIOMMU unmaps up to 2^59 bytes that were
+        never mapped). A region only partly inside is refused with EINVAL and nothing is removed, as
+        Linux' VFIO does.
         """
         if not size or iova + size > _SPACE_END:
             raise RequestRefused(errno.EINVAL, f"DMA_UNMAP of {iova:#x}+{size:#x}")
@@ -164,78 +177,83 @@ class DmaMap:
         for listener in tuple(self._listeners):
             listener(change)
 
-    def read(self, iova: int, count: int) -> bytes:
-        """Return ``count`` bytes at ``iova``, which may cross adjacent regions. DmaError if any is not there."""
+    def read(self, address: int, length: int) -> bytes:
+        """Return ``length`` bytes at ``address``, which may cross adjacent regions.
+
+        DmaError if any is not there.
+        """
         with self._lock:
-            at = bisect_right(self._starts, iova) - 1
+            at = bisect_right(self._starts, address) - 1
             if at >= 0:
                 region = self._regions[at]
-                into = iova - region.iova
+                into = address - region.iova
                 if (
-                    0 <= count <= region.size - into
+                    0 <= length <= region.size - into
                     and region.address is not None
-                    and region.protection & Protection.READ
+                    and region.protection & _READ
                 ):  # nearly always: one mapped region
-                    return self._memory.read(region.address + into, count)
+                    return self._memory.read(region.address + into, length)
             parts: list[bytes] = []
             todo: list[_Span] = []
-            for region, start, length in self._walk(iova, count, Protection.READ):
+            for region, start, size in self._walk(address, length, _READ):
                 if region.address is None:
-                    todo.append(_Span(start, len(parts), length))
+                    todo.append(_Span(start, len(parts), size))
                     parts.append(b"")
                 else:
-                    parts.append(self._memory.read(region.address + start - region.iova, length))
+                    parts.append(self._memory.read(region.address + start - region.iova, size))
         for span in todo:  # the lock is free: the answer may need the thread that changes the table
-            parts[span.at] = self._messages(iova, count).dma_read(span.address, span.length)
+            parts[span.at] = self._messages(address, length).dma_read(span.address, span.length)
         return b"".join(parts)
 
-    def write(self, iova: int, data: bytes) -> None:
-        """Write ``data`` at ``iova``, across adjacent regions. DmaError, and nothing written, if any is missing."""
-        count = len(data)
+    def write(self, address: int, data: bytes) -> None:
+        """Write ``data`` at ``address``, across adjacent regions.
+
+        DmaError, and nothing written, if any is missing.
+        """
+        length = len(data)
         with self._lock:
-            at = bisect_right(self._starts, iova) - 1
+            at = bisect_right(self._starts, address) - 1
             if at >= 0:
                 region = self._regions[at]
-                into = iova - region.iova
-                if (
-                    count <= region.size - into
-                    and region.address is not None
-                    and region.protection & Protection.WRITE
-                ):
+                into = address - region.iova
+                if length <= region.size - into and region.address is not None and region.protection & _WRITE:
                     self._memory.write(region.address + into, data)
                     return
             todo: list[_Span] = []
-            for region, start, length in self._walk(iova, count, Protection.WRITE):
+            for region, start, size in self._walk(address, length, _WRITE):
                 if region.address is None:
-                    todo.append(_Span(start, start - iova, length))
+                    todo.append(_Span(start, start - address, size))
                 else:
-                    part = data[start - iova : start - iova + length]
+                    part = data[start - address : start - address + size]
                     self._memory.write(region.address + start - region.iova, part)
         for span in todo:
             part = data[span.at : span.at + span.length]
-            self._messages(iova, count).dma_write(span.address, part)
+            self._messages(address, length).dma_write(span.address, part)
 
-    def _messages(self, iova: int, count: int) -> DmaMessages:
+    def _messages(self, address: int, length: int) -> DmaMessages:
         if self.messages is None:
-            raise DmaError(iova, count, "the region has no fd and there is no connection")
+            raise DmaError(address, length, "the region has no fd and there is no connection")
         return self.messages
 
-    def _walk(self, iova: int, count: int, needed: Protection) -> list[tuple[DmaRegion, int, int]]:
-        """Return (region, start, length) for each part of a range, or raise DmaError. The lock is held."""
-        if count < 0 or iova < 0 or iova + count > _SPACE_END:
-            raise DmaError(iova, count, "outside the address space")
+    def _walk(self, address: int, length: int, needed: int) -> list[tuple[DmaRegion, int, int]]:
+        """Return (region, start, size) for each part of a range, or raise DmaError.
+
+        The lock is held.
+        """
+        if length < 0 or address < 0 or address + length > _SPACE_END:
+            raise DmaError(address, length, "outside the address space")
         found: list[tuple[DmaRegion, int, int]] = []
-        at = bisect_right(self._starts, iova) - 1
-        start, end = iova, iova + count
+        at = bisect_right(self._starts, address) - 1
+        start, end = address, address + length
         while start < end:
             if at < 0 or at >= len(self._regions) or not self._covers(at, start):
-                raise DmaError(iova, count)
+                raise DmaError(address, length)
             region = self._regions[at]
-            if needed not in region.protection:
-                raise DmaError(iova, count, f"the region does not allow {needed.name}")
-            length = min(end, region.end) - start
-            found.append((region, start, length))
-            start += length
+            if not region.protection & needed:
+                raise DmaError(address, length, f"the region does not allow to {_VERBS[needed]}")
+            size = min(end, region.end) - start
+            found.append((region, start, size))
+            start += size
             at += 1
         return found
 

@@ -1,8 +1,9 @@
 """What can go wrong at this protocol, told apart by whose fault it is.
 
-``GuestError``: the guest made the device do something impossible; the client gets an errno. ``RequestRefused``: a
-message that cannot be obeyed; the client gets an errno. ``TransportError``: the byte stream can no longer be
-believed, or is gone; the client is closed. Anything else is a bug of ours and crashes.
+``GuestError``: the guest made the device do something impossible; the client gets an errno.
+``RequestRefused``: a message that cannot be obeyed; the client gets an errno. ``TransportError``:
+the byte stream can no longer be believed, or is gone; the client is closed. Anything else is a bug
+of ours and crashes.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class RequestRefused(Exception):  # noqa: N818 - it is an answer, and reads as o
     """A message that is answered with an errno and nothing else."""
 
     def __init__(self, number: int, reason: str) -> None:
-        """``number`` is an errno; ``reason`` is for a log, the protocol has no room for it."""
+        """Answer errno ``number``; ``reason`` is for a log, the protocol has no room for it."""
         super().__init__(f"{errno.errorcode.get(number, number)}: {reason}")
         self.errno = number
         self.reason = reason

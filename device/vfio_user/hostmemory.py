@@ -1,8 +1,8 @@
-"""Memory of another process in our address space, and eventfds: the few system calls that DMA and interrupts need.
+"""The system calls that DMA and interrupts need: other processes' memory, and eventfds.
 
-Knows no protocol. ``mmap`` is called through ctypes because Python's own object keeps a duplicate of the fd for each
-mapping (a client may make 65,535), hides the address that a native engine needs, and cannot be unmapped while a
-buffer of it is about.
+Knows no protocol. ``mmap`` is called through ctypes because Python's own object keeps a duplicate of the fd
+for each mapping (a client may make 65,535), hides the address that a native engine needs, and cannot be
+unmapped while a buffer of it is about.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import ctypes
 import errno
 import mmap
 import os
+from pathlib import Path
 from typing import Protocol
 
 from .protocol import Protection
@@ -35,7 +36,10 @@ class HostMemory(Protocol):
     """How ``DmaMap`` reaches memory that came with an fd; a test's double is a plain class."""
 
     def map(self, fd: int, offset: int, size: int, protection: Protection) -> int:
-        """Map ``size`` bytes from ``offset`` of the file; return their address. Keeps no fd. OSError."""
+        """Map ``size`` bytes from ``offset`` of the file; return their address. Keeps no fd.
+
+        OSError.
+        """
 
     def unmap(self, address: int) -> None:
         """Undo the ``map`` that returned ``address``."""
@@ -52,23 +56,19 @@ class MappedMemory:
 
     def __init__(self) -> None:
         """Map nothing yet."""
-        self._mapped: dict[
-            int, tuple[int, int]
-        ] = {}  # what map() returned -> (base, length) of the mapping
+        self._mapped: dict[int, tuple[int, int]] = {}  # what map() returned -> (base, length) of the mapping
 
     def map(self, fd: int, offset: int, size: int, protection: Protection) -> int:
         """Map a part of a file.
 
-        OSError, besides those of mmap(2): EINVAL when the file ends before the region does, because a later access
-        beyond its end would be a SIGBUS.
+        OSError, besides those of mmap(2): EINVAL when the file ends before the region does, because
+        a later access beyond its end would be a SIGBUS.
         """
         status = os.fstat(fd)
         if offset + size > _MAX_FILE_OFFSET or status.st_size < offset + size:
             raise OSError(errno.EINVAL, f"the file is shorter than {offset:#x}+{size:#x}")
         page = mmap.PAGESIZE
-        if (
-            status.st_blksize % page == 0
-        ):  # hugetlbfs names its huge page here, and maps nothing smaller
+        if status.st_blksize % page == 0:  # hugetlbfs names its huge page here, and maps nothing smaller
             page = max(page, status.st_blksize)
         lead = offset % page
         length = -(-(size + lead) // page) * page
@@ -116,7 +116,7 @@ class Eventfds:
 
     def accepts(self, fd: int) -> bool:
         """Tell an eventfd from a pipe or a file, a write to which could block or do harm."""
-        return os.readlink(f"/proc/self/fd/{fd}") == "anon_inode:[eventfd]"
+        return Path(f"/proc/self/fd/{fd}").readlink().name == "anon_inode:[eventfd]"
 
     def signal(self, fd: int) -> None:
         """Add 1; a counter that is full is signalled already."""

@@ -1,14 +1,15 @@
 """Interrupts as the client set them up: which eventfd a vector has, what is masked, what INTx is at.
 
-Knows no socket and no message. Methods may be called from any thread: a device triggers, the serving thread sets up.
+Knows no socket and no message. Methods may be called from any thread: a device triggers, the serving thread
+sets up.
 
-INTx, as VFIO defines it (Linux' drivers/vfio/pci/vfio_pci_intrs.c; QEMU's hw/vfio/pci.c relies on it): asserting the
-level signals the eventfd once and masks the interrupt (AUTOMASKED); UNMASK while the level is still asserted signals
-again. Unmasking or masking *by an eventfd* is refused (ENOTSUP): QEMU asks for it only as a KVM shortcut and goes on
-without.
+INTx, as VFIO defines it (Linux' drivers/vfio/pci/vfio_pci_intrs.c; QEMU's hw/vfio/pci.c relies on it):
+asserting the level signals the eventfd once and masks the interrupt (AUTOMASKED); UNMASK while the level is
+still asserted signals again. Unmasking or masking *by an eventfd* is refused (ENOTSUP): QEMU asks for it only
+as a KVM shortcut and goes on without.
 
-Invariants: a vector has at most one eventfd; an eventfd that was replaced is closed only after every listener has
-returned, so that an engine that writes it directly can change over.
+Invariants: a vector has at most one eventfd; an eventfd that was replaced is closed only after every listener
+has returned, so that an engine that writes it directly can change over.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ import errno
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
+from typing import TYPE_CHECKING
 
 from .errors import RequestRefused
 from .hostmemory import Eventfds, EventSink
-from .messages import DeviceSetIrqs
 from .protocol import (
     IRQ_ACTION_MASK,
     IRQ_DATA_MASK,
@@ -28,6 +29,9 @@ from .protocol import (
     IrqSetFlags,
     PciIrq,
 )
+
+if TYPE_CHECKING:
+    from .messages import DeviceSetIrqs
 
 NO_EVENTFD = -1
 """Stands for the eventfd of a vector that is not armed."""
@@ -46,8 +50,8 @@ IRQ_FLAGS: dict[int, IrqInfoFlags] = {
 class IrqChange:
     """What a listener is told after a SET_IRQS: the whole state of one type.
 
-    A replaced eventfd is still open. ``unmasked`` are the vectors that this message unmasked: an engine that
-    keeps INTx itself signals again if the level is still asserted.
+    A replaced eventfd is still open. ``unmasked`` are the vectors that this message unmasked: an
+    engine that keeps INTx itself signals again if the level is still asserted.
     """
 
     index: int
@@ -73,7 +77,7 @@ class Irqs:
     """The interrupts of one device, for one client at a time."""
 
     def __init__(self, counts: Sequence[int], sink: EventSink | None = None) -> None:
-        """``counts`` is the number of vectors of each type, in the order of ``PciIrq``."""
+        """Arm nothing; ``counts`` is the number of vectors of each type, in the order of ``PciIrq``."""
         self.counts = tuple(counts)
         self._sink: EventSink = sink or Eventfds()
         self._lock = Lock()
@@ -89,7 +93,7 @@ class Irqs:
     # --- the device's side
 
     def trigger(self, index: int, vector: int = 0) -> bool:
-        """Signal a vector; False when it is not armed or masked (a device keeps that as pending, if it does)."""
+        """Signal a vector; False when it is not armed, or masked (a device may keep that as pending)."""
         with self._lock:
             return self._signal(index, vector)
 
@@ -129,7 +133,10 @@ class Irqs:
     # --- the client's side
 
     def set_irqs(self, request: DeviceSetIrqs, fds: Sequence[int]) -> None:
-        """Obey a SET_IRQS. Takes the fds over when it returns; when it raises RequestRefused they are the caller's."""
+        """Obey a SET_IRQS.
+
+        Takes the fds over when it returns; when it raises RequestRefused they are the caller's.
+        """
         action = self._checked(request, fds)
         kind = self._types[request.index]
         with self._lock:
@@ -237,9 +244,7 @@ class Irqs:
         """Tell the listeners, then close what they may no longer use."""
         kind = self._types[index]
         with self._lock:
-            change = IrqChange(
-                index, tuple(kind.eventfds), tuple(kind.masked), tuple(kind.unmasked)
-            )
+            change = IrqChange(index, tuple(kind.eventfds), tuple(kind.masked), tuple(kind.unmasked))
             replaced, kind.replaced = kind.replaced, []
             kind.unmasked = []
         for listener in tuple(self._listeners):

@@ -25,13 +25,12 @@ class ListenError(Exception):
 def listen(path: str | os.PathLike[str]) -> socket.socket:
     """Return a listening socket at ``path``, mode 0600. ListenError.
 
-    A socket file that nobody listens at is removed first; one that somebody does, or another kind of file, is not.
+    A socket file that nobody listens at is removed first; one that somebody does, or another kind
+    of file, is not.
     """
     name = os.fspath(path)
     if len(os.fsencode(name)) > _MAX_PATH_BYTES:
-        raise ListenError(
-            name, f"a socket's path has at most {_MAX_PATH_BYTES} bytes; take a shorter one"
-        )
+        raise ListenError(name, f"a socket's path has at most {_MAX_PATH_BYTES} bytes; take a shorter one")
     _clear_stale(name)
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     try:
@@ -64,9 +63,7 @@ def _clear_stale(name: str) -> None:
     except OSError as failed:
         raise ListenError(name, f"{failed.strerror}; choose another path") from failed
     if not stat.S_ISSOCK(mode):
-        raise ListenError(
-            name, "a file that is not a socket is there; remove it or choose another path"
-        )
+        raise ListenError(name, "a file that is not a socket is there; remove it or choose another path")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(1)  # a backlog that is full would block; then somebody does listen
         try:

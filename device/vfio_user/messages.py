@@ -1,8 +1,8 @@
 """The codec: what travels in vfio-user messages, one frozen dataclass a format.
 
-Knows bytes, not sockets, sessions or devices. ``parse`` takes the payload (what follows the header) and raises
-``MalformedError`` when it cannot be one; ``emit`` returns the payload. All integers are little-endian on the hosts that
-this runs on (the specification says: the host's order).
+Knows bytes, not sockets, sessions or devices. ``parse`` takes the payload (what follows the header)
+and raises ``MalformedError`` when it cannot be one; ``emit`` returns the payload. All integers are
+little-endian on the hosts that this runs on (the specification says: the host's order).
 
 Source: QEMU's docs/interop/vfio-user.rst.
 """
@@ -25,6 +25,11 @@ from .protocol import (
     RegionCapability,
 )
 
+# Python's enums are slow to do arithmetic with, and these are used for every message.
+_TYPE = int(HeaderFlags.TYPE)
+_REPLY = int(HeaderFlags.REPLY)
+_NO_REPLY = int(HeaderFlags.NO_REPLY)
+
 
 def _unpack(format_: Struct, raw: bytes, name: str) -> tuple[int, ...]:
     """Unpack exactly ``format_``; a payload of another length is not this message."""
@@ -36,9 +41,7 @@ def _unpack(format_: Struct, raw: bytes, name: str) -> tuple[int, ...]:
 def _split(format_: Struct, raw: bytes, name: str) -> tuple[tuple[int, ...], bytes]:
     """Unpack ``format_`` from the front and return what follows it."""
     if len(raw) < format_.size:
-        raise MalformedError(
-            f"{name}: {len(raw):#x} bytes of payload, at least {format_.size:#x} needed"
-        )
+        raise MalformedError(f"{name}: {len(raw):#x} bytes of payload, at least {format_.size:#x} needed")
     return format_.unpack_from(raw), raw[format_.size :]
 
 
@@ -80,12 +83,12 @@ class Header:
     @property
     def is_reply(self) -> bool:
         """Whether it answers a command (False for a type that the protocol does not know, too)."""
-        return self.flags & HeaderFlags.TYPE == HeaderFlags.REPLY
+        return self.flags & _TYPE == _REPLY
 
     @property
     def wants_reply(self) -> bool:
         """Whether the sender waits for an answer."""
-        return not self.flags & HeaderFlags.NO_REPLY
+        return not self.flags & _NO_REPLY
 
 
 def command(message_id: int, number: Command, payload: bytes = b"", *, reply: bool = True) -> bytes:
@@ -98,7 +101,7 @@ def command(message_id: int, number: Command, payload: bytes = b"", *, reply: bo
 def reply(header: Header, payload: bytes = b"") -> bytes:
     """Return the whole reply to the command that began with ``header``."""
     size = HEADER_BYTES + len(payload)
-    return Header.FORMAT.pack(header.message_id, header.command, size, 1, 0) + payload
+    return Header.FORMAT.pack(header.message_id, header.command, size, _REPLY, 0) + payload
 
 
 def error_reply(header: Header, number: int) -> bytes:
@@ -246,7 +249,8 @@ class SparseMmap:
 class DeviceGetRegionInfo:
     """DEVICE_GET_REGION_INFO, both ways; in the request ``argsz`` and ``index`` count.
 
-    ``capabilities`` are the bytes behind the structure; ``cap_offset`` counts from the structure's start.
+    ``capabilities`` are the bytes behind the structure; ``cap_offset`` counts from the structure's
+    start.
     """
 
     FORMAT: ClassVar[Struct] = Struct("<IIIIQQ")
@@ -262,17 +266,13 @@ class DeviceGetRegionInfo:
     @classmethod
     def parse(cls, raw: bytes) -> Self:
         """Read the payload."""
-        (argsz, flags, index, cap, size, offset), rest = _split(
-            cls.FORMAT, raw, "DEVICE_GET_REGION_INFO"
-        )
+        (argsz, flags, index, cap, size, offset), rest = _split(cls.FORMAT, raw, "DEVICE_GET_REGION_INFO")
         return cls(index, argsz, flags, cap, size, offset, rest)
 
     def emit(self) -> bytes:
         """Return the payload."""
         return (
-            self.FORMAT.pack(
-                self.argsz, self.flags, self.index, self.cap_offset, self.size, self.offset
-            )
+            self.FORMAT.pack(self.argsz, self.flags, self.index, self.cap_offset, self.size, self.offset)
             + self.capabilities
         )
 
@@ -314,9 +314,7 @@ class IoFd:
 
     def emit(self) -> bytes:
         """Return the 40 bytes."""
-        return self.FORMAT.pack(
-            self.offset, self.size, self.fd_index, self.type, self.flags, 0, self.data
-        )
+        return self.FORMAT.pack(self.offset, self.size, self.fd_index, self.type, self.flags, 0, self.data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -393,9 +391,7 @@ class DeviceSetIrqs:
 
     def emit(self) -> bytes:
         """Return the payload."""
-        return (
-            self.FORMAT.pack(self.argsz, self.flags, self.index, self.start, self.count) + self.data
-        )
+        return self.FORMAT.pack(self.argsz, self.flags, self.index, self.start, self.count) + self.data
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """The server: accepts one client after the other and moves messages between it and a session.
 
-Nothing is decided here: ``Session`` answers, ``Channel`` keeps the order, a ``Transport`` moves the bytes. When a client goes
-(EOF, a kill, a broken stream), the device is detached and reset, and the next may come.
+Nothing is decided here: ``Session`` answers, ``Channel`` keeps the order, a ``Transport`` moves the
+bytes. When a client goes (EOF, a kill, a broken stream), the device is detached and reset, and the
+next may come.
 """
 
 from __future__ import annotations
@@ -11,17 +12,19 @@ import select
 import socket
 from collections.abc import Callable, Collection
 from threading import Lock
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
-from .capabilities import Capabilities
 from .channel import Channel
-from .device import Device
 from .dma import DmaMap
 from .errors import TransportError
 from .irqs import Irqs
 from .listening import listen, peer_uid, unlink
 from .session import SERVER_CAPABILITIES, Session
 from .transport import SocketTransport, Transport
+
+if TYPE_CHECKING:
+    from .capabilities import Capabilities
+    from .device import Device
 
 TransportFactory = Callable[[socket.socket], Transport]
 
@@ -53,9 +56,10 @@ class Server:
         allowed_uids: Collection[int] | None = None,
         log: Log | None = None,
     ) -> None:
-        """Listen at a path (ListenError), or at a socket that listens already and stays the caller's to unlink.
+        """Listen at a path (ListenError), or at a socket that listens already and stays the caller's.
 
-        ``transport_factory`` gets each connection and owns it; ``allowed_uids`` closes clients of other users.
+        ``transport_factory`` gets each connection and owns it; ``allowed_uids`` closes clients of other
+        users.
         """
         self._path = None if isinstance(at, socket.socket) else os.fspath(at)
         self._listening = at if isinstance(at, socket.socket) else listen(at)

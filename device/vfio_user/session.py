@@ -1,11 +1,12 @@
 """One client's session, sans I/O: a message in, a reply out, device calls between.
 
-``Session.handle`` takes a header, a payload and the fds that came with it, and returns the reply. It owns those fds: when
-it returns or raises, each has been taken over (by ``Irqs``) or closed. It knows no socket and no thread; server.py moves
-the bytes.
+``Session.handle`` takes a header, a payload and the fds that came with it, and returns the reply.
+It owns those fds: when it returns or raises, each has been taken over (by ``Irqs``) or closed. It
+knows no socket and no thread; server.py moves the bytes.
 
-What a client may send when is ``ALLOWED``, a table. What cannot be obeyed is answered with an errno; ``TransportError``
-is raised only for what shows that the other side does not speak the protocol at all.
+What a client may send when is ``ALLOWED``, a table. What cannot be obeyed is answered with an
+errno; ``TransportError`` is raised only for what shows that the other side does not speak the
+protocol at all.
 """
 
 from __future__ import annotations
@@ -13,12 +14,10 @@ from __future__ import annotations
 import enum
 import errno
 import os
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from .capabilities import Capabilities
-from .device import NO_REGION, Device, RegionInfo
-from .dma import DmaMap
 from .errors import GuestError, MalformedError, RequestRefused, TransportError
 from .irqs import IRQ_FLAGS, Irqs
 from .messages import (
@@ -49,6 +48,12 @@ from .protocol import (
     RegionFlags,
     UnmapFlags,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from .device import Device, RegionInfo
+    from .dma import DmaMap
 
 MAJOR = 0
 MINOR = 0
@@ -104,8 +109,9 @@ class Session:
         offered: Capabilities = SERVER_CAPABILITIES,
         close: Callable[[int], None] = os.close,
     ) -> None:
-        """Serve ``device``; ``offered`` are our capabilities, ``close`` gets rid of an fd that is not wanted."""
+        """Serve ``device``; ``offered`` is what we can, ``close`` gets rid of an fd that is not wanted."""
         self.state = State.NEW
+        self._allowed = ALLOWED[self.state]
         self.offered = offered
         self.client = Capabilities()
         """What the client proposed; the defaults until it has."""
@@ -114,6 +120,7 @@ class Session:
         self._irqs = irqs
         self._close = close
         self._regions: tuple[RegionInfo, ...] = tuple(device.regions)
+        self._limits = tuple((region.size, int(region.flags)) for region in self._regions)
         self._table: dict[int, Callable[[bytes, Sequence[int]], Answer]] = {
             Command.VERSION: self._version,
             Command.DMA_MAP: self._dma_map,
@@ -137,10 +144,10 @@ class Session:
         """
         kept = False
         try:
-            if header.flags & HeaderFlags.TYPE:
-                raise TransportError(f"message type {header.flags & HeaderFlags.TYPE:#x}")
+            if header.flags & _TYPE:
+                raise TransportError(f"message type {header.flags & _TYPE:#x}")
             answer, sent = self._obey(header.command, payload, fds)
-            kept = header.command == Command.DEVICE_SET_IRQS
+            kept = header.command == _SET_IRQS  # which took the fds over
         except (RequestRefused, GuestError) as refused:
             number = refused.errno
         except MalformedError:
@@ -155,7 +162,7 @@ class Session:
 
     def _obey(self, command: int, payload: bytes, fds: Sequence[int]) -> Answer:
         """Check that the command may come now, and call what obeys it."""
-        if command not in ALLOWED[self.state]:
+        if command not in self._allowed:
             known = command in ALLOWED[State.READY] or command == Command.VERSION
             raise RequestRefused(errno.EINVAL if known else errno.ENOSYS, f"command {command:#x}")
         if command in NOT_SUPPORTED:
@@ -163,7 +170,9 @@ class Session:
         if fds and (command not in TAKES_FDS or len(fds) > MAX_MSG_FDS):
             raise RequestRefused(errno.EINVAL, f"{len(fds)} fds with command {command:#x}")
         answer = self._table[command](payload, fds)
-        self.state = TRANSITIONS.get((self.state, command), self.state)
+        if command in _CHANGES_STATE:
+            self.state = TRANSITIONS.get((self.state, command), self.state)
+            self._allowed = ALLOWED[self.state]
         return answer
 
     # --- negotiation and information
@@ -237,9 +246,7 @@ class Session:
         if request.index >= len(self._irqs.counts):
             raise RequestRefused(errno.EINVAL, f"interrupt type {request.index:#x}")
         count = self._irqs.counts[request.index]
-        info = DeviceGetIrqInfo(
-            index=request.index, flags=IRQ_FLAGS.get(request.index, 0), count=count
-        )
+        info = DeviceGetIrqInfo(index=request.index, flags=IRQ_FLAGS.get(request.index, 0), count=count)
         _room_for(info.argsz, request.argsz)
         return info.emit(), ()
 
@@ -313,10 +320,10 @@ class Session:
 
     def _checked(self, region: int, offset: int, count: int, needed: int) -> None:
         """Refuse an access outside a region, or of a kind that the region does not allow."""
-        info = self._regions[region] if region < len(self._regions) else NO_REGION
-        if offset + count > info.size:
+        size, flags = self._limits[region] if region < len(self._limits) else (0, 0)
+        if offset + count > size:
             raise RequestRefused(errno.EINVAL, f"region {region:#x}: {offset:#x}+{count:#x}")
-        if not info.flags & needed:
+        if not flags & needed:
             raise RequestRefused(errno.EINVAL, f"region {region:#x} does not allow that")
         if count > self.offered.max_data_xfer_size:
             raise RequestRefused(errno.EINVAL, f"count {count:#x} is over max_data_xfer_size")
@@ -353,6 +360,10 @@ class Session:
 
 
 _ACCESS = RegionAccess.FORMAT
+_SET_IRQS = int(Command.DEVICE_SET_IRQS)
+_CHANGES_STATE = frozenset(number for _, number in TRANSITIONS)
+# Python's enums are slow to do arithmetic with, and these are used for every access.
+_TYPE = int(HeaderFlags.TYPE)
 _READ = int(RegionFlags.READ)
 _WRITE = int(RegionFlags.WRITE)
 

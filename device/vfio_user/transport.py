@@ -1,8 +1,8 @@
-"""The seam to the byte stream: whole messages in and out, with their fds; and the transport in Python over it.
+"""The seam to the byte stream: whole messages in and out, with their fds; and the transport in Python.
 
-Knows framing and fd passing, no command. Another ``Transport`` (a native engine's) may answer some messages itself inside
-``receive`` and return only the others; it must leave every message to the caller until it has sent a reply to VERSION that
-is no error.
+Knows framing and fd passing, no command. Another ``Transport`` (a native engine's) may answer some messages
+itself inside ``receive`` and return only the others; it must leave every message to the caller until it has
+sent a reply to VERSION that is no error.
 """
 
 from __future__ import annotations
@@ -10,17 +10,19 @@ from __future__ import annotations
 import array
 import os
 import socket
-from collections.abc import Sequence
 from dataclasses import dataclass
 from threading import Lock
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from .errors import TransportError
 from .messages import Header
 from .protocol import DEFAULT_MAX_DATA_XFER_BYTES, HEADER_BYTES
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 MAX_MESSAGE_BYTES = HEADER_BYTES + DEFAULT_MAX_DATA_XFER_BYTES + 4096
-"""The longest message that is believed: the largest transfer, and room for what stands before the data."""
+"""The longest message that is believed: the largest transfer, with room for what stands before it."""
 
 _INT = array.array("i").itemsize
 _KERNEL_MAX_FDS = 253  # SCM_MAX_FD: room for all that can come, so that all can be closed
@@ -40,7 +42,10 @@ class Transport(Protocol):
     """A connection that carries messages."""
 
     def receive(self) -> Incoming | None:
-        """Wait for the next message; None when the other side has gone. TransportError: it is no message."""
+        """Wait for the next message; None when the other side has gone.
+
+        TransportError: it is no message.
+        """
 
     def send(self, data: bytes, fds: Sequence[int] = ()) -> None:
         """Send one whole message; any thread may. TransportError when the other side has gone."""
@@ -52,9 +57,7 @@ class Transport(Protocol):
 class SocketTransport:
     """A ``Transport`` over a connected AF_UNIX stream socket, which it owns."""
 
-    def __init__(
-        self, connection: socket.socket, max_message_bytes: int = MAX_MESSAGE_BYTES
-    ) -> None:
+    def __init__(self, connection: socket.socket, max_message_bytes: int = MAX_MESSAGE_BYTES) -> None:
         """Take over ``connection``; its timeout, if it has one, holds for each system call."""
         self._socket = connection
         self._max_bytes = max_message_bytes
@@ -93,9 +96,7 @@ class SocketTransport:
 
     def _exactly(self, count: int, fds: list[int]) -> bytes | None:
         """Read ``count`` bytes, which may come in pieces; None at the end of the stream."""
-        raw, ancillary, flags, _ = self._socket.recvmsg(
-            count, _ANCILLARY_BYTES, socket.MSG_CMSG_CLOEXEC
-        )
+        raw, ancillary, flags, _ = self._socket.recvmsg(count, _ANCILLARY_BYTES, socket.MSG_CMSG_CLOEXEC)
         if ancillary or flags:
             self._collect(ancillary, flags, fds)
         if len(raw) == count:
