@@ -260,7 +260,7 @@ class Session:
         request = DmaMapRequest.parse(payload)
         if len(fds) > 1:
             raise RequestRefused(errno.EINVAL, f"{len(fds)} fds for one DMA region")
-        if request.flags & ~(Protection.READ | Protection.WRITE):
+        if request.flags & ~_PROTECTIONS:
             raise RequestRefused(errno.EINVAL, f"DMA_MAP flags {request.flags:#x}")
         self._dma.map(
             request.iova,
@@ -275,7 +275,7 @@ class Session:
         request = DmaUnmapRequest.parse(payload)
         if request.flags & UnmapFlags.GET_DIRTY_BITMAP:
             raise RequestRefused(errno.ENOTSUP, "dirty bitmaps")
-        if request.flags & ~UnmapFlags.ALL or request.tail:
+        if request.flags & ~_UNMAP_ALL or request.tail:
             raise RequestRefused(errno.EINVAL, f"DMA_UNMAP flags {request.flags:#x}")
         if not request.flags & UnmapFlags.ALL:
             self._dma.unmap(request.iova, request.size)
@@ -294,9 +294,9 @@ class Session:
     def _feature(self, payload: bytes, _fds: Sequence[int]) -> Answer:
         """Get, set or probe a device feature."""
         request = DeviceFeature.parse(payload)
-        wanted = request.flags & ~FeatureFlags.INDEX
+        wanted = request.flags & ~_FEATURE_INDEX
         both = FeatureFlags.GET | FeatureFlags.SET
-        if not wanted or wanted & ~(both | FeatureFlags.PROBE) or wanted == both:
+        if not wanted or wanted & ~_FEATURE_METHODS or wanted == both:
             raise RequestRefused(errno.EINVAL, f"DEVICE_FEATURE flags {request.flags:#x}")
         feature = self._device.features.get(request.index)
         if feature is None:
@@ -362,7 +362,12 @@ class Session:
 _ACCESS = RegionAccess.FORMAT
 _SET_IRQS = int(Command.DEVICE_SET_IRQS)
 _CHANGES_STATE = frozenset(number for _, number in TRANSITIONS)
-# Python's enums are slow to do arithmetic with, and these are used for every access.
+# Numbers, not enums, where ~ is used: that of an IntFlag drops the bits which it has no name for.
+_PROTECTIONS = int(Protection.READ | Protection.WRITE)
+_UNMAP_ALL = int(UnmapFlags.ALL)
+_FEATURE_INDEX = int(FeatureFlags.INDEX)
+_FEATURE_METHODS = int(FeatureFlags.GET | FeatureFlags.SET | FeatureFlags.PROBE)
+# And where speed counts, for arithmetic with enums is slow and these are used for every access.
 _TYPE = int(HeaderFlags.TYPE)
 _READ = int(RegionFlags.READ)
 _WRITE = int(RegionFlags.WRITE)
