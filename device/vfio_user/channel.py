@@ -12,15 +12,15 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING
 
-from .capabilities import Capabilities
-from .errors import DmaError, MalformedError, TransportError
-from .messages import DmaAccess, command
-from .protocol import Command, DmaLayout, HeaderFlags
+from device.vfio_user.capabilities import Capabilities
+from device.vfio_user.errors import DmaError, MalformedError, TransportError
+from device.vfio_user.messages import DmaAccess, command
+from device.vfio_user.protocol import Command, DmaLayout, HeaderFlags
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from .transport import Incoming, Transport
+    from device.vfio_user.transport import Incoming, Transport
 
 MAX_QUEUED = 65536
 """How many commands are kept while a reply is awaited; a client that sends more is closed."""
@@ -98,8 +98,8 @@ class Channel:
     def _went_astray(self, address: int, data: bytes) -> bool:
         """Find out, after a first write, whether it was in a layout that the client does not have.
 
-        The last byte that is not 0 is read back. A client with the specified layout returns it; one with the early
-        layout has put it four bytes further on, and whatever it returns tells which it is.
+        The last byte that is not 0 is read back. A client with the specified layout returns it; one with
+        the early layout has put it four bytes further on, and whatever it returns tells which it is.
         """
         told = data.rstrip(b"\0")
         if not told:

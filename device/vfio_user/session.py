@@ -17,10 +17,10 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .capabilities import Capabilities
-from .errors import GuestError, MalformedError, RequestRefused, TransportError
-from .irqs import IRQ_FLAGS, Irqs
-from .messages import (
+from device.vfio_user.capabilities import Capabilities
+from device.vfio_user.errors import GuestError, MalformedError, RequestRefused, TransportError
+from device.vfio_user.irqs import IRQ_FLAGS, Irqs
+from device.vfio_user.messages import (
     DeviceFeature,
     DeviceGetInfo,
     DeviceGetIrqInfo,
@@ -38,7 +38,7 @@ from .messages import (
     error_reply,
     reply,
 )
-from .protocol import (
+from device.vfio_user.protocol import (
     MAX_MSG_FDS,
     Command,
     DeviceFlags,
@@ -52,8 +52,8 @@ from .protocol import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from .device import Device, RegionInfo
-    from .dma import DmaMap
+    from device.vfio_user.device import Device, RegionInfo
+    from device.vfio_user.dma import DmaMap
 
 MAJOR = 0
 MINOR = 0
