@@ -11,8 +11,8 @@ import json
 from dataclasses import dataclass
 from typing import cast
 
-from device.vfio_user.errors import MalformedError
-from device.vfio_user.protocol import (
+from .errors import MalformedError
+from .protocol import (
     DEFAULT_MAX_DATA_XFER_BYTES,
     DEFAULT_MAX_DMA_MAPS,
     DEFAULT_MAX_MSG_FDS,

@@ -12,15 +12,15 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING
 
-from device.vfio_user.capabilities import Capabilities
-from device.vfio_user.errors import DmaError, MalformedError, TransportError
-from device.vfio_user.messages import DmaAccess, command
-from device.vfio_user.protocol import Command, DmaLayout, HeaderFlags
+from .capabilities import Capabilities
+from .errors import DmaError, MalformedError, TransportError
+from .messages import DmaAccess, command
+from .protocol import Command, DmaLayout, HeaderFlags
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from device.vfio_user.transport import Incoming, Transport
+    from .transport import Incoming, Transport
 
 MAX_QUEUED = 65536
 """How many commands are kept while a reply is awaited; a client that sends more is closed."""

@@ -16,9 +16,9 @@ from dataclasses import dataclass, replace
 from threading import RLock
 from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
-from device.vfio_user.capabilities import Capabilities
-from device.vfio_user.errors import MalformedError, ReplyError, TransportError
-from device.vfio_user.messages import (
+from .capabilities import Capabilities
+from .errors import MalformedError, ReplyError, TransportError
+from .messages import (
     DeviceFeature,
     DeviceGetInfo,
     DeviceGetIrqInfo,
@@ -37,7 +37,7 @@ from device.vfio_user.messages import (
     error_reply,
     reply,
 )
-from device.vfio_user.protocol import (
+from .protocol import (
     MAX_MSG_FDS,
     Command,
     DmaLayout,
@@ -47,7 +47,7 @@ from device.vfio_user.protocol import (
     RegionFlags,
     UnmapFlags,
 )
-from device.vfio_user.transport import Incoming, SocketTransport, Transport
+from .transport import Incoming, SocketTransport, Transport
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,14 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from device.vfio_user.protocol import RegionFlags
+from .protocol import RegionFlags
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from device.vfio_user.dma import DmaMap
-    from device.vfio_user.irqs import Irqs
-    from device.vfio_user.messages import IoFd, MmapArea
+    from .dma import DmaMap
+    from .irqs import Irqs
+    from .messages import IoFd, MmapArea
 
 
 @dataclass(frozen=True, slots=True)

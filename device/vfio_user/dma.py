@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Protocol
 
-from device.vfio_user.errors import DmaError, RequestRefused
-from device.vfio_user.hostmemory import HostMemory, MappedMemory
-from device.vfio_user.protocol import DEFAULT_MAX_DMA_MAPS, Protection
+from .errors import DmaError, RequestRefused
+from .hostmemory import HostMemory, MappedMemory
+from .protocol import DEFAULT_MAX_DMA_MAPS, Protection
 
 _SPACE_END = 1 << 64
 _READ = int(Protection.READ)

@@ -14,7 +14,7 @@ import os
 from pathlib import Path
 from typing import Protocol
 
-from device.vfio_user.protocol import Protection
+from .protocol import Protection
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _LIBC.mmap.restype = ctypes.c_void_p

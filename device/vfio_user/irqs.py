@@ -20,9 +20,9 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from device.vfio_user.errors import RequestRefused
-from device.vfio_user.hostmemory import Eventfds, EventSink
-from device.vfio_user.protocol import (
+from .errors import RequestRefused
+from .hostmemory import Eventfds, EventSink
+from .protocol import (
     IRQ_ACTION_MASK,
     IRQ_DATA_MASK,
     IrqInfoFlags,
@@ -31,7 +31,7 @@ from device.vfio_user.protocol import (
 )
 
 if TYPE_CHECKING:
-    from device.vfio_user.messages import DeviceSetIrqs
+    from .messages import DeviceSetIrqs
 
 NO_EVENTFD = -1
 """Stands for the eventfd of a vector that is not armed."""

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from struct import Struct
 from typing import ClassVar, Self
 
-from device.vfio_user.errors import MalformedError
-from device.vfio_user.protocol import (
+from .errors import MalformedError
+from .protocol import (
     HEADER_BYTES,
     MAX_MULTI_DATA_BYTES,
     Command,

@@ -14,17 +14,17 @@ from collections.abc import Callable, Collection
 from threading import Lock
 from typing import TYPE_CHECKING, Protocol, Self
 
-from device.vfio_user.channel import Channel
-from device.vfio_user.dma import DmaMap
-from device.vfio_user.errors import TransportError
-from device.vfio_user.irqs import Irqs
-from device.vfio_user.listening import listen, peer_uid, unlink
-from device.vfio_user.session import SERVER_CAPABILITIES, Session
-from device.vfio_user.transport import SocketTransport, Transport
+from .channel import Channel
+from .dma import DmaMap
+from .errors import TransportError
+from .irqs import Irqs
+from .listening import listen, peer_uid, unlink
+from .session import SERVER_CAPABILITIES, Session
+from .transport import SocketTransport, Transport
 
 if TYPE_CHECKING:
-    from device.vfio_user.capabilities import Capabilities
-    from device.vfio_user.device import Device
+    from .capabilities import Capabilities
+    from .device import Device
 
 TransportFactory = Callable[[socket.socket], Transport]
 

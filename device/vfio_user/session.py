@@ -17,10 +17,10 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from device.vfio_user.capabilities import Capabilities
-from device.vfio_user.errors import GuestError, MalformedError, RequestRefused, TransportError
-from device.vfio_user.irqs import IRQ_FLAGS, Irqs
-from device.vfio_user.messages import (
+from .capabilities import Capabilities
+from .errors import GuestError, MalformedError, RequestRefused, TransportError
+from .irqs import IRQ_FLAGS, Irqs
+from .messages import (
     DeviceFeature,
     DeviceGetInfo,
     DeviceGetIrqInfo,
@@ -38,7 +38,7 @@ from device.vfio_user.messages import (
     error_reply,
     reply,
 )
-from device.vfio_user.protocol import (
+from .protocol import (
     MAX_MSG_FDS,
     Command,
     DeviceFlags,
@@ -52,8 +52,8 @@ from device.vfio_user.protocol import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from device.vfio_user.device import Device, RegionInfo
-    from device.vfio_user.dma import DmaMap
+    from .device import Device, RegionInfo
+    from .dma import DmaMap
 
 MAJOR = 0
 MINOR = 0

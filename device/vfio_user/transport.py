@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Protocol
 
-from device.vfio_user.errors import TransportError
-from device.vfio_user.messages import Header
-from device.vfio_user.protocol import DEFAULT_MAX_DATA_XFER_BYTES, HEADER_BYTES
+from .errors import TransportError
+from .messages import Header
+from .protocol import DEFAULT_MAX_DATA_XFER_BYTES, HEADER_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
