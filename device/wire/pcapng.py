@@ -1,7 +1,7 @@
 """Blocks of the pcapng format, as bytes.
 
-Sans I/O. It knows the format and nothing of wires. Source: draft-ietf-opsawg-pcapng, sections 3.1, 4.1 to 4.3;
-the direction bits are those of ``epb_flags``, section 4.3.1.
+Sans I/O. It knows the format and nothing of wires. Source: draft-ietf-opsawg-pcapng, sections 3.1,
+4.1 to 4.3; the direction bits are those of ``epb_flags``, section 4.3.1.
 """
 
 from __future__ import annotations

@@ -76,8 +76,8 @@ def remove_stale(path: str) -> None:
 class StreamDialer:
     """Makes the connection of a stream wire, again and again: calls who listens, else listens.
 
-    A path that appears is called; while there is none it listens itself. QEMU's ``server=on`` replaces a
-    path without asking, so a listener whose path now leads elsewhere gives up and calls.
+    A path that appears is called; while there is none it listens itself. QEMU's ``server=on``
+    replaces a path without asking, so a listener whose path now leads elsewhere gives up and calls.
     """
 
     def __init__(self, address: Address) -> None:
@@ -125,7 +125,7 @@ class StreamDialer:
     def _listen(self) -> None:
         listener = socket.socket(family_of(self._address), socket.SOCK_STREAM)
         try:
-            listener.setblocking(False)
+            listener.settimeout(0)
             if isinstance(self._address, str):
                 remove_stale(self._address)
             else:
@@ -141,7 +141,7 @@ class StreamDialer:
 
 
 def _stream_link(connection: socket.socket) -> Link:
-    connection.setblocking(False)
+    connection.settimeout(0)
     if connection.family != socket.AF_UNIX:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return Link(Port(connection.fileno(), Framing.STREAM), connection.close)
@@ -191,7 +191,7 @@ class DatagramWire(PumpedWire):
         self._own: tuple[str, tuple[int, int] | None] | None = None
         end = socket.socket(family_of(local), socket.SOCK_DGRAM)
         try:
-            end.setblocking(False)
+            end.settimeout(0)
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BUFFER_BYTES)
             if isinstance(local, str):
                 _refuse_busy(spec, local)
@@ -240,7 +240,7 @@ class InheritedWire:
         if self._socket.type not in (socket.SOCK_DGRAM, socket.SOCK_SEQPACKET):
             self._socket.close()
             raise WireError(f"{spec}: not a datagram socket; for a stream use stream:PATH")
-        self._socket.setblocking(False)
+        self._socket.settimeout(0)
 
     @property
     def fd(self) -> int:

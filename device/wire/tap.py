@@ -1,6 +1,7 @@
 """TAP devices: the kernel's own end of a cable.
 
-It knows /dev/net/tun and nothing of namespaces: the device is made in the network namespace of the caller.
+It knows /dev/net/tun and nothing of namespaces: the device is made in the network namespace of the
+caller.
 
 Source: Linux Documentation/networking/tuntap.rst, include/uapi/linux/if_tun.h.
 """
@@ -30,8 +31,8 @@ _IFREQ: Final = struct.Struct("16sH22x")
 OFFLOADS: Final = {"none": 0x0, "csum": 0x1, "tso": 0x1 | 0x2 | 0x4 | 0x8}
 """TUN_F_*: what the kernel may leave undone in the frames that are read from the device.
 
-``none`` is the default: a card receives what a cable carries, so somebody must cut and sum, and the kernel
-does both while it copies. docs/wires.md has the measurement.
+``none`` is the default: a card receives what a cable carries, so somebody must cut and sum, and
+the kernel does both while it copies. docs/wires.md has the measurement.
 """
 
 LONGEST_NAME: Final = 15
@@ -95,7 +96,7 @@ def _remedy(name: str, error: OSError) -> str:
     )
     told = {
         errno.ENOENT: f"there is no {_TUN}; run: sudo modprobe tun, or use netns",
-        errno.ENODEV: f"the kernel has no TAP; run: sudo modprobe tun, or use netns",
+        errno.ENODEV: "the kernel has no TAP; run: sudo modprobe tun, or use netns",
         errno.EACCES: f"{_TUN} is closed to this user; run as root, or use netns",
         errno.EPERM: f"this user may not make it; run: {make}",
         errno.EBUSY: "another process has it; close that one, or name another",
