@@ -58,12 +58,16 @@ def family_of(address: Address) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in address[0] else socket.AF_INET
 
 
-def _identity(path: str) -> tuple[int, int] | None:
+Identity = tuple[int, int, int]
+
+
+def _identity(path: str) -> Identity | None:
+    """Tell one socket of a path from the next, which may get the same inode number."""
     try:
         status = os.stat(path)  # noqa: PTH116 - the path is a string everywhere here
     except OSError:
         return None
-    return (status.st_dev, status.st_ino)
+    return (status.st_dev, status.st_ino, status.st_mtime_ns)
 
 
 def remove_stale(path: str) -> None:
@@ -84,7 +88,7 @@ class StreamDialer:
         """Remember the address; ``dial`` does the work."""
         self._address = address
         self._listener: socket.socket | None = None
-        self._own: tuple[int, int] | None = None
+        self._own: Identity | None = None
 
     def dial(self) -> Link | None:
         """Return a connection, or None when nobody is there yet. Raises ``OSError``."""
@@ -188,7 +192,7 @@ class DatagramWire(PumpedWire):
         """Bind ``local``. Raises ``WireError``."""
         if family_of(local) != family_of(remote):
             raise WireError(f"{spec}: one end is a path and the other is not; use two of a kind")
-        self._own: tuple[str, tuple[int, int] | None] | None = None
+        self._own: tuple[str, Identity | None] | None = None
         end = socket.socket(family_of(local), socket.SOCK_DGRAM)
         try:
             end.settimeout(0)
