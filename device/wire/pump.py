@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from device.wire.stage import Stage
 
 _BATCH: Final = 64  # frames of one direction before the other has its turn
+_LAST_FRAMES: Final = 1024
 _REDIAL_NS: Final = 200_000_000
 _MUTE_NS: Final = 100_000_000
 _SOCKET_BUFFER_BYTES: Final = 1 << 20  # some 64 KiB frames; Linux cuts it down to net.core.wmem_max
@@ -117,8 +118,15 @@ class Pump:
                 self._flush(Way.TRANSMIT)
                 self._flush(Way.RECEIVE)
                 self._sleep(now_ns)
+            self._finish()
         except WireClosed:  # the card's end is closed: there is nobody left to pump for
             self._drop_far()
+
+    def _finish(self) -> None:
+        """Send what the card had sent before the wire was closed, as far as it goes at once."""
+        for _ in range(_LAST_FRAMES // _BATCH):
+            self._read(self._near, Way.TRANSMIT, time.monotonic_ns())
+            self._flush(Way.TRANSMIT)
 
     def _dial(self, now_ns: int) -> None:
         if self._far is None and self._redial is not None and now_ns >= self._dial_at_ns:

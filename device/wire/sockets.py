@@ -12,6 +12,7 @@ import ipaddress
 import os
 import socket
 import stat
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -30,6 +31,7 @@ LONGEST_PATH_BYTES: Final = 107
 """sun_path less its NUL: unix(7)."""
 
 _SOCKET_BUFFER_BYTES: Final = 1 << 20
+_SECOND_CALL_SECONDS: Final = 0.05
 
 
 def parse_address(text: str, spec: str) -> Address:
@@ -99,17 +101,19 @@ class StreamDialer:
                 return None
             self._listener.close()
             self._listener = None
-        caller = socket.socket(family_of(self._address), socket.SOCK_STREAM)
         try:
-            caller.connect(self._address)
-        except (FileNotFoundError, ConnectionRefusedError):
-            caller.close()
+            return self._call()
+        except FileNotFoundError:
             self._listen()
-            return None
-        except OSError:
-            caller.close()
-            raise
-        return _stream_link(caller)
+        except ConnectionRefusedError:
+            # Between its bind() and its listen() a living server refuses too: only a socket that
+            # refuses twice is stale.
+            time.sleep(_SECOND_CALL_SECONDS)
+            try:
+                return self._call()
+            except (FileNotFoundError, ConnectionRefusedError):
+                self._listen()
+        return None
 
     def redial(self) -> Link | None:
         """Like ``dial``; an error means not yet."""
@@ -125,6 +129,15 @@ class StreamDialer:
             self._listener = None
         if isinstance(self._address, str) and self._own == _identity(self._address) is not None:
             Path(self._address).unlink(missing_ok=True)
+
+    def _call(self) -> Link:
+        caller = socket.socket(family_of(self._address), socket.SOCK_STREAM)
+        try:
+            caller.connect(self._address)
+        except OSError:
+            caller.close()
+            raise
+        return _stream_link(caller)
 
     def _listen(self) -> None:
         listener = socket.socket(family_of(self._address), socket.SOCK_STREAM)

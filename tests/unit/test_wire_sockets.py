@@ -106,11 +106,11 @@ def test_a_stream_wire_calls_who_listens_and_calls_again(tmp_path: Path) -> None
 
 
 def test_a_stream_wire_finds_a_listener_that_took_its_path(tmp_path: Path) -> None:
-    """QEMU's server=on unlinks what is there, and binds."""
+    """QEMU's server=on replaces what is there."""
     path = tmp_path / "s"
     wire = open_wire(f"stream:{path}")
-    path.unlink()
-    with listening(path) as peer:
+    with listening(tmp_path / "new") as peer:
+        (tmp_path / "new").replace(path)
         connection, _ = peer.accept()
         with connection:
             connection.send(ON_STREAM)
