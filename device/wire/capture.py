@@ -51,9 +51,7 @@ class CaptureFile:
         self._append(interface_description(interface))
         if self.error is not None:
             self.close()
-            raise WireError(
-                f"cannot write the capture {path}: {self.error.strerror}; free some space"
-            )
+            raise WireError(f"cannot write the capture {path}: {self.error.strerror}; free some space")
 
     def write(self, data: bytes, time_ns: int, direction: Direction) -> None:
         """Append a frame; ``time_ns`` is since 1970."""

@@ -81,9 +81,7 @@ class Namespace:
     ) -> subprocess.CompletedProcess[str]:
         """Run a program inside and return what it printed. Raises ``subprocess.TimeoutExpired``."""
         stdin = subprocess.DEVNULL if text_input is None else subprocess.PIPE
-        program = self.popen(
-            argv, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+        program = self.popen(argv, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         try:
             out, err = program.communicate(text_input, timeout)
         except subprocess.TimeoutExpired:
@@ -156,9 +154,7 @@ class NetnsWire:
         """The card's end; -1 once closed."""
         return self._fd
 
-    def run(
-        self, argv: Sequence[str], timeout: float | None = 60
-    ) -> subprocess.CompletedProcess[str]:
+    def run(self, argv: Sequence[str], timeout: float | None = 60) -> subprocess.CompletedProcess[str]:
         """Run a program at the other end; see ``Namespace.run``."""
         return self.namespace.run(argv, timeout)
 

@@ -114,9 +114,7 @@ def open_packet_wire(spec: str, interface: str) -> PumpedWire:
     try:
         packet = open_packet_socket(interface)
     except PermissionError as error:
-        raise WireError(
-            f"{spec}: a packet socket needs CAP_NET_RAW; run as root, or use netns"
-        ) from error
+        raise WireError(f"{spec}: a packet socket needs CAP_NET_RAW; run as root, or use netns") from error
     except OSError as error:
         raise WireError(f"{spec}: {error.strerror or error}; see: ip link") from error
     return PumpedWire(spec, Framing.VNET, packet_link(packet), [CutReceived()])

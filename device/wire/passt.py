@@ -57,17 +57,13 @@ class PasstWire:
                 ).returncode
             except (OSError, subprocess.TimeoutExpired) as error:
                 self._socket.close()
-                raise WireError(
-                    f"{spec}: {found} did not start: {error}; try it by hand"
-                ) from error
+                raise WireError(f"{spec}: {found} did not start: {error}; try it by hand") from error
             log.seek(0)
             said = [line.strip() for line in log if line.strip()]
         if status:
             self._socket.close()
             why = said[-1] if said else f"exit status {status}"
-            raise WireError(
-                f"{spec}: passt refused: {why}; it needs a host with a route (see: ip route)"
-            )
+            raise WireError(f"{spec}: passt refused: {why}; it needs a host with a route (see: ip route)")
         self._socket.settimeout(0)
 
     @property

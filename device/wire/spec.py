@@ -120,9 +120,7 @@ def _dgram(spec: WireSpec) -> Wire:
     if "fd" in spec.options:
         return InheritedWire(spec.text, _converted(spec, "fd", _count))
     if len(spec.arguments) != 2:
-        raise WireError(
-            f"{spec.text}: needs two addresses, as in dgram:LOCAL,REMOTE; or dgram:fd=N"
-        )
+        raise WireError(f"{spec.text}: needs two addresses, as in dgram:LOCAL,REMOTE; or dgram:fd=N")
     local, remote = (parse_address(one, spec.text) for one in spec.arguments)
     return DatagramWire(spec.text, local, remote)
 
@@ -158,12 +156,8 @@ KINDS: Final[dict[str, _Kind]] = {
     "pcap": _Kind(1, _NO_OPTIONS, _pcap, "pcap:FILE"),
     "loopback": _Kind(0, _NO_OPTIONS, lambda s: LoopbackWire(s.text), "loopback"),
     "none": _Kind(0, _NO_OPTIONS, lambda s: NoWire(s.text), "none"),
-    "packet": _Kind(
-        1, _NO_OPTIONS, lambda s: open_packet_wire(s.text, s.arguments[0]), "packet:IFNAME"
-    ),
-    "netns": _Kind(
-        0, frozenset({"address", "address6", "mtu", "cable", "userns"}), _netns, "netns"
-    ),
+    "packet": _Kind(1, _NO_OPTIONS, lambda s: open_packet_wire(s.text, s.arguments[0]), "packet:IFNAME"),
+    "netns": _Kind(0, frozenset({"address", "address6", "mtu", "cable", "userns"}), _netns, "netns"),
     "passt": _Kind(0, frozenset({"program", "mtu"}), _passt, "passt"),
 }
 """Every kind of wire."""
@@ -187,9 +181,7 @@ def parse_spec(text: str) -> WireSpec:
             arguments.append(item)
         elif key not in known_options or key in options:
             problem = "twice" if key in options else "not an option of this wire"
-            raise WireError(
-                f"{text}: {key}= is {problem}; it has {', '.join(sorted(known_options))}"
-            )
+            raise WireError(f"{text}: {key}= is {problem}; it has {', '.join(sorted(known_options))}")
         else:
             options[key] = value
     wanted = kind.arguments if not (name == "dgram" and "fd" in options) else 0
@@ -212,9 +204,7 @@ def _converted(spec: WireSpec, option: str, convert: Callable[[str], _T]) -> _T:
     try:
         return convert(spec.options[option])
     except ValueError as error:
-        raise WireError(
-            f"{spec.text}: {option}={spec.options[option]} is not understood: {error}"
-        ) from error
+        raise WireError(f"{spec.text}: {option}={spec.options[option]} is not understood: {error}") from error
 
 
 def open_wire(spec: str) -> Wire:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from device.wire.frame import Frame
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,32}")
+_LONGEST_FILE_BYTES: Final = len("/" + 32 * "x" + ".switch")
 _BATCH: Final = 64
 _BACKLOG: Final = 64
 _SOCKET_BUFFER_BYTES: Final = 1 << 20
@@ -44,7 +45,7 @@ def run_directory() -> Path:
     candidates.append(Path(cache) / "ringwalk" / "run")
     candidates.append(Path(tempfile.gettempdir()) / f"ringwalk-{os.getuid()}")
     for directory in candidates:
-        if len(os.fsencode(directory)) + 48 > LONGEST_PATH_BYTES:
+        if len(os.fsencode(directory)) + _LONGEST_FILE_BYTES > LONGEST_PATH_BYTES:
             continue
         with contextlib.suppress(OSError):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -220,8 +221,7 @@ class SwitchWire(PumpedWire):
         except OSError as error:
             self._leave()
             raise WireError(
-                f"{spec}: {error.strerror} in {self._key[0]}; "
-                "set XDG_RUNTIME_DIR to one you may write"
+                f"{spec}: {error.strerror} in {self._key[0]}; set XDG_RUNTIME_DIR to one you may write"
             ) from error
         super().__init__(spec, Framing.DATAGRAM, first, (), self._membership.redial)
 

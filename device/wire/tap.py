@@ -12,6 +12,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import socket
 import struct
 from typing import Final
 
@@ -63,7 +64,7 @@ class TapWire:
         self.spec = spec
         if not 0 < len(name) <= LONGEST_NAME or "/" in name:
             raise WireError(f"tap:{name}: an interface name has 1 to {LONGEST_NAME} characters")
-        existed = os.path.exists(f"/sys/class/net/{name}")  # noqa: PTH110 - a sysfs name, not a path of ours
+        existed = any(known == name for _, known in socket.if_nameindex())
         try:
             self._fd = open_tap(name, offload)
         except OSError as error:
@@ -91,9 +92,7 @@ class TapWire:
 
 
 def _remedy(name: str, error: OSError) -> str:
-    make = (
-        f"sudo ip tuntap add dev {name} mode tap user $USER vnet_hdr && sudo ip link set {name} up"
-    )
+    make = f"sudo ip tuntap add dev {name} mode tap user $USER vnet_hdr && sudo ip link set {name} up"
     told = {
         errno.ENOENT: f"there is no {_TUN}; run: sudo modprobe tun, or use netns",
         errno.ENODEV: "the kernel has no TAP; run: sudo modprobe tun, or use netns",

@@ -40,9 +40,7 @@ def run_line(line: Line, count: int, gap_ns: int) -> list[tuple[int, bytes]]:
     return out
 
 
-BAD = Impairment(
-    loss=0.1, delay_ns=MS, jitter_ns=MS // 2, reorder=0.1, duplicate=0.1, corrupt=0.1, seed=7
-)
+BAD = Impairment(loss=0.1, delay_ns=MS, jitter_ns=MS // 2, reorder=0.1, duplicate=0.1, corrupt=0.1, seed=7)
 
 
 def test_the_same_seed_brings_the_same_fate() -> None:
@@ -61,9 +59,7 @@ def test_one_direction_does_not_disturb_the_other() -> None:
         busy.push(Way.RECEIVE, Frame(frame(n)), n)
 
     late = 10**12
-    assert [f for w, f in busy.collect(late) if w is Way.TRANSMIT] == [
-        f for _, f in alone.collect(late)
-    ]
+    assert [f for w, f in busy.collect(late) if w is Way.TRANSMIT] == [f for _, f in alone.collect(late)]
 
 
 def test_no_impairment_delivers_everything_at_once() -> None:
@@ -91,9 +87,7 @@ def test_a_corrupt_frame_differs_in_one_bit() -> None:
     """Every bit has its turn."""
     out = [data for _, data in run(Impairment(corrupt=1.0))]
 
-    flipped = [
-        int.from_bytes(frame(n), "big") ^ int.from_bytes(data, "big") for n, data in enumerate(out)
-    ]
+    flipped = [int.from_bytes(frame(n), "big") ^ int.from_bytes(data, "big") for n, data in enumerate(out)]
     assert {value.bit_count() for value in flipped} == {1}
     assert len(set(flipped)) == 800
 

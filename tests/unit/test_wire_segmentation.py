@@ -40,9 +40,7 @@ def rebuilt(data: bytes) -> bytes:
     return bytes(packet)
 
 
-TCP4 = (
-    ethernet() / IP(src="10.0.0.1", dst="10.0.0.2", id=65535) / TCP(seq=2**32 - 1000, flags="CFPA")
-)
+TCP4 = ethernet() / IP(src="10.0.0.1", dst="10.0.0.2", id=65535) / TCP(seq=2**32 - 1000, flags="CFPA")
 TCP6 = ethernet() / IPv6(src="fd00::1", dst="fd00::2") / TCP(seq=5, flags="PA")
 CASES = {
     "TCP over IPv4": (TCP4 / PAYLOAD, GsoType.TCPV4, 1448),

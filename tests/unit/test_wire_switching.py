@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ from device.wire.spec import open_wire
 from device.wire.switching import AGEING_NS, Fabric
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from device.wire.contract import Wire
 
@@ -102,10 +103,11 @@ def test_forged_sources_cost_a_bounded_table() -> None:
 
 
 @pytest.fixture
-def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Make a run-time directory of this test's own."""
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    return tmp_path
+def directory(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Make a run-time directory of this test's own; pytest's paths are too long for a socket."""
+    with tempfile.TemporaryDirectory(prefix="rw-") as made:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", made)
+        yield Path(made)
 
 
 def until(done: Callable[[], bool]) -> None:
@@ -134,10 +136,12 @@ def test_cards_of_one_process_hear_each_other(directory: Path) -> None:
     one, two = open_wire("switch:lab"), open_wire("switch:lab")
 
     until(lambda: heard(two, one, frame(ALL, A, b"hello")))
+    hosted = list(directory.rglob("lab.switch"))
     until(lambda: heard(one, two, frame(A, B, b"hello back")))
     one.close()
     two.close()
 
+    assert len(hosted) == 1
     assert not list(directory.rglob("*.switch"))
 
 
