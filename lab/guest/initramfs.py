@@ -10,30 +10,22 @@ import hashlib
 import json
 import lzma
 import subprocess
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lab import cache, fetch, recipes
 from lab.errors import UsageError
-from lab.fetch import record
+from lab.fetch import contents, record
 from lab.guest.cpio import Entry, emit
 from lab.guest.elf import needs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
-BUILDER = 1
-"""Raised when the same recipe gives another archive."""
 LIBRARY_FOLDERS = ("usr/lib/x86_64-linux-gnu", "usr/lib")
 LOADER_FOLDER = "usr/lib64"
-TABLES = (
-    "modules.alias",
-    "modules.dep",
-    "modules.softdep",
-    "modules.symbols",
-    "modules.builtin",
-    "modules.devname",
-)
+KERNEL_TABLES = ("modules.order", "modules.builtin", "modules.builtin.modinfo")
 MERGED = {"bin": "usr/bin", "sbin": "usr/sbin", "lib": "usr/lib", "lib64": "usr/lib64"}
 EMPTY = ("dev", "proc", "sys", "run", "tmp", "root", "mnt", "var")
 KMOD_NAMES = ("modprobe", "insmod", "rmmod", "lsmod", "modinfo", "depmod")
@@ -67,7 +59,8 @@ def image(*, offline: bool = False) -> Path:
 def fingerprint() -> str:
     """Return what changes when the archive would."""
     held = record.read()["guest"]
-    digest = hashlib.sha256(json.dumps([BUILDER, *(p.sha256 for p in held.packages)]).encode())
+    digest = hashlib.sha256(json.dumps([p.sha256 for p in held.packages]).encode())
+    digest.update(Path(__file__).read_bytes())  # another builder makes another archive
     for path in sorted(recipes.folder().iterdir()):
         if path.is_file():
             digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
@@ -96,9 +89,7 @@ def entries(tree: Path, recipe: dict[str, Any]) -> list[Entry]:
     ]
     found.append(Entry.file("etc/ringwalk/early", " ".join(recipe["early"]).encode()))
     found += programs(tree, recipe["programs"])
-    found += modules(
-        tree / "usr/lib/modules" / version, f"usr/lib/modules/{version}", recipe["modules"]
-    )
+    found += modules(tree, version, recipe["modules"])
     found += [Entry.link(name, target) for name, target in recipe["links"].items()]
     taken = {entry.path.rsplit("/", 1)[-1] for entry in found if "bin/" in entry.path}
     found += [Entry.link(f"usr/bin/{name}", "kmod") for name in KMOD_NAMES]
@@ -161,8 +152,9 @@ def module_name(path: str) -> str:
     return path.rsplit("/", 1)[-1].split(".ko", 1)[0].replace("-", "_")
 
 
-def modules(folder: Path, where: str, names: Iterable[str]) -> list[Entry]:
-    """Return the named modules with all that they depend on, unpacked, and depmod's tables for them."""
+def modules(tree: Path, version: str, names: Iterable[str]) -> list[Entry]:
+    """Return the named modules with all that they depend on, unpacked, and depmod's tables for just them."""
+    folder = tree / "usr/lib/modules" / version
     table = dependencies((folder / "modules.dep").read_text())
     by_name = {module_name(path): path for path in table}
     wanted: set[str] = set()
@@ -171,25 +163,18 @@ def modules(folder: Path, where: str, names: Iterable[str]) -> list[Entry]:
             path := by_name.get(module_name(name))
         ) is not None:  # else built in, or gone from this kernel
             wanted |= {path, *table[path]}
-    found = []
-    for path in sorted(wanted):
-        content = (folder / path).read_bytes()
-        if path.endswith(".xz"):
-            content = lzma.decompress(content)
-        found.append(Entry.file(f"{where}/{plain(path)}", content))
-    for name in TABLES:
-        if (folder / name).is_file():
-            text = (folder / name).read_text()
-            if name == "modules.dep":
-                kept = {p: d for p, d in table.items() if p in wanted}
-                text = "".join(
-                    f"{plain(p)}: {' '.join(map(plain, d))}".rstrip() + "\n"
-                    for p, d in kept.items()
-                )
-            found.append(Entry.file(f"{where}/{name}", text.encode()))
-    return found
-
-
-def plain(path: str) -> str:
-    """Return a module's path without its compression."""
-    return path.removesuffix(".xz")
+    with tempfile.TemporaryDirectory(prefix="ringwalk-") as base:
+        stage = Path(base) / "usr/lib/modules" / version
+        for path in wanted:
+            content = (folder / path).read_bytes()
+            file = stage / path.removesuffix(".xz")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(lzma.decompress(content) if path.endswith(".xz") else content)
+        for name in KERNEL_TABLES:
+            (stage / name).write_bytes((folder / name).read_bytes())
+        contents.depmod(tree, Path(base), version)
+        return [
+            Entry.file(str(file.relative_to(base)), file.read_bytes())
+            for file in sorted(stage.rglob("*"))
+            if file.is_file()
+        ]
