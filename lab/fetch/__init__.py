@@ -61,12 +61,8 @@ def ensure(names: Sequence[str], *, offline: bool = False) -> None:
     wanted = [package_sets()[name] for name in names]
     if all(complete(one) for one in wanted):
         return
-    with cache.exclusive(
-        "fetch", lambda: say("ringwalk: another fetch is at work, waiting for it")
-    ):
-        missing = [
-            one for one in wanted if not complete(one)
-        ]  # the other one may have brought them
+    with cache.exclusive("fetch", lambda: say("ringwalk: another fetch is at work, waiting for it")):
+        missing = [one for one in wanted if not complete(one)]  # the other one may have brought them
         if not missing:
             return
         if offline:
@@ -107,9 +103,7 @@ def satisfies(packages: Sequence[apt.Package], minimum: tuple[str, str] | None) 
     if minimum is None:
         return bool(packages)
     name, version = minimum
-    return any(
-        p.name == name and apt.upstream(p.version) >= apt.upstream(version) for p in packages
-    )
+    return any(p.name == name and apt.upstream(p.version) >= apt.upstream(version) for p in packages)
 
 
 def _announce(plans: Sequence[Plan]) -> None:

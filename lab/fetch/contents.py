@@ -14,9 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-DOCUMENTATION = re.compile(
-    r"\./usr/share/(doc|man|info|locale|lintian|bash-completion|perl5?|bug)/"
-)
+DOCUMENTATION = re.compile(r"\./usr/share/(doc|man|info|locale|lintian|bash-completion|perl5?|bug)/")
 MODULE = re.compile(r"\./(?:usr/)?lib/modules/[^/]+/kernel/(?P<path>.+)")
 KERNEL_TOP = re.compile(r"\./boot/(vmlinuz|config)-|\./(?:usr/)?lib/modules/[^/]+/modules\.")
 

@@ -105,9 +105,7 @@ def _place(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
     if member.issym():
         where.symlink_to(member.linkname)
     elif member.islnk():
-        os.link(
-            target.joinpath(*[p for p in member.linkname.split("/") if p not in ("", ".")]), where
-        )
+        os.link(target.joinpath(*[p for p in member.linkname.split("/") if p not in ("", ".")]), where)
     elif member.isfile() and (content := tar.extractfile(member)) is not None:
         with where.open("wb") as out:
             shutil.copyfileobj(content, out, 1 << 20)

@@ -40,9 +40,7 @@ class Bar:
                 flush=True,
             )
         elif fraction - self._drawn >= LOG_STEP or self._drawn < 0:
-            print(
-                f"  {self._label} {fraction:.0%} {self._total}".rstrip(), file=self._out, flush=True
-            )
+            print(f"  {self._label} {fraction:.0%} {self._total}".rstrip(), file=self._out, flush=True)
         else:
             return
         self._drawn = fraction

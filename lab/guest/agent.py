@@ -71,9 +71,7 @@ class Agent:
         self.boot_id = line.split()[1].decode()
         return self.boot_id
 
-    def run(
-        self, script: str, data: bytes = b"", timeout_s: float = 60
-    ) -> tuple[int, bytes, bytes]:
+    def run(self, script: str, data: bytes = b"", timeout_s: float = 60) -> tuple[int, bytes, bytes]:
         """Run a shell script with ``data`` as its input; return status, output and errors."""
         self._number += 1
         deadline = time.monotonic() + timeout_s + 30  # the guest's own limit should strike first

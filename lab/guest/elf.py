@@ -58,9 +58,7 @@ def needs(image: bytes) -> Needs | None:
     end = dynamic.offset + dynamic.file_bytes
     entries = list(DYNAMIC.iter_unpack(image[dynamic.offset : end]))
     strings = next(value for tag, value in entries if tag == DT_STRTAB)
-    load = next(
-        s for s in segments if s.kind == PT_LOAD and s.address <= strings < s.address + s.file_bytes
-    )
+    load = next(s for s in segments if s.kind == PT_LOAD and s.address <= strings < s.address + s.file_bytes)
     start = strings - load.address + load.offset
     names = (start + value for tag, value in entries if tag == DT_NEEDED)
     return Needs(loader, tuple(image[at : image.index(b"\0", at)].decode() for at in names))

@@ -71,9 +71,7 @@ def newest(folder: Path, pattern: str) -> Path:
     """Return the last of the files that match; ``UsageError`` when there is none."""
     found = sorted(folder.glob(pattern))
     if not found:
-        raise UsageError(
-            f"no {pattern} in {folder}: run `ringwalk fetch --clean`, then `ringwalk fetch`"
-        )
+        raise UsageError(f"no {pattern} in {folder}: run `ringwalk fetch --clean`, then `ringwalk fetch`")
     return found[-1]
 
 
@@ -136,9 +134,7 @@ def library(tree: Path, name: str) -> str:
     for folder in LIBRARY_FOLDERS:
         if (tree / folder / name).exists():
             return f"{folder}/{name}"
-    raise UsageError(
-        f"the guest's packages lack {name}: run `ringwalk fetch --clean`, then `ringwalk fetch`"
-    )
+    raise UsageError(f"the guest's packages lack {name}: run `ringwalk fetch --clean`, then `ringwalk fetch`")
 
 
 def dependencies(table: str) -> dict[str, list[str]]:
@@ -159,9 +155,7 @@ def modules(tree: Path, version: str, names: Iterable[str]) -> list[Entry]:
     by_name = {module_name(path): path for path in table}
     wanted: set[str] = set()
     for name in names:
-        if (
-            path := by_name.get(module_name(name))
-        ) is not None:  # else built in, or gone from this kernel
+        if (path := by_name.get(module_name(name))) is not None:  # else built in, or gone from this kernel
             wanted |= {path, *table[path]}
     with tempfile.TemporaryDirectory(prefix="ringwalk-") as base:
         stage = Path(base) / "usr/lib/modules" / version

@@ -9,8 +9,7 @@
 from __future__ import annotations
 
 import shlex
-import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Self
 
 from lab.errors import UsageError
@@ -74,6 +73,10 @@ class Guest:
         self._process: QemuProcess | None = None
         self._agent: Agent | None = None
 
+    def fit(self, nics: tuple[Attachment, ...]) -> None:
+        """Give the machine its cards, before it starts."""
+        self._machine = replace(self._machine, nics=nics)
+
     def __enter__(self) -> Self:
         """Start QEMU and wait for the agent."""
         self.start()
@@ -113,9 +116,7 @@ class Guest:
             why = str(error)
         else:
             if why is None:
-                accelerator.remember(
-                    Verdict(usable=True, reason="a guest booted with it", proven=True)
-                )
+                accelerator.remember(Verdict(usable=True, reason="a guest booted with it", proven=True))
                 return process
             process.close()
         reason = f"KVM does not boot Linux here: {why}"
@@ -149,9 +150,7 @@ class Guest:
         except AgentError as error:
             raise self._failure(str(error)) from error
 
-    def run(
-        self, script: str, *, data: bytes = b"", timeout_s: float = 60, check: bool = False
-    ) -> Result:
+    def run(self, script: str, *, data: bytes = b"", timeout_s: float = 60, check: bool = False) -> Result:
         """Run a shell script in the guest, as root, with ``data`` as its standard input.
 
         With ``check`` a status other than 0 raises ``GuestError``.
@@ -159,9 +158,7 @@ class Guest:
         status, out, err = self._run(script, data, timeout_s)
         result = Result(status, out.decode(errors="replace"), err.decode(errors="replace"))
         if check and not result.ok:
-            raise self._failure(
-                f"`{script}` ended with {status}: {(result.err or result.out).strip()}"
-            )
+            raise self._failure(f"`{script}` ended with {status}: {(result.err or result.out).strip()}")
         return result
 
     def put(self, path: str, content: bytes, mode: int = 0o644) -> None:
@@ -170,17 +167,13 @@ class Guest:
         script = f'mkdir -p "$(dirname {where})" && cat >{where} && chmod {mode:o} {where}'
         status, _, err = self._run(script, content, 300)
         if status:
-            raise self._failure(
-                f"cannot write {path} in the guest: {err.decode(errors='replace').strip()}"
-            )
+            raise self._failure(f"cannot write {path} in the guest: {err.decode(errors='replace').strip()}")
 
     def get(self, path: str) -> bytes:
         """Return the content of a file in the guest."""
         status, out, err = self._run(f"cat {shlex.quote(path)}", b"", 300)
         if status:
-            raise self._failure(
-                f"cannot read {path} in the guest: {err.decode(errors='replace').strip()}"
-            )
+            raise self._failure(f"cannot read {path} in the guest: {err.decode(errors='replace').strip()}")
         return out
 
     def _run(self, script: str, data: bytes, timeout_s: float) -> tuple[int, bytes, bytes]:
@@ -244,8 +237,3 @@ def check_kernel(path: Path | None) -> None:
     """Refuse a kernel or an initrd that is not there."""
     if path is not None and not path.is_file():
         raise UsageError(f"{path} is no file: give the path of a kernel or an initramfs")
-
-
-def seconds_since(began: float) -> float:
-    """Return how long ago ``began`` (of ``time.monotonic``) was."""
-    return time.monotonic() - began

@@ -67,9 +67,7 @@ def parse_cpuid(raw: bytes) -> dict[int, dict[str, int]]:
     (count,) = struct.unpack_from("<I", raw)
     table: dict[int, dict[str, int]] = {}
     for n in range(count):
-        function, _, _, eax, ebx, ecx, edx, *_ = CPUID_ENTRY.unpack_from(
-            raw, 8 + n * CPUID_ENTRY.size
-        )
+        function, _, _, eax, ebx, ecx, edx, *_ = CPUID_ENTRY.unpack_from(raw, 8 + n * CPUID_ENTRY.size)
         table.setdefault(function, {"eax": eax, "ebx": ebx, "ecx": ecx, "edx": edx})
     return table
 
