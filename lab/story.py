@@ -124,17 +124,19 @@ def interrupt_kind(table: str, interface: str) -> str:
     """Say how an interface interrupts, from /proc/interrupts: how many vectors of which kind."""
     lines = [line for line in table.splitlines() if re.search(rf"\b{re.escape(interface)}\b", line)]
     if not lines:
-        return "none"
+        return "interrupts under another name"
     kinds = (("MSI-X", r"MSI-?X"), ("MSI", r"PCI-MSI"), ("INTx", r"fasteoi|IO-APIC"))
     kind = next((name for name, pattern in kinds if re.search(pattern, lines[0])), "?")
     return f"{kind}, {len(lines)} vector{'s' if len(lines) > 1 else ''}"
 
 
 def link_text(listing: dict[str, str]) -> str:
-    """Say an interface's speed and duplex, from ``ethtool``'s listing."""
+    """Say an interface's speed and duplex, from ``ethtool``'s listing; a virtual card may have neither."""
     digits = re.match(r"\d+", listing.get("Speed", ""))
-    speed = LEVELS.get(int(digits[0]), listing["Speed"]) if digits else "unknown speed"
-    return f"{speed}, {listing.get('Duplex', 'unknown').lower()} duplex"
+    if digits is None:
+        return "no speed told"
+    speed = LEVELS.get(int(digits[0]), listing["Speed"])
+    return f"{speed} {listing.get('Duplex', 'unknown').lower()} duplex"
 
 
 def observe_card(guest: Guest, fitted: Fitted, interface: str) -> CardStory:
@@ -193,8 +195,15 @@ def program(*arguments: object) -> list[str]:
     return [sys.executable, "-I", str(Path(traffic.__file__).resolve()), *map(str, arguments)]
 
 
-RETRY = "n=0; until {}; do n=$((n+1)); [ $n -lt 100 ] || exit 1; sleep 0.1; done"
-"""The far end's program takes a moment until it listens."""
+CONNECT = (
+    "n=0; until exec 3<>/dev/tcp/{}/{}; do n=$((n+1)); [ $n -lt 100 ] || exit 1; sleep 0.1; done 2>/dev/null"
+)
+"""bash's own sockets; the far end's program takes a moment until it listens."""
+
+
+def over_tcp(address: str, command: str) -> str:
+    """Return a script that runs ``command`` with a connection to the far end as descriptor 3."""
+    return f"bash -c {shlex.quote(CONNECT.format(address, PORT) + '; ' + command)}"
 
 
 def transfer_to_host(guest: Guest, end: FarEnd, address: str) -> Transfer:
@@ -203,14 +212,14 @@ def transfer_to_host(guest: Guest, end: FarEnd, address: str) -> Transfer:
         f"head -c {TRANSFER_BYTES} /dev/urandom >/tmp/sent && sha256sum /tmp/sent", check=True
     )
     number = end.peer.start(program("receive", PORT))
-    guest.run(RETRY.format(f"busybox nc {shlex.quote(address)} {PORT} </tmp/sent"), timeout_s=120)
+    guest.run(over_tcp(address, "dd bs=128k if=/tmp/sent >&3"), timeout_s=120)
     return judge(end, number, prepared.out)
 
 
 def transfer_to_guest(guest: Guest, end: FarEnd, address: str) -> Transfer:
     """Send bytes to the guest and compare their digest at both ends."""
     number = end.peer.start(program("send", PORT, TRANSFER_BYTES, 82574))
-    fetched = RETRY.format(f"busybox nc {shlex.quote(address)} {PORT} </dev/null >/tmp/got")
+    fetched = over_tcp(address, "dd bs=128k of=/tmp/got <&3")
     arrived = guest.run(f"{fetched}; sha256sum /tmp/got", timeout_s=120)
     return judge(end, number, arrived.out)
 
