@@ -89,7 +89,7 @@ def far_end(wire: Wire) -> tuple[LocalPeer, str | None] | None:
 
 
 def with_address(wire: str, number: int) -> str:
-    """Give each netns wire of one guest a network of its own: 10.82.57.1, 10.82.58.1, …"""
+    """Give each netns wire of one guest a network of its own: 10.82.57.1, then 10.82.58.1, and so on."""
     spec = parse_spec(wire)
     if spec.kind != "netns" or "address" in spec.options or number == 0:
         return wire
@@ -173,5 +173,6 @@ def netdev_of(wire: Wire) -> str:
     if isinstance(wire, TapWire) or getattr(wire, "cable", "") == "tap":
         return f"tap,fd={wire.fd}"
     raise UsageError(
-        f"QEMU's own cards cannot use the wire {wire.spec} as it is here (no TAP): use --wire passt, or --nic 82574l"
+        f"QEMU's own cards cannot use the wire {wire.spec} as it is here (no TAP):"
+        " use --wire passt, or --nic 82574l"
     )

@@ -20,7 +20,7 @@ _LIBC = ctypes.CDLL(None)  # found before any fork: nothing may be loaded betwee
 
 
 def _die_with_parent() -> None:
-    """Ask the kernel for SIGKILL when the thread that started us goes (prctl(2)): the safety net for a crash."""
+    """Ask the kernel for SIGKILL when the thread that started us goes (prctl(2)): against a crash."""
     _LIBC.prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
 
 

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from lab import cache, fetch
-from lab.fetch import apt, record, sources
 from lab.errors import UsageError
+from lab.fetch import apt, record, sources
 from lab.fetch.progress import mega
 from lab.qemu import accelerator, binary
 from lab.recipes import package_sets
@@ -98,7 +98,7 @@ def kvm() -> Finding:
         return Finding("KVM", "good", f"{verdict.reason} ({tried})")
     advice = "TCG is used: slower, and everything works"
     if accelerator.DEVICE.exists() and not os.access(accelerator.DEVICE, os.R_OK | os.W_OK):
-        advice = "add yourself to the group kvm (sudo usermod -aG kvm $USER) and log in anew; until then TCG is used"
+        advice = "join the group kvm (sudo usermod -aG kvm $USER) and log in anew; until then TCG is used"
     return Finding("KVM", "limited", verdict.reason, advice)
 
 
@@ -124,7 +124,10 @@ def namespaces() -> Finding:
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     if done.returncode == 0:
         return Finding("namespaces", "good", "user and network namespaces may be made")
-    advice = "allow user namespaces (sysctl kernel.apparmor_restrict_unprivileged_userns=0), run as root, or use --wire passt"
+    advice = (
+        "allow user namespaces (sysctl kernel.apparmor_restrict_unprivileged_userns=0), run as root,"
+        " or use --wire passt"
+    )
     return Finding("namespaces", "limited", done.stderr.strip() or "refused", advice)
 
 

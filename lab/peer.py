@@ -1,4 +1,4 @@
-"""Running programs at the far end of a wire: in its namespace, on the host itself, or through another process."""
+"""Runs programs at the far end of a wire: in its namespace, on the host, or through another process."""
 
 from __future__ import annotations
 

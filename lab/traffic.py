@@ -1,4 +1,4 @@
-"""The host's end of a TCP transfer, as a program: it runs inside the wire's namespace, with nothing but Python.
+"""The host's end of a TCP transfer, as a program: it runs in the wire's namespace, with Python alone.
 
 ::
 

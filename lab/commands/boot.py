@@ -1,4 +1,4 @@
-"""``ringwalk boot``: a Linux guest with our card (or another), a short story, and the proof that traffic flowed."""
+"""``ringwalk boot``: a Linux guest with our card (or another), and the proof that traffic flowed."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 from lab import booting, story
 from lab.cards import KINDS, LOCAL_MAC, CardSpec
 from lab.errors import UsageError
-from lab.guest.agent import Result
 from lab.guest.session import GuestError, GuestSpec, check_kernel
 from lab.peer import PeerError
 from lab.qemu.process import QemuError
 
 if TYPE_CHECKING:
     from types import FrameType
+
+    from lab.guest.agent import Result
 
 NAME = "boot"
 HELP = "boot a Linux guest whose own driver drives the card, and move traffic"

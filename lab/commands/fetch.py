@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from lab import cache, fetch
+from lab.errors import UsageError
 from lab.fetch import record
 from lab.fetch.progress import mega
 from lab.recipes import package_sets
@@ -53,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
         known = package_sets()
         for name in args.sets:
             if name not in known:
-                raise fetch.UsageError(f"no set is called {name}: choose of {', '.join(known)}")
+                raise UsageError(f"no set is called {name}: choose of {', '.join(known)}")
         fetch.ensure(args.sets or DEFAULT, offline=args.offline)
     held = record.read()
     if args.json:

@@ -6,7 +6,7 @@ checks, unpacks and records. Two calls at once are safe; an interrupted one goes
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import hashlib
 import json
 import shutil
@@ -158,7 +158,7 @@ def _bring(
             )
             deb.unpack(file, new, kept)
         contents.finish(wanted.name, new)
-    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
     entry = record.SetRecord(fingerprint(wanted), mirror.uri, private.suites, now, tuple(locked))
     record.write({**record.read(), wanted.name: entry})
     for package in packages:

@@ -1,7 +1,7 @@
-"""A private apt: its own sources, indexes and archive directory, so that no root and no system change is needed.
+"""A private apt: its own sources, indexes and archives, so that no root and no system change is needed.
 
-apt does the resolving, the signature checks (``signed-by``) and the resumable download; this module writes its
-configuration and reads what it prints.
+apt does the resolving, the signature checks (``signed-by``) and the resumable download; this module
+writes its configuration and reads what it prints.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import re
 import shutil
 import subprocess
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote
 
@@ -19,6 +18,7 @@ from lab.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from lab.fetch.sources import Mirror
 

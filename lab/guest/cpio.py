@@ -1,6 +1,7 @@
 """Writes the ``newc`` cpio archive that Linux unpacks as its first root (initramfs buffer format).
 
-Sans I/O: entries in, bytes out, and the same entries always give the same bytes. Owners are root, times are zero.
+Sans I/O: entries in, bytes out, and the same entries always give the same bytes. Owners are root, times are
+zero.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ def header(entry: Entry, inode: int) -> bytes:
     ::
 
         magic(6) ino mode uid gid nlink mtime filesize devmajor devminor
-        rdevmajor rdevminor namesize check   (8 hex digits each) name\\0 pad
+        rdevmajor rdevminor namesize check   (8 hex digits each) name NUL pad
     """
     name = entry.path.encode() + b"\0"
     links = 2 if stat.S_ISDIR(entry.mode) else 1

@@ -98,7 +98,7 @@ class Guest:
         self.close()
 
     def start(self) -> None:
-        """Start QEMU; a KVM that does not bring a console line in time is given up for TCG, and remembered."""
+        """Start QEMU; a KVM that brings no console line in time is given up for TCG, and remembered."""
         self._process = (
             QemuProcess(self.qemu, self._machine, self.choice.accelerator)
             if (not self.choice.watch)
@@ -200,7 +200,7 @@ class Guest:
             'for i in /sys/class/net/*; do echo "$(cat $i/address) ${i##*/}"; done', check=True
         )
         pairs = (line.split() for line in listing.out.splitlines())
-        return {pair[0]: pair[1] for pair in pairs if len(pair) == 2}  # noqa: PLR2004 - address and name
+        return {pair[0]: pair[1] for pair in pairs if len(pair) == 2}
 
     def wait_link(self, interface: str = "eth0", timeout_s: float = 30) -> None:
         """Bring an interface up and wait for its carrier."""

@@ -1,8 +1,8 @@
 """Whether KVM is worth using here.
 
 ``/dev/kvm`` may open, make a machine and run HLT, and yet not boot Linux. So: what KVM can give a guest must be
-x86-64-v2 at least (CPUID), and a guest must have written to its console within ten seconds. The verdict holds
-until the next boot of the host.
+x86-64-v2 at least (CPUID), and a guest must have written to its console within ten seconds. The verdict
+holds until the next boot of the host.
 """
 
 from __future__ import annotations
@@ -126,7 +126,10 @@ def verdict() -> Verdict:
 
 
 def choose(asked: str) -> Choice:
-    """Decide between KVM and TCG; ``asked`` is auto, kvm or tcg. Raises ``UsageError`` for a KVM that cannot be."""
+    """Decide between KVM and TCG; ``asked`` is auto, kvm or tcg.
+
+    Raises ``UsageError`` for a KVM that was asked for and cannot be.
+    """
     if asked == "tcg":
         return Choice("tcg", "asked for")
     known = verdict() if asked == "auto" else probe()

@@ -39,7 +39,7 @@ class QemuProcess:
     """
 
     def __init__(self, qemu: Qemu, machine: Machine, accelerator: str) -> None:
-        """Start QEMU and connect to its monitor; raises ``QemuError`` with its words when it does not start."""
+        """Start QEMU and connect to its monitor; ``QemuError`` with its words when it does not start."""
         self.folder = Path(tempfile.mkdtemp(prefix="ringwalk-"))
         self.console_path = self.folder / "console"
         self._messages = self.folder / "messages"
