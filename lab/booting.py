@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab import cards, story
+from lab import cards, scratch, story
 from lab.guest.session import Guest, GuestSpec
 
 if TYPE_CHECKING:
@@ -63,7 +61,7 @@ def booted(specs: list[CardSpec], machine: GuestSpec) -> Iterator[Lab]:
     """
     specs = cards.prepare(specs, offline=machine.offline)
     with ExitStack() as stack:
-        folder = Path(tempfile.mkdtemp(prefix="ringwalk-"))
+        folder = scratch.make()
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         guest = Guest(machine)  # finds and fetches, before anything is started
         fitted = []

@@ -1,7 +1,7 @@
 """Whether KVM is worth using here.
 
-``/dev/kvm`` may open, make a machine and run HLT, and yet not boot Linux. So: what KVM can give a guest must be
-x86-64-v2 at least (CPUID), and a guest must have written to its console within ten seconds. The verdict
+``/dev/kvm`` may open, make a machine and run HLT, and yet not boot Linux. So: what KVM gives a guest must be
+x86-64-v2 at least (CPUID), and a guest must have written to its console in ten seconds. The verdict
 holds until the next boot of the host.
 """
 

@@ -6,16 +6,14 @@ import contextlib
 import shutil
 import socket
 import subprocess
-import tempfile
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qemu.qmp import QMPError
 from qemu.qmp.legacy import QEMUMonitorProtocol
 
-from lab import children
+from lab import children, scratch
 from lab.errors import UsageError
 from lab.qemu import command
 
@@ -40,7 +38,7 @@ class QemuProcess:
 
     def __init__(self, qemu: Qemu, machine: Machine, accelerator: str) -> None:
         """Start QEMU and connect to its monitor; ``QemuError`` with its words when it does not start."""
-        self.folder = Path(tempfile.mkdtemp(prefix="ringwalk-"))
+        self.folder = scratch.make()
         self.console_path = self.folder / "console"
         self._messages = self.folder / "messages"
         self._monitor: QEMUMonitorProtocol | None = None
