@@ -36,6 +36,8 @@ class CardSpec:
     wire: str = "netns"
     mac: str = LOCAL_MAC.format(1)
     engine: str = "native"
+    asked_wire: str | None = None
+    """The wire as the user wrote it, where more was filled in since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,11 @@ def prepare(specs: list[CardSpec], *, offline: bool = False) -> list[CardSpec]:
     """Check the wires and fill in what they need. Raises ``UsageError``."""
     try:
         return [
-            replace(spec, wire=with_program(with_address(spec.wire, number), offline=offline))
+            replace(
+                spec,
+                wire=with_program(with_address(spec.wire, number), offline=offline),
+                asked_wire=spec.asked_wire or spec.wire,
+            )
             for number, spec in enumerate(specs)
         ]
     except WireError as error:

@@ -68,10 +68,8 @@ class CardStory:
     @property
     def flowed(self) -> bool:
         """Whether traffic went both ways and arrived whole."""
-        return (
-            self.ping is not None
-            and self.ping.received > 0
-            and all(t is not None and t.sha256_agrees for t in (self.to_host, self.to_guest))
+        return (self.ping is None or self.ping.received > 0) and all(
+            t is not None and t.sha256_agrees for t in (self.to_host, self.to_guest)
         )
 
 
@@ -91,7 +89,7 @@ class Story:
     @property
     def flowed(self) -> bool:
         """Whether every card with a far end of ours carried traffic."""
-        judged = [card for card in self.cards if card.ping is not None]
+        judged = [card for card in self.cards if card.to_host is not None]
         return bool(judged) and all(card.flowed for card in judged) and not self.complaints
 
 
@@ -120,11 +118,12 @@ def parse_ping(out: str) -> Ping:
     return Ping(int(counts[1]), int(counts[2]), float(times[1]) if times else 0.0)
 
 
-def interrupt_kind(table: str, interface: str) -> str:
-    """Say how an interface interrupts, from /proc/interrupts: how many vectors of which kind."""
-    lines = [line for line in table.splitlines() if re.search(rf"\b{re.escape(interface)}\b", line)]
+def interrupt_kind(table: str, *names: str) -> str:
+    """Say how a device interrupts, from /proc/interrupts: how many vectors of which kind bear its names."""
+    pattern = "|".join(rf"\b{re.escape(name)}\b" for name in names)
+    lines = [line for line in table.splitlines() if re.search(pattern, line)]
     if not lines:
-        return "interrupts under another name"
+        return "no interrupts"
     kinds = (("MSI-X", r"MSI-?X"), ("MSI", r"PCI-MSI"), ("INTx", r"fasteoi|IO-APIC"))
     kind = next((name for name, pattern in kinds if re.search(pattern, lines[0])), "?")
     return f"{kind}, {len(lines)} vector{'s' if len(lines) > 1 else ''}"
@@ -147,9 +146,11 @@ def observe_card(guest: Guest, fitted: Fitted, interface: str) -> CardStory:
     end = fitted.far_end
     ping = to_host = to_guest = None
     if end is not None and address is not None:
-        ping = parse_ping(guest.run(f"ping -c {PINGS} -i 0.2 -W 5 {address}").out)
+        if end.address is not None:  # passt may not send echoes where ping_group_range forbids it
+            ping = parse_ping(guest.run(f"ping -c {PINGS} -i 0.2 -W 5 {address}").out)
         to_host = transfer_to_host(guest, end, address)
         to_guest = transfer_to_guest(guest, end, address)
+    device = guest.run(f"basename $(readlink -f /sys/class/net/{interface}/device)", check=True).out.strip()
     return CardStory(
         kind=fitted.spec.kind,
         engine=fitted.spec.engine if fitted.spec.kind == "82574l" else None,
@@ -160,8 +161,8 @@ def observe_card(guest: Guest, fitted: Fitted, interface: str) -> CardStory:
         firmware=about.get("firmware-version", ""),
         mac=guest.run(f"cat /sys/class/net/{interface}/address", check=True).out.strip(),
         speed=link_text(fields(guest.run(f"ethtool {interface}").out)),
-        interrupts=interrupt_kind(guest.run("cat /proc/interrupts", check=True).out, interface),
-        wire=fitted.spec.wire,
+        interrupts=interrupt_kind(guest.run("cat /proc/interrupts", check=True).out, interface, device),
+        wire=fitted.spec.asked_wire or fitted.spec.wire,
         address=address,
         ping=ping,
         to_host=to_host,
@@ -269,7 +270,7 @@ def card_rows(card: CardStory) -> list[tuple[str, str]]:
         lines.append(
             ("ping", f"{ping.received} of {ping.sent} from {card.address}, {ping.average_ms:.2f} ms")
         )
-    else:
+    if card.to_host is None:
         lines.append(("traffic", "the far end of this wire is not ours: nothing was sent"))
     directions = (("TCP out", "guest to host", card.to_host), ("TCP in", "host to guest", card.to_guest))
     for label, way, moved in directions:

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-UNPACKED_PER_DOWNLOADED = 4.6
-"""Measured over QEMU's and the guest's packages; only for the announcement and the check for room."""
+UNPACKED_PER_DOWNLOADED = 2.7
+"""Packages and tree together, measured over both sets; only for the announcement and the check for room."""
 
 
 def say(text: str) -> None:
