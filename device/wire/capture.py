@@ -1,7 +1,7 @@
-"""Captures: a pcapng file of both directions of a wire, or of what is sent into a wire that leads nowhere.
+"""Captures in pcapng: both directions of a wire, or what is sent into one that leads nowhere.
 
-A file that a crash cuts off is still whole blocks: each block is one append, and one that a full disk cut
-short is taken back. It knows nothing of how the wire works.
+A file that a crash cuts off is still whole blocks: each block is one append, and one that a full
+disk cut short is taken back. It knows nothing of how the wire works.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ _DIRECTION = {Way.TRANSMIT: Direction.OUTBOUND, Way.RECEIVE: Direction.INBOUND}
 class CaptureFile:
     """A pcapng file with one interface, appended to a whole block at a time.
 
-    After an error (a full disk, say) nothing more is written and ``error`` says why: a capture that fails
-    must not take the cable down.
+    After an error (a full disk, say) nothing more is written and ``error`` says why: a capture
+    that fails must not take the cable down.
     """
 
     def __init__(self, path: str, interface: str) -> None:
@@ -51,9 +51,7 @@ class CaptureFile:
         self._append(interface_description(interface))
         if self.error is not None:
             self.close()
-            raise WireError(
-                f"cannot write the capture {path}: {self.error.strerror}; free some space"
-            )
+            raise WireError(f"cannot write the capture {path}: {self.error.strerror}; free some space")
 
     def write(self, data: bytes, time_ns: int, direction: Direction) -> None:
         """Append a frame; ``time_ns`` is since 1970."""
@@ -114,7 +112,7 @@ class CaptureStage:
 
 
 def near_framing(framing: Framing) -> Framing:
-    """Return the framing a pump offers the card for a wire of ``framing``: TSO passes where it can."""
+    """Return what a pump offers the card for a wire of ``framing``: TSO passes if it can."""
     return Framing.VNET if framing is Framing.VNET else Framing.DATAGRAM
 
 
@@ -128,10 +126,11 @@ def link_to(wire: Wire) -> Link | None:
 def capture(wire: Wire, path: str, name: str = "") -> PumpedWire:
     """Return ``wire`` with both directions captured to ``path``; closing it closes ``wire``.
 
-    ``name`` is the interface's in the file, by default the wire's specification. Raises ``WireError``.
+    ``name`` is the interface's in the file, by default the wire's specification. Raises
+    ``WireError``.
     """
     stage = CaptureStage(CaptureFile(path, name or wire.spec))
-    return PumpedWire(wire.spec, near_framing(wire.framing), link_to(wire), [stage])
+    return PumpedWire(wire.spec, near_framing(wire.framing), link_to(wire), [stage], inner=wire)
 
 
 def open_capture_wire(spec: str, path: str) -> PumpedWire:

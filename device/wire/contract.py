@@ -1,6 +1,7 @@
 """What an engine knows of the cable: a file descriptor, and how frames lie in it.
 
-It knows nothing of where the cable goes. ``device.wire.spec.open_wire`` makes the objects that fit this.
+It knows nothing of where the cable goes. ``device.wire.spec.open_wire`` makes the objects that fit
+this.
 """
 
 from __future__ import annotations
@@ -31,15 +32,15 @@ class Framing(enum.Enum):
 class Wire(Protocol):
     """A cable with one end here.
 
-    ``fd`` is non-blocking, keeps its number while the wire is open, and may be polled, read and written by a
-    C thread. Reading from it gives plain frames with whole checksums (gso_type NONE, no NEEDS_CSUM) unless
-    the wire was opened with ``offload``; writing to VNET framing may use either. The wire owns the
-    descriptor: stop using it before ``close()``.
+    ``fd`` is non-blocking, keeps its number while the wire is open, and may be polled, read and
+    written by a C thread. Reading from it gives plain frames with whole checksums (gso_type NONE,
+    no NEEDS_CSUM) unless the wire was opened with ``offload``; writing to VNET framing may use
+    either. The wire owns the descriptor: stop using it before ``close()``.
 
-    Errors that pass and that a user of ``fd`` answers by dropping the frame and going on: ENOBUFS, EIO
-    and ENETDOWN (interface down), ECONNREFUSED, ENOTCONN, EDESTADDRREQ (peer away), EMSGSIZE, EINVAL
-    (the kernel refused the header), EPERM. EAGAIN on a write: the frame may be kept and offered again. A
-    read of length 0 is the end of a STREAM and of a pumped wire.
+    Errors that pass and that a user of ``fd`` answers by dropping the frame and going on: ENOBUFS,
+    EIO and ENETDOWN (interface down), ECONNREFUSED, ENOTCONN, EDESTADDRREQ (peer away), EMSGSIZE,
+    EINVAL (the kernel refused the header), EPERM. EAGAIN on a write: the frame may be kept and
+    offered again. A read of length 0 is the end of a STREAM and of a pumped wire.
     """
 
     @property
@@ -59,7 +60,7 @@ class Wire(Protocol):
         """Whether something is at the other end: the carrier that the PHY may report."""
 
     def close(self) -> None:
-        """Give up everything the wire holds: descriptors, threads, sockets, programs. Idempotent."""
+        """Give up what the wire holds: descriptors, threads, programs. Idempotent."""
 
 
 class WireError(ValueError):

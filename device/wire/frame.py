@@ -2,7 +2,8 @@
 
 Sans I/O. It knows nothing of descriptors; ``device.wire.port`` moves the bytes.
 
-Source: virtio 1.2, section 5.1.6 (legacy header, native order); Linux ``include/uapi/linux/virtio_net.h``.
+Source: virtio 1.2, section 5.1.6 (legacy header, native order); Linux
+``include/uapi/linux/virtio_net.h``.
 """
 
 from __future__ import annotations
@@ -47,14 +48,14 @@ class GsoFlag(enum.IntFlag):
 
     NONE = 0
     NEEDS_CSUM = 1
-    """The field at csum_start + csum_offset holds the pseudo header's sum and is to be completed."""
+    """The field at csum_start + csum_offset holds the pseudo header's sum only."""
     DATA_VALID = 2
     """The sender's checksum was verified."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gso:
-    """What is still to be done to a frame before a cable could carry it. Lengths and offsets in bytes."""
+    """What is still to be done to a frame before a cable could carry it; in bytes."""
 
     type: GsoType = GsoType.NONE
     hdr_len: int = 0

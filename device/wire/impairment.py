@@ -1,8 +1,8 @@
 """A bad cable: loss, delay, jitter, reordering, duplication, corruption and a rate limit.
 
-Sans I/O: frames and *now* go in, frames come out when they are due. Seeded, so that the same frames at the
-same times meet the same fate; each direction has its own random numbers, so that one does not disturb the
-other. It knows nothing of threads or of the wire behind it.
+Sans I/O: frames and *now* go in, frames come out when they are due. Seeded, so that the same
+frames at the same times meet the same fate; each direction has its own random numbers, so that one
+does not disturb the other. It knows nothing of threads or of the wire behind it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 OVERHEAD_BYTES: Final = 24
-"""What a frame takes on the cable beside itself: preamble 8, FCS 4, gap 12 (IEEE 802.3 clause 4.4.2)."""
+"""What a frame takes beside itself: preamble 8, FCS 4, gap 12 (IEEE 802.3 clause 4.4.2)."""
 
 OVERTAKEN_BY: Final = 3
 """So many later frames pass a reordered one."""
@@ -32,7 +32,7 @@ LONGEST_HOLD_NS: Final = 20_000_000
 
 @dataclass(frozen=True, slots=True)
 class Impairment:
-    """What the cable does to each frame. Shares are 0 to 1, times nanoseconds, the rate bits a second."""
+    """What the cable does to each frame. Shares are 0 to 1, times ns, the rate bits a second."""
 
     loss: float = 0.0
     delay_ns: int = 0
@@ -77,12 +77,13 @@ class _Held:
 class Line:
     """One direction of an impaired cable.
 
-    Invariants: what is in ``_queue`` comes out in the order of due times, and due times never go back, so
-    that jitter alone reorders nothing; every frame offered takes the same number of random numbers.
+    Invariants: what is in ``_queue`` comes out in the order of due times, and due times never go
+    back, so that jitter alone reorders nothing; every frame offered takes the same number of
+    random numbers.
     """
 
     def __init__(self, impairment: Impairment, name: str) -> None:
-        """Start empty; ``name`` tells this line's random numbers from another's with the same seed."""
+        """Start empty; ``name`` makes the random numbers this line's own."""
         self.statistics = LineStatistics()
         self._how = impairment
         self._random = random.Random(f"{impairment.seed}/{name}")  # noqa: S311 - not for secrets

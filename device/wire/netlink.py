@@ -109,8 +109,8 @@ class RouteSocket:
 def leave_nothing_undone(name: str) -> None:
     """Make a stack cut, sum and tag what it sends through ``name`` itself, as a cable requires.
 
-    Raises ``OSError``. For the stack's end of a veth pair, whose other end would else see 64 KiB frames
-    with partial checksums, and VLAN tags beside the frame.
+    Raises ``OSError``. For the stack's end of a veth pair, whose other end would else see 64 KiB
+    frames with partial checksums, and VLAN tags beside the frame.
     """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
         for command in (_ETHTOOL_STSO, _ETHTOOL_SGSO, _ETHTOOL_STXCSUM):

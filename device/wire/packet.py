@@ -1,8 +1,8 @@
 """AF_PACKET sockets: an interface that exists already, as the cable.
 
-Linux takes a VLAN tag out of a received frame before a packet socket sees it, and tells it beside the
-frame (``struct tpacket_auxdata``); plain read(2) would lose it. So a pump reads with recvmsg(2), puts the
-tag back and cuts what GRO joined.
+Linux takes a VLAN tag out of a received frame before a packet socket sees it, and tells it beside
+the frame (``struct tpacket_auxdata``); plain read(2) would lose it. So a pump reads with
+recvmsg(2), puts the tag back and cuts what GRO joined.
 
 Source: packet(7); Linux net/packet/af_packet.c, include/uapi/linux/if_packet.h.
 """
@@ -38,7 +38,7 @@ _SOCKET_BUFFER_BYTES: Final = 4 << 20
 
 
 def open_packet_socket(interface: str) -> socket.socket:
-    """Return a promiscuous packet socket on ``interface`` with virtio-net headers. Raises ``OSError``.
+    """Return a promiscuous packet socket with virtio-net headers. Raises ``OSError``.
 
     Promiscuity is a membership of the socket, so the kernel ends it when the socket closes.
     """
@@ -46,7 +46,7 @@ def open_packet_socket(interface: str) -> socket.socket:
     # Protocol 0 until bound: else it would hear every interface between socket() and bind().
     packet = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
     try:
-        packet.setblocking(False)
+        packet.settimeout(0)
         packet.setsockopt(_SOL_PACKET, _PACKET_VNET_HDR, 1)
         packet.setsockopt(_SOL_PACKET, _PACKET_AUXDATA, 1)
         packet.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
@@ -114,9 +114,7 @@ def open_packet_wire(spec: str, interface: str) -> PumpedWire:
     try:
         packet = open_packet_socket(interface)
     except PermissionError as error:
-        raise WireError(
-            f"{spec}: a packet socket needs CAP_NET_RAW; run as root, or use netns"
-        ) from error
+        raise WireError(f"{spec}: a packet socket needs CAP_NET_RAW; run as root, or use netns") from error
     except OSError as error:
         raise WireError(f"{spec}: {error.strerror or error}; see: ip link") from error
     return PumpedWire(spec, Framing.VNET, packet_link(packet), [CutReceived()])

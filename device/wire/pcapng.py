@@ -1,7 +1,7 @@
 """Blocks of the pcapng format, as bytes.
 
-Sans I/O. It knows the format and nothing of wires. Source: draft-ietf-opsawg-pcapng, sections 3.1, 4.1 to 4.3;
-the direction bits are those of ``epb_flags``, section 4.3.1.
+Sans I/O. It knows the format and nothing of wires. Source: draft-ietf-opsawg-pcapng, sections 3.1,
+4.1 to 4.3; the direction bits are those of ``epb_flags``, section 4.3.1.
 """
 
 from __future__ import annotations
@@ -43,9 +43,7 @@ def interface_description(name: str) -> bytes:
 
 def enhanced_packet(data: bytes, time_ns: int, direction: Direction, interface: int = 0) -> bytes:
     """Return the block of a whole frame; ``time_ns`` is since 1970, UTC."""
-    body = _PACKET.pack(
-        interface, time_ns >> 32 & 0xFFFFFFFF, time_ns & 0xFFFFFFFF, len(data), len(data)
-    )
+    body = _PACKET.pack(interface, time_ns >> 32 & 0xFFFFFFFF, time_ns & 0xFFFFFFFF, len(data), len(data))
     return _block(6, body + _padded(data) + _option(2, _UINT32.pack(direction)) + _END)
 
 

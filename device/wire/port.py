@@ -1,6 +1,7 @@
 """Whole frames over a wire's descriptor, for the reference engine and for the pumps.
 
-It knows the framings and the errors of Linux's descriptors. It knows nothing of what the frames mean.
+It knows the framings and the errors of Linux's descriptors. It knows nothing of what the frames
+mean.
 """
 
 from __future__ import annotations
@@ -64,12 +65,13 @@ class PortStatistics:
 class Port:
     """Reads and writes whole frames on a non-blocking descriptor that somebody else owns.
 
-    ``read`` gives None when there is nothing now. ``write`` gives False when the wire can take nothing now,
-    and then the caller keeps the frame; True means taken, which on a cable does not mean arrived.
+    ``read`` gives None when there is nothing now. ``write`` gives False when the wire can take
+    nothing now, and then the caller keeps the frame; True means taken, which on a cable does not
+    mean arrived.
     """
 
     def __init__(self, fd: int, framing: Framing) -> None:
-        """Use ``fd`` with ``framing``; with ``Framing.NONE`` reads give nothing and writes are lost."""
+        """Use ``fd``; with ``Framing.NONE`` reads give nothing and writes are lost."""
         self.fd = fd
         self.framing = framing
         self.statistics = PortStatistics()

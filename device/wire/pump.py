@@ -1,8 +1,9 @@
 """The one place with threads between a card and a cable: a pump moves frames through stages.
 
-The card's end is a SOCK_SEQPACKET socket pair, so its descriptor stays the same while the far end comes and
-goes. The thread sleeps in poll(2) until a descriptor, a due time or ``close`` wakes it. Release times are
-exact to a millisecond, poll's unit. It knows nothing of what stages do or of how a far end is opened.
+The card's end is a SOCK_SEQPACKET socket pair, so its descriptor stays the same while the far end
+comes and goes. The thread sleeps in poll(2) until a descriptor, a due time or ``close`` wakes it.
+Release times are exact to a millisecond, poll's unit. It knows nothing of what stages do or of how
+a far end is opened.
 """
 
 from __future__ import annotations
@@ -23,10 +24,12 @@ from device.wire.stage import Way
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from device.wire.contract import Wire
     from device.wire.frame import Frame
     from device.wire.stage import Stage
 
 _BATCH: Final = 64  # frames of one direction before the other has its turn
+_LAST_FRAMES: Final = 1024
 _REDIAL_NS: Final = 200_000_000
 _MUTE_NS: Final = 100_000_000
 _SOCKET_BUFFER_BYTES: Final = 1 << 20  # some 64 KiB frames; Linux cuts it down to net.core.wmem_max
@@ -45,7 +48,7 @@ def seqpacket_pair() -> tuple[socket.socket, socket.socket]:
     """Return two connected non-blocking sockets whose messages hold the largest frame."""
     pair = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     for end in pair:
-        end.setblocking(False)
+        end.settimeout(0)
         end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BUFFER_BYTES)
     return pair
 
@@ -53,8 +56,9 @@ def seqpacket_pair() -> tuple[socket.socket, socket.socket]:
 class Pump:
     """A thread that owns a far end and moves frames between it and a card.
 
-    Invariants: the thread alone touches ``_far``, the stages and the near port; a direction whose way out
-    is full is not read, so that nothing piles up here; while there is no far end, what is sent is lost.
+    Invariants: the thread alone touches ``_far``, the stages and the near port; a direction whose
+    way out is full is not read, so that nothing piles up here; while there is no far end, what is
+    sent is lost.
     """
 
     def __init__(
@@ -114,8 +118,15 @@ class Pump:
                 self._flush(Way.TRANSMIT)
                 self._flush(Way.RECEIVE)
                 self._sleep(now_ns)
+            self._finish()
         except WireClosed:  # the card's end is closed: there is nobody left to pump for
             self._drop_far()
+
+    def _finish(self) -> None:
+        """Send what the card had sent before the wire was closed, as far as it goes at once."""
+        for _ in range(_LAST_FRAMES // _BATCH):
+            self._read(self._near, Way.TRANSMIT, time.monotonic_ns())
+            self._flush(Way.TRANSMIT)
 
     def _dial(self, now_ns: int) -> None:
         if self._far is None and self._redial is not None and now_ns >= self._dial_at_ns:
@@ -174,7 +185,8 @@ class Pump:
             except WireClosed:
                 self._drop_far()
             if trouble & _TROUBLE and not trouble & select.POLLIN:
-                # An interface that is gone reports an error for ever: look again later, not at once.
+                # An interface that is gone reports an error for ever: look again later, not at
+                # once.
                 self._muted_until_ns = now_ns + _MUTE_NS
 
     def _full(self, way: Way, port: Port | None) -> bool:
@@ -205,7 +217,7 @@ class Pump:
 
 
 def _interest(source_blocked: bool, target_blocked: bool) -> int:  # noqa: FBT001 - a truth table
-    """Return what to poll a port for, given whether what it gives can go on and what it takes waits."""
+    """Return what to poll a port for, by whether its frames can go on and whether some wait."""
     return (0 if source_blocked else select.POLLIN) | (select.POLLOUT if target_blocked else 0)
 
 
@@ -219,8 +231,11 @@ class PumpedWire:
         far: Link | None,
         stages: Sequence[Stage] = (),
         redial: Callable[[], Link | None] | None = None,
+        *,
+        inner: Wire | None = None,
     ) -> None:
-        """Start pumping; see ``Pump``."""
+        """Start pumping; see ``Pump``. ``inner`` is the wire that was wrapped, for who wants it."""
+        self.inner = inner
         self.spec = spec
         self.framing = framing
         self._end, near = seqpacket_pair()
@@ -236,9 +251,13 @@ class PumpedWire:
     @property
     def link(self) -> bool:
         """Whether the far end is there; always, for a cable that has none to wait for."""
+        if self.inner is not None:
+            return self.inner.link
         return self.pump.connected or not self._dials
 
     def close(self) -> None:
         """Stop the pump and close everything."""
         self.pump.close()
         self._end.close()
+        if self.inner is not None:
+            self.inner.close()  # the pump did it if it had the wire as its far end; none has none

@@ -1,10 +1,12 @@
 """Segmentation and checksums in software, for cables that carry no virtio-net header.
 
-Sans I/O: a frame in, the frames a cable would carry out. It trusts no length: the headers are found by
-reading the frame, and ``Gso.hdr_len`` (a hint, says virtio 1.2 section 5.1.6.2) is not used.
+Sans I/O: a frame in, the frames a cable would carry out. It trusts no length: the headers are
+found by reading the frame, and ``Gso.hdr_len`` (a hint, says virtio 1.2 section 5.1.6.2) is not
+used.
 
-Sources: RFC 1071 (checksum), RFC 9293 section 3.1, RFC 768, RFC 8200 sections 4 and 8.1, RFC 3168 section
-6.1.2 (CWR goes on the first segment only); 82574L datasheet section 7.2.6 (what TSO does to each header).
+Sources: RFC 1071 (checksum), RFC 9293 section 3.1, RFC 768, RFC 8200 sections 4 and 8.1, RFC 3168
+section 6.1.2 (CWR goes on the first segment only); 82574L datasheet section 7.2.6 (what TSO does
+to each header).
 """
 
 from __future__ import annotations
@@ -35,8 +37,9 @@ _CWR: Final = 0x80
 def checksum(data: bytes) -> int:
     """Return the Internet checksum (RFC 1071) of bytes; an odd length is padded with a zero.
 
-    The sum of 16-bit words modulo 0xFFFF is the number itself modulo 0xFFFF, because 2^16 = 1 there; the
-    one's complement sum differs only in writing a multiple of 0xFFFF as 0xFFFF instead of 0.
+    The sum of 16-bit words modulo 0xFFFF is the number itself modulo 0xFFFF, because 2^16 = 1
+    there; the one's complement sum differs only in writing a multiple of 0xFFFF as 0xFFFF instead
+    of 0.
     """
     number = int.from_bytes(data, "big") << (8 if len(data) & 1 else 0)
     return 0xFFFF ^ (number % 0xFFFF or (0xFFFF if number else 0))
@@ -74,7 +77,7 @@ def _locate(data: bytes) -> _Headers:
 
 
 def complete_checksum(frame: Frame) -> bytes:
-    """Return the frame with the checksum that NEEDS_CSUM asks for; as it is when nothing is asked."""
+    """Return the frame with the checksum that NEEDS_CSUM asks for, if it does."""
     gso = frame.gso
     if gso is None or not gso.flags & GsoFlag.NEEDS_CSUM:
         return frame.data

@@ -37,7 +37,7 @@ class LoopbackWire:
         """Make the socket."""
         self.spec = spec
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.setblocking(False)
+        self._socket.settimeout(0)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BUFFER_BYTES)
         self._socket.bind("")  # Linux gives it an abstract name of its own: unix(7), autobind
         self._socket.connect(self._socket.getsockname())

@@ -12,6 +12,7 @@ import ipaddress
 import os
 import socket
 import stat
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -30,6 +31,7 @@ LONGEST_PATH_BYTES: Final = 107
 """sun_path less its NUL: unix(7)."""
 
 _SOCKET_BUFFER_BYTES: Final = 1 << 20
+_SECOND_CALL_SECONDS: Final = 0.05
 
 
 def parse_address(text: str, spec: str) -> Address:
@@ -58,12 +60,16 @@ def family_of(address: Address) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in address[0] else socket.AF_INET
 
 
-def _identity(path: str) -> tuple[int, int] | None:
+Identity = tuple[int, int, int]
+
+
+def _identity(path: str) -> Identity | None:
+    """Tell one socket of a path from the next, which may get the same inode number."""
     try:
         status = os.stat(path)  # noqa: PTH116 - the path is a string everywhere here
     except OSError:
         return None
-    return (status.st_dev, status.st_ino)
+    return (status.st_dev, status.st_ino, status.st_mtime_ns)
 
 
 def remove_stale(path: str) -> None:
@@ -76,15 +82,15 @@ def remove_stale(path: str) -> None:
 class StreamDialer:
     """Makes the connection of a stream wire, again and again: calls who listens, else listens.
 
-    A path that appears is called; while there is none it listens itself. QEMU's ``server=on`` replaces a
-    path without asking, so a listener whose path now leads elsewhere gives up and calls.
+    A path that appears is called; while there is none it listens itself. QEMU's ``server=on``
+    replaces a path without asking, so a listener whose path now leads elsewhere gives up and calls.
     """
 
     def __init__(self, address: Address) -> None:
         """Remember the address; ``dial`` does the work."""
         self._address = address
         self._listener: socket.socket | None = None
-        self._own: tuple[int, int] | None = None
+        self._own: Identity | None = None
 
     def dial(self) -> Link | None:
         """Return a connection, or None when nobody is there yet. Raises ``OSError``."""
@@ -95,17 +101,19 @@ class StreamDialer:
                 return None
             self._listener.close()
             self._listener = None
-        caller = socket.socket(family_of(self._address), socket.SOCK_STREAM)
         try:
-            caller.connect(self._address)
-        except (FileNotFoundError, ConnectionRefusedError):
-            caller.close()
+            return self._call()
+        except FileNotFoundError:
             self._listen()
-            return None
-        except OSError:
-            caller.close()
-            raise
-        return _stream_link(caller)
+        except ConnectionRefusedError:
+            # Between its bind() and its listen() a living server refuses too: only a socket that
+            # refuses twice is stale.
+            time.sleep(_SECOND_CALL_SECONDS)
+            try:
+                return self._call()
+            except (FileNotFoundError, ConnectionRefusedError):
+                self._listen()
+        return None
 
     def redial(self) -> Link | None:
         """Like ``dial``; an error means not yet."""
@@ -122,10 +130,19 @@ class StreamDialer:
         if isinstance(self._address, str) and self._own == _identity(self._address) is not None:
             Path(self._address).unlink(missing_ok=True)
 
+    def _call(self) -> Link:
+        caller = socket.socket(family_of(self._address), socket.SOCK_STREAM)
+        try:
+            caller.connect(self._address)
+        except OSError:
+            caller.close()
+            raise
+        return _stream_link(caller)
+
     def _listen(self) -> None:
         listener = socket.socket(family_of(self._address), socket.SOCK_STREAM)
         try:
-            listener.setblocking(False)
+            listener.settimeout(0)
             if isinstance(self._address, str):
                 remove_stale(self._address)
             else:
@@ -141,7 +158,7 @@ class StreamDialer:
 
 
 def _stream_link(connection: socket.socket) -> Link:
-    connection.setblocking(False)
+    connection.settimeout(0)
     if connection.family != socket.AF_UNIX:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return Link(Port(connection.fileno(), Framing.STREAM), connection.close)
@@ -188,10 +205,10 @@ class DatagramWire(PumpedWire):
         """Bind ``local``. Raises ``WireError``."""
         if family_of(local) != family_of(remote):
             raise WireError(f"{spec}: one end is a path and the other is not; use two of a kind")
-        self._own: tuple[str, tuple[int, int] | None] | None = None
+        self._own: tuple[str, Identity | None] | None = None
         end = socket.socket(family_of(local), socket.SOCK_DGRAM)
         try:
-            end.setblocking(False)
+            end.settimeout(0)
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BUFFER_BYTES)
             if isinstance(local, str):
                 _refuse_busy(spec, local)
@@ -240,7 +257,7 @@ class InheritedWire:
         if self._socket.type not in (socket.SOCK_DGRAM, socket.SOCK_SEQPACKET):
             self._socket.close()
             raise WireError(f"{spec}: not a datagram socket; for a stream use stream:PATH")
-        self._socket.setblocking(False)
+        self._socket.settimeout(0)
 
     @property
     def fd(self) -> int:

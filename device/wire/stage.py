@@ -1,6 +1,7 @@
-"""What a pump may put between a card and a cable: the contract, and the stage that cuts large frames.
+"""What a pump may put between a card and a cable.
 
-It knows nothing of descriptors or threads. Time comes in as nanoseconds of a clock that never goes back.
+It knows nothing of descriptors or threads. Time comes in as nanoseconds of a clock that never goes
+back.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class Stage(Protocol):
 
 
 class CutReceived:
-    """Cuts what arrives whole (GSO, partial checksums) into the frames a cable would have carried."""
+    """Cuts what arrives whole (GSO, partial checksums) into the frames a cable carries."""
 
     def __init__(self) -> None:
         """Count what cannot be cut from zero."""

@@ -1,9 +1,9 @@
 """Switches by name, shared by the cards of one user's processes.
 
-The first to open a name hosts it: a thread with a SOCK_SEQPACKET socket in the user's run-time directory.
-All cards, the host's own too, connect there. A lock file says who hosts; the kernel lets go of it when the
-host dies, and the next card to notice takes over. Queues are the sockets' buffers: a port that does not
-read loses frames, and holds up nobody.
+The first to open a name hosts it: a thread with a SOCK_SEQPACKET socket in the user's run-time
+directory. All cards, the host's own too, connect there. A lock file says who hosts; the kernel
+lets go of it when the host dies, and the next card to notice takes over. Queues are the sockets'
+buffers: a port that does not read loses frames, and holds up nobody.
 """
 
 from __future__ import annotations
@@ -18,16 +18,19 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from device.wire.contract import Framing, MalformedFrame, WireError
-from device.wire.frame import Frame
-from device.wire.port import Port, WireClosed
+from device.wire.contract import Framing, WireClosed, WireError
+from device.wire.port import Port
 from device.wire.pump import Link, PumpedWire
 from device.wire.sockets import LONGEST_PATH_BYTES
 from device.wire.switching import Fabric
 
+if TYPE_CHECKING:
+    from device.wire.frame import Frame
+
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,32}")
+_LONGEST_FILE_BYTES: Final = len("/" + 32 * "x" + ".switch")
 _BATCH: Final = 64
 _BACKLOG: Final = 64
 _SOCKET_BUFFER_BYTES: Final = 1 << 20
@@ -42,7 +45,7 @@ def run_directory() -> Path:
     candidates.append(Path(cache) / "ringwalk" / "run")
     candidates.append(Path(tempfile.gettempdir()) / f"ringwalk-{os.getuid()}")
     for directory in candidates:
-        if len(os.fsencode(directory)) + 48 > LONGEST_PATH_BYTES:
+        if len(os.fsencode(directory)) + _LONGEST_FILE_BYTES > LONGEST_PATH_BYTES:
             continue
         with contextlib.suppress(OSError):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -67,7 +70,7 @@ class SwitchHost:
         self._waker = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
-            self._listener.setblocking(False)
+            self._listener.settimeout(0)
             path.unlink(missing_ok=True)  # the lock says that whoever bound it is dead
             self._listener.bind(str(path))
             self._listener.listen(_BACKLOG)
@@ -105,7 +108,7 @@ class SwitchHost:
     def _attach(self) -> None:
         with contextlib.suppress(OSError):  # it hung up already, or descriptors ran out
             connection, _ = self._listener.accept()
-            connection.setblocking(False)
+            connection.settimeout(0)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BUFFER_BYTES)
             number = connection.fileno()
             self._ports[number] = (connection, Port(number, Framing.DATAGRAM))
@@ -175,7 +178,7 @@ class _Membership:
     def _connect(self) -> Link:
         end = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
-            end.setblocking(False)
+            end.settimeout(0)
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BUFFER_BYTES)
             end.connect(str(self._path))
         except OSError:

@@ -1,7 +1,8 @@
 """A learning switch: which ports a frame goes out of.
 
-Sans I/O: frames and *now* in, port numbers out. Source: IEEE 802.1D-2004 sections 7.7 to 7.9 (learning,
-ageing, forwarding). Beyond them: a station table of bounded size, so that forged addresses cost no memory.
+Sans I/O: frames and *now* in, port numbers out. Source: IEEE 802.1D-2004 sections 7.7 to 7.9
+(learning, ageing, forwarding). Beyond them: a station table of bounded size, so that forged
+addresses cost no memory.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ _GROUP: Final = 0x01  # the I/G bit: broadcast and multicast
 class Fabric:
     """The ports and the station table.
 
-    Invariants: the table holds attached ports only; its order is that of the last frame seen, oldest first.
+    Invariants: the table holds attached ports only; its order is that of the last frame seen,
+    oldest first.
     """
 
     def __init__(self, ageing_ns: int = AGEING_NS, most_stations: int = MOST_STATIONS) -> None:

@@ -1,6 +1,7 @@
 """TAP devices: the kernel's own end of a cable.
 
-It knows /dev/net/tun and nothing of namespaces: the device is made in the network namespace of the caller.
+It knows /dev/net/tun and nothing of namespaces: the device is made in the network namespace of the
+caller.
 
 Source: Linux Documentation/networking/tuntap.rst, include/uapi/linux/if_tun.h.
 """
@@ -11,6 +12,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import socket
 import struct
 from typing import Final
 
@@ -30,8 +32,8 @@ _IFREQ: Final = struct.Struct("16sH22x")
 OFFLOADS: Final = {"none": 0x0, "csum": 0x1, "tso": 0x1 | 0x2 | 0x4 | 0x8}
 """TUN_F_*: what the kernel may leave undone in the frames that are read from the device.
 
-``none`` is the default: a card receives what a cable carries, so somebody must cut and sum, and the kernel
-does both while it copies. docs/wires.md has the measurement.
+``none`` is the default: a card receives what a cable carries, so somebody must cut and sum, and
+the kernel does both while it copies. docs/wires.md has the measurement.
 """
 
 LONGEST_NAME: Final = 15
@@ -62,7 +64,7 @@ class TapWire:
         self.spec = spec
         if not 0 < len(name) <= LONGEST_NAME or "/" in name:
             raise WireError(f"tap:{name}: an interface name has 1 to {LONGEST_NAME} characters")
-        existed = os.path.exists(f"/sys/class/net/{name}")  # noqa: PTH110 - a sysfs name, not a path of ours
+        existed = any(known == name for _, known in socket.if_nameindex())
         try:
             self._fd = open_tap(name, offload)
         except OSError as error:
@@ -90,12 +92,10 @@ class TapWire:
 
 
 def _remedy(name: str, error: OSError) -> str:
-    make = (
-        f"sudo ip tuntap add dev {name} mode tap user $USER vnet_hdr && sudo ip link set {name} up"
-    )
+    make = f"sudo ip tuntap add dev {name} mode tap user $USER vnet_hdr && sudo ip link set {name} up"
     told = {
         errno.ENOENT: f"there is no {_TUN}; run: sudo modprobe tun, or use netns",
-        errno.ENODEV: f"the kernel has no TAP; run: sudo modprobe tun, or use netns",
+        errno.ENODEV: "the kernel has no TAP; run: sudo modprobe tun, or use netns",
         errno.EACCES: f"{_TUN} is closed to this user; run as root, or use netns",
         errno.EPERM: f"this user may not make it; run: {make}",
         errno.EBUSY: "another process has it; close that one, or name another",
