@@ -43,7 +43,7 @@ def insert(frame: bytearray, start: int, end: int, where: int, add: int = 0) -> 
     if start >= end or where + 2 > size:
         return False
     value = internet(memoryview(frame)[start:end], add)
-    if value == 0 and where - start == 6:  # noqa: PLR2004 - the offset of UDP's checksum in its header
+    if value == 0 and where - start == 6:
         value = 0xFFFF
     frame[where] = value >> 8
     frame[where + 1] = value & 0xFF

@@ -26,7 +26,7 @@ MIN_LENGTH = 64
 
 def size_class(length: int) -> int:
     """Return which of the six size counters counts a frame of ``length`` ≥ 64 bytes."""
-    if length >= 1024:  # noqa: PLR2004 - the counter's name is its bound
+    if length >= 1024:
         return 5
     # 64 → 0, 65…127 → 1, 128…255 → 2, 256…511 → 3, 512…1023 → 4
     return 0 if length == MIN_LENGTH else length.bit_length() - 6
@@ -35,7 +35,7 @@ def size_class(length: int) -> int:
 def count(words: list[int], where: int, amount: int = 1) -> None:
     """Add to a 32-bit counter."""
     value = words[where] + amount
-    words[where] = value if value < FULL else FULL
+    words[where] = min(FULL, value)
 
 
 def count64(words: list[int], low: int, amount: int) -> None:

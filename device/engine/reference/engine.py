@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 from device import interrupts as irq
 from device import statistics
-from device.engine.contract import InterruptMode
+from device.clock import SystemTime
 from device.engine.reference.core import Core
+from device.engine.reference.flow import FlowControl
+from device.engine.reference.receive import Receiver
 from device.engine.reference.transmit import Transmitter
 from device.regs.bank import Access
 from device.regs.nic import NIC
@@ -22,9 +24,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from device.effects import Effect, GuestMemory, Offload
+    from device.engine.contract import InterruptMode
     from device.trace.events import Observer
 
 _WORD = 0xFFFF_FFFF
+_SYSTIM, _TIMINCA, _TIMADJ = place("SYSTIML"), place("TIMINCA"), place("TIMADJL")
+_TXSTMP, _RXSTMP = place("TXSTMPL"), place("RXSTMPL")
+_TSYNCTXCTL, _TSYNCRXCTL = place("TSYNCTXCTL"), place("TSYNCRXCTL")
+_TSYNC_VALID = NIC["TSYNCTXCTL"]["VALID"].mask
+_TCTL, _FCTTV, _RDT = place("TCTL"), place("FCTTV"), (place("RDT0"), place("RDT1"))
+_SWXOFF = NIC["TCTL"]["SWXOFF"].mask
 
 
 class ReferenceEngine:
@@ -38,7 +47,9 @@ class ReferenceEngine:
         """Start in the state after power-on. ``observer`` is told each stage (``device.trace.events``)."""
         self.core = core = Core(memory, offload=offload, observer=observer)
         self.interrupts = core.interrupts
-        self.transmitter = Transmitter(core, self._loop)
+        self.flow = FlowControl(core)
+        self.receiver = Receiver(core, self.flow)
+        self.transmitter = Transmitter(core, self.receiver.loop)
         self._readers = self._read_actions()
         self._writers = self._write_actions()
 
@@ -58,6 +69,10 @@ class ReferenceEngine:
             irq.ICR: self.interrupts.read_icr,
             irq.ICS: self.interrupts.read_ics,
             irq.IMC: lambda: 0,
+            _SYSTIM: lambda: self._system_time() & _WORD,
+            _SYSTIM + 1: lambda: self._system_time() >> 32,
+            _TXSTMP + 1: self._releasing(_TXSTMP + 1, _TSYNCTXCTL),
+            _RXSTMP + 1: self._releasing(_RXSTMP + 1, _TSYNCRXCTL),
         }
         for register in NIC:
             for offset in register.offsets():
@@ -81,6 +96,18 @@ class ReferenceEngine:
         words = self.core.words
         return lambda: statistics.read64_high(words, low)
 
+    def _releasing(self, where: int, control: int) -> Callable[[], int]:
+        words = self.core.words
+
+        def read() -> int:
+            words[control] &= ~_TSYNC_VALID
+            return words[where]
+
+        return read
+
+    def _system_time(self) -> int:
+        return self.core.time.value(self.core.now)
+
     def _write_actions(self) -> dict[int, Callable[[int], None]]:
         interrupts = self.interrupts
         return {
@@ -90,7 +117,55 @@ class ReferenceEngine:
             irq.IMC: interrupts.write_imc,
             irq.RDTR: interrupts.write_rdtr,
             irq.TIDV: interrupts.write_tidv,
+            _SYSTIM: self._write_systiml,
+            _SYSTIM + 1: self._write_systimh,
+            _TIMINCA: self._write_timinca,
+            _TIMADJ + 1: self._write_timadjh,
+            _TSYNCTXCTL: self._keeping_valid(_TSYNCTXCTL),
+            _TSYNCRXCTL: self._keeping_valid(_TSYNCRXCTL),
+            _TCTL: self._write_tctl,
+            _RDT[0]: self._write_tail(_RDT[0]),
+            _RDT[1]: self._write_tail(_RDT[1]),
         }
+
+    def _write_systiml(self, value: int) -> None:
+        now = self.core.now
+        self.core.time.set_value(self._system_time() & ~_WORD | value, now)
+
+    def _write_systimh(self, value: int) -> None:
+        now = self.core.now
+        self.core.time.set_value(self._system_time() & _WORD | value << 32, now)
+
+    def _write_timinca(self, value: int) -> None:
+        self.core.words[_TIMINCA] = value
+        self.core.time.set_pace(value, self.core.now)
+
+    def _write_timadjh(self, value: int) -> None:
+        self.core.words[_TIMADJ + 1] = value
+        self.core.time.adjust(self.core.words[_TIMADJ], value, self.core.now)
+
+    def _keeping_valid(self, where: int) -> Callable[[int], None]:
+        words = self.core.words
+
+        def write(value: int) -> None:
+            words[where] = value & MASKS[where] | words[where] & _TSYNC_VALID
+
+        return write
+
+    def _write_tctl(self, value: int) -> None:
+        """TCTL.SWXOFF sends one XOFF frame and clears itself (datasheet 10.2.6.1)."""
+        self.core.words[_TCTL] = value & MASKS[_TCTL] & ~_SWXOFF
+        if value & _SWXOFF:
+            self.flow.send(self.core.words[_FCTTV])
+
+    def _write_tail(self, where: int) -> Callable[[int], None]:
+        words = self.core.words
+
+        def write(value: int) -> None:
+            words[where] = value & MASKS[where]
+            self.flow.replenished()
+
+        return write
 
     # -- the contract: registers --------------------------------------------------------------------
 
@@ -144,15 +219,12 @@ class ReferenceEngine:
         return self.transmitter.run()
 
     def can_receive(self) -> bool:
-        """Tell whether a frame offered now would be stored."""
-        return False
+        """Tell whether a frame offered now would find the receiver on and descriptors to fill."""
+        return self.receiver.can_receive()
 
     def receive(self, frame: bytes, offload: Offload | None = None) -> bool:
-        """Take a frame off the wire."""
-        return False
-
-    def _loop(self, frame: bytes) -> None:
-        self.receive(frame)
+        """Take a frame off the wire; False: not stored."""
+        return self.receiver.receive(frame, offload)
 
     # -- the contract: time -----------------------------------------------------------------------------
 
@@ -163,7 +235,10 @@ class ReferenceEngine:
 
     def deadline(self) -> int | None:
         """Return when ``advance`` is next needed."""
-        return self.interrupts.deadline()
+        instants = [self.interrupts.deadline()]
+        if self.core.paused_until > self.core.now:
+            instants.append(self.core.paused_until)
+        return min((instant for instant in instants if instant is not None), default=None)
 
     # -- the contract: surroundings -----------------------------------------------------------------------
 
@@ -195,6 +270,8 @@ class ReferenceEngine:
         for where, value in kept:
             words[where] = value
         self.core.paused_until = 0
+        self.core.time = SystemTime()
+        self.flow.stopped = False
         self.transmitter.reset()
         self.interrupts.reset()
 

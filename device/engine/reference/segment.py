@@ -117,7 +117,7 @@ def passes_whole(size: int, context: Context, options: int) -> bool:
         bool(context.command & TCP)
         and options & wanted == wanted
         and not context.tucse
-        and context.tucso - context.tucss == 16  # noqa: PLR2004 - RFC 9293: the checksum's place in the header
+        and context.tucso - context.tucss == 16
         and context.ipcss < context.tucss
         and size - context.ipcss <= LARGEST_PACKET
         and context.hdrlen < size

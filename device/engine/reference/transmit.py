@@ -368,7 +368,7 @@ class Transmitter:
         """Tag and pad the frame, count it, and send it to the wire or round the loop."""
         core = self._core
         words = core.words
-        if low & _VLE and words[_CTRL] & _CTRL_VME and len(frame) >= 12:  # noqa: PLR2004 - two addresses
+        if low & _VLE and words[_CTRL] & _CTRL_VME and len(frame) >= 12:
             frame = tag(frame, words[_VET], high >> 16)
             if offload is not None:
                 offload = shifted(offload, 4)
@@ -439,5 +439,3 @@ class Transmitter:
 
 def _fields(context: Context) -> list[int]:
     return [getattr(context, name) for name in Context.__slots__]
-
-
