@@ -7,7 +7,7 @@ import math
 import struct
 import sys
 
-from device.vfio_user import NO_REGION, DmaMap, Feature, Irqs, PciIrq, RegionInfo, Server
+from device.vfio_user import NO_REGION, DmaMap, Feature, Irqs, RegionInfo, Server
 
 BAR0, CONFIG, BAR0_BYTES = 0, 7, 4096
 # struct: vendor, device, command, status, class and revision, header, BARs, ..., subsystem, ..., INTA
