@@ -15,8 +15,8 @@ from lab.guest.session import GuestSpec
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-NICS = ("qemu-e1000e",)
-"""What every guest test runs with. The reference pair (their driver, their device) judges the tests themselves."""
+NICS = ("qemu-e1000e", "82574l:reference")
+"""What every guest test runs with. Their driver on their device judges the tests themselves."""
 
 
 @pytest.fixture(scope="session")
