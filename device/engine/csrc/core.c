@@ -1,7 +1,0 @@
-#include "core.h"
-#include "regs.h"
-
-unsigned rw_version(void)
-{
-    return 1;
-}
