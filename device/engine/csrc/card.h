@@ -33,6 +33,8 @@
 #define RW_GATHER_BYTES (256u * 1024) /* the most one frame may gather: reference.transmit.LARGEST_FRAME */
 #define RW_SCRATCH_BYTES (RW_GATHER_BYTES + 128u) /* a tag and padding more */
 #define RW_FRAGS 64u
+#define RW_SPLIT_BUFFERS 4u
+#define RW_MOST_SLOTS 65536u /* more than the longest ring has */
 #define RW_MAX_REGIONS 65535u
 #define RW_BATCH 64u /* frames off the wire before the interrupt is evaluated */
 #define RW_INLINE static inline __attribute__((always_inline))
@@ -61,6 +63,11 @@ struct rw_region {
     uint64_t first, last; /* both included */
     uint8_t *host;        /* NULL: reached by the slow callback */
     int protection;
+};
+
+/* A receive descriptor as it was read: one buffer, or four for packet split. */
+struct rw_slot {
+    uint64_t buffer[RW_SPLIT_BUFFERS];
 };
 
 struct rw_fragment {
@@ -147,8 +154,9 @@ struct rw_card {
 
     /* receive: rx_lock */
     uint32_t rx_ring_cache, rx_data_cache;
-    uint8_t *rx_frame; /* scratch: what the wire's thread reads into */
-    uint8_t *rx_fixed; /* scratch: padded, completed */
+    uint8_t *rx_frame;    /* scratch: the frame at hand */
+    struct rw_slot *plan; /* RW_MOST_SLOTS, of which pages are touched as frames need them */
+    _Atomic bool flow_stopped;
 
     /* interrupts and timers: irq_lock */
     int mode;
@@ -165,7 +173,7 @@ struct rw_card {
     uint64_t timer_set_ns; /* what timer_fd is set to; 0: it is not */
 
     /* time, ns of the monotonic clock: read, when `live`, else what rw_advance said */
-    bool live;
+    _Atomic bool live;
     _Atomic uint64_t now;
     _Atomic uint64_t paused_until; /* an XOFF frame was obeyed */
     struct { /* IEEE 1588: device.clock; irq_lock */
@@ -184,9 +192,9 @@ struct rw_card {
     uint32_t stream_at, stream_end, stream_skip;
     bool wire_attached; /* else frames become effects */
     bool wire_ends;     /* an empty read is the wire's end */
-    int wake_fd; /* eventfd: stop, or look at the rings again */
+    _Atomic int wake_fd; /* eventfd: stop, or look at the rings again */
     _Atomic bool stopping;
-    bool running, wire_running, timer_running;
+    _Atomic bool running, wire_running, timer_running;
     pthread_t wire_thread, timer_thread;
 
     struct {

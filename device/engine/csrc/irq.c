@@ -202,6 +202,8 @@ void rw_irq_delay_receive(struct rw_card *card, uint32_t causes)
     const uint32_t delay = rw_get(card, RW_RDTR) & 0xffff;
 
     pthread_mutex_lock(&card->irq_lock);
+    if (card->mode != RW_MODE_MSIX)
+        causes &= ~(RW_ICS_RXQ0 | RW_ICS_RXQ1);
     if (card->mode == RW_MODE_MSIX || !delay) {
         raise_locked(card, causes);
     } else {
@@ -235,6 +237,10 @@ void rw_irq_finish_transmit(struct rw_card *card, uint32_t causes, uint32_t dela
     if (!causes && !delayed)
         return;
     pthread_mutex_lock(&card->irq_lock);
+    if (card->mode != RW_MODE_MSIX) {
+        causes &= ~(RW_ICS_TXQ0 | RW_ICS_TXQ1);
+        delayed &= ~(RW_ICS_TXQ0 | RW_ICS_TXQ1);
+    }
     if (causes)
         raise_locked(card, causes);
     if (delayed & ~causes)

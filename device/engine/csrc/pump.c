@@ -166,17 +166,18 @@ static int reply(struct rw_pump *pump, const struct header *to, const void *body
 
 static int answer_read(struct rw_pump *pump, const struct header *header, const uint8_t *body)
 {
-    struct {
-        struct access access;
-        uint32_t value;
-    } __attribute__((packed)) out;
+    struct access access;
+    uint32_t value;
+    uint8_t out[sizeof access + sizeof value];
 
-    memcpy(&out.access, body, sizeof out.access);
-    if (header->size != sizeof *header + sizeof out.access || !ours(&out.access))
+    memcpy(&access, body, sizeof access);
+    if (header->size != sizeof *header + sizeof access || !ours(&access))
         return 1;
-    out.value = rw_read(pump->card, (uint32_t)out.access.offset);
+    value = rw_read(pump->card, (uint32_t)access.offset);
+    memcpy(out, &access, sizeof access);
+    memcpy(out + sizeof access, &value, sizeof value);
     RW_COUNT(pump->card, inline_reads, 1);
-    return reply(pump, header, &out, sizeof out);
+    return reply(pump, header, out, sizeof out);
 }
 
 static int answer_write(struct rw_pump *pump, const struct header *header, const uint8_t *body)

@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
@@ -71,19 +72,22 @@ static bool batch(struct rw_card *card)
     }
     RW_COUNT(card, rx_batches, n ? 1 : 0);
     pthread_mutex_unlock(&card->rx_lock);
-    if (n)
-        rw_rx_announce(card, &outcome);
+    rw_rx_announce(card, &outcome);
+    if (outcome.missed)
+        rw_flow_missed(card);
     return length > 0;
 }
 
 static void resume_transmit(struct rw_card *card)
 {
+    bool free_again;
+
     pthread_mutex_lock(&card->tx_lock);
-    atomic_store(&card->tx_blocked, false);
-    if (rw_wire_flush(card))
-        pthread_mutex_unlock(&card->tx_lock), rw_run(card);
-    else
-        atomic_store(&card->tx_blocked, true), pthread_mutex_unlock(&card->tx_lock);
+    free_again = rw_wire_flush(card);
+    atomic_store(&card->tx_blocked, !free_again);
+    pthread_mutex_unlock(&card->tx_lock);
+    if (free_again)
+        rw_run(card);
 }
 
 static void *wire_main(void *argument)
@@ -117,7 +121,8 @@ static void *wire_main(void *argument)
             if (wanted == DISCARD)
                 discard(card);
             else
-                while (batch(card) && appetite(card) == FULL && !atomic_load(&card->stopping))
+                while (batch(card) && appetite(card) == FULL && !atomic_load(&card->stopping) &&
+                       !atomic_load(&card->tx_blocked))
                     ;
         } else if (fds[1].revents & (POLLERR | POLLHUP | POLLNVAL)) {
             struct rw_offload offload;
@@ -140,8 +145,8 @@ static void *timer_main(void *argument)
 
         if (read(card->timer_fd, &times, sizeof times) < 0 && errno != EINTR)
             break;
-        if (!atomic_load(&card->stopping))
-            rw_timer_expire(card);
+        if (!atomic_load(&card->stopping) && rw_timer_expire(card))
+            rw_run(card);
     }
     return NULL;
 }
@@ -169,8 +174,10 @@ int rw_start(rw_card *card)
 
     if (card->running)
         return 0;
-    card->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    card->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+    if (card->wake_fd < 0)
+        card->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (card->timer_fd < 0)
+        card->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
     if (card->wake_fd < 0 || card->timer_fd < 0)
         result = -errno;
     atomic_store(&card->stopping, false);
@@ -209,10 +216,5 @@ void rw_stop(rw_card *card)
     }
     if (card->wire_running)
         pthread_join(card->wire_thread, NULL);
-    if (card->wake_fd >= 0)
-        close(card->wake_fd);
-    if (card->timer_fd >= 0)
-        close(card->timer_fd);
-    card->wake_fd = card->timer_fd = -1;
     card->timer_running = card->wire_running = card->running = card->live = false;
 }

@@ -38,12 +38,25 @@ bool rw_timer_next_locked(struct rw_card *card, uint64_t *at_ns)
     return any;
 }
 
+/* The same with the end of a pause: nothing fires then, but transmission may go on. */
+static bool next_wake_locked(struct rw_card *card, uint64_t *at_ns)
+{
+    const uint64_t paused = atomic_load_explicit(&card->paused_until, memory_order_relaxed);
+    bool any = rw_timer_next_locked(card, at_ns);
+
+    if (paused && paused > rw_now(card) && (!any || paused < *at_ns)) {
+        *at_ns = paused;
+        any = true;
+    }
+    return any;
+}
+
 void rw_timer_set_locked(struct rw_card *card)
 {
     struct itimerspec until = {0};
     uint64_t at;
 
-    if (!card->timer_running || !rw_timer_next_locked(card, &at))
+    if (!card->timer_running || atomic_load(&card->stopping) || !next_wake_locked(card, &at))
         return;
     if (card->timer_set_ns && card->timer_set_ns <= at)
         return; /* it wakes before, and looks again */
@@ -96,19 +109,26 @@ bool rw_deadline(rw_card *card, uint64_t *at_ns)
     bool any;
 
     pthread_mutex_lock(&card->irq_lock);
-    any = rw_timer_next_locked(card, at_ns);
+    any = next_wake_locked(card, at_ns);
     pthread_mutex_unlock(&card->irq_lock);
     return any;
 }
 
-/* The timerfd ran out. */
-void rw_timer_expire(struct rw_card *card)
+bool rw_timer_expire(struct rw_card *card)
 {
+    uint64_t paused;
+    bool ended;
+
     pthread_mutex_lock(&card->irq_lock);
+    paused = atomic_load(&card->paused_until);
+    ended = paused && paused <= rw_now(card);
+    if (ended)
+        atomic_store(&card->paused_until, 0);
     card->timer_set_ns = 0;
     fire_due_locked(card, rw_now(card));
     rw_timer_set_locked(card);
     pthread_mutex_unlock(&card->irq_lock);
+    return ended;
 }
 
 /* The clock starts to run by itself. */

@@ -209,7 +209,7 @@ static bool burst(struct rw_card *card, uint32_t number, uint32_t most, bool one
     const uint32_t tail = rw_get_tail(card, at(number, RW_TDT0));
     const uint32_t threshold = 8 * (rw_get(card, at(number, RW_TXDCTL0)) >> RW_TXDCTL0_LWTHRESH_SHIFT);
     const bool every = rw_get(card, RW_IVAR) & RW_IVAR_TX_EVERY_WB;
-    const uint32_t written = RW_ICS_TXDW | (card->mode == RW_MODE_MSIX ? RW_TXQ(number) : 0);
+    const uint32_t written = RW_ICS_TXDW | RW_TXQ(number); /* TXQn with MSI-X alone */
     const uint32_t run = fetch(card, number, most, ring);
     uint32_t head = rw_get(card, at(number, RW_TDH0));
 
@@ -263,39 +263,52 @@ static void sigbus(struct rw_card *card)
     card->tx_done++;
 }
 
-static void work(struct rw_card *card, uint32_t most)
+/* A burst that a SIGBUS cannot kill; false when the wire is blocked. */
+static __attribute__((noinline)) bool guarded(struct rw_card *card, uint32_t queue, uint32_t most, bool one_frame)
 {
     struct rw_guard guard;
+    bool going;
+
+    card->tx_active = queue;
+    if (RW_GUARD(guard)) {
+        sigbus(card);
+        return true;
+    }
+    going = burst(card, queue, most, one_frame);
+    rw_guard_leave(&guard);
+    return going;
+}
+
+/* The batch is over: nothing may point into guest memory any more. */
+static __attribute__((noinline)) void keep_parts(struct rw_card *card)
+{
+    struct rw_guard guard;
+
+    if (RW_GUARD(guard)) { /* what is left of a frame is in memory that went away */
+        for (uint32_t n = 0; n < RW_QUEUES; n++) {
+            card->txq[n].dropping |= card->txq[n].frags > 0;
+            card->txq[n].frags = 0;
+        }
+        return;
+    }
+    for (uint32_t n = 0; n < RW_QUEUES; n++)
+        settle(&card->txq[n]);
+    rw_guard_leave(&guard);
+}
+
+static void work(struct rw_card *card, uint32_t most)
+{
     uint32_t queue;
     bool contended;
 
-    if (RW_GUARD(guard))
-        sigbus(card);
-    rw_guard_leave(&guard);
-    while (card->tx_done < most && choose(card, &queue, &contended)) {
-        card->tx_active = queue;
-        if (RW_GUARD(guard)) {
-            sigbus(card);
-            continue;
-        }
-        if (!burst(card, queue, most - card->tx_done, contended)) {
+    while (card->tx_done < most && choose(card, &queue, &contended))
+        if (!guarded(card, queue, most - card->tx_done, contended)) {
             atomic_store(&card->tx_blocked, true);
             RW_COUNT(card, wire_blocked, 1);
-            rw_guard_leave(&guard);
             break;
         }
-        rw_guard_leave(&guard);
-    }
-    if (RW_GUARD(guard)) { /* what is left of a frame is in memory that went away */
-        for (uint32_t n = 0; n < RW_QUEUES; n++)
-            card->txq[n].dropping |= card->txq[n].frags > 0;
-    } else {
-        for (uint32_t n = 0; n < RW_QUEUES; n++)
-            settle(&card->txq[n]);
-        rw_guard_leave(&guard);
-    }
-    for (uint32_t n = 0; n < RW_QUEUES; n++)
-        card->txq[n].frags = 0;
+    if (card->txq[0].frags || card->txq[1].frags)
+        keep_parts(card);
 }
 
 static uint32_t transmit(struct rw_card *card, uint32_t most)
