@@ -32,7 +32,7 @@ class DescriptorFetched(NamedTuple):
 
     ring: str
     queue: int
-    index: int
+    place: int
     address: int
     raw: bytes
 
@@ -70,7 +70,7 @@ class FrameArrived(NamedTuple):
 
 
 class FrameFiltered(NamedTuple):
-    """The receive filters decided. ``reason`` names the filter: ``RAL[0]``, ``MTA``, ``UPE``, …"""
+    """The receive filters decided. ``reason`` names the filter: ``RAL[0]``, ``MTA``, ``UPE`` and so on."""
 
     accepted: bool
     reason: str
@@ -89,7 +89,7 @@ class DescriptorWrittenBack(NamedTuple):
 
     ring: str
     queue: int
-    index: int
+    place: int
     address: int
     raw: bytes
 
@@ -113,7 +113,7 @@ class LineMoved(NamedTuple):
 
 
 class TimerFired(NamedTuple):
-    """A delay or a throttle ran out. ``name`` is the register's: ``RDTR``, ``EITR[2]``, …"""
+    """A delay or a throttle ran out. ``name`` is the register's: ``RDTR``, ``EITR[2]`` and so on."""
 
     name: str
 

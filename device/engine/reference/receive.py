@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from device import filters, packet, statistics
 from device.checksum import FCS_SIZE, fcs, internet
+from device.engine.contract import InterruptMode
 from device.engine.reference.metadata import Metadata, describe
 from device.engine.reference.timestamp import stamp
-from device.interrupts import ACK, RXDMT0, RXO, RXQ, RXT0, SRPD, InterruptMode
+from device.interrupts import ACK, RXDMT0, RXO, RXQ, RXT0, SRPD
 from device.regs.nic import NIC, QUEUES
 from device.regs.words import place, ring_places
 from device.rings.receive import ExtendedRx, RxStatus, SplitRx
@@ -76,7 +77,7 @@ class Ring(NamedTuple):
 class Slot(NamedTuple):
     """A descriptor of the plan: where it is, and what of the frame goes to which of its buffers."""
 
-    index: int
+    place: int
     address: int
     pieces: tuple[tuple[int, int, int], ...]  # (buffer address, from, to) of the frame's bytes
     lengths: tuple[int, ...]
@@ -309,9 +310,9 @@ class Receiver:
             raw = self._written(arrival, slot, last=number == last, header=split)
             where = slot.address + (16 * units - len(raw))
             core.store(where, raw)
-            words[ring.rdh] = (slot.index + units) % count
+            words[ring.rdh] = (slot.place + units) % count
             if observer is not None:
-                observer(DescriptorWrittenBack("rx", ring.number, slot.index, where, raw))
+                observer(DescriptorWrittenBack("rx", ring.number, slot.place, where, raw))
 
     def _written(self, arrival: Arrival, slot: Slot, *, last: bool, header: int) -> bytes:
         """Return the descriptor as it is written back."""

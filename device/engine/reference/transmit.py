@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Final
 
 from device import checksum, statistics
 from device.effects import DmaError, FrameSent
+from device.engine.contract import InterruptMode
 from device.engine.reference.segment import (
     Context,
     cut,
@@ -36,7 +37,7 @@ from device.engine.reference.segment import (
     valid,
     whole,
 )
-from device.interrupts import TXD_LOW, TXDW, TXQ, TXQE, InterruptMode
+from device.interrupts import TXD_LOW, TXDW, TXQ, TXQE
 from device.regs.nic import NIC, QUEUES
 from device.regs.words import place, ring_places
 from device.rings.transmit import DD, DataTx, TxCommand, TxOptions
