@@ -175,9 +175,10 @@ class MiniportAdapter:
         if self.observer is not None:
             for packet in packets:
                 self.emit(Kind.SUBMIT, "submit", packet, open=open_)
-        if self.refusal is not None:
+        refusal = self.refusal  # read once: a reset may end on another CPU meanwhile
+        if refusal is not None:
             for packet in packets:
-                self.sends.give_back(packet, Owner.NDIS, self.refusal)
+                self.sends.give_back(packet, Owner.NDIS, refusal)
             return
         if self.mac_options & MacOption.NO_LOOPBACK:
             packets = self.receives.loop_back(open_, packets)

@@ -116,9 +116,10 @@ class ListSends(Sends):
             self.outstanding_lists[nbl] = now_us
             if adapter.observer is not None:
                 adapter.emit(Kind.SUBMIT, "submit", nbl, open=open_)
-        if adapter.refusal is not None:
+        refusal = adapter.refusal  # read once: a reset may end on another CPU meanwhile
+        if refusal is not None:
             for nbl in nbls:
-                nbl.status = adapter.refusal
+                nbl.status = refusal
                 self.list_done(nbl)
             return
         wire = self._loop_back(open_, nbls)

@@ -159,6 +159,8 @@ class RequestQueue:
         self._waiting: deque[Request] = deque()
         self._urgent: deque[Request] = deque()
         self.current: Request | None = None
+        self._calls = 0  # CPUs that are inside the driver with a request
+        self._when_out: Callable[[], None] | None = None
         self._intercepts: dict[Intercept, Callable[[Open, Request], Status | None]] = {
             (RequestKind.SET, Oid.GEN_CURRENT_PACKET_FILTER): self._set_filter,
             (RequestKind.SET, Oid.O802_3_MULTICAST_LIST): self._set_multicast,
@@ -209,6 +211,20 @@ class RequestQueue:
         self._finish(request, status)
         self.kick()
 
+    def when_out(self, then: Callable[[], None]) -> None:
+        """Call ``then`` as soon as no CPU is inside the driver with a request: perhaps now.
+
+        A reset must not overtake a request that is on its way in: the driver would get it after it
+        has forgotten all others, and NDIS would abort it while the driver works on it.
+        """
+        self._lock.acquire()
+        now = self._calls == 0
+        if not now:
+            self._when_out = then
+        self._lock.release()
+        if now:
+            then()
+
     def abort(self, status: Status) -> None:
         """Complete the request that is with the driver, which has lost it by a reset."""
         request = self.current
@@ -219,12 +235,24 @@ class RequestQueue:
         while (request := self._next()) is not None:
             status = self._call(request)
             if status is Status.PENDING:
+                self._out()
                 return
             if self.current is not request:
                 raise BugCheckError(f"{request!r} completed, then {status.name} returned", request)
             if self._adapter.observer is not None:
                 self._adapter.emit(Kind.REQUEST_COMPLETE, status.name, request)
             self._finish(request, status)
+            self._out()
+
+    def _out(self) -> None:
+        self._lock.acquire()
+        self._calls -= 1
+        then = self._when_out if self._calls == 0 else None
+        if then is not None:
+            self._when_out = None
+        self._lock.release()
+        if then is not None:
+            then()
 
     def _next(self) -> Request | None:
         self._lock.acquire()
@@ -235,6 +263,8 @@ class RequestQueue:
                 self.current = self._urgent.popleft()
             elif self._waiting and not self._adapter.resets.active:
                 self.current = self._waiting.popleft()
+            if self.current is not None:
+                self._calls += 1
             return self.current
         finally:
             self._lock.release()

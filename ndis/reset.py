@@ -75,7 +75,7 @@ class Resets:
         if adapter.observer is not None:
             adapter.emit(Kind.RESET_BEGIN, reason)
         adapter.indicate_to_opens(Status.RESET_START)
-        adapter.gate.post(self._call)
+        adapter.requests.when_out(lambda: adapter.gate.post(self._call))
         return Status.PENDING
 
     def complete(self, status: Status, *, addressing: bool) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 # ruff: noqa: ARG002 - handlers have the arguments of the contract
-
 import struct
 from typing import TYPE_CHECKING
 
