@@ -1,9 +1,9 @@
 """A connection used both ways: the client's commands in order, and our DMA_READ and DMA_WRITE to it.
 
 Knows threads, no device. Whoever waits reads: one thread at a time reads the connection, for all of them.
-It hands replies to the threads that asked and keeps the client's commands, in order, for ``receive``; when it has what
-it wanted, another one that waits reads on. So a thread that asks for memory while it holds a lock that the
-serving thread wants gets its reply all the same.
+It hands replies to the threads that asked and keeps the client's commands, in order, for ``receive``; when
+it has what it wanted, another one that waits reads on. So a thread that asks for memory while it holds a
+lock that the serving thread wants gets its reply all the same.
 """
 
 from __future__ import annotations
