@@ -44,10 +44,10 @@ def test_a_file_comes_back_as_it_went(lab: Lab) -> None:
     """With its mode, into a directory that is not there yet."""
     content = bytes(range(256)) * 5000
 
-    lab.guest.put("/root/new/it's odd", content, 0o750)
+    lab.guest.put("/opt/new/it's odd", content, 0o750)
 
-    assert lab.guest.get("/root/new/it's odd") == content
-    assert lab.guest.run('stat -c %a "/root/new/it\'s odd"').out == "750\n"
+    assert lab.guest.get("/opt/new/it's odd") == content
+    assert lab.guest.run('stat -c %a "/opt/new/it\'s odd"').out == "750\n"
 
 
 def test_a_file_that_is_not_there_is_an_error(lab: Lab) -> None:
