@@ -130,7 +130,7 @@ class PrivateApt:
 
     def plan(self, packages: Sequence[str]) -> list[Package]:
         """Return every package file that ``packages`` need, dependencies included."""
-        # apt leaves out what it has already: asked with an empty archive it names all, also after an interruption
+        # apt leaves out what it has already: an empty archive makes it name all, also after an interruption
         empty = f"Dir::Cache::archives={self._nothing}"
         return parse_plan(self._run([*self._install(packages), "--print-uris", "-qq", "-o", empty]))
 
