@@ -133,9 +133,7 @@ class Bench:
         self, data: bytes, command: TxCommand = SEND, options: TxOptions = TxOptions.NONE, **fields: int
     ) -> DataTx:
         """Return a data descriptor of a fresh buffer."""
-        return DataTx(
-            self.buffer(data), len(data), command | TxCommand.DEXT, options=options, **fields
-        )
+        return DataTx(self.buffer(data), len(data), command | TxCommand.DEXT, options=options, **fields)
 
     @staticmethod
     def context(command: TxCommand = TxCommand.NONE, **fields: int) -> ContextTx:

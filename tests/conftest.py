@@ -6,8 +6,8 @@ import importlib.util
 from typing import TYPE_CHECKING, cast
 
 import pytest
-
 from bench import Bench, EngineFactory
+
 from device.engine.reference import ReferenceEngine
 
 if TYPE_CHECKING:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from bench import MAC, PEER, RX_BUFFERS, RX_RING, Bench, ethernet, signals
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 
-from bench import MAC, PEER, RX_BUFFERS, RX_RING, Bench, ethernet, signals
 from device.checksum import fcs, internet
 from device.effects import DmaFault, FrameSent, Offload
 from device.regs.nic import NIC
@@ -28,7 +28,9 @@ def bits(*names: str) -> int:
 
 def ip(payload: Packet, version: int = 4) -> Packet:
     """Return a frame to the card around a transport packet."""
-    network = IP(src="10.0.0.1", dst="10.0.0.2", id=0x1234) if version == 4 else IPv6(src="fd00::1", dst="fd00::2")
+    network = (
+        IP(src="10.0.0.1", dst="10.0.0.2", id=0x1234) if version == 4 else IPv6(src="fd00::1", dst="fd00::2")
+    )
     return Ether(dst="52:54:00:12:34:56", src="02:00:00:00:00:01") / network / payload
 
 
@@ -88,7 +90,9 @@ def test_without_secrc_the_fcs_is_stored(bench: Bench) -> None:
         (RCTL["FLXBUF"].put(3), 3072),
     ],
 )
-def test_a_frame_is_scattered_over_buffers_of_the_programmed_size(bench: Bench, control: int, size: int) -> None:
+def test_a_frame_is_scattered_over_buffers_of_the_programmed_size(
+    bench: Bench, control: int, size: int
+) -> None:
     """BSIZE, BSEX, FLXBUF (datasheet 10.2.5.1); EOP is on the last descriptor only."""
     bench.receiver(control=control | bits("LPE"), buffer_size=8192, count=16)
     frame = ethernet(bytes(index & 0xFF for index in range(size * 2)))
@@ -232,7 +236,9 @@ def test_the_vlan_filter_table(bench: Bench) -> None:
     assert [bench.engine.receive(frame) for frame in (*frames, ethernet())] == [True, False, True]
 
 
-@pytest.mark.parametrize(("cfi", "tci", "accepted"), [(0, 0x1005, False), (0, 0x0005, True), (1, 0x1005, True)])
+@pytest.mark.parametrize(
+    ("cfi", "tci", "accepted"), [(0, 0x1005, False), (0, 0x0005, True), (1, 0x1005, True)]
+)
 def test_the_canonical_form_filter(bench: Bench, cfi: int, tci: int, *, accepted: bool) -> None:
     """CFIEN compares the tag's bit with RCTL.CFI."""
     bench.receiver(control=bits("CFIEN") | RCTL["CFI"].put(cfi))
@@ -258,7 +264,9 @@ def test_the_vlan_tag_is_stripped(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("version", [4, 6])
-@pytest.mark.parametrize(("layer", "expected"), [(TCP, RxStatus.TCPCS), (UDP, RxStatus.TCPCS | RxStatus.UDPCS)])
+@pytest.mark.parametrize(
+    ("layer", "expected"), [(TCP, RxStatus.TCPCS), (UDP, RxStatus.TCPCS | RxStatus.UDPCS)]
+)
 def test_good_checksums_are_verified(
     bench: Bench, version: int, layer: type[Packet], expected: RxStatus
 ) -> None:
@@ -318,9 +326,7 @@ def test_a_checksum_that_the_wire_left_open_is_completed(bench: Bench) -> None:
     assert bench.stored(0, len(whole)) == whole
 
 
-KEY = bytes.fromhex(
-    "6d5a56da255b0ec24167253d43a38fb0d0ca2bcbae7b30b477cb2da38030f20c6a42b73bbeac01fa"
-)
+KEY = bytes.fromhex("6d5a56da255b0ec24167253d43a38fb0d0ca2bcbae7b30b477cb2da38030f20c6a42b73bbeac01fa")
 # Microsoft, "Verifying the RSS Hash Calculation": source, destination, ports, with ports, without.
 VECTORS = [
     ("66.9.149.187", "161.142.100.80", 2794, 1766, 0x51CCC178, 0x323E8FC2),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from bench import SEND, TX_RING, Bench, ethernet, signals
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Dot1Q, Ether
 from scapy.packet import Packet, Raw
 
-from bench import SEND, TX_RING, Bench, ethernet, signals
 from device.checksum import fcs
 from device.effects import DmaFault, FrameSent, GsoType, Offload
 from device.regs.nic import NIC
@@ -163,8 +163,12 @@ def test_without_vme_no_tag_is_inserted(bench: Bench) -> None:
 
 def test_a_legacy_checksum_goes_from_css_to_the_end(bench: Bench) -> None:
     """IC, CSO, CSS (datasheet 7.2.4.1), which QEMU's model ignores."""
-    whole = raw(Ether(FRAME[:14]) / IP(src="10.0.0.1", dst="10.0.0.2") / UDP(sport=1, dport=2) / Raw(b"x" * 33))
-    pseudo = raw(IP(src="10.0.0.1", dst="10.0.0.2"))[12:20] + (17).to_bytes(2, "big") + (41).to_bytes(2, "big")
+    whole = raw(
+        Ether(FRAME[:14]) / IP(src="10.0.0.1", dst="10.0.0.2") / UDP(sport=1, dport=2) / Raw(b"x" * 33)
+    )
+    pseudo = (
+        raw(IP(src="10.0.0.1", dst="10.0.0.2"))[12:20] + (17).to_bytes(2, "big") + (41).to_bytes(2, "big")
+    )
     seed = sum(int.from_bytes(pseudo[at : at + 2], "big") for at in range(0, 12, 2))
     seed = (seed & 0xFFFF) + (seed >> 16)
     frame = whole[:40] + seed.to_bytes(2, "big") + whole[42:]
@@ -179,7 +183,14 @@ def _tcp(payload: int, *, version: int = 4, flags: str = "PA", seq: int = 0xFFFF
         IP(src="10.0.0.1", dst="10.0.0.2", id=0xFFFF) if version == 4 else IPv6(src="fd00::1", dst="fd00::2")
     )
     body = bytes(number * 7 & 0xFF for number in range(payload))
-    tcp = TCP(sport=1000, dport=2000, seq=seq, ack=1, flags=flags, options=[("Timestamp", (1, 2)), ("NOP", 0), ("NOP", 0)])
+    tcp = TCP(
+        sport=1000,
+        dport=2000,
+        seq=seq,
+        ack=1,
+        flags=flags,
+        options=[("Timestamp", (1, 2)), ("NOP", 0), ("NOP", 0)],
+    )
     return Ether(dst="52:54:00:12:34:56", src="02:00:00:00:00:01") / network / tcp / Raw(body)
 
 
@@ -211,7 +222,9 @@ def test_checksums_are_inserted_at_the_contexts_offsets(bench: Bench, version: i
     whole = raw(_tcp(777, version=version))
     transport = 34 if version == 4 else 54
     frame = bytearray(blank(whole, *((24,) if version == 4 else ())))
-    frame[transport + 16 : transport + 18] = _pseudo(whole, version, len(whole) - transport).to_bytes(2, "big")
+    frame[transport + 16 : transport + 18] = _pseudo(whole, version, len(whole) - transport).to_bytes(
+        2, "big"
+    )
     bench.transmitter()
     bench.post(
         _context(version, TxCommand.NONE),
@@ -240,7 +253,10 @@ def test_a_udp_checksum_of_zero_leaves_as_ffff(bench: Bench) -> None:
     assert bench.sent() == [frame[:20] + b"\xff\xff" + frame[22:]]
 
 
-@pytest.mark.parametrize("offsets", [{"tucss": 14, "tucso": 255}, {"tucss": 255, "tucso": 20}, {"tucss": 40, "tucso": 20, "tucse": 30}])
+@pytest.mark.parametrize(
+    "offsets",
+    [{"tucss": 14, "tucso": 255}, {"tucss": 255, "tucso": 20}, {"tucss": 40, "tucso": 20, "tucse": 30}],
+)
 def test_offsets_beyond_the_frame_insert_nothing(bench: Bench, offsets: dict[str, int]) -> None:
     """Nothing of a context is believed (CVE-2016-2857, CVE-2024-3567)."""
     bench.transmitter()
@@ -312,7 +328,9 @@ def test_a_wire_with_offload_takes_a_segmentation_frame_whole(offloading: Bench,
     (sent,) = [effect for effect in bench.run() if isinstance(effect, FrameSent)]
 
     expected = bytearray(whole)
-    expected[transport + 16 : transport + 18] = _pseudo(whole, version, 3500 + header - transport).to_bytes(2, "big")
+    expected[transport + 16 : transport + 18] = _pseudo(whole, version, 3500 + header - transport).to_bytes(
+        2, "big"
+    )
     assert sent.data == bytes(expected)
     gso = GsoType.TCPV4 if version == 4 else GsoType.TCPV6
     assert sent.offload == Offload(transport, 16, needs_csum=True, gso=gso, hdr_len=header, gso_size=1448)
@@ -321,10 +339,17 @@ def test_a_wire_with_offload_takes_a_segmentation_frame_whole(offloading: Bench,
 
 @pytest.mark.parametrize(
     "broken",
-    [{"mss": 0, "hdrlen": 66}, {"mss": 1, "hdrlen": 66}, {"mss": 1448, "hdrlen": 0}, {"mss": 1448, "hdrlen": 40}],
+    [
+        {"mss": 0, "hdrlen": 66},
+        {"mss": 1, "hdrlen": 66},
+        {"mss": 1448, "hdrlen": 0},
+        {"mss": 1448, "hdrlen": 40},
+    ],
     ids=["no MSS", "too many segments", "no header", "header too short"],
 )
-def test_a_segmentation_that_makes_no_sense_is_dropped_and_counted(bench: Bench, broken: dict[str, int]) -> None:
+def test_a_segmentation_that_makes_no_sense_is_dropped_and_counted(
+    bench: Bench, broken: dict[str, int]
+) -> None:
     """CVE-2016-6836 and its like: TSCTFC counts, the ring goes on."""
     whole = raw(_tcp(5000))
     bench.transmitter()
@@ -361,9 +386,7 @@ def test_data_outside_memory_costs_that_frame(bench: Bench) -> None:
     """The fault is told, the descriptor written back, the next frame leaves."""
     bench.transmitter()
     outside = bench.data(FRAME)
-    bench.post(
-        type(outside)(0xFFFF_FFFF_FFFF_FFF0, 64, outside.command), bench.legacy(FRAME)
-    )
+    bench.post(type(outside)(0xFFFF_FFFF_FFFF_FFF0, 64, outside.command), bench.legacy(FRAME))
 
     effects = bench.run()
 
