@@ -6,7 +6,7 @@ import importlib.util
 from typing import TYPE_CHECKING, cast
 
 import pytest
-from bench import Bench, EngineFactory
+from tests.bench import Bench, EngineFactory
 
 from device.engine.reference import ReferenceEngine
 

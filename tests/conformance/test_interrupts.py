@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from bench import SEND, Bench, ethernet, signals
+from tests.bench import SEND, Bench, ethernet, signals
 
 from device.engine.contract import DELAY_TICK_NS, TICK_NS, InterruptMode
 from device.regs.nic import INT_ASSERTED, NIC

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from bench import SEND, TX_RING, Bench, ethernet, signals
+from tests.bench import SEND, TX_RING, Bench, ethernet, signals
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Dot1Q, Ether
