@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 import subprocess
+import tempfile
 from typing import TYPE_CHECKING
 
 from lab.qtest.client import Client, Gone
@@ -22,6 +23,7 @@ RAM_BYTES = 32 << 20
 SLOT = 3
 FRAME_LIMIT = 1 << 18  # the largest datagram a card of QEMU's hands over (a TSO frame that was not cut)
 EXIT_SECONDS = 10
+ANSWER_SECONDS = 20  # a card that takes longer for one access hangs
 
 
 class Machine:
@@ -36,8 +38,14 @@ class Machine:
         for end in (self._wire, wire_theirs):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 << 20)
         self._wire.setblocking(False)
+        self._far_end = wire_theirs  # kept, to take back frames that QEMU did not fetch
+        self._sent = False
         theirs = (qtest_theirs, monitor_theirs, wire_theirs)
         inherited = (*(end.fileno() for end in theirs), self.ram.descriptor)
+        # A file, not a pipe: QEMU tells of every strange access, and nobody reads while it does.
+        self._words = tempfile.TemporaryFile()  # noqa: SIM115 - closed in close()
+        for end in (qtest, monitor):
+            end.settimeout(ANSWER_SECONDS)
         self._process = subprocess.Popen(
             [
                 *command,
@@ -55,17 +63,16 @@ class Machine:
             env=dict(environment),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
+            stderr=self._words,
             pass_fds=inherited,
         )
-        for end in theirs:
-            end.close()
+        qtest_theirs.close()
+        monitor_theirs.close()
         try:
             self.monitor = Monitor(monitor)
         except (Gone, ConnectionError) as error:
             self._process.wait(EXIT_SECONDS)
-            words = self._process.stderr.read().decode(errors="replace") if self._process.stderr else ""
-            raise Gone(f"QEMU did not start: {words.strip() or 'it said nothing'}") from error
+            raise Gone(f"QEMU did not start: {self.words() or 'it said nothing'}") from error
         self.client = Client(qtest)
         self.function = Function(self.client, SLOT)
         self.monitor.run("cont")  # a stopped machine holds frames back
@@ -81,8 +88,28 @@ class Machine:
 
     def send_frame(self, frame: bytes) -> None:
         """Put a frame on the wire, towards the card; it has been looked at when this returns."""
+        self._sent = True
         self._wire.send(frame)
         self.client.sync()
+
+    def purge(self) -> None:
+        """Forget frames on their way to the card: those in the socket, and the one QEMU holds for it.
+
+        A card that cannot receive leaves its frame in QEMU's queue, which only stopping the machine empties
+        (net_vm_change_state_handler in net/net.c).
+        """
+        if not self._sent:
+            return
+        self._far_end.setblocking(False)  # shared with QEMU, which sets it so itself
+        while True:
+            try:
+                self._far_end.recv(FRAME_LIMIT)
+            except BlockingIOError:
+                break
+        self.monitor.run("stop")
+        self.monitor.run("cont")
+        self.client.sync()
+        self._sent = False
 
     def frames(self) -> list[bytes]:
         """Return the frames that left the card since the last call."""
@@ -93,13 +120,18 @@ class Machine:
             except BlockingIOError:
                 return found
 
+    def words(self) -> str:
+        """Return the end of what QEMU wrote to its standard error."""
+        self._words.seek(0)
+        return self._words.read().decode(errors="replace").strip()[-2000:]
+
     def close(self) -> None:
         """Ask QEMU to leave, wait for it, free everything."""
         self.client.close()
         self.monitor.close()
-        self._process.terminate()
+        self._process.kill()  # it has nothing to save, and a hung one would not hear less
         self._process.wait(EXIT_SECONDS)
-        if self._process.stderr is not None:
-            self._process.stderr.close()
+        self._words.close()
         self._wire.close()
+        self._far_end.close()
         self.ram.close()
