@@ -153,6 +153,8 @@ class RxRing:
         """Set the queue up with ``fill`` descriptors handed over (all but one unless told)."""
         self.card, self.queue, self.kind = card, queue, kind
         self.size = 32 if kind is Kind.SPLIT else DESCRIPTOR
+        # The index registers count 16 bytes, whatever the format: e1000_alloc_rx_buffers_ps in Linux's netdev.c.
+        self._unit = self.size // DESCRIPTOR
         self.count, self.buffer_bytes = count, buffer_bytes
         self.base = card.allocate(count * self.size, align=128)
         self.next = 0
@@ -160,11 +162,13 @@ class RxRing:
         self.buffers = [tuple(card.allocate(piece) for piece in pieces) for _ in range(count)]
         for index in range(count):
             self.give(index)
+        if kind is Kind.SPLIT:
+            card.write("PSRCTL", 1 | 4 << 8 | 4 << 16 | 4 << 24)
         card.set("RFCTL", EXTEN=int(kind is not Kind.LEGACY))
         for name, value in (
             ("RDBAL", self.base & 0xFFFF_FFFF),
             ("RDBAH", self.base >> 32),
-            ("RDLEN", count * DESCRIPTOR * (self.size // DESCRIPTOR)),
+            ("RDLEN", count * self.size),
             ("RDH", 0),
             ("RDT", 0),
         ):
@@ -197,7 +201,7 @@ class RxRing:
     def hand_over(self, tail: int) -> None:
         """Write the tail."""
         self.tail = tail
-        self.card.write(f"RDT{self.queue}", tail)
+        self.card.write(f"RDT{self.queue}", tail * self._unit)
         self.card.bench.settle()
 
     def raw(self, index: int) -> bytes:
@@ -247,7 +251,7 @@ class RxRing:
     @property
     def head(self) -> int:
         """What RDH says."""
-        return self.card.read(f"RDH{self.queue}")
+        return self.card.read(f"RDH{self.queue}") // self._unit
 
     def _bytes(self, index: int, one: LegacyRx | ExtendedRx | SplitRx) -> bytes:
         if not isinstance(one, SplitRx):

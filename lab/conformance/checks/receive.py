@@ -287,7 +287,6 @@ def the_packet_checksum(card: Subject) -> None:
 def split_ring(card: Subject) -> RxRing:
     """Return a packet split ring: 128 bytes of header, three pages."""
     card.link_up()
-    card.write("PSRCTL", 1 | 4 << 8 | 4 << 16 | 4 << 24)
     return RxRing(card, kind=Kind.SPLIT).start(LPE=1)
 
 
