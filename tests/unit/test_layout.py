@@ -33,14 +33,22 @@ def _sources(folder: str) -> list[Path]:
     ]
 
 
+def _absolute(path: Path, node: ast.ImportFrom) -> str:
+    """Return the module's full name; only ``device.vfio_user``, publishable alone, imports relatively."""
+    if not node.level:
+        return node.module or ""
+    assert path.is_relative_to(TOP / "device/vfio_user"), f"{path}: relative import"
+    package = path.parent.relative_to(TOP).parts[: len(path.parent.relative_to(TOP).parts) - node.level + 1]
+    return ".".join((*package, *filter(None, [node.module])))
+
+
 def _imports(path: Path) -> set[str]:
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: a relative import hides which folder it reaches"
-            names.add(node.module or "")
+            names.add(_absolute(path, node))
     return {name for name in names if name.split(".")[0] in OURS}
 
 
