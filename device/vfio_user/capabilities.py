@@ -18,7 +18,6 @@ from .protocol import (
     DEFAULT_MAX_MSG_FDS,
     MAX_MSG_FDS,
     PAGE_BYTES,
-    DmaLayout,
 )
 
 
@@ -33,7 +32,6 @@ class Capabilities:
     write_multiple: bool = False
     twin_socket: bool = False
     migration: bool = False
-    dma_layout: DmaLayout = DmaLayout.SPECIFIED
     named: frozenset[str] = frozenset()
     """The names that the text gave, known or not."""
 
@@ -52,7 +50,7 @@ class Capabilities:
         found = _member(_object(top, "version data"), "capabilities", {})
         given = _object(found, "capabilities")
         twin = _object(_member(given, "twin_socket", {}), "twin_socket")
-        migration = _object(_member(given, "migration", {}), "migration")
+        _object(_member(given, "migration", {}), "migration")
         return cls(
             max_msg_fds=_number(given, "max_msg_fds", DEFAULT_MAX_MSG_FDS),
             max_data_xfer_size=_number(given, "max_data_xfer_size", DEFAULT_MAX_DATA_XFER_BYTES),
@@ -61,9 +59,6 @@ class Capabilities:
             write_multiple=_boolean(given, "write_multiple"),
             twin_socket=_boolean(twin, "supported"),
             migration="migration" in given,
-            # "max_bitmap_size" is in no specification, only in QEMU's proxy.c: so this is QEMU, whose
-            # DMA_READ and DMA_WRITE differ. A first guess; the replies themselves can correct it.
-            dma_layout=DmaLayout.QEMU if "max_bitmap_size" in migration else DmaLayout.SPECIFIED,
             named=frozenset(given),
         )
 
@@ -78,8 +73,6 @@ class Capabilities:
         }
         if self.twin_socket:
             given["twin_socket"] = {"supported": True}
-        if self.dma_layout is DmaLayout.QEMU:
-            given["migration"] = {"pgsize": PAGE_BYTES, "max_bitmap_size": 256 << 20}
         return _text(given)
 
     def answer(self, proposed: Capabilities) -> bytes:

@@ -26,6 +26,15 @@ MAX_QUEUED = 65536
 """How many commands are kept while a reply is awaited; a client that sends more is closed."""
 
 
+MAX_PIECE_BYTES = 16384
+"""The most data in one DMA_READ or DMA_WRITE, whatever the client allows.
+
+QEMU 11.1.3 takes a reply of which its socket took only a part for sent (hw/vfio-user/proxy.c,
+vfio_user_send_qio), so one of 1 MiB never ends. Linux puts this much into a stream socket in one piece or not
+at all.
+"""
+
+
 class Channel:
     """One client's connection; it is a ``DmaMessages`` too."""
 
@@ -70,7 +79,7 @@ class Channel:
         self._transport.close()
 
     def dma_read(self, address: int, count: int) -> bytes:
-        """DMA_READ, in as many pieces as the client's ``max_data_xfer_size`` asks for. DmaError."""
+        """DMA_READ, in pieces that the client's ``max_data_xfer_size`` and its sockets allow. DmaError."""
         parts = []
         for at, length in self._pieces(address, count):
             request = DmaAccess(at, length).emit()
@@ -79,17 +88,35 @@ class Channel:
         return b"".join(parts)
 
     def dma_write(self, address: int, data: bytes) -> None:
-        """DMA_WRITE, in as many pieces as the client's ``max_data_xfer_size`` asks for.
-
-        DmaError.
-        """
+        """DMA_WRITE, in pieces as ``dma_read``. DmaError."""
         for at, length in self._pieces(address, len(data)):
             part = data[at - address : at - address + length]
-            request = DmaAccess(at, length, part).emit(self._layout or self._peer().dma_layout)
-            self._ask(Command.DMA_WRITE, request, at, length)
+            self._write(at, part, self._layout or DmaLayout.SPECIFIED)
+            if self._layout is None and self._went_astray(at, part):
+                self._write(at, part, DmaLayout.EARLY_QEMU)
+
+    def _went_astray(self, address: int, data: bytes) -> bool:
+        """Find out, after a first write, whether it was in a layout that the client does not have.
+
+        The last byte that is not 0 is read back. A client with the specified layout returns it; one with
+        the early layout has put it four bytes further on, and whatever it returns tells which it is.
+        """
+        told = data.rstrip(b"\0")
+        if not told:
+            return False  # zeros are right in both layouts
+        try:
+            self.dma_read(address + len(told) - 1, 1)
+        except DmaError:
+            return False  # a region that is only for writing
+        self._layout = self._layout or DmaLayout.EARLY_QEMU
+        return self._layout is DmaLayout.EARLY_QEMU
+
+    def _write(self, address: int, data: bytes, layout: DmaLayout) -> None:
+        request = DmaAccess(address, len(data), data).emit(layout)
+        self._ask(Command.DMA_WRITE, request, address, len(data))
 
     def _pieces(self, address: int, count: int) -> list[tuple[int, int]]:
-        most = self._peer().max_data_xfer_size
+        most = min(self._peer().max_data_xfer_size, MAX_PIECE_BYTES)
         if not most:
             raise DmaError(address, count, "the client takes no data")
         end = address + count
@@ -98,16 +125,16 @@ class Channel:
     def _data(self, raw: bytes, address: int, count: int) -> bytes:
         """Take the data out of a reply to DMA_READ, in whichever layout it is (see ``DmaLayout``).
 
-        The layouts have the same length. Where the specified one has the count's upper half, always
-        0, QEMU's has data; where the specified one has its last data, QEMU's has 0. So whichever is
-        not 0 tells, from then on.
+        The layouts have the same length. Where the specified one has the count's upper half, always 0, the
+        early one has data; where the specified one has its last data, the early one has 0. So whichever is
+        not 0 tells, from then on; data that leaves both 0 is read as specified.
         """
         if any(raw[12:16]):
-            self._layout = DmaLayout.QEMU
+            self._layout = DmaLayout.EARLY_QEMU
         elif any(raw[-4:]):
             self._layout = DmaLayout.SPECIFIED
         try:
-            access = DmaAccess.parse(raw, self._layout or self._peer().dma_layout)
+            access = DmaAccess.parse(raw, self._layout or DmaLayout.SPECIFIED)
         except MalformedError as bad:
             raise DmaError(address, count, str(bad)) from bad
         if len(access.data) != count:

@@ -40,6 +40,7 @@ from .messages import (
 from .protocol import (
     MAX_MSG_FDS,
     Command,
+    DmaLayout,
     HeaderFlags,
     IrqSetFlags,
     Protection,
@@ -82,7 +83,7 @@ class Client:
         self._lock = RLock()
         self._next_id = 0
         self._windows: list[Window] = []
-        self._layout = proposed.dma_layout
+        self._layout = DmaLayout.SPECIFIED
         self.server = Capabilities()
         """What the server answered."""
         try:

@@ -423,7 +423,7 @@ class DmaAccess:
     """DMA_READ and DMA_WRITE, both ways, in the layout of the specification (see ``DmaLayout``)."""
 
     FORMAT: ClassVar[Struct] = Struct("<QQ")
-    QEMU: ClassVar[Struct] = Struct("<QI")
+    EARLY: ClassVar[Struct] = Struct("<QI")
 
     address: int
     count: int
@@ -432,8 +432,8 @@ class DmaAccess:
     @classmethod
     def parse(cls, raw: bytes, layout: DmaLayout = DmaLayout.SPECIFIED) -> Self:
         """Read the payload; when there is data, it must be ``count`` bytes."""
-        if layout is DmaLayout.QEMU:
-            (address, count), rest = _split(cls.QEMU, raw, "DMA access")
+        if layout is DmaLayout.EARLY_QEMU:
+            (address, count), rest = _split(cls.EARLY, raw, "DMA access")
             data = rest[: len(rest) - 4]
         else:
             (address, count), data = _split(cls.FORMAT, raw, "DMA access")
@@ -443,8 +443,8 @@ class DmaAccess:
 
     def emit(self, layout: DmaLayout = DmaLayout.SPECIFIED) -> bytes:
         """Return the payload; it has the same length in both layouts."""
-        if layout is DmaLayout.QEMU:
-            return self.QEMU.pack(self.address, self.count) + self.data + bytes(4)
+        if layout is DmaLayout.EARLY_QEMU:
+            return self.EARLY.pack(self.address, self.count) + self.data + bytes(4)
         return self.FORMAT.pack(self.address, self.count) + self.data
 
 

@@ -176,10 +176,10 @@ class FeatureFlags(enum.IntFlag):
 class DmaLayout(enum.Enum):
     """Where the data of DMA_READ and DMA_WRITE begins.
 
-    The specification has a 64-bit count and the data at message offset 32 (libvfio-user too).
-    QEMU's ``VFIOUserDMARW`` has a 32-bit count and the data right behind it, at 28, in a message of
-    the same length (hw/vfio-user/protocol.h, pci.c: the four bytes left over at the end are zero).
+    The specification has a 64-bit count and the data at message offset 32 (so do libvfio-user, and QEMU
+    11.1.3 as tried). QEMU's hw/vfio-user/protocol.h began with a 32-bit count and the data right behind it,
+    at 28, in a message of the same length (``VFIOUserDMARW``; the four bytes left over at the end are zero).
     """
 
     SPECIFIED = enum.auto()
-    QEMU = enum.auto()
+    EARLY_QEMU = enum.auto()

@@ -129,11 +129,11 @@ def test_qemus_dma_layout_has_the_data_four_bytes_earlier() -> None:
     """VFIOUserDMARW of hw/vfio-user/protocol.h: message offset 28, the same length in all."""
     access = DmaAccess(0x1000, 4, b"data")
 
-    raw = access.emit(DmaLayout.QEMU)
+    raw = access.emit(DmaLayout.EARLY_QEMU)
 
     assert raw == bytes.fromhex("0010000000000000 04000000") + b"data" + bytes(4)
     assert len(raw) == len(access.emit())
-    assert DmaAccess.parse(raw, DmaLayout.QEMU) == access
+    assert DmaAccess.parse(raw, DmaLayout.EARLY_QEMU) == access
 
 
 @pytest.mark.parametrize("size", [0, 9, 0xFFFFFFFF])
