@@ -5,12 +5,12 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
-from lab.conformance.checks import filters, offload, receive, registers, reset, transmit
+from lab.conformance.checks import filters, interrupts, offload, receive, registers, reset, transmit
 
 if TYPE_CHECKING:
     from lab.conformance.check import Check, Topic
 
-TOPICS: tuple[Topic, ...] = (registers.TOPIC, reset.TOPIC, transmit.TOPIC, offload.TOPIC, receive.TOPIC, filters.TOPIC)
+TOPICS: tuple[Topic, ...] = (registers.TOPIC, reset.TOPIC, transmit.TOPIC, offload.TOPIC, receive.TOPIC, filters.TOPIC, interrupts.TOPIC)
 
 
 @cache
