@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from lab import cache, fetch
+from lab.errors import UsageError
 from lab.fetch import record
 from lab.fetch.progress import mega
 from lab.recipes import package_sets
@@ -36,9 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--offline", action="store_true", help="use only the cache: fail if something is missing"
     )
-    parser.add_argument(
-        "--list", action="store_true", help="show what the cache holds, and fetch nothing"
-    )
+    parser.add_argument("--list", action="store_true", help="show what the cache holds, and fetch nothing")
     parser.add_argument("--clean", action="store_true", help="remove what was fetched")
     parser.add_argument("--json", action="store_true", help="answer as JSON on standard output")
 
@@ -48,24 +47,18 @@ def run(args: argparse.Namespace) -> int:
     if args.clean:
         freed = fetch.clean()
         print(
-            json.dumps({"freed_bytes": freed})
-            if args.json
-            else f"removed {mega(freed)} from {cache.root()}"
+            json.dumps({"freed_bytes": freed}) if args.json else f"removed {mega(freed)} from {cache.root()}"
         )
         return 0
     if not args.list:
         known = package_sets()
         for name in args.sets:
             if name not in known:
-                raise fetch.UsageError(f"no set is called {name}: choose of {', '.join(known)}")
+                raise UsageError(f"no set is called {name}: choose of {', '.join(known)}")
         fetch.ensure(args.sets or DEFAULT, offline=args.offline)
     held = record.read()
     if args.json:
-        print(
-            json.dumps(
-                {"cache": str(cache.root()), "sets": {n: asdict(r) for n, r in held.items()}}
-            )
-        )
+        print(json.dumps({"cache": str(cache.root()), "sets": {n: asdict(r) for n, r in held.items()}}))
         return 0
     for name, wanted in package_sets().items():
         print(line(name, wanted.summary, held.get(name)))

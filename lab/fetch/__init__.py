@@ -6,7 +6,7 @@ checks, unpacks and records. Two calls at once are safe; an interrupted one goes
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import hashlib
 import json
 import shutil
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-UNPACKED_PER_DOWNLOADED = 4.6
-"""Measured over QEMU's and the guest's packages; only for the announcement and the check for room."""
+UNPACKED_PER_DOWNLOADED = 2.7
+"""Packages and tree together, measured over both sets; only for the announcement and the check for room."""
 
 
 def say(text: str) -> None:
@@ -61,12 +61,8 @@ def ensure(names: Sequence[str], *, offline: bool = False) -> None:
     wanted = [package_sets()[name] for name in names]
     if all(complete(one) for one in wanted):
         return
-    with cache.exclusive(
-        "fetch", lambda: say("ringwalk: another fetch is at work, waiting for it")
-    ):
-        missing = [
-            one for one in wanted if not complete(one)
-        ]  # the other one may have brought them
+    with cache.exclusive("fetch", lambda: say("ringwalk: another fetch is at work, waiting for it")):
+        missing = [one for one in wanted if not complete(one)]  # the other one may have brought them
         if not missing:
             return
         if offline:
@@ -107,9 +103,7 @@ def satisfies(packages: Sequence[apt.Package], minimum: tuple[str, str] | None) 
     if minimum is None:
         return bool(packages)
     name, version = minimum
-    return any(
-        p.name == name and apt.upstream(p.version) >= apt.upstream(version) for p in packages
-    )
+    return any(p.name == name and apt.upstream(p.version) >= apt.upstream(version) for p in packages)
 
 
 def _announce(plans: Sequence[Plan]) -> None:
@@ -164,7 +158,7 @@ def _bring(
             )
             deb.unpack(file, new, kept)
         contents.finish(wanted.name, new)
-    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
     entry = record.SetRecord(fingerprint(wanted), mirror.uri, private.suites, now, tuple(locked))
     record.write({**record.read(), wanted.name: entry})
     for package in packages:

@@ -1,7 +1,7 @@
-"""A private apt: its own sources, indexes and archive directory, so that no root and no system change is needed.
+"""A private apt: its own sources, indexes and archives, so that no root and no system change is needed.
 
-apt does the resolving, the signature checks (``signed-by``) and the resumable download; this module writes its
-configuration and reads what it prints.
+apt does the resolving, the signature checks (``signed-by``) and the resumable download; this module
+writes its configuration and reads what it prints.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import re
 import shutil
 import subprocess
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote
 
@@ -19,14 +18,13 @@ from lab.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from lab.fetch.sources import Mirror
 
 PLAN_LINE = re.compile(r"^'(?P<uri>[^']+)' (?P<file>\S+) (?P<size>\d+)", re.MULTILINE)
 STATUS_LINE = re.compile(r"^dlstatus:\d+:(?P<percent>[\d.]+):")
-PROXY_LINE = re.compile(
-    r'^Acquire::(?:http|https|ftp)(?:::[\w.:-]*)?::Proxy(?:-Auto-Detect)? ".+";$'
-)
+PROXY_LINE = re.compile(r'^Acquire::(?:http|https|ftp)(?:::[\w.:-]*)?::Proxy(?:-Auto-Detect)? ".+";$')
 NETWORK_SIGNS = (
     "Could not resolve",
     "Could not connect",
@@ -60,9 +58,7 @@ def parse_plan(text: str) -> list[Package]:
     for match in PLAN_LINE.finditer(text):
         name, version, rest = match["file"].split("_", 2)
         packages.append(
-            Package(
-                name, unquote(version), rest.removesuffix(".deb"), match["file"], int(match["size"])
-            )
+            Package(name, unquote(version), rest.removesuffix(".deb"), match["file"], int(match["size"]))
         )
     return packages
 
@@ -104,9 +100,7 @@ def configuration(state: Path, archives: Path, proxies: Sequence[str]) -> str:
 
 def source_list(mirror: Mirror, suites: Sequence[str]) -> str:
     """Return the one-line sources of a group of suites."""
-    return "".join(
-        f"deb [signed-by={mirror.keyring}] {mirror.uri} {suite} main\n" for suite in suites
-    )
+    return "".join(f"deb [signed-by={mirror.keyring}] {mirror.uri} {suite} main\n" for suite in suites)
 
 
 def available() -> bool:
@@ -203,13 +197,7 @@ def apt_failure(errors: str) -> UsageError:
     """Turn apt's complaint into one line with a remedy."""
     lines = [line.strip() for line in errors.splitlines() if line.startswith(("E:", "W:"))]
     if any(sign in errors for sign in NETWORK_SIGNS):
-        return UsageError(
-            "no network to the Debian mirror: connect, or use --offline with a filled cache"
-        )
+        return UsageError("no network to the Debian mirror: connect, or use --offline with a filled cache")
     if "No space left" in errors or "enough free space" in errors:
-        return UsageError(
-            "the disk is full: free some space, or set XDG_CACHE_HOME to another disk"
-        )
-    return UsageError(
-        f"apt-get failed: {lines[0] if lines else errors.strip() or 'no reason given'}"
-    )
+        return UsageError("the disk is full: free some space, or set XDG_CACHE_HOME to another disk")
+    return UsageError(f"apt-get failed: {lines[0] if lines else errors.strip() or 'no reason given'}")

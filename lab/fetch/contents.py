@@ -14,9 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-DOCUMENTATION = re.compile(
-    r"\./usr/share/(doc|man|info|locale|lintian|bash-completion|perl5?|bug)/"
-)
+DOCUMENTATION = re.compile(r"\./usr/share/(doc|man|info|locale|lintian|bash-completion|perl5?|bug)/")
 MODULE = re.compile(r"\./(?:usr/)?lib/modules/[^/]+/kernel/(?P<path>.+)")
 KERNEL_TOP = re.compile(r"\./boot/(vmlinuz|config)-|\./(?:usr/)?lib/modules/[^/]+/modules\.")
 
@@ -50,15 +48,19 @@ def finish(name: str, tree: Path) -> None:
     """Make what packages make when they are installed: for the guest, the modules' dependency tables."""
     if name != "guest":
         return
-    for version in sorted(p.name for p in (tree / "usr/lib/modules").iterdir()):
-        # depmod looks in BASE/lib/modules
-        if not (tree / "lib").exists():
-            (tree / "lib").symlink_to("usr/lib")
-        done = subprocess.run(
-            [*prefix.command(tree, "usr/bin/kmod", name="depmod"), "-b", tree, version],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise UsageError(f"depmod failed on the guest's modules: {done.stderr.strip()}")
+    for folder in sorted((tree / "usr/lib/modules").iterdir()):
+        depmod(tree, tree, folder.name)
+
+
+def depmod(tree: Path, base: Path, version: str) -> None:
+    """Write the dependency tables of the modules in ``base``/usr/lib/modules with the depmod of ``tree``."""
+    if not (base / "lib").exists():
+        (base / "lib").symlink_to("usr/lib")  # depmod looks there
+    done = subprocess.run(
+        [*prefix.command(tree, "usr/bin/kmod", name="depmod"), "-b", base, version],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise UsageError(f"depmod failed on the guest's modules: {done.stderr.strip()}")

@@ -10,7 +10,7 @@ import os
 import shutil
 import subprocess
 import tarfile
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from lab.errors import UsageError
 
@@ -20,10 +20,16 @@ if TYPE_CHECKING:
 
 AR_MAGIC = b"!<arch>\n"
 AR_HEADER_BYTES = 60
-COMPRESSIONS = {"data.tar": "", "data.tar.gz": "gz", "data.tar.xz": "xz", "data.tar.bz2": "bz2"}
+Mode = Literal["r|", "r|gz", "r|xz", "r|bz2"]
+MODES: dict[str, Mode] = {
+    "data.tar": "r|",
+    "data.tar.gz": "r|gz",
+    "data.tar.xz": "r|xz",
+    "data.tar.bz2": "r|bz2",
+}
 
 
-class BadPackage(UsageError):
+class PackageError(UsageError):
     """A file that is no whole Debian package; it says which, and what to do."""
 
     def __init__(self, path: Path, why: str) -> None:
@@ -37,10 +43,10 @@ class BadPackage(UsageError):
 def members(file: BinaryIO, path: Path) -> Iterator[tuple[str, int]]:
     """Yield each ``ar`` member's name and size; the file stands at the member's first byte then."""
     if file.read(len(AR_MAGIC)) != AR_MAGIC:
-        raise BadPackage(path, "no ar archive")
+        raise PackageError(path, "no ar archive")
     while header := file.read(AR_HEADER_BYTES):
         if len(header) < AR_HEADER_BYTES or header[58:] != b"`\n":
-            raise BadPackage(path, "cut off")
+            raise PackageError(path, "cut off")
         name, size = header[:16].decode().rstrip().rstrip("/"), int(header[48:58])
         start = file.tell()
         yield name, size
@@ -56,38 +62,38 @@ def unpack(path: Path, target: Path, wanted: Callable[[str], bool] | None = None
         for name, _ in members(file, path):
             if not name.startswith("data.tar"):
                 continue
-            if name in COMPRESSIONS:
-                _unpack_tar(file, COMPRESSIONS[name], path, target, wanted)
+            if name in MODES:
+                _unpack_tar(file, MODES[name], path, target, wanted)
             else:
-                _unpack_tar(_by_dpkg(path, name), "", path, target, wanted)
+                _unpack_tar(_by_dpkg(path, name), "r|", path, target, wanted)
             return
-    raise BadPackage(path, "no data member")
+    raise PackageError(path, "no data member")
 
 
 def _by_dpkg(path: Path, name: str) -> BinaryIO:
     """Return the tar of a package whose compression this Python cannot undo (zstd before 3.14)."""
     if shutil.which("dpkg-deb") is None:
-        raise BadPackage(path, f"{name} needs dpkg-deb, which this machine lacks")
+        raise PackageError(path, f"{name} needs dpkg-deb, which this machine lacks")
     done = subprocess.run(["dpkg-deb", "--fsys-tarfile", path], capture_output=True, check=False)
     if done.returncode:
-        raise BadPackage(path, done.stderr.decode(errors="replace").strip())
+        raise PackageError(path, done.stderr.decode(errors="replace").strip())
     return io.BytesIO(done.stdout)
 
 
 def _unpack_tar(
     file: BinaryIO,
-    compression: str,
+    mode: Mode,
     path: Path,
     target: Path,
     wanted: Callable[[str], bool] | None,
 ) -> None:
     try:
-        with tarfile.open(fileobj=file, mode=f"r|{compression}") as tar:
+        with tarfile.open(fileobj=file, mode=mode) as tar:
             for member in tar:
                 if wanted is None or wanted(member.name) or member.isdir():
                     _place(tar, member, target)
     except (tarfile.TarError, EOFError) as error:
-        raise BadPackage(path, str(error)) from error
+        raise PackageError(path, str(error)) from error
 
 
 def _place(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
@@ -105,9 +111,7 @@ def _place(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
     if member.issym():
         where.symlink_to(member.linkname)
     elif member.islnk():
-        os.link(
-            target.joinpath(*[p for p in member.linkname.split("/") if p not in ("", ".")]), where
-        )
+        os.link(target.joinpath(*[p for p in member.linkname.split("/") if p not in ("", ".")]), where)
     elif member.isfile() and (content := tar.extractfile(member)) is not None:
         with where.open("wb") as out:
             shutil.copyfileobj(content, out, 1 << 20)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,8 +22,18 @@ def command(tree: Path, program: str, name: str | None = None) -> list[str]:
     loader = next((tree / path for path in LOADERS if (tree / path).exists()), None)
     if loader is None:
         return [str(tree / program)]  # statically linked
-    libraries = ":".join(
-        str(tree / folder) for folder in LIBRARY_FOLDERS if (tree / folder).is_dir()
-    )
+    libraries = ":".join(str(tree / folder) for folder in LIBRARY_FOLDERS if (tree / folder).is_dir())
     argv0 = ["--argv0", name] if name else []
     return [str(loader), *argv0, "--library-path", libraries, str(tree / program)]
+
+
+def wrapper(tree: Path, program: str) -> Path:
+    """Return a script that runs ``program``, for those who want one path; made beside the tree's files."""
+    path = tree / f"run-{program.rsplit('/', 1)[-1]}"
+    text = f'#!/bin/sh\nexec {shlex.join(command(tree, program))} "$@"\n'
+    if not path.exists() or path.read_text() != text:
+        new = path.with_suffix(f".{os.getpid()}")
+        new.write_text(text)
+        new.chmod(0o755)
+        new.replace(path)
+    return path

@@ -12,7 +12,7 @@ LOG_STEP = 0.25
 
 def mega(size_bytes: int) -> str:
     """Return a size as people say it (decimal units, as apt counts)."""
-    return f"{size_bytes / 1e6:.0f} MB" if size_bytes >= 1e6 else f"{size_bytes / 1e3:.0f} kB"  # noqa: PLR2004 - the unit itself
+    return f"{size_bytes / 1e6:.0f} MB" if size_bytes >= 1e6 else f"{size_bytes / 1e3:.0f} kB"
 
 
 class Bar:
@@ -40,9 +40,7 @@ class Bar:
                 flush=True,
             )
         elif fraction - self._drawn >= LOG_STEP or self._drawn < 0:
-            print(
-                f"  {self._label} {fraction:.0%} {self._total}".rstrip(), file=self._out, flush=True
-            )
+            print(f"  {self._label} {fraction:.0%} {self._total}".rstrip(), file=self._out, flush=True)
         else:
             return
         self._drawn = fraction

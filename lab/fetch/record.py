@@ -8,10 +8,12 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lab import cache
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FORMAT = 1
 FILE = "lock.json"

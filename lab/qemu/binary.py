@@ -101,7 +101,5 @@ def find(path: str | None = None, *, offline: bool = False) -> Qemu:
         return qemu
     fetch.ensure(["qemu"], offline=offline)
     if (qemu := cached()) is None:
-        raise UsageError(
-            "the cache's QEMU does not run: run `ringwalk fetch --clean`, then `ringwalk fetch`"
-        )
+        raise UsageError("the cache's QEMU does not run: run `ringwalk fetch --clean`, then `ringwalk fetch`")
     return qemu

@@ -598,3 +598,51 @@ def test_another_transport_can_take_the_connection(device: NotingDevice, path: P
         client.read(BAR0, 0, 4)
 
     assert taken == [Command.VERSION, Command.REGION_READ]
+
+
+def test_a_client_that_goes_while_the_device_waits_for_its_memory(device: NotingDevice, path: Path) -> None:
+    """The access ends with a fault, the session with it, and the next client is served."""
+    faults: list[int] = []
+
+    def ring() -> None:
+        try:
+            device.dma.read(0x1000, 4)
+        except DmaError as fault:
+            faults.append(fault.address)
+            raise
+
+    device.on_doorbell = ring
+    with serving(device, path):
+        client = Client.connect(path)
+        client.map_dma(0x1000, bytearray(16))
+        client.write(BAR0, DOORBELL, b"ring", posted=True)
+        client._received()  # the DMA_READ, never answered
+
+        client.close()
+        wait_for(device, ["detached", "reset"])
+
+        assert faults == [0x1000]
+        with Client.connect(path) as after:
+            after.read(BAR0, 0, 4)
+
+
+def test_a_file_that_another_server_put_there_is_left_alone(device: NotingDevice, path: Path) -> None:
+    """Closing removes the own socket file only."""
+    with serving(device, path):
+        path.unlink()
+        other = listen(path)
+
+    assert path.exists()
+    other.close()
+
+
+def test_a_full_eventfd_does_not_stop_the_device(device: NotingDevice, path: Path) -> None:
+    """It is signalled already."""
+    eventfd = os.eventfd(0, os.EFD_NONBLOCK)
+    os.eventfd_write(eventfd, (1 << 64) - 2)
+    with serving(device, path), Client.connect(path) as client:
+        client.enable_irqs(PciIrq.MSIX, [eventfd])
+
+        assert device.irqs.trigger(PciIrq.MSIX, 0)
+
+    os.close(eventfd)

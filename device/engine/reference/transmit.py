@@ -93,6 +93,7 @@ class Queue:
     __slots__ = (
         "chunks",
         "context",
+        "css",
         "dropping",
         "high",
         "length",
@@ -126,6 +127,7 @@ class Queue:
         self.chunks.clear()
         self.size = 0
         self.options = 0
+        self.css = 0
         self.started = False
         self.segmenting = False
         self.stamp = False
@@ -259,7 +261,9 @@ class Transmitter:
                         queue.stamp = True
                 else:
                     length = low & 0xFFFF
-                    queue.started = True
+                    if not queue.started:
+                        queue.started = True
+                        queue.css = high >> 8 & 0xFF
                 if length and not queue.dropping:
                     if queue.size + length > LARGEST_FRAME:
                         queue.dropping = "longer than the card gathers"
@@ -313,7 +317,7 @@ class Transmitter:
         chunks = queue.chunks
         frame = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         dropping, options, segmenting = queue.dropping, queue.options, queue.segmenting
-        stamp = queue.stamp
+        stamp, css = queue.stamp, queue.css
         queue.clear()
         if dropping:
             self._drop(queue, dropping)
@@ -337,8 +341,8 @@ class Transmitter:
                     options &= ~TxOptions.TXSM
             put_checksums(out, context, options)
         elif low & _IC and not low & _DEXT:
-            out = bytearray(frame)  # legacy: from CSS to the end, into CSO
-            checksum.insert(out, high >> 8 & 0xFF, len(out), low >> 16 & 0xFF)
+            out = bytearray(frame)  # CSS of the first descriptor to the end, into CSO of the last (7.2.9.1.3)
+            checksum.insert(out, css, len(out), low >> 16 & 0xFF)
         elif not low & (_IFCS | _VLE):
             if checksum.fcs(frame[:-4]) != frame[-4:]:
                 self._drop(queue, "the driver's FCS is wrong")
@@ -413,30 +417,3 @@ class Transmitter:
     def _drop(self, queue: Queue, reason: str) -> None:
         if self._core.observer is not None:
             self._core.observer(FrameDropped("tx", queue.number, reason))
-
-    # -- state ------------------------------------------------------------------------------------------
-
-    def save(self) -> dict[str, object]:
-        """Return what is in no register, as JSON's values."""
-        return {
-            "turn": self.turn,
-            "left": self.left,
-            "queues": [
-                {
-                    "gathered": b"".join(queue.chunks).hex(),
-                    "size": queue.size,
-                    "options": queue.options,
-                    "started": queue.started,
-                    "segmenting": queue.segmenting,
-                    "stamp": queue.stamp,
-                    "dropping": queue.dropping,
-                    "context": _fields(queue.context),
-                    "segmentation": _fields(queue.segmentation),
-                }
-                for queue in self.queues
-            ],
-        }
-
-
-def _fields(context: Context) -> list[int]:
-    return [getattr(context, name) for name in Context.__slots__]
