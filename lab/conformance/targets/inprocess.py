@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from device.card import CONFIG, Card
 from device.effects import DmaError
+from device.regs.nic import NIC
 from lab.conformance.bench import Capability, Signal
 from lab.conformance.targets import capabilities
 
@@ -20,6 +21,7 @@ DMA = range(0x0100_0000, 0x0110_0000)
 MAC = bytes.fromhex("525400123456")
 COMMAND_ALL = 0x0007  # I/O, memory, bus master
 BAR0, BAR2, BAR3 = 0x10, 0x18, 0x1C
+RCTL = NIC["RCTL"]
 FRAMES_A_WAIT = 64  # what the wire holds for a card that cannot receive
 
 
@@ -122,7 +124,9 @@ class InProcessBench:
 
     def settle(self) -> None:
         """Hand over what waits; timers that are due now fire."""
-        while self._waiting and self._card.can_receive():
+        # A receiver that is off loses its frames; one that is on and has no descriptors holds the wire back.
+        on = self._card.read_register(RCTL.offset) & RCTL["EN"].mask
+        while self._waiting and (not on or self._card.can_receive()):
             self._card.receive(self._waiting.popleft())
         self._card.advance(self._now_ns)
 

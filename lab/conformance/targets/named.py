@@ -31,6 +31,7 @@ class Named:
 
     name: str
     make: Callable[[], Bench]
+    real: bool = False
 
     def open(self) -> Bench:
         """Make the bench."""
@@ -98,4 +99,4 @@ def target(text: str) -> Named:
     kind, _, rest = text.partition(":")
     if kind not in KINDS:
         raise UsageError(f"no target is called {text!r}: give one of {'; '.join(FORMS)}")
-    return Named(text, lambda: KINDS[kind](rest))
+    return Named(text, lambda: KINDS[kind](rest), real=kind == "vfio")
