@@ -227,6 +227,7 @@ class ServedCard:
         open_ended = True
         while not self.stopping:
             with self.lock:
+                self.card.advance(time.monotonic_ns())  # receive timestamps are of now, not of the last access
                 if open_ended:
                     open_ended = self._take_frames()
                 self._flush()
