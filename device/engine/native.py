@@ -25,6 +25,7 @@ from device.effects import (
     Offload,
     WakeRaised,
 )
+from device.engine import native_state
 from device.engine._core import ffi, lib
 
 if TYPE_CHECKING:
@@ -294,6 +295,16 @@ class NativeEngine:
         lib.rw_effects_forget(self.card)
         return list(_effects(raw))
 
+    # -- state ----------------------------------------------------------------------------------------------
+
+    def save(self) -> bytes:
+        """Return the whole state, as the reference engine would."""
+        return native_state.save(self.card)
+
+    def restore(self, state: bytes) -> None:
+        """Take a saved state of either engine over; ValueError when it is not one."""
+        native_state.restore(self.card, state)
+
     # -- attached: memory, wire, interrupts, threads ------------------------------------------------------
 
     def map(self, iova: int, size: int, address: int | None, protection: int = 3) -> None:
@@ -365,6 +376,11 @@ class NativeEngine:
     def stop(self) -> None:
         """Stop the threads; what they had begun is done."""
         lib.rw_stop(self.card)
+
+    @property
+    def line(self) -> bool:
+        """Whether the INTx line is asserted (the Interrupt Status bit of configuration space)."""
+        return bool(lib.rw_line(self.card))
 
     @property
     def wire_closed(self) -> bool:
