@@ -158,7 +158,7 @@ class Account:
     """Messages of the vfio-user socket that Python answered."""
 
 
-@ffi.def_extern(error=1)  # type: ignore[misc]  # cffi's decorator is not typed
+@ffi.def_extern(error=1)  # type: ignore[untyped-decorator,misc,unused-ignore]  # cffi's decorator is not typed
 def rw_python_dma(context: object, address: int, length: int, data: object, write: int) -> int:
     """Reach memory that has no host address; 0, or 1 where nothing is mapped."""
     engine: NativeEngine = ffi.from_handle(context)
@@ -170,6 +170,15 @@ def rw_python_dma(context: object, address: int, length: int, data: object, writ
     except DmaError:
         return 1
     return 0
+
+
+def never_wait_for_client() -> None:
+    """Let the calling thread reach mapped memory only.
+
+    Memory without a descriptor is then not there for it: the answer to its message would be awaited while
+    the thread that reads the socket may be waiting for this one.
+    """
+    lib.rw_thread_without_slow()
 
 
 class Loan:
@@ -321,6 +330,10 @@ class NativeEngine:
     def unmap(self, iova: int, size: int) -> None:
         """Take every region that the range touches away; when this returns, nothing uses it. OSError."""
         _check(lib.rw_dma_unmap(self.card, iova, size))
+
+    def unmap_all(self) -> None:
+        """Take all memory away; when this returns, nothing uses it."""
+        lib.rw_dma_clear(self.card)
 
     def dma_changed(self, change: Change) -> None:
         """Follow a change of the IOVA map (a listener of ``device.vfio_user.dma.DmaMap``)."""
