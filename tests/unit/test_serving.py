@@ -73,7 +73,8 @@ def test_a_frame_goes_round_the_plug_and_interrupts(at: str) -> None:
     os.truncate(fd, MEMORY)
     frame = ethernet(bytes(range(100)))
     vector = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-    with mmap.mmap(fd, MEMORY) as memory, Client.connect(at) as client:
+    memory = mmap.mmap(fd, MEMORY)  # closed with the client's last view of it
+    with Client.connect(at) as client:
         client.map_dma(0, memory, fd=fd)
         client.enable_irqs(PciIrq.MSIX, [vector])
         client.write(7, 4, b"\x06\x00")
