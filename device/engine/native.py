@@ -88,6 +88,26 @@ class Change(Protocol):
         """What went, and is still there for the length of the call."""
 
 
+class IrqChange(Protocol):
+    """A change of what the client armed, as ``device.vfio_user.irqs.IrqChange`` has it."""
+
+    @property
+    def index(self) -> int:
+        """The interrupt type."""
+
+    @property
+    def eventfds(self) -> Sequence[int]:
+        """One a vector; -1 is none."""
+
+    @property
+    def masked(self) -> Sequence[bool]:
+        """One a vector."""
+
+    @property
+    def unmasked(self) -> Sequence[int]:
+        """The vectors that were unmasked just now."""
+
+
 class Framing(Protocol):
     """How frames lie in a wire's bytes: a member of ``device.wire.contract.Framing``."""
 
@@ -333,6 +353,10 @@ class NativeEngine:
         again = frozenset(unmasked)
         for vector, (fd, mask) in enumerate(zip(eventfds, masked, strict=True)):
             lib.rw_set_irq(self.card, kind, vector, fd, mask, vector in again)
+
+    def irqs_changed(self, change: IrqChange) -> None:
+        """Follow a SET_IRQS (a listener of ``device.vfio_user.irqs.Irqs``)."""
+        self.set_irqs(change.index, change.eventfds, change.masked, change.unmasked)
 
     def start(self) -> None:
         """Start the timers' thread and, with a wire, the wire's. The card keeps its own time. OSError."""
