@@ -51,6 +51,11 @@ VERDICTS = (
     _qemu("OFF-TUCSE", "TUCSE ends the sum; the model ignores it", "datasheet 7.2.10.2"),
     _qemu("OFF-POPTS-FIRST", "POPTS of the first data descriptor counts; the model takes the last one's", "datasheet 7.2.11.5"),
     _qemu("OFF-LEGACY-IC", "a legacy descriptor's IC, CSO and CSS insert a checksum; the model ignores them", "datasheet 7.2.10.1.2"),
+    _qemu(
+        "OFF-BUFFER",
+        "the card only reads transmit buffers; the model writes the checksum into the guest's memory",
+        "datasheet 7.2.3; found by conform --fuzz 2",
+    ),
     _qemu("OFF-BAD-IP", "the card judges no packet; the model drops what it cannot parse", "datasheet 7.2.3; found running QEMU 11.1.3"),
     _qemu("TSO-FIN", "FIN and PSH stay in the last segment; the model clears PSH there", "datasheet 7.3.6.2"),
     _qemu("TSO-FRAMES", "each segment is a frame; the model counts one", "datasheet 10.2.7.33, GPTC; e1000e_update_stats reads it"),

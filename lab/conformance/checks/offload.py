@@ -166,6 +166,17 @@ def legacy_checksum_outside(card: Subject) -> None:
     expect("frames", card.bench.frames(), [frame])
 
 
+@TOPIC.check("OFF-BUFFER", "datasheet 7.2.3: the card reads packet data; the checksum goes into the FIFO", needs=WIRE)
+def insertion_leaves_the_buffer_alone(card: Subject) -> None:
+    """Inserting checksums does not change the buffer in memory."""
+    ring = ready(card)
+    whole = ethernet(ipv4(make.tcp(payload(90)), make.TCP), ethertype=ETH_IPV4)
+    bare = put16(put16(whole, 24, 0), 50, make.ones_sum(make.pseudo(make.TCP, len(whole) - 34)))
+    descriptor = data(card, bare, IXSM | TXSM)
+    ring.send(context(14, 34, 50), descriptor)
+    expect("the buffer", card.memory_read(descriptor.address, len(bare)), bare)
+
+
 @TOPIC.check("OFF-BAD-IP", "datasheet 7.2.10: the card inserts checksums, it judges no packet", needs=WIRE)
 def unparsable_packets_leave(card: Subject) -> None:
     """A frame that says IPv4 and is none leaves all the same."""
