@@ -166,7 +166,9 @@ def legacy_checksum_outside(card: Subject) -> None:
     expect("frames", card.bench.frames(), [frame])
 
 
-@TOPIC.check("OFF-BUFFER", "datasheet 7.2.3: the card reads packet data; the checksum goes into the FIFO", needs=WIRE)
+@TOPIC.check(
+    "OFF-BUFFER", "datasheet 7.2.3: the card reads packet data; the checksum goes into the FIFO", needs=WIRE
+)
 def insertion_leaves_the_buffer_alone(card: Subject) -> None:
     """Inserting checksums does not change the buffer in memory."""
     ring = ready(card)

@@ -60,7 +60,11 @@ class Generator:
         def write(name: str, value: int, *, based: bool = False) -> Write:
             return Write(NIC[name].offset, value, based)
 
-        steps: list[Step] = [write("CTRL", NIC["CTRL"].reset | 0x40), Wait(LINK_NS), write("ICR", 0xFFFF_FFFF)]
+        steps: list[Step] = [
+            write("CTRL", NIC["CTRL"].reset | 0x40),
+            Wait(LINK_NS),
+            write("ICR", 0xFFFF_FFFF),
+        ]
         for queue in (0, 1):
             for index in range(COUNT):
                 steps.append(self._buffer(queue, index, legal=True))
@@ -165,10 +169,14 @@ class Generator:
     def _out(self) -> bytes:
         to = self._chance.choice((frames.PEER_MAC, frames.BROADCAST, bytes.fromhex("01005e000001")))
         low = 14 if self._wild else 60
-        return frames.ethernet(frames.payload(self._chance.randrange(low, 1501) - 14 + 14 * (low > 14)), to=to)[:1514]
+        return frames.ethernet(
+            frames.payload(self._chance.randrange(low, 1501) - 14 + 14 * (low > 14)), to=to
+        )[:1514]
 
     def _arrive(self) -> list[Step]:
-        to = self._chance.choice((frames.CARD_MAC, frames.CARD_MAC, frames.BROADCAST, bytes.fromhex("02abcdef0001")))
+        to = self._chance.choice(
+            (frames.CARD_MAC, frames.CARD_MAC, frames.BROADCAST, bytes.fromhex("02abcdef0001"))
+        )
         data = frames.payload(self._chance.randrange(46, 1400), self._chance.randrange(8))
         # Not IP: only our engines agree on IXSM of such a frame.
         unknown = ((data, 0x88B5),) if self._wild else ()
@@ -216,7 +224,9 @@ class Generator:
         return [Wait(self._chance.choice((100, 1_000, 50_000, 1_000_000)))]
 
     def _scribble(self) -> list[Step]:
-        value = self._chance.choice((self._chance.getrandbits(32), self._chance.choice(WORDS), self._chance.getrandbits(8)))
+        value = self._chance.choice(
+            (self._chance.getrandbits(32), self._chance.choice(WORDS), self._chance.getrandbits(8))
+        )
         return [Write(self._chance.choice(self._offsets), value)]
 
     def _garbage(self) -> list[Step]:

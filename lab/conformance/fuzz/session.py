@@ -68,7 +68,10 @@ def fuzz(seed: int, count: int, names: Sequence[str], output: Path | None) -> in
         scope = scope_of(chosen)
         wild = scope is EVERYTHING
         steps = Generator(seed, wild=wild).program(count)
-        print(f"seed {seed}: {count} {'wild' if wild else 'legal'} steps through {' and '.join(chosen)}", file=sys.stderr)
+        print(
+            f"seed {seed}: {count} {'wild' if wild else 'legal'} steps through {' and '.join(chosen)}",
+            file=sys.stderr,
+        )
         found = lockstep.run(steps, *benches, scope)
         if found is None:
             print(f"seed {seed}: {count} steps, no difference")
