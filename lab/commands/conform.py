@@ -101,7 +101,7 @@ def _list(checks: Sequence[Check]) -> int:
 
 
 def _run(checks: Sequence[Check], targets: Sequence[Named], *, leave: bool) -> list[Outcome]:
-    outcomes = []
+    outcomes: list[Outcome] = []
     for one in targets:
         print(f"ringwalk: {len(checks)} checks on {one.name}", file=sys.stderr)
         outcomes += runner.run(checks, one, destructive=leave)

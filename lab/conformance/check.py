@@ -35,6 +35,18 @@ def expect(what: str, got: object, want: object) -> None:
         raise Mismatch(what, got, want)
 
 
+def is_true(what: str, got: object) -> None:
+    """Raise ``Mismatch`` unless it holds."""
+    if not got:
+        raise Mismatch(what, got, want=True)
+
+
+def is_false(what: str, got: object) -> None:
+    """Raise ``Mismatch`` if it holds."""
+    if got:
+        raise Mismatch(what, got, want=False)
+
+
 def _show(value: object) -> str:
     if isinstance(value, bool) or value is None:
         return str(value)

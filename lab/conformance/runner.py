@@ -24,9 +24,13 @@ LOST = (BenchError, Gone, ConnectionError, TimeoutError)
 class Target(Protocol):
     """What ``--target`` names: something that can make a bench, again after it died."""
 
-    name: str
-    real: bool
-    """It is silicon: checks that could leave a mark want leave."""
+    @property
+    def name(self) -> str:
+        """What the user calls it."""
+
+    @property
+    def real(self) -> bool:
+        """It is silicon: checks that could leave a mark want leave."""
 
     def open(self) -> Bench:
         """Make the bench; raises ``UsageError`` when the machine lacks something."""

@@ -11,7 +11,7 @@ from lab import cli
 from lab.conformance.fuzz import lockstep, session
 from lab.conformance.fuzz.generate import Generator
 from lab.conformance.fuzz.minimise import minimise
-from lab.conformance.fuzz.program import Patch, Read, Send, Wait, Write, dump, load
+from lab.conformance.fuzz.program import Patch, Read, Send, Step, Wait, Write, dump, load
 from lab.conformance.targets.inprocess import InProcessBench
 from lab.conformance.targets.named import Named, target
 
@@ -72,7 +72,7 @@ def test_a_seed_is_a_program() -> None:
 
 def test_a_program_survives_being_stored() -> None:
     """Every kind of step reads back as it was written."""
-    steps = [Write(4, 5, based=True), Read(8), Patch(0, "00ff", based=False), Send("aa" * 60), Wait(7)]
+    steps: list[Step] = [Write(4, 5, based=True), Read(8), Patch(0, "00ff", based=False), Send("aa" * 60), Wait(7)]
 
     assert load(dump(steps, ["native", "reference"], "x")) == (steps, ["native", "reference"])
 

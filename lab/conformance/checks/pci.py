@@ -1,5 +1,7 @@
 """The PCI function: identity, BARs, capabilities, access widths, MSI-X table bounds."""
 
+# ruff: noqa: D401 - the first line of a check's docstring is the sentence that must hold
+
 from __future__ import annotations
 
 from functools import partial
@@ -112,7 +114,8 @@ for _index, _size, _io in ((0, 0x20000, False), (2, 32, True), (3, 0x4000, False
 @TOPIC.check("PCI-CAP-WALK", "PCI Local Bus 3.0, 6.7")
 def the_list_ends(card: Subject) -> None:
     """The capability list ends and has power management, MSI, PCI Express and MSI-X, each once."""
-    at, found = card.bench.config_read(0x34, 1), []
+    found: list[int] = []
+    at = card.bench.config_read(0x34, 1)
     while at and len(found) < 48:
         found.append(card.bench.config_read(at, 1))
         at = card.bench.config_read(at + 1, 1)

@@ -1,5 +1,7 @@
 """Transmit rings: formats, indices, write-back, chains, doorbells."""
 
+# ruff: noqa: D401 - the first line of a check's docstring is the sentence that must hold
+
 from __future__ import annotations
 
 from functools import partial
@@ -7,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from device.rings.transmit import ContextTx, DataTx, LegacyTx, TxCommand
 from lab.conformance.bench import Capability
-from lab.conformance.check import Check, Topic, expect
+from lab.conformance.check import Check, Topic, expect, is_false
 from lab.conformance.frames import ethernet, padded, payload
 from lab.conformance.rings import DESCRIPTOR, TXDCTL_EVERY, WHOLE, TxRing
 from lab.conformance.subject import MILLISECOND
@@ -123,7 +125,7 @@ def no_report_without_rs(card: Subject) -> None:
     ring = ready(card)
     ring.send(ring.legacy(ethernet(payload(80)), EOP | IFCS))
     expect("frames", len(card.bench.frames()), 1)
-    expect("DD", ring.done(0), False)  # noqa: FBT003 - what is expected
+    is_false("DD", ring.done(0))
 
 
 @TOPIC.check("TX-RS-KEEPS", "datasheet 7.2.10.1: write-back touches the status byte", needs=WIRE)

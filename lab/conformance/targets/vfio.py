@@ -165,7 +165,7 @@ class VfioBench:
         fcntl.ioctl(self._group, GROUP_SET_CONTAINER, struct.pack("<i", self._container))
         fcntl.ioctl(self._container, SET_IOMMU, TYPE1)
         # A mutable argument: with an immutable one Python returns the bytes, not the descriptor.
-        return fcntl.ioctl(self._group, GROUP_GET_DEVICE_FD, bytearray(address.encode() + b"\0"))
+        return int(fcntl.ioctl(self._group, GROUP_GET_DEVICE_FD, bytearray(address.encode() + b"\0")))
 
     def _map(self) -> None:
         where = ctypes.addressof(ctypes.c_char.from_buffer(self._area))

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 DMA = range(0x0100_0000, 0x0120_0000)
 COMMAND_ALL = 0x0007
 BARS = ((0x10, 0xC000_0000), (0x18, 0xC000), (0x1C, 0xC004_0000))
-SETTLE_S = 0.005  # a server with threads of its own has moved a frame by then
+SETTLE_S = 0.010  # a server with threads of its own has moved a frame by then
 FRAME_LIMIT = 1 << 18
 TIMEOUT_S = 10.0
 IRQS = {Signal.INTX: (PciIrq.INTX, 1), Signal.MSI: (PciIrq.MSI, 1), Signal.MSIX: (PciIrq.MSIX, VECTORS)}
