@@ -1,5 +1,7 @@
-"""Frames for the checks, built from nothing but their fields. Sources: IEEE 802.3, 802.1Q; RFC 791, 768, 9293,
-8200, 1071. It shares no code with the card on purpose: a mistake made in both places would not show.
+"""Frames for the checks, built from nothing but their fields.
+
+Sources: IEEE 802.3, 802.1Q; RFC 791, 768, 9293, 8200, 1071. It shares no code with the
+card on purpose: a mistake made in both places would not show.
 """
 
 from __future__ import annotations

@@ -161,7 +161,7 @@ VERDICTS = (
     ),
     _qemu(
         "INT-IAM-READ",
-        "IAME masks IAM's causes when ICR is read; the model clears ICR first and then finds nothing asserted",
+        "IAME masks IAM's causes when ICR is read; the model clears ICR first, then finds nothing",
         "datasheet 10.2.4.7, IAM",
     ),
     _qemu(

@@ -9,11 +9,11 @@ import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from device.rings import transmit
 from device.rings.receive import ExtendedRx, ExtendedRxRead, LegacyRx, RxStatus, SplitRx, SplitRxRead
 from device.rings.transmit import DD, LegacyTx, TxCommand
 
 if TYPE_CHECKING:
+    from device.rings import transmit
     from lab.conformance.subject import Subject
 
 DESCRIPTOR = 16
@@ -153,7 +153,7 @@ class RxRing:
         """Set the queue up with ``fill`` descriptors handed over (all but one unless told)."""
         self.card, self.queue, self.kind = card, queue, kind
         self.size = 32 if kind is Kind.SPLIT else DESCRIPTOR
-        # The index registers count 16 bytes, whatever the format: e1000_alloc_rx_buffers_ps in Linux's netdev.c.
+        # The index registers count 16 bytes in every format: e1000_alloc_rx_buffers_ps in Linux's netdev.c.
         self._unit = self.size // DESCRIPTOR
         self.count, self.buffer_bytes = count, buffer_bytes
         self.base = card.allocate(count * self.size, align=128)

@@ -1,7 +1,7 @@
 """The conformance suite over our engines and QEMU's own e1000e: each check on each target is a test.
 
-A failure that ``lab.conformance.known`` has a verdict on is expected, and its absence a failure: the verdict is
-out of date then.
+A failure that ``lab.conformance.known`` has a verdict on is expected, and its absence a failure: the verdict
+is out of date then.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ TARGETS = ("reference", "native", "qtest:e1000e")
 
 @pytest.fixture(scope="module", params=TARGETS)
 def bench(request: pytest.FixtureRequest) -> Iterator[tuple[str, Bench]]:
-    """A bench a target; it is reset before each check."""
+    """Open a target; it is reset before each check."""
     name = str(request.param)
     if name.startswith("qtest"):
         try:

@@ -58,7 +58,7 @@ class Liar(Wrong):
 
 @pytest.fixture
 def benches() -> tuple[Bench, Bench]:
-    """The reference card, and the one with a difference."""
+    """Return the reference card, and the one with a difference."""
     return target("reference").open(), Wrong()
 
 
@@ -72,7 +72,13 @@ def test_a_seed_is_a_program() -> None:
 
 def test_a_program_survives_being_stored() -> None:
     """Every kind of step reads back as it was written."""
-    steps: list[Step] = [Write(4, 5, based=True), Read(8), Patch(0, "00ff", based=False), Send("aa" * 60), Wait(7)]
+    steps: list[Step] = [
+        Write(4, 5, based=True),
+        Read(8),
+        Patch(0, "00ff", based=False),
+        Send("aa" * 60),
+        Wait(7),
+    ]
 
     assert load(dump(steps, ["native", "reference"], "x")) == (steps, ["native", "reference"])
 

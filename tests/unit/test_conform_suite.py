@@ -12,7 +12,7 @@ import pytest
 from lab import cli
 from lab.conformance import baseline, catalogue, known
 from lab.conformance.bench import BenchError, Capability
-from lab.conformance.check import Check, Mismatch, Topic, expect
+from lab.conformance.check import Check, MismatchError, Topic, expect
 from lab.conformance.report import documents, html
 from lab.conformance.report.matrix import Matrix
 from lab.conformance.runner import judge, run, skip_reason
@@ -77,7 +77,7 @@ def test_a_wrong_expression_is_the_users_error(expression: str) -> None:
 
 def test_a_mismatch_says_what_was_seen_in_hex() -> None:
     """The message is what a developer starts from."""
-    with pytest.raises(Mismatch, match="TDH: got 0x10, want 0x1$"):
+    with pytest.raises(MismatchError, match=r"TDH: got 0x10, want 0x1$"):
         expect("TDH", 16, 1)
 
 
@@ -87,10 +87,10 @@ def test_a_topic_takes_the_docstring_as_the_sentence() -> None:
 
     @topic.check("A-B")
     def body(card: Subject) -> None:
-        """What must hold."""
+        """Hold what must hold."""
 
     assert [(check.id, check.summary, check.source) for check in topic] == [
-        ("A-B", "What must hold.", "datasheet 1")
+        ("A-B", "Hold what must hold.", "datasheet 1")
     ]
 
 
@@ -106,7 +106,7 @@ def test_a_check_is_skipped_with_the_capability_it_lacks() -> None:
 def test_a_lost_target_is_an_error_and_is_opened_again() -> None:
     """One crash does not end the run."""
 
-    def die(card: Subject) -> None:
+    def die(_: Subject) -> None:
         raise BenchError("gone")
 
     checks = [Check("A-DIES", "x.", "datasheet", die), Check("A-LIVES", "x.", "datasheet", lambda _: None)]
@@ -119,7 +119,7 @@ def test_a_lost_target_is_an_error_and_is_opened_again() -> None:
 def test_a_bug_in_a_check_is_not_the_cards_failure() -> None:
     """Bugs crash; they are not reported as differences."""
 
-    def broken(card: Subject) -> None:
+    def broken(_: Subject) -> None:
         raise ValueError("a bug")
 
     with pytest.raises(ValueError, match="a bug"):

@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from lab.qtest import protocol
-from lab.qtest.client import Client, Gone
+from lab.qtest.client import Client, GoneError
 from lab.qtest.protocol import LineMoved, Lines, QtestError
 from lab.qtest.ram import SharedRam
 
@@ -31,7 +31,7 @@ def test_answers_are_numbers_and_anything_else_is_an_error() -> None:
     """OK, with or without a number; FAIL raises with both lines."""
     assert protocol.parse_answer("x", "OK 0x10") == 16
     assert protocol.parse_answer("x", "OK") == 0
-    with pytest.raises(QtestError, match="readl.*FAIL"):
+    with pytest.raises(QtestError, match=r"readl.*FAIL"):
         protocol.parse_answer("readl 0x0\n", "FAIL Unknown command")
 
 
@@ -64,7 +64,7 @@ def test_a_qemu_that_goes_is_noticed() -> None:
     ours, theirs = socket.socketpair()
     theirs.close()
 
-    with pytest.raises((Gone, BrokenPipeError)):
+    with pytest.raises((GoneError, BrokenPipeError)):
         Client(ours).read(0)
 
 

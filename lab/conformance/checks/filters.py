@@ -121,7 +121,8 @@ for _offset in range(4):
     TOPIC.add(
         Check(
             f"FLT-MTA-{_offset}",
-            f"With RCTL.MO = {_offset} the multicast table is indexed by its 12 bits of the address, and PIF is set.",
+            f"With RCTL.MO = {_offset} the multicast table is indexed by its 12 bits of the address,"
+            " and PIF is set.",
             "datasheet 10.2.5.15, MTA; e1000_hash_mc_addr_82571 in Linux's mac.c",
             partial(hashed, _offset),
             WIRE,
@@ -264,7 +265,8 @@ for _name, _broken in (
     TOPIC.add(
         Check(
             f"CSUM-RX-{_name}{'-' if _broken else ''}{_broken}",
-            f"{_name[:3]} over IPv{_name[3]} with {f'a wrong {_broken} checksum' if _broken else 'right checksums'} is"
+            f"{_name[:3]} over IPv{_name[3]} with"
+            f" {f'a wrong {_broken} checksum' if _broken else 'right checksums'} is"
             " reported so.",
             XSUM,
             partial(verifies, _name, _broken),
@@ -343,7 +345,8 @@ for _id, _types, _length in (("TCP4", 1 << 16, 12), ("IPV4", 1 << 17, 8), ("BOTH
     TOPIC.add(
         Check(
             f"RSS-{_id}",
-            f"RSS with {_id} types puts the Toeplitz hash over {_length} bytes into the descriptor and picks the queue.",
+            f"RSS with {_id} types puts the Toeplitz hash over {_length} bytes into the descriptor"
+            " and picks the queue.",
             RSS,
             partial(hashes, _types, _length),
             WIRE,

@@ -74,7 +74,8 @@ for _direction in "TR":
         TOPIC.add(
             Check(
                 f"HOST-{_direction}X-{_head:04X}-{_tail:04X}",
-                f"{_direction}DH {_head:#x} and {_direction}DT {_tail:#x} of a ring of eight make no endless loop.",
+                f"{_direction}DH {_head:#x} and {_direction}DT {_tail:#x} of a ring of eight"
+                " make no endless loop.",
                 "CVE-2015-6815, CVE-2016-1981, CVE-2017-9310",
                 partial(outside, _direction, _head, _tail),
                 WIRE | SPARE,
@@ -172,7 +173,8 @@ for _id, _mss, _header, _paylen in (
     TOPIC.add(
         Check(
             f"HOST-TSO-{_id}",
-            f"A segmentation context with MSS {_mss}, header {_header}, payload length {_paylen} does no harm.",
+            f"A segmentation context with MSS {_mss}, header {_header}, payload length {_paylen}"
+            " does no harm.",
             "CVE-2016-6834, CVE-2016-6835; TSO with MSS 0",
             partial(segmented, _mss, _header, _paylen),
             WIRE | SPARE,

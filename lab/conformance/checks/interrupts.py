@@ -62,7 +62,8 @@ for _bit in TESTED:
     TOPIC.add(
         Check(
             f"INT-MASK-{_bit:02}",
-            f"Cause bit {_bit} is silent while masked, asserts INTx when unmasked, and falls with ICR's read.",
+            f"Cause bit {_bit} is silent while masked, asserts INTx when unmasked,"
+            " and falls with ICR's read.",
             SELF_TEST,
             partial(masked, _bit),
             LINE,

@@ -73,7 +73,8 @@ def read_only(offset: int, width: int, card: Subject) -> None:
 
 
 for _id, _offset, _width in (
-    ("VENDOR", 0, 2), ("DEVICE", 2, 2), ("REVISION", 8, 1), ("CLASS", 9, 1), ("HEADER", 0xE, 1), ("CAPPTR", 0x34, 1),
+    ("VENDOR", 0, 2), ("DEVICE", 2, 2), ("REVISION", 8, 1), ("CLASS", 9, 1), ("HEADER", 0xE, 1),
+    ("CAPPTR", 0x34, 1),
     ("PIN", 0x3D, 1), ("MSIX-TABLE", 0xA4, 4), ("MSIX-PBA", 0xA8, 4),
 ):  # fmt: skip
     TOPIC.add(

@@ -12,7 +12,7 @@ from device.regs.bank import Access
 from device.regs.nic import STATISTICS
 from device.rings.transmit import DataTx
 from lab.conformance.bench import Capability
-from lab.conformance.check import Check, Mismatch, Topic, expect, is_true
+from lab.conformance.check import Check, MismatchError, Topic, expect, is_true
 from lab.conformance.checks.receive import WIRE, one, ready, to_card
 from lab.conformance.checks.transmit import DEXT
 from lab.conformance.frames import BROADCAST, ETH_PTP, PEER_MAC, ethernet, padded, payload
@@ -57,7 +57,7 @@ def nvm_is_there(card: Subject) -> None:
 def nvm_is_granted(card: Subject) -> None:
     """EECD.REQ is answered by GNT."""
     card.set("EECD", REQ=1)
-    expect("GNT", card.until(lambda: bool(card.field("EECD", "GNT"))), True)
+    is_true("GNT", card.until(lambda: bool(card.field("EECD", "GNT"))))
     card.set("EECD", REQ=0)
 
 
@@ -232,7 +232,8 @@ for _name, _length in SIZES:
         TOPIC.add(
             Check(
                 f"STAT-{_id}-{_length:04}",
-                f"A frame of {_length + 4} bytes with FCS counts in {'PTC' if _id == 'TX' else 'PRC'}{_name}.",
+                f"A frame of {_length + 4} bytes with FCS counts in"
+                f" {'PTC' if _id == 'TX' else 'PRC'}{_name}.",
                 STATS,
                 partial(_body, _name, _length),
                 WIRE,
@@ -251,7 +252,8 @@ def transmit_counter(name: str, to: bytes, want: int, card: Subject) -> None:
 
 GROUP = bytes.fromhex("01005e000001")
 for _name, _to, _want in (
-    ("GPTC", PEER_MAC, 3), ("TPT", PEER_MAC, 3), ("BPTC", BROADCAST, 3), ("MPTC", GROUP, 3), ("BPTC", PEER_MAC, 0),
+    ("GPTC", PEER_MAC, 3), ("TPT", PEER_MAC, 3), ("BPTC", BROADCAST, 3), ("MPTC", GROUP, 3),
+    ("BPTC", PEER_MAC, 0),
     ("MPTC", PEER_MAC, 0), ("GOTCL", PEER_MAC, 312), ("TOTL", PEER_MAC, 312), ("MPTC", BROADCAST, 0),
 ):  # fmt: skip
     _kind = {BROADCAST: "BC", GROUP: "MC", PEER_MAC: "UC"}[_to]
@@ -443,7 +445,7 @@ def phy_loopback(card: Subject) -> None:
     out.send(out.legacy(frame))
     got = ring.take()
     if got is None:
-        raise Mismatch("frames received", 0, 1)
+        raise MismatchError("frames received", 0, 1)
     expect("the frame", got.data, frame)
 
 

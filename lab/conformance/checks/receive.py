@@ -4,15 +4,16 @@
 
 from __future__ import annotations
 
+import zlib
 from functools import partial
 from typing import TYPE_CHECKING
 
 from device.rings.receive import ExtendedRx, ExtendedRxRead, RxStatus, SplitRx
 from lab.conformance import frames as make
 from lab.conformance.bench import Capability
-from lab.conformance.check import Check, Mismatch, Topic, expect, is_true
+from lab.conformance.check import Check, MismatchError, Topic, expect, is_true
 from lab.conformance.frames import CARD_MAC, ETH_IPV4, PEER_MAC, ethernet, ipv4, padded, payload
-from lab.conformance.rings import BUFFER_CODES, Kind, Received, RxRing
+from lab.conformance.rings import BUFFER_CODES, Kind, Received, RxRing, TxRing
 from lab.conformance.subject import UNTOUCHED
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def one(card: Subject, ring: RxRing, frame: bytes) -> Received:
     card.bench.settle()
     got = card.soon(ring.take)
     if got is None:
-        raise Mismatch("frames received", 0, 1)
+        raise MismatchError("frames received", 0, 1)
     return got
 
 
@@ -69,7 +70,8 @@ for _kind in Kind:
         TOPIC.add(
             Check(
                 f"RX-{_kind.name}-{_length:04}",
-                f"A frame of {_length} bytes is stored by one {_kind.value} descriptor, length, DD and EOP right.",
+                f"A frame of {_length} bytes is stored by one {_kind.value} descriptor,"
+                " length, DD and EOP right.",
                 {
                     Kind.LEGACY: "datasheet 7.1.4, legacy receive descriptor format",
                     Kind.EXTENDED: "datasheet 7.1.5, extended receive descriptor",
@@ -202,8 +204,6 @@ def the_crc_is_kept(card: Subject) -> None:
 )
 def the_crc_is_right(card: Subject) -> None:
     """With SECRC clear the four bytes are the frame's FCS."""
-    import zlib
-
     ring = ready(card, SECRC=0)
     frame = to_card(card, payload(100))
     expect("the FCS", one(card, ring, frame).data[-4:], zlib.crc32(frame).to_bytes(4, "little"))
@@ -294,7 +294,7 @@ def the_packet_checksum(card: Subject) -> None:
     swapped = int.from_bytes(got.checksum.to_bytes(2, "little"), "big")
     want = make.ones_sum(frame[14:])
     if want not in (got.checksum, swapped, ~got.checksum & 0xFFFF, ~swapped & 0xFFFF):
-        raise Mismatch("packet checksum (either byte order, inverted or not)", got.checksum, want)
+        raise MismatchError("packet checksum (either byte order, inverted or not)", got.checksum, want)
 
 
 # -- packet split ------------------------------------------------------------------------------------
@@ -364,8 +364,6 @@ def order_is_kept(card: Subject) -> None:
 @TOPIC.check("RX-TXRX", needs=WIRE)
 def both_directions(card: Subject) -> None:
     """Sending does not disturb receiving."""
-    from lab.conformance.rings import TxRing
-
     ring, out = ready(card), TxRing(card)
     frame, answer = to_card(card, payload(70)), ethernet(payload(90))
     out.send(out.legacy(answer))

@@ -1,7 +1,8 @@
 """Every declared register: its reset value, what a write leaves in it, its second address.
 
-The checks are made from ``device.regs.nic``; a register that does something when it is accessed is left to the
-topic that knows what. A register with named fields is judged by those alone: what the rest holds is reserved.
+The checks are made from ``device.regs.nic``; a register that does something when it is accessed is left to
+the topic that knows what. A register with named fields is judged by those alone: the
+rest is reserved.
 """
 
 # ruff: noqa: D401 - the first line of a check's docstring is the sentence that must hold
@@ -322,7 +323,8 @@ for _id, _name, _mask, _write in (
     TOPIC.add(
         Check(
             f"REG-ETHTOOL-{_id}",
-            f"{_name} holds {_write & _mask:#x}, as ethtool's offline self-test asks, with a ring of garbage.",
+            f"{_name} holds {_write & _mask:#x}, as ethtool's offline self-test asks, with a ring"
+            " of garbage.",
             "e1000_reg_test, reg_set_and_check in Linux's e1000e/ethtool.c",
             partial(set_and_check, _name, _mask, _write),
         )

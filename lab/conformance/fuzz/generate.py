@@ -1,11 +1,12 @@
 """Makes random programs from a seed: rings set up as a driver does, then anything. It runs none.
 
-``wild`` programs hold illegal values everywhere and are for two cards that must agree in all things. The others
-are what a decent driver does, without the features that ``lab.conformance.known`` says the models disagree on.
+``wild`` programs hold illegal values everywhere and are for two cards that must agree in all things. The
+others are what a decent driver does, without the features that models are known to disagree on.
 """
 
 from __future__ import annotations
 
+import itertools
 import random
 import struct
 from typing import TYPE_CHECKING
@@ -66,8 +67,7 @@ class Generator:
             write("ICR", 0xFFFF_FFFF),
         ]
         for queue in (0, 1):
-            for index in range(COUNT):
-                steps.append(self._buffer(queue, index, legal=True))
+            steps += [self._buffer(queue, index, legal=True) for index in range(COUNT)]
             for name, base in (("TD", TX_RINGS[queue]), ("RD", RX_RINGS[queue])):
                 steps += [
                     write(f"{name}BAL{queue}", base, based=True),
@@ -160,7 +160,7 @@ class Generator:
         pieces = self._chance.randrange(1, 4)
         cuts = sorted({0, *(self._chance.randrange(1, len(frame)) for _ in range(pieces - 1)), len(frame)})
         found = []
-        for start, stop in zip(cuts, cuts[1:], strict=False):
+        for start, stop in itertools.pairwise(cuts):
             at, steps = self._place(frame[start:stop])
             mine = command if stop == len(frame) else command & ~TxCommand.EOP & ~TxCommand.RS
             found.append((DataTx(at, stop - start, mine | TxCommand.DEXT, 0, options).emit(), steps))

@@ -28,7 +28,8 @@ nav button,nav input{font:inherit;padding:4px 12px;border:1px solid var(--line);
 background:var(--head);color:var(--fg)}nav button.on{outline:2px solid var(--pass)}
 .legend{color:var(--mute);margin-left:auto}.dot{display:inline-block;width:11px;height:11px;border-radius:3px;
 vertical-align:-1px;margin:0 4px 0 10px}table{border-collapse:collapse;width:100%;table-layout:fixed}
-th,td{border-bottom:1px solid var(--line);padding:5px 8px;text-align:left;vertical-align:top;overflow-wrap:anywhere}
+th,td{border-bottom:1px solid var(--line);padding:5px 8px;text-align:left;vertical-align:top;
+overflow-wrap:anywhere}
 thead th{position:sticky;top:0;background:var(--head);z-index:1}th.t,td.t{text-align:center;width:120px}
 col.id{width:210px}tr.topic td{background:var(--head);padding-top:10px;font-weight:600}
 tr.topic td.t{font-weight:400;color:var(--mute)}td.id{font:12px ui-monospace,monospace}
@@ -78,7 +79,8 @@ def _row(matrix: Matrix, check: Check) -> str:
             continue
         value = outcome.result.value
         cells.append(
-            f'<td class="t"><span class="{value}" title="{escape(outcome.reason, quote=True)}">{value}</span></td>'
+            f'<td class="t"><span class="{value}" title="{escape(outcome.reason, quote=True)}">'
+            f"{value}</span></td>"
         )
         if outcome.result in (Result.FAIL, Result.ERROR):
             verdict = matrix.verdict(outcome)
@@ -127,6 +129,7 @@ def page(matrix: Matrix) -> str:
         '<nav><button data-f="all" class="on">all</button><button data-f="fail">failures</button>'
         '<button data-f="diff">differences</button><input placeholder="find" aria-label="find">'
         f'<span class="legend">{legend}</span></nav>'
-        f"<table><colgroup>{columns}</colgroup><thead><tr><th>check</th><th>what must hold</th>{head}</tr></thead>"
+        f"<table><colgroup>{columns}</colgroup><thead><tr><th>check</th>"
+        f"<th>what must hold</th>{head}</tr></thead>"
         f"<tbody>{body}</tbody></table><script>{SCRIPT}</script></body></html>\n"
     )

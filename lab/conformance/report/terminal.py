@@ -60,6 +60,7 @@ def _failures(matrix: Matrix) -> Iterator[str]:
         for outcome in matrix.row(check.id):
             if outcome is None:
                 continue
-            yield f"    {outcome.result.value:<8} {outcome.target}{': ' if outcome.reason else ''}{outcome.reason}"
+            said = f": {outcome.reason}" if outcome.reason else ""
+            yield f"    {outcome.result.value:<8} {outcome.target}{said}"
             if (verdict := matrix.verdict(outcome)) is not None:
                 yield f"    verdict  {verdict.right}: {verdict.why} ({verdict.source})"

@@ -1,10 +1,10 @@
 """``vfio:DDDD:BB:DD.F``: real silicon, or a card in a guest with a vIOMMU, through Linux VFIO. Plain ioctls.
 
-The function must be bound to ``vfio-pci`` (``driverctl set-override DDDD:BB:DD.F vfio-pci``). The kernel filters
-configuration space and owns the MSI-X table, and DMA outside of what is mapped is an IOMMU fault, not harmless:
+The function must be bound to ``vfio-pci`` (``driverctl set-override DDDD:BB:DD.F vfio-pci``). The kernel
+filters configuration space and owns the MSI-X table, and DMA outside of what is mapped is an IOMMU fault:
 checks that need those are skipped. There is no wire: put the card in loopback, or run a peer of your own.
 
-Source: linux/vfio.h and Documentation/driver-api/vfio.rst of Linux. x86-64's ioctl numbers: _IO(';', 100 + n).
+Source: linux/vfio.h and Documentation/driver-api/vfio.rst of Linux; ioctl numbers are _IO(';', 100 + n).
 """
 
 from __future__ import annotations
@@ -64,7 +64,8 @@ class VfioBench:
             self._group = os.open(f"/dev/vfio/{link.resolve().name}", os.O_RDWR | os.O_CLOEXEC)
         except OSError as error:
             raise UsageError(
-                f"{error.filename}: {error.strerror}: bind the function first: driverctl set-override {address} vfio-pci"
+                f"{error.filename}: {error.strerror}: bind the function first:"
+                f" driverctl set-override {address} vfio-pci"
             ) from error
         self._device = self._take(address)
         self._area = mmap.mmap(-1, len(DMA))

@@ -166,7 +166,7 @@ class VfioUserBench:
             end.close()
             self._client.close()
             raise UsageError(f"the wire {local}:{remote} cannot be plugged: {error.strerror}") from error
-        end.setblocking(False)
+        end.setblocking(False)  # noqa: FBT003 - the socket module's signature
         return end
 
     def _lost(self, call: Callable[[], bytes]) -> bytes:
