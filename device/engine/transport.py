@@ -1,15 +1,14 @@
 """The native engine's ``Transport`` for a vfio-user server: the hot registers are answered in C.
 
-``receive`` waits in C with the GIL released; reads and writes of the data path's registers are answered there,
-TX runs inline on the TDT write, and every other message comes back as the ``Incoming`` that the plain
-transport would have given. Fits ``device.vfio_user.server.Server(transport_factory=…)``.
+``receive`` waits in C with the GIL released; reads and writes of the data path's registers are answered
+there, TX runs inline on the TDT write, and every other message comes back as the ``Incoming`` that the
+plain transport would have given. Fits ``device.vfio_user.server.Server(transport_factory=…)``.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-import socket
 from typing import TYPE_CHECKING
 
 from device.engine._core import ffi, lib
@@ -19,6 +18,7 @@ from device.vfio_user.protocol import HEADER_BYTES, Command, HeaderFlags
 from device.vfio_user.transport import MAX_MESSAGE_BYTES, Incoming
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Sequence
 
     from device.engine.native import NativeEngine
@@ -48,13 +48,15 @@ class NativeTransport:
         self._length = ffi.new("uint32_t *")
         self._fds = ffi.new("int[]", lib.RW_PUMP_FDS)
 
-    def receive(self) -> Incoming | None:
+    def receive(self, *, inline: bool = True) -> Incoming | None:
         """Wait for the next message that is not answered in C; None when the other side has gone.
+
+        Without ``inline`` none is answered in C: the caller is in the middle of an access.
 
         TransportError: it is no message, or carried more than 16 descriptors.
         """
         while True:
-            result = lib.rw_pump_next(self._pump)
+            result = lib.rw_pump_next(self._pump, inline)
             if result == -errno.EINTR:
                 continue  # Python's signal handlers have run; one that raises does not come here
             break
@@ -74,10 +76,11 @@ class NativeTransport:
         if result < 0:
             raise TransportError(f"could not send: {os.strerror(-result)}")
         header = Header(*Header.FORMAT.unpack_from(data))
-        if header.command == Command.VERSION and header.flags & (
-            HeaderFlags.TYPE | HeaderFlags.ERROR
-        ) == HeaderFlags.REPLY:
-            lib.rw_pump_inline(self._pump, True)  # noqa: FBT003 - C has no keywords
+        if (
+            header.command == Command.VERSION
+            and header.flags & (HeaderFlags.TYPE | HeaderFlags.ERROR) == HeaderFlags.REPLY
+        ):
+            lib.rw_pump_ready(self._pump)
 
     def close(self) -> None:
         """Close the connection; a second time does nothing. The serving thread calls it."""
