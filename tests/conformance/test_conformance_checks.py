@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab.conformance import catalogue, known, runner
+from lab.conformance.fuzz import lockstep
+from lab.conformance.fuzz.generate import Generator
 from lab.conformance.targets.named import target
 from lab.conformance.verdict import Result
 from lab.errors import UsageError
@@ -53,3 +55,19 @@ def test_the_card_keeps_the_check(check: Check, bench: tuple[str, Bench]) -> Non
         assert outcome.result is Result.FAIL, (
             f"{check.id} passes now: take its verdict out of lab/conformance/known.py"
         )
+
+
+@pytest.mark.parametrize("seed", [12, 13])
+def test_our_card_and_qemus_agree_on_what_a_decent_driver_does(seed: int) -> None:
+    """A short share of `conform --fuzz SEED --target native --target qtest:e1000e`."""
+    try:
+        binary.find(offline=True)
+    except UsageError as error:
+        pytest.skip(f"no QEMU here: {error}")
+    ours, theirs = target("native").open(), target("qtest:e1000e").open()
+    steps = Generator(seed, wild=False).program(300)
+
+    found = lockstep.run(steps, ours, theirs, lockstep.RINGS_AND_FRAMES)
+
+    theirs.close()
+    assert found is None, str(found)

@@ -40,6 +40,7 @@ class Generator:
         """Start the stream."""
         self._chance = random.Random(seed)  # noqa: S311 - the same program for the same seed is the point
         self._wild = wild
+        self._free = TX_DATA  # decent programs do not let buffers overlap
         self._tails = {"TX0": 0, "TX1": 0, "RX0": COUNT - 1, "RX1": COUNT - 1}
         self._offsets = sorted(
             offset
@@ -137,7 +138,7 @@ class Generator:
             return self._legacy(frame, last)
         if kind == "data":
             return self._cut(frame, last, TxOptions.NONE)
-        segment = frames.tcp(frames.payload(self._chance.randrange(1, 1200)))
+        segment = frames.tcp(frames.payload(self._chance.randrange(1 if self._wild else 6, 1200)))
         whole_frame = frames.ethernet(frames.ipv4(segment, frames.TCP), ethertype=frames.ETH_IPV4)
         context = ContextTx(14, 24, 33, 34, 50, 0, command=TxCommand.DEXT | TxCommand.EOP | TxCommand.IFCS)
         bare = frames.put16(whole_frame, 50, frames.ones_sum(frames.pseudo(frames.TCP, len(segment))))
@@ -145,7 +146,13 @@ class Generator:
         return [(context.emit(), []), *self._cut(frames.put16(bare, 24, 0), last, both)]
 
     def _place(self, data: bytes) -> tuple[int, list[Step]]:
-        at = TX_DATA + self._chance.randrange(0, DATA_BYTES - len(data))
+        if self._wild:
+            at = TX_DATA + self._chance.randrange(0, DATA_BYTES - len(data))
+            return at, [Patch(at, data.hex())]
+        if self._free + len(data) > TX_DATA + DATA_BYTES:
+            self._free = TX_DATA
+        at = self._free
+        self._free += len(data) + self._chance.randrange(16)
         return at, [Patch(at, data.hex())]
 
     def _legacy(self, frame: bytes, command: TxCommand) -> list[tuple[bytes, list[Step]]]:
