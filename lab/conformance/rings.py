@@ -56,6 +56,7 @@ class TxRing:
     def doorbell(self) -> None:
         """Write the tail and let the card work."""
         self.card.write(f"TDT{self.queue}", self.tail)
+        self.card.soon(lambda: self.head == self.tail or None)
         self.card.bench.settle()
 
     def send(self, *descriptors: transmit.TxDescriptor | bytes) -> None:

@@ -18,7 +18,7 @@ COLUMN = 18
 def lines(matrix: Matrix) -> Iterator[str]:
     """Yield the lines of the report."""
     yield f"{'topic':<{NARROW + 4}}" + "".join(
-        f"{target[-COLUMN:]:>{COLUMN + 2}}" for target in matrix.targets
+        f"{target[:COLUMN]:>{COLUMN + 2}}" for target in matrix.targets
     )
     for topic, checks in matrix.topics():
         cells = ""
