@@ -64,7 +64,7 @@ class Upcalls:
     @property
     def is_started(self) -> bool:
         """Whether frames may be indicated now."""
-        return self._adapter.is_started
+        return self._adapter.may_indicate
 
     @property
     def resources(self) -> Resources:
@@ -130,6 +130,10 @@ class Upcalls:
     def schedule_work_item(self, routine: Callable[[], None]) -> None:
         """NdisScheduleWorkItem."""
         self._adapter.work_items.schedule(routine)
+
+    def wait(self, until: Callable[[], bool], what: str) -> None:
+        """NdisWaitEvent: return when ``until()``. Only at PASSIVE_LEVEL, as in Halt."""
+        self._adapter.executive.wait(until, what)
 
     def now_us(self) -> int:
         """NdisGetCurrentSystemTime, in microseconds."""
