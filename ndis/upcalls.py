@@ -144,7 +144,10 @@ class Upcalls:
     def send_complete(self, packet: Packet, status: Status) -> None:
         """NdisMSendComplete."""
         adapter = self._adapter
-        adapter.upcall("send_complete", adapter.sends.complete, packet, status)
+        if adapter.observer is None:  # the hot path
+            adapter.sends.complete(packet, status)
+        else:
+            adapter.upcall("send_complete", adapter.sends.complete, packet, status)
 
     def send_resources_available(self) -> None:
         """NdisMSendResourcesAvailable."""
