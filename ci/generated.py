@@ -1,0 +1,41 @@
+"""Write the generated parts of the documentation, or check that they are what would be written.
+
+``python ci/generated.py`` writes; ``--check`` prints the stale files and exits with 1. It knows which
+file is rendered from what, and nothing of how.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from device.regs.nic import NIC
+from device.regs.render import markdown
+
+TOP = Path(__file__).resolve().parents[1]
+
+
+def contents() -> dict[Path, str]:
+    """Return every generated file of the documentation with its text."""
+    return {TOP / "docs/reference/registers.md": markdown(NIC)}
+
+
+def stale() -> list[Path]:
+    """Return the generated files whose text is not what would be written."""
+    return [path for path, text in contents().items() if not path.exists() or path.read_text() != text]
+
+
+def main(argv: list[str]) -> int:
+    """Write or check; return the exit status."""
+    if "--check" in argv:
+        names = [str(path.relative_to(TOP)) for path in stale()]
+        print("\n".join(names) or "generated files are up to date")
+        return bool(names)
+    for path, text in contents().items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

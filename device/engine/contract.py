@@ -1,0 +1,119 @@
+"""The contract that both engines keep: ``reference`` (Python) and ``native`` (C).
+
+An engine is the card's data path: the register file, both directions' rings, offloads, filters, RSS,
+statistics, interrupt causes and moderation, IEEE 1588 time. It is sans I/O: register accesses, frames
+and *now* come in as arguments; effects go out as values. What is policy and shared by both engines
+(reset, link, PHY, NVM, power: registers with ``Owner.CARD``) is ``device.card``'s, which reads and
+writes the same register file by ``peek`` and ``poke``.
+
+Whatever a test says of one engine it says of the other; `tests/property` compares them on random
+rings: registers, guest memory and effects after ``run()``.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from device.effects import Effect, GuestMemory, Offload
+
+TICK_NS = 256  # unit of ITR and EITR
+DELAY_TICK_NS = 1024  # unit of RDTR, RADV, TIDV, TADV
+
+
+class InterruptMode(enum.Enum):
+    """How the function may signal, from its configuration space."""
+
+    NONE = 0  # interrupts disabled (command register) or nothing enabled
+    INTX = 1
+    MSI = 2
+    MSIX = 3
+
+
+class Engine(Protocol):
+    """The data path of one card. One caller at a time; the native engine's own threads are inside."""
+
+    name: str
+
+    def __init__(self, memory: GuestMemory, *, offload: bool) -> None:
+        """Start in the state after power-on. ``offload``: the wire takes frames with an ``Offload``.
+
+        Without it TSO frames leave as segments and checksums are complete.
+        """
+
+    # -- the register file: raw, no side effects -------------------------------------------------
+
+    def peek(self, offset: int) -> int:
+        """Return the stored value of the register at an offset (aliases resolved); 0 for none."""
+
+    def poke(self, offset: int, value: int) -> None:
+        """Store a value as it is: no mask, no side effect."""
+
+    # -- the guest's accesses to registers that the engine owns ----------------------------------
+
+    def read(self, offset: int) -> int:
+        """Do what a 32-bit read does and return its value; nothing is declared there: 0."""
+
+    def write(self, offset: int, value: int) -> None:
+        """Do what a 32-bit write does. A doorbell makes work; ``step`` or ``run`` does it."""
+
+    # -- work -----------------------------------------------------------------------------------
+
+    def step(self) -> bool:
+        """Consume one transmit descriptor; False when no queue has any."""
+
+    def run(self) -> int:
+        """Step until there is nothing to do, at most one ring a queue; return the steps done."""
+
+    def can_receive(self) -> bool:
+        """Tell whether a frame offered now would find the receiver on and descriptors to fill."""
+
+    def receive(self, frame: bytes, offload: Offload | None = None) -> bool:
+        """Take a frame off the wire (no FCS), through filters into a ring; False: not stored.
+
+        ``offload.needs_csum``: the checksum is not complete but known good; the engine completes it
+        before the frame is stored. A frame with ``gso`` set is segmented by the caller before.
+        """
+
+    # -- time -----------------------------------------------------------------------------------
+
+    def advance(self, now_ns: int) -> None:
+        """Set the clock (monotonic, ns) and fire every timer that is due."""
+
+    def deadline(self) -> int | None:
+        """Return when ``advance`` is next needed, in ns, or None."""
+
+    # -- the environment, told by the card ---------------------------------------------------------
+
+    def raise_causes(self, causes: int) -> None:
+        """Set bits of ICR as the hardware does, for causes that arise in the card (LSC, MDAC)."""
+
+    def set_interrupt_mode(self, mode: InterruptMode) -> None:
+        """Switch between INTx, MSI and MSI-X; a cause pending under the old mode is signalled anew."""
+
+    def set_mastering(self, *, enabled: bool) -> None:
+        """Allow or forbid DMA (PCI bus master enable, D0, CTRL.GIO_MASTER_DISABLE); work waits."""
+
+    def set_loopback(self, *, enabled: bool) -> None:
+        """Return transmitted frames to the receiver (PHY loopback; RCTL.LBM is the engine's own)."""
+
+    def set_link(self, *, up: bool) -> None:
+        """Tell whether there is a link: without it nothing leaves and nothing arrives."""
+
+    def reset(self, *, keep: frozenset[int] = frozenset()) -> None:
+        """Return every register to its reset value but those at offsets ``keep``; drop work and timers.
+
+        The INTx line falls. What is in guest memory stays.
+        """
+
+    def effects(self) -> list[Effect]:
+        """Return and forget the effects since the last call, in order."""
+
+    # -- state ----------------------------------------------------------------------------------
+
+    def save(self) -> bytes:
+        """Return the whole state, timers relative to now; both engines read both engines' states."""
+
+    def restore(self, state: bytes) -> None:
+        """Take a saved state over; ValueError when it is not one."""

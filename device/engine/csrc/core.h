@@ -1,0 +1,3 @@
+/* The C core's public face, as cffi sees it. */
+#pragma once
+unsigned rw_version(void);

@@ -1,0 +1,63 @@
+"""The register bank as data, and what is rendered from it."""
+
+from __future__ import annotations
+
+import pytest
+
+from device.regs.bank import Access, Bank, Field, Register
+from device.regs.nic import BAR0_SIZE, NIC
+from device.regs.render import c_header, decode
+
+
+def test_two_registers_at_one_offset_are_refused() -> None:
+    """The declaration is wrong, and the import says so."""
+    first = Register("A", 0, Access.RW, 0, "a")
+    second = Register("B", 8, Access.RW, 0, "b", aliases=(0,))
+
+    with pytest.raises(ValueError, match="B and A are both at 0x00000"):
+        Bank("x", (first, second))
+
+
+def test_overlapping_fields_are_refused() -> None:
+    """Two fields may not share a bit."""
+    fields = (Field("LOW", 0, 3, "a"), Field("HIGH", 3, 4, "b"))
+
+    with pytest.raises(ValueError, match=r"A\.HIGH overlaps"):
+        Register("A", 0, Access.RW, 0, "a", fields)
+
+
+def test_every_register_lies_in_bar0() -> None:
+    """128 KiB, datasheet 10.1."""
+    assert all(offset + 4 <= BAR0_SIZE for reg in NIC for offset in reg.offsets())
+
+
+def test_reset_values_are_ones_the_register_can_hold() -> None:
+    """A reset value outside the writable bits would never come back after a write."""
+    odd = [
+        reg.name
+        for reg in NIC
+        if reg.access is Access.RW and reg.reset & ~reg.mask and not reg.name.startswith("TSYNC")
+    ]
+
+    assert odd == []
+
+
+@pytest.mark.parametrize(
+    ("alias", "name"),
+    [(0x0110, "RDBAL0"), (0x0438, "TDT0"), (0x0044, "RAH[0]"), (0x0604, "VFTA[1]"), (0x0004, "CTRL")],
+)
+def test_the_82542_aliases_name_the_same_registers(alias: int, name: str) -> None:
+    """Datasheet 10.2.1.1: old drivers use them."""
+    assert NIC.name_of(alias) == name
+
+
+def test_a_trace_line_names_flags_and_wider_fields() -> None:
+    """A developer reads names, not bits."""
+    assert decode(NIC, NIC["RCTL"].offset, 0x0001_8002) == "RCTL=00018002 EN BAM BSIZE=1"
+
+
+def test_the_c_header_has_every_register_once() -> None:
+    """The native engine is compiled against nothing else."""
+    text = c_header(NIC)
+
+    assert all(text.count(f"#define RW_{reg.name} ") == 1 for reg in NIC)
