@@ -20,9 +20,23 @@ class RxStatus(enum.IntFlag):
     TCPCS = 1 << 5  # a TCP (extended: or UDP) checksum was verified
     IPCS = 1 << 6  # the IPv4 header checksum was verified
     PIF = 1 << 7  # passed by an inexact filter
+    TST = 1 << 8  # a timestamp of this frame is held (IEEE 1588)
     IPIDV = 1 << 9  # the IP identification is valid
     UDPV = 1 << 10  # the fragment checksum is valid
     ACK = 1 << 15  # a TCP ACK was identified
+
+
+class RxPacket(enum.IntEnum):
+    """The packet type, bits 19:16 of an extended status."""
+
+    MAC = 0
+    IPV4 = 1
+    IPV4_TRANSPORT = 2  # TCP or UDP
+    IPV6 = 5
+    IPV6_TRANSPORT = 6
+
+
+RX_PACKET_SHIFT = 16
 
 
 class RxError(enum.IntFlag):

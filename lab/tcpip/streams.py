@@ -60,6 +60,7 @@ class Transfer(ConnectionHandler):
 
     def closed(self, connection: Connection, failure: Failure | None) -> None:
         """Remember how it ended."""
+        self.connection = connection
         self.events.append("closed")
         self.failure = failure
         self.done = True

@@ -147,9 +147,7 @@ class Network:
         segment = self.ports[sender].segment
         for frame in frames:
             if sender.whole:
-                wire_frame = RxFrame(
-                    frame.data(), ip_verified=True, l4_verified=True, lso_mss=frame.lso_mss
-                )
+                wire_frame = RxFrame(frame.data(), ip_verified=True, l4_verified=True, lso_mss=frame.lso_mss)
                 self._schedule(segment, sender, wire_frame)
                 continue
             for data in finish(frame):
@@ -159,9 +157,7 @@ class Network:
         """Put a raw frame on a wire, as somebody who is not one of the stacks."""
         self._schedule(segment, sender, RxFrame(data))
 
-    def run(
-        self, until: Callable[[], bool] = lambda: False, limit: int = 600 * SECOND
-    ) -> bool:
+    def run(self, until: Callable[[], bool] = lambda: False, limit: int = 600 * SECOND) -> bool:
         """Let time pass until the condition holds, nothing is left to happen, or the limit."""
         end = self.now + limit
         for stack in self.stacks:
@@ -212,9 +208,7 @@ class Network:
                 arriving = self._corrupted(frame)
             self._arrive_later(segment, sender, arriving, when)
 
-    def _arrive_later(
-        self, segment: Segment, sender: WireEnd | None, frame: RxFrame, when: int
-    ) -> None:
+    def _arrive_later(self, segment: Segment, sender: WireEnd | None, frame: RxFrame, when: int) -> None:
         def arrive() -> None:
             for end in segment.ends:
                 if end is sender:

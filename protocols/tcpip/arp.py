@@ -41,9 +41,7 @@ def parse(frame: Buffer) -> ArpMessage | None:
     """Read the ARP packet of an Ethernet frame; None when it is not IPv4 over Ethernet."""
     if len(frame) < ethernet.HEADER_BYTES + FORMAT.size:
         return None
-    hardware, protocol, mac_bytes, ip_bytes, *rest = FORMAT.unpack_from(
-        frame, ethernet.HEADER_BYTES
-    )
+    hardware, protocol, mac_bytes, ip_bytes, *rest = FORMAT.unpack_from(frame, ethernet.HEADER_BYTES)
     if (hardware, protocol, mac_bytes, ip_bytes) != (1, ethernet.IPV4, 6, 4):
         return None
     return ArpMessage(*rest)

@@ -32,9 +32,7 @@ class _Run:
 
     __slots__ = ("ack", "first", "next_sequence", "options", "size", "step")
 
-    def __init__(
-        self, first: RxFrame, ack: int, next_sequence: int, options: bytes, step: int
-    ) -> None:
+    def __init__(self, first: RxFrame, ack: int, next_sequence: int, options: bytes, step: int) -> None:
         self.first = first
         self.ack = ack
         self.next_sequence = next_sequence
@@ -99,9 +97,8 @@ def _parse(frame: RxFrame) -> tuple[bytes, int, int, int, int, int, bytes] | Non
         return None
     at = header + (word >> 12 << 2)
     flags = word & FLAGS
-    if flags not in (ACK, ACK_PSH) or not header + 20 <= at < end <= len(data) or frame.lso_mss:
-        return None
-    if not _verified(frame, header, end, pair):
+    fits = header + 20 <= at < end <= len(data) and not frame.lso_mss
+    if flags not in (ACK, ACK_PSH) or not fits or not _verified(frame, header, end, pair):
         return None
     return pair + ports, sequence, ack, flags, at, end, bytes(data[header + 20 : at])
 

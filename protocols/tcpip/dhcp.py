@@ -37,9 +37,7 @@ PROBE_WAIT = 500 * MILLISECOND
 DECLINE_WAIT = 10 * SECOND  # RFC 2131 3.1 step 5
 SHORTEST_RENEWAL = 60 * SECOND  # RFC 2131 4.4.5
 INFINITE = 0xFFFFFFFF
-WANTED = bytes(
-    (dhcp.SUBNET_MASK, dhcp.ROUTER, dhcp.DNS_SERVERS, dhcp.DOMAIN_NAME, dhcp.T1, dhcp.T2)
-)
+WANTED = bytes((dhcp.SUBNET_MASK, dhcp.ROUTER, dhcp.DNS_SERVERS, dhcp.DOMAIN_NAME, dhcp.T1, dhcp.T2))
 
 
 class DhcpState(enum.Enum):
@@ -63,6 +61,7 @@ class DhcpClient:
         udp: Udp,
         ip: Ip,
         interface: Interface,
+        *,
         fallback: LinkLocal,
         add: Callable[[InterfaceAddress], None],
         remove: Callable[[bytes], None],
@@ -261,9 +260,7 @@ class DhcpClient:
         self.lease = message
         self.server = message.address(dhcp.SERVER_ID) or self.server
         self.dns_servers = message.address_list(dhcp.DNS_SERVERS)[:4]
-        self.domain = (
-            message.options.get(dhcp.DOMAIN_NAME, b"").rstrip(b"\0").decode("ascii", "replace")
-        )
+        self.domain = message.options.get(dhcp.DOMAIN_NAME, b"").rstrip(b"\0").decode("ascii", "replace")
         self._offer = None
         if lease_time == INFINITE:
             self.lease_until = None

@@ -88,7 +88,16 @@ class DnsClient:
         except dns.DnsError:
             collect(kind, [])
             return
-        _Lookup(self._context, self._udp, self._tcp, self._store, servers, name, kind, collect)
+        _Lookup(
+            self._context,
+            self._udp,
+            self._tcp,
+            self._store,
+            servers=servers,
+            name=name,
+            kind=kind,
+            collect=collect,
+        )
 
     def _store(self, name: str, kind: int, addresses: list[bytes], ttl: int) -> None:
         if len(self.cache) >= MAX_CACHE:
@@ -106,6 +115,7 @@ class _Lookup(ConnectionHandler):
         udp: Udp,
         tcp: Tcp,
         store: Callable[[str, int, list[bytes], int], None],
+        *,
         servers: list[bytes],
         name: str,
         kind: int,

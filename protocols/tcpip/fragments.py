@@ -103,9 +103,7 @@ class Reassembler:
 
     @staticmethod
     def _fits(partial: Partial, offset: int, end: int, *, more: bool) -> bool:
-        if partial.total is not None and (
-            end > partial.total or (not more and end != partial.total)
-        ):
+        if partial.total is not None and (end > partial.total or (not more and end != partial.total)):
             return False
         at = bisect.bisect_left(partial.starts, offset)
         if at < len(partial.starts):

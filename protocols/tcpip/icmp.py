@@ -123,12 +123,10 @@ def build4(kind: int, code: int, rest: int, body: Buffer) -> bytes:
     return raw[:2] + checksum(raw).to_bytes(2) + raw[4:]
 
 
-def build6(
-    kind: int, code: int, rest: int, body: Buffer, source: bytes, destination: bytes
-) -> bytes:
-    """Return an ICMPv6 message; its checksum covers the pseudo header."""
+def build6(kind: int, code: int, rest: int, body: Buffer, ends: tuple[bytes, bytes]) -> bytes:
+    """Return an ICMPv6 message; its checksum covers ``ends``, source and destination."""
     raw = HEADER.pack(kind, code, 0, rest) + bytes(body)
-    total = ones_sum_of((raw,), pseudo_sum(source, destination, packet.ICMPV6) + len(raw))
+    total = ones_sum_of((raw,), pseudo_sum(*ends, packet.ICMPV6) + len(raw))
     value = 0xFFFF - total
     return raw[:2] + value.to_bytes(2) + raw[4:]
 

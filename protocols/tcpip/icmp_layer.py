@@ -49,9 +49,7 @@ class IcmpLayer:
         if (about.protocol == packet.ICMPV6) != (version == 6):
             count["icmp.in_errors"] += 1
             return
-        message = icmp.parse(
-            about.payload, about.source, about.destination, verified=about.l4_verified
-        )
+        message = icmp.parse(about.payload, about.source, about.destination, verified=about.l4_verified)
         if message is None:
             count[f"icmpv{version}.in_errors"] += 1
             return
@@ -81,9 +79,7 @@ class IcmpLayer:
             rest = value << 24 if kind is ErrorKind.PARAMETER else value
             body = icmp.build4(type_, code, rest, about.raw[: icmp.QUOTE_4])
         else:
-            body = icmp.build6(
-                type_, code, value, about.raw[: icmp.QUOTE_6], path.source, path.destination
-            )
+            body = icmp.build6(type_, code, value, about.raw[: icmp.QUOTE_6], (path.source, path.destination))
         self._context.counters[f"icmp.out_{kind.name.lower()}"] += 1
         self._ip.send(path, packet.ICMP if v4 else packet.ICMPV6, body, [])
 
@@ -137,7 +133,7 @@ class IcmpLayer:
                 reply = icmp.build4(icmp.ECHO_REPLY, 0, message.rest, message.body)
             else:
                 reply = icmp.build6(
-                    icmp.ECHO_REPLY_6, 0, message.rest, message.body, path.source, path.destination
+                    icmp.ECHO_REPLY_6, 0, message.rest, message.body, (path.source, path.destination)
                 )
             options = SendOptions(tos=about.tos)
             self._ip.send(path, about.protocol, reply, [], options)
@@ -213,10 +209,8 @@ class IcmpLayer:
             transport = self._ip.transports.get(protocol)
             if transport is not None:
                 kind = ErrorKind.HOST_UNREACHABLE
-                report = ErrorReport(
-                    kind, source, source, destination, protocol, raw[header:], 0, len(raw)
-                )
+                report = ErrorReport(kind, source, source, destination, protocol, raw[header:], 0, len(raw))
                 transport.icmp_error(report)
             return
-        about = packet.Packet(interface, source, destination, protocol, raw[header:], raw)
+        about = packet.Packet(interface, source, destination, protocol, payload=raw[header:], raw=raw)
         self.complain(about, ErrorKind.HOST_UNREACHABLE, 0)

@@ -99,9 +99,7 @@ def build(
     header_bytes = HEADER_BYTES + len(options)
     first = 0x40 | header_bytes // 4
     total = header_bytes + payload_bytes
-    raw = HEADER.pack(
-        first, tos, total, identification, fragment, ttl, protocol, 0, source, destination
-    )
+    raw = HEADER.pack(first, tos, total, identification, fragment, ttl, protocol, 0, source, destination)
     if options:
         raw += options
     if not with_checksum:
@@ -129,9 +127,7 @@ def options(raw: Buffer) -> list[tuple[int, bytes]]:
 
 def copied_options(raw: bytes) -> bytes:
     """Return those options that every fragment must carry (the copied flag, RFC 791 3.1)."""
-    kept = b"".join(
-        bytes((kind, len(data) + 2)) + data for kind, data in options(raw) if kind & 0x80
-    )
+    kept = b"".join(bytes((kind, len(data) + 2)) + data for kind, data in options(raw) if kind & 0x80)
     return kept + bytes(-len(kept) % 4)
 
 

@@ -60,8 +60,8 @@ class Ipv4Layer:
             header.source,
             header.destination,
             header.protocol,
-            raw[header.header_bytes :],
-            raw,
+            payload=raw[header.header_bytes :],
+            raw=raw,
         )
         packet.ttl = header.ttl
         packet.tos = header.tos
@@ -172,9 +172,7 @@ class Ipv4Layer:
     def _acceptable(self, packet: Packet) -> bool:
         if packet.interface.loopback:
             return True
-        if not addresses.is_valid_source(packet.source) or packet.interface.is_broadcast(
-            packet.source
-        ):
+        if not addresses.is_valid_source(packet.source) or packet.interface.is_broadcast(packet.source):
             return False
         # Neither a spoofed local source nor 127/8 as destination may come from a wire.
         if addresses.is_loopback(packet.destination):
@@ -209,9 +207,7 @@ class Ipv4Layer:
         if whole is None:
             return
         self._arrivals.pop(key, None)
-        head = ipv4.build(
-            header.source, header.destination, header.protocol, len(whole), ttl=header.ttl
-        )
+        head = ipv4.build(header.source, header.destination, header.protocol, len(whole), ttl=header.ttl)
         packet.raw = memoryview(head + whole)
         packet.payload = packet.raw[len(head) :]
         packet.l4_verified = False
@@ -227,8 +223,8 @@ class Ipv4Layer:
                 key.source,
                 key.destination,
                 key.protocol,
-                raw[(first[0] & 15) * 4 :],
-                raw,
+                payload=raw[(first[0] & 15) * 4 :],
+                raw=raw,
             )
             self._complain(packet, ErrorKind.REASSEMBLY_EXCEEDED, 0)
 

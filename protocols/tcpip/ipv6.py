@@ -13,9 +13,10 @@
 from __future__ import annotations
 
 from struct import Struct
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from protocols.tcpip.checksum import Buffer
+if TYPE_CHECKING:
+    from protocols.tcpip.checksum import Buffer
 
 HEADER = Struct("!IHBB16s16s")
 HEADER_BYTES = 40

@@ -65,8 +65,8 @@ class Ipv6Layer:
             header.source,
             header.destination,
             header.next_header,
-            raw[ipv6.HEADER_BYTES :],
-            raw,
+            payload=raw[ipv6.HEADER_BYTES :],
+            raw=raw,
         )
         packet.ttl = header.hop_limit
         packet.tos = header.traffic_class
@@ -231,7 +231,7 @@ class Ipv6Layer:
         interface = self._arrivals.pop(key, None)
         if first and interface is not None:
             raw = memoryview(first)
-            packet = Packet(interface, key.source, key.destination, raw[6], raw[40:], raw)
+            packet = Packet(interface, key.source, key.destination, raw[6], payload=raw[40:], raw=raw)
             self._complain(packet, ErrorKind.REASSEMBLY_EXCEEDED, 0)
 
     def _forward(self, packet: Packet) -> None:

@@ -27,9 +27,7 @@ ANSWER_TTL = 30
 class Llmnr:
     """Responder and resolver of a host."""
 
-    def __init__(
-        self, context: Context, udp: Udp, interfaces: list[Interface], host_name: str
-    ) -> None:
+    def __init__(self, context: Context, udp: Udp, interfaces: list[Interface], host_name: str) -> None:
         """Answer nothing until ``start``."""
         self._context = context
         self._udp = udp
@@ -59,9 +57,7 @@ class Llmnr:
 
     def resolve(self, name: str, on_addresses: Callable[[list[bytes]], None]) -> None:
         """Ask all links for a name; the callback gets the addresses of the first who answers."""
-        _Question(
-            self._context, self._udp, self._interfaces, name.rstrip(".").lower(), on_addresses
-        )
+        _Question(self._context, self._udp, self._interfaces, name.rstrip(".").lower(), on_addresses)
 
     def _answer(self, interface: Interface, datagram: Datagram) -> None:
         try:
@@ -118,8 +114,7 @@ class _Question:
         self._timer.start(TIMEOUT * (2 if self._tries == TRIES else 1))
         try:
             questions = [
-                (kind, dns.query(self._ident, self._name, kind, recurse=False))
-                for kind in (dns.A, dns.AAAA)
+                (kind, dns.query(self._ident, self._name, kind, recurse=False)) for kind in (dns.A, dns.AAAA)
             ]
         except dns.DnsError:
             self._tries = TRIES

@@ -15,8 +15,9 @@ MTU = 65535
 
 
 class LoopbackLink:
-    """Keeps sent frames until the stack takes them. Nothing is corrupted on the way, so
-    every checksum counts as verified.
+    """Keeps sent frames until the stack takes them.
+
+    Nothing is corrupted on the way, so every checksum counts as verified.
     """
 
     name = "loopback"

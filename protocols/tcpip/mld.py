@@ -123,7 +123,7 @@ class Mld:
             path = self._ip.resolve(to, source, interface)
         except NetworkError:
             return
-        raw = icmp.build6(type_, 0, rest, body, source, to)
+        raw = icmp.build6(type_, 0, rest, body, (source, to))
         self._context.counters["mld.out_messages"] += 1
         options = SendOptions(ttl=1, ip_options=ROUTER_ALERT, next_header=HOP_BY_HOP)
         self._ip.send(path, packet.ICMPV6, raw, [], options)

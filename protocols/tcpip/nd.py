@@ -172,7 +172,7 @@ class Nd:
 
     def _send(self, source: bytes, to: bytes, kind: int, rest: int, body: bytes) -> None:
         self._context.counters["nd.out_messages"] += 1
-        raw = icmp.build6(kind, 0, rest, body, source, to)
+        raw = icmp.build6(kind, 0, rest, body, (source, to))
         try:
             path = self._ip.resolve(to, source, self._interface)
             self._ip.send(path, packet.ICMPV6, raw, [], SendOptions(ttl=HOP_LIMIT))

@@ -138,9 +138,7 @@ class NeighbourCache:
     def _create(self, address: bytes) -> Neighbour:
         limit = self._context.config.neighbour_entries
         while len(self.entries) >= limit:
-            victim = next(
-                (a for a, e in self.entries.items() if e.state is not Reachability.PERMANENT), None
-            )
+            victim = next((a for a, e in self.entries.items() if e.state is not Reachability.PERMANENT), None)
             if victim is None:
                 break
             self._context.counters["neighbour.evicted"] += 1

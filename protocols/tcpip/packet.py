@@ -43,6 +43,7 @@ class Packet:
         source: bytes,
         destination: bytes,
         protocol: int,
+        *,
         payload: memoryview,
         raw: memoryview,
     ) -> None:

@@ -64,7 +64,7 @@ class Pinger:
             raw = icmp.build4(icmp.ECHO_REQUEST, 0, rest, data)
             protocol = packet.ICMP
         else:
-            raw = icmp.build6(icmp.ECHO_REQUEST_6, 0, rest, data, path.source, destination)
+            raw = icmp.build6(icmp.ECHO_REQUEST_6, 0, rest, data, (path.source, destination))
             protocol = packet.ICMPV6
         timer = self._context.timers.timer(
             lambda: self._finish(sequence, EchoResult(None, timeout, 0, b"", None))
@@ -85,9 +85,7 @@ class Pinger:
         if kind in (icmp.ECHO_REQUEST, icmp.ECHO_REQUEST_6) and rest >> 16 == self._identifier:
             self._end(rest & 0xFFFF, report.reporter, 0, b"", report.kind)
 
-    def _end(
-        self, sequence: int, source: bytes, ttl: int, data: bytes, error: ErrorKind | None
-    ) -> None:
+    def _end(self, sequence: int, source: bytes, ttl: int, data: bytes, error: ErrorKind | None) -> None:
         if sequence in self._waiting:
             rtt = self._context.now - self._waiting[sequence][0]
             self._finish(sequence, EchoResult(source, rtt, ttl, data, error))

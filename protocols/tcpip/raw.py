@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 class RawEndpoint:
     """Receives copies of all packets of one protocol and version, and sends such packets."""
 
-    def __init__(
-        self, ip: Ip, version: int, protocol: int, on_packet: Callable[[Packet], None]
-    ) -> None:
+    def __init__(self, ip: Ip, version: int, protocol: int, on_packet: Callable[[Packet], None]) -> None:
         """Hang in beside the transports; ``protocol`` 0 listens to all."""
         self._ip = ip
         self._version = version

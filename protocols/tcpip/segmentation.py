@@ -26,9 +26,7 @@ def finish(frame: TxFrame) -> list[bytes]:
     data = frame.data()
     if frame.lso_mss:
         ip = bytearray(data[ethernet.HEADER_BYTES :])
-        return [
-            data[: ethernet.HEADER_BYTES] + bytes(piece) for piece in cut_tcp(ip, frame.lso_mss)
-        ]
+        return [data[: ethernet.HEADER_BYTES] + bytes(piece) for piece in cut_tcp(ip, frame.lso_mss)]
     if not frame.checksum_start and not frame.ipv4_checksum:
         return [data]
     out = bytearray(data)

@@ -126,7 +126,7 @@ class Slaac:
         if source is not None:
             option = bytes((SOURCE_LINK_ADDRESS, 1)) + interface.mac
         source = source or addresses.IPV6_ANY
-        raw = icmp.build6(ROUTER_SOLICITATION, 0, 0, option, source, addresses.IPV6_ALL_ROUTERS)
+        raw = icmp.build6(ROUTER_SOLICITATION, 0, 0, option, (source, addresses.IPV6_ALL_ROUTERS))
         try:
             path = self._ip.resolve(addresses.IPV6_ALL_ROUTERS, source, interface)
             self._ip.send(path, packet.ICMPV6, raw, [], SendOptions(ttl=HOP_LIMIT))

@@ -177,9 +177,9 @@ class Stack:
             self.udp,
             self.ip,
             interface,
-            fallback,
-            lambda entry: self._configure(interface, entry),
-            lambda address: self.remove_address(interface, address),
+            fallback=fallback,
+            add=lambda entry: self._configure(interface, entry),
+            remove=lambda address: self.remove_address(interface, address),
         )
         self.dhcp[interface.index] = client
         client.start()
@@ -229,9 +229,7 @@ class Stack:
         """Open a UDP port (0: any)."""
         return self.udp.bind(local, port, on_datagram, share=share)
 
-    def raw_open(
-        self, version: int, protocol: int, on_packet: Callable[[Packet], None]
-    ) -> RawEndpoint:
+    def raw_open(self, version: int, protocol: int, on_packet: Callable[[Packet], None]) -> RawEndpoint:
         """Speak an IP protocol directly."""
         return RawEndpoint(self.ip, version, protocol, on_packet)
 

@@ -83,7 +83,7 @@ def _window(conn: Connection, seg: Segment, sequence: int, ack: int) -> None:
 
 
 def _window_is_open(conn: Connection) -> None:
-    """The window that we probed has opened: what the probe sent goes again, in order."""
+    """Send again, in order, what was probed with: the window has opened."""
     conn.probing = False
     conn.persist_count = 0
     conn.snd_nxt = conn.snd_una
@@ -151,7 +151,7 @@ def _recover(conn: Connection, ack: int, acked: int) -> None:
 
 
 def _partial(conn: Connection, acked: int) -> None:
-    """A partial acknowledgment of NewReno (RFC 6582 3.2 step 3)."""
+    """Take a partial acknowledgment of NewReno (RFC 6582 3.2 step 3)."""
     mss = conn.data_mss
     conn.congestion.cwnd = max(mss, conn.congestion.cwnd - acked + (mss if acked >= mss else 0))
     _retransmit_first(conn)

@@ -91,7 +91,7 @@ def _timestamp_acceptable(conn: Connection, seg: Segment) -> bool:
 
 
 def _in_window(conn: Connection, sequence: int, seg: Segment) -> bool:
-    """The four cases of RFC 9293 3.4, table 6."""
+    """Tell whether a segment is acceptable: the four cases of RFC 9293 3.4, table 6."""
     length = seg.sequence_length
     window = conn.rcv_adv - conn.rcv_nxt
     start, end = conn.rcv_nxt, conn.rcv_adv

@@ -59,22 +59,22 @@ class ConnectionHandler:
     """The owner of a connection. Override what is of interest."""
 
     def connected(self, connection: Connection) -> None:
-        """The handshake is over."""
+        """Hear that the handshake is over."""
 
     def readable(self, connection: Connection) -> None:
-        """There is more to ``receive``."""
+        """Hear that there is more to ``receive``."""
 
     def writable(self, connection: Connection) -> None:
-        """Data was acknowledged, so there is room to ``send``."""
+        """Hear that data was acknowledged, so that there is room to ``send``."""
 
     def remote_closed(self, connection: Connection) -> None:
-        """The peer has sent its FIN; what it sent before is readable."""
+        """Hear that the peer has sent its FIN; what it sent before is readable."""
 
     def urgent(self, connection: Connection) -> None:
-        """The urgent mark moved (``urgent_ahead``)."""
+        """Hear that the urgent mark moved (``urgent_ahead``)."""
 
     def closed(self, connection: Connection, failure: Failure | None) -> None:
-        """The connection is gone; ``failure`` None means in good order. Called once."""
+        """Hear, once, that the connection is gone; ``failure`` None means in good order."""
 
 
 IGNORE = ConnectionHandler()
@@ -160,7 +160,7 @@ class Connection:
         "wait_timer",
     )
 
-    def __init__(self, tcp: Tcp, key: FourTuple, path: Path, iss: int) -> None:
+    def __init__(self, tcp: Tcp, key: FourTuple, path: Path, iss: int) -> None:  # noqa: PLR0915 - the RFC has so many
         """Make a closed connection; ``Tcp`` opens it."""
         config = tcp.context.config
         timer = tcp.context.timers.timer
@@ -249,8 +249,7 @@ class Connection:
             State.SYN_RECEIVED,
         ):
             raise NetworkError(
-                self.failure
-                or (Failure.NOT_CONNECTED if self.state is State.CLOSED else Failure.SHUT_DOWN)
+                self.failure or (Failure.NOT_CONNECTED if self.state is State.CLOSED else Failure.SHUT_DOWN)
             )
         room = self.send_limit - len(self.send_buffer)
         if room <= 0:
@@ -302,7 +301,7 @@ class Connection:
         self.tcp.touch(self)
 
     def close(self) -> None:
-        """The application is done with the connection in both directions.
+        """End both directions: the application is done with the connection.
 
         Unread data resets it (RFC 9293 3.10.4, RFC 2525 2.17); else it ends in good order.
         """
@@ -318,10 +317,7 @@ class Connection:
         """Reset the connection (RFC 9293 3.10.5)."""
         if self.state is State.CLOSED:
             return
-        if (
-            self.state in states.SYNCHRONIZED - {State.TIME_WAIT}
-            or self.state is State.SYN_RECEIVED
-        ):
+        if self.state in states.SYNCHRONIZED - {State.TIME_WAIT} or self.state is State.SYN_RECEIVED:
             self.tcp.send_reset(self)
         self.tcp.delete(self, Failure.ABORTED)
 

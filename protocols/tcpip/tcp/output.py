@@ -41,6 +41,18 @@ class Chunk(NamedTuple):
     fin: bool
 
 
+class Outgoing(NamedTuple):
+    """All that distinguishes one segment from the next."""
+
+    sequence: int
+    flags: int
+    window: int
+    options: bytes
+    payload: list[Buffer]
+    length: int
+    urgent: int
+
+
 def pump(conn: Connection) -> None:
     """Send everything that may be sent, then an ACK if one is due and was not carried."""
     if conn.state in SENDING:
@@ -114,9 +126,7 @@ def _sized(conn: Connection, chunk: Chunk, available: int) -> Chunk | None:
         return Chunk(sequence, whole, fin=False)
     if sequence < conn.snd_max or fin:
         return chunk
-    if length == available and (
-        conn.no_delay or conn.snd_max == conn.snd_una or sequence < conn.snd_up
-    ):
+    if length == available and (conn.no_delay or conn.snd_max == conn.snd_una or sequence < conn.snd_up):
         return chunk
     if length >= conn.max_snd_wnd // 2 > 0:
         return chunk
@@ -195,7 +205,7 @@ def send_chunk(conn: Connection, chunk: Chunk) -> None:
         conn.probing = False
         conn.rexmit_timer.start(conn.rtt.rto)
     conn.idle_since = now
-    transmit(conn, sequence, flags, payload, length)
+    transmit(conn, sequence, flags, payload=payload, length=length)
 
 
 def send_ack(conn: Connection) -> None:
@@ -206,12 +216,12 @@ def send_ack(conn: Connection) -> None:
         conn.dsack = None
         blocks += conn.received.sack_blocks((3 if conn.ts_ok else 4) - len(blocks))
         options = segment.sack_blocks(blocks)
-    transmit(conn, conn.snd_max, segment.ACK, [], 0, options)
+    transmit(conn, conn.snd_max, segment.ACK, options=options)
 
 
 def send_probe(conn: Connection) -> None:
     """Send a segment that asks for an ACK: old sequence number, no data (keepalive)."""
-    transmit(conn, conn.snd_una - 1, segment.ACK, [], 0)
+    transmit(conn, conn.snd_una - 1, segment.ACK)
 
 
 def send_syn(conn: Connection) -> None:
@@ -227,15 +237,16 @@ def send_syn(conn: Connection) -> None:
     conn.snd_nxt = conn.snd_max = max(conn.snd_max, conn.iss + 1)
     window = min(conn.receive_limit, MAX_WINDOW)
     conn.rcv_adv = max(conn.rcv_adv, conn.rcv_nxt + window)
-    _emit(conn, conn.iss, flags, window, options, [], 0)
+    _emit(conn, Outgoing(conn.iss, flags, window, options, [], 0, 0))
 
 
 def transmit(
     conn: Connection,
     sequence: int,
     flags: int,
-    payload: list[Buffer],
-    length: int,
+    *,
+    payload: list[Buffer] | None = None,
+    length: int = 0,
     options: bytes = b"",
 ) -> None:
     """Send one segment (or one large send) with the current ACK and window."""
@@ -250,7 +261,10 @@ def transmit(
     conn.ack_pending_bytes = 0
     conn.last_ack_sent = conn.rcv_nxt
     conn.delack_timer.stop()
-    _emit(conn, sequence, flags, window, options, payload, length, urgent)
+    _emit(
+        conn,
+        Outgoing(sequence, flags, window, options, payload or [], length, urgent),
+    )
 
 
 def advertise(conn: Connection) -> int:
@@ -269,16 +283,8 @@ def now_stamp(conn: Connection) -> int:
     return (conn.tcp.context.now // MILLISECOND + conn.ts_offset) & segment.MASK
 
 
-def _emit(
-    conn: Connection,
-    sequence: int,
-    flags: int,
-    window: int,
-    options: bytes,
-    payload: list[Buffer],
-    length: int,
-    urgent: int = 0,
-) -> None:
+def _emit(conn: Connection, out: Outgoing) -> None:
+    sequence, flags, window, options, payload, length, urgent = out
     tcp = conn.tcp
     if conn.path.generation != tcp.ip.paths.generation and not tcp.reroute(conn):
         return
@@ -295,13 +301,15 @@ def _emit(
             acknowledgment,
             flags,
             window,
-            options,
-            urgent,
-            start % 0xFFFF,
+            options=options,
+            urgent=urgent,
+            checksum=start % 0xFFFF,
         )
         offset = segment.CHECKSUM_OFFSET
     else:
-        header = segment.build(conn.ports, sequence, acknowledgment, flags, window, options, urgent)
+        header = segment.build(
+            conn.ports, sequence, acknowledgment, flags, window, options=options, urgent=urgent
+        )
         value = 0xFFFF - ones_sum_of((header, *payload), start)
         header = header[:16] + value.to_bytes(2) + header[18:]
         offset = -1

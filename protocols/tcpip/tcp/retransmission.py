@@ -99,9 +99,7 @@ def _window_probe(conn: Connection) -> None:
     conn.snd_nxt = sequence
     output.send_chunk(conn, Chunk(sequence, length, not length))
     conn.probing = True
-    conn.rexmit_timer.start(
-        min(conn.rtt.rto << min(conn.persist_count, 10), conn.tcp.context.config.max_rto)
-    )
+    conn.rexmit_timer.start(min(conn.rtt.rto << min(conn.persist_count, 10), conn.tcp.context.config.max_rto))
 
 
 def keepalive_fired(conn: Connection) -> None:

@@ -44,5 +44,5 @@ class RttEstimator:
             self.backoff += 1
 
     def progressed(self) -> None:
-        """New data was acknowledged: the back-off ends (as Linux and BSD do)."""
+        """End the back-off: new data was acknowledged (as Linux and BSD do)."""
         self.backoff = 0

@@ -20,7 +20,7 @@ class Scoreboard:
         self.total = 0
 
     def __bool__(self) -> bool:
-        """True when anything is SACKed."""
+        """Tell whether anything is SACKed."""
         return bool(self._starts)
 
     @property

@@ -80,6 +80,7 @@ class Segment:
         destination_port: int,
         sequence: int,
         acknowledgment: int,
+        *,
         flags: int,
         window: int,
         urgent: int = 0,
@@ -111,13 +112,13 @@ def parse(data: memoryview, extra: list[memoryview]) -> Segment | None:
     """Read a segment; None when the header does not fit. Bad options end the options."""
     if len(data) < HEADER_BYTES:
         return None
-    source, destination, sequence, acknowledgment, word, window, _, urgent = HEADER.unpack_from(
-        data
-    )
+    source, destination, sequence, acknowledgment, word, window, _, urgent = HEADER.unpack_from(data)
     header_bytes = word >> 12 << 2
     if header_bytes < HEADER_BYTES or header_bytes > len(data):
         return None
-    segment = Segment(source, destination, sequence, acknowledgment, word & 0xFF, window, urgent)
+    segment = Segment(
+        source, destination, sequence, acknowledgment, flags=word & 0xFF, window=window, urgent=urgent
+    )
     if header_bytes > HEADER_BYTES:
         if header_bytes == 32:
             lead, value, echo = TIMESTAMP.unpack_from(data, HEADER_BYTES)
@@ -185,9 +186,7 @@ def sack_blocks(blocks: list[tuple[int, int]]) -> bytes:
     return raw
 
 
-def syn_options(
-    mss: int, window_scale: int | None, ts: tuple[int, int] | None, *, sack: bool
-) -> bytes:
+def syn_options(mss: int, window_scale: int | None, ts: tuple[int, int] | None, *, sack: bool) -> bytes:
     """Return the options of a SYN, padded to words."""
     raw = bytes((OPTION_MSS, 4)) + mss.to_bytes(2)
     if sack:
@@ -205,6 +204,7 @@ def build(
     acknowledgment: int,
     flags: int,
     window: int,
+    *,
     options: bytes = b"",
     urgent: int = 0,
     checksum: int = 0,

@@ -195,7 +195,7 @@ class Tcp:
                     output.pump(connection)
 
     def established(self, connection: Connection) -> None:
-        """A handshake is over: tell the owner, or the listener that has waited for it."""
+        """Tell the owner, or the listener that has waited for it, that a handshake is over."""
         self.context.counters["tcp.established"] += 1
         found = connection.listener_id
         if isinstance(found, Listener):
@@ -205,7 +205,7 @@ class Tcp:
         connection.notify(Notice.CONNECTED)
 
     def progress(self, connection: Connection) -> None:
-        """New data was acknowledged: the next hop is alive (RFC 4861 7.3.1)."""
+        """Tell the neighbour cache that the next hop is alive (RFC 4861 7.3.1)."""
         interface = connection.path.interface
         if not interface.loopback:
             v4 = len(connection.key.remote) == 4
@@ -213,15 +213,13 @@ class Tcp:
             cache.confirm(connection.path.next_hop)
 
     def window_opened(self, connection: Connection) -> None:
-        """The application has read: say so when it is worth a segment (RFC 9293 3.8.6.2.2)."""
+        """Offer what the application has read, when it is worth a segment (RFC 9293 3.8.6.2.2)."""
         if connection.state not in states.MAY_RECEIVE:
             return
         limit = connection.receive_limit
         gain = connection.rcv_nxt + limit - connection.received.size - connection.rcv_adv
         offered = connection.rcv_adv - connection.rcv_nxt
-        if gain >= limit // 4 or (
-            offered < connection.mss and gain >= min(limit // 2, connection.mss)
-        ):
+        if gain >= limit // 4 or (offered < connection.mss and gain >= min(limit // 2, connection.mss)):
             connection.ack_now = True
             self.touch(connection)
 
@@ -309,7 +307,7 @@ class Tcp:
     def send_reset(self, connection: Connection) -> None:
         """Reset the peer of a connection that it knows."""
         self.context.counters["tcp.out_resets"] += 1
-        output.transmit(connection, connection.snd_max, segment.RST | segment.ACK, [], 0)
+        output.transmit(connection, connection.snd_max, segment.RST | segment.ACK)
 
     def reset_for(self, key: FourTuple, seg: Segment) -> None:
         """Answer a segment that belongs to nothing (RFC 9293 3.10.7.1)."""
@@ -325,17 +323,17 @@ class Tcp:
     # Timers
 
     def on_retransmit(self, connection: Connection) -> None:
-        """The retransmission, persist or handshake timer has fired."""
+        """Serve the retransmission, persist or handshake timer."""
         retransmission.timer_fired(connection)
         self.touch(connection)
 
     def on_delayed_ack(self, connection: Connection) -> None:
-        """An ACK has waited long enough."""
+        """Send an ACK that has waited long enough."""
         connection.ack_now = True
         self.touch(connection)
 
     def on_keepalive(self, connection: Connection) -> None:
-        """A connection was idle."""
+        """Serve the keepalive timer."""
         retransmission.keepalive_fired(connection)
 
     def on_wait_over(self, connection: Connection) -> None:
@@ -362,7 +360,7 @@ class Tcp:
         return connection
 
     def _may_replace(self, connection: Connection, seg: Segment) -> bool:
-        """A new SYN may take a connection out of TIME-WAIT (RFC 9293 3.10.7.4, RFC 6191)."""
+        """Let a new SYN take a connection out of TIME-WAIT (RFC 9293 3.10.7.4, RFC 6191)."""
         if connection.state is not State.TIME_WAIT:
             return False
         if seg.flags & (segment.SYN | segment.ACK | segment.RST) != segment.SYN:
@@ -384,8 +382,10 @@ class Tcp:
             if not self._cookie_returns(found, key, seg):
                 self.reset_for(key, seg)
             return
-        if not seg.flags & segment.SYN or seg.flags & segment.FIN:
-            return
+        if seg.flags & (segment.SYN | segment.FIN) == segment.SYN:
+            self._listener_hears_syn(found, key, seg)
+
+    def _listener_hears_syn(self, found: Listener, key: FourTuple, seg: Segment) -> None:
         if not found.admit(key.remote, key.remote_port):
             self.context.counters["tcp.listen_overflow"] += 1
             return
@@ -407,9 +407,7 @@ class Tcp:
         output.send_syn(connection)
         connection.rexmit_timer.start(connection.rtt.rto)
 
-    def _open_passively(
-        self, found: Listener, key: FourTuple, path: Path, seg: Segment
-    ) -> Connection:
+    def _open_passively(self, found: Listener, key: FourTuple, path: Path, seg: Segment) -> Connection:
         config = self.context.config
         connection = self._make(key, path)
         connection.passive = True
@@ -443,7 +441,7 @@ class Tcp:
         )
         flags = segment.SYN | segment.ACK
         window = min(config.receive_buffer, output.MAX_WINDOW)
-        self._bare(key, cookie, seg.sequence + 1, flags, window, options)
+        self._bare(key, cookie, seg.sequence + 1, flags, window=window, options=options)
 
     def _cookie_returns(self, found: Listener, key: FourTuple, seg: Segment) -> bool:
         if self.context.now > found.cookies_until or seg.flags & segment.SYN:
@@ -454,7 +452,7 @@ class Tcp:
             return False
         self.context.counters["tcp.cookies_accepted"] += 1
         syn = segment.Segment(
-            seg.source_port, seg.destination_port, seg.sequence - 1, 0, segment.SYN, seg.window
+            seg.source_port, seg.destination_port, seg.sequence - 1, 0, flags=segment.SYN, window=seg.window
         )
         syn.sequence &= segment.MASK
         syn.mss = mss
@@ -486,6 +484,7 @@ class Tcp:
         sequence: int,
         acknowledgment_number: int,
         flags: int,
+        *,
         window: int = 0,
         options: bytes = b"",
     ) -> None:
@@ -496,7 +495,7 @@ class Tcp:
             acknowledgment_number,
             flags,
             window,
-            options,
+            options=options,
         )
         value = 0xFFFF - ones_sum_of((raw,), self.header_sum(key) + len(raw))
         raw = raw[:16] + value.to_bytes(2) + raw[18:]

@@ -1,0 +1,168 @@
+#!/usr/bin/env python3
+"""Runs every check of the project, as ``steps.toml`` lists them, and closes with a summary.
+
+It is the one script behind ``ringwalk test`` and ``.ci/run``. It needs no terminal and no standard input.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+import tomllib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+TOP = HERE.parent
+PYTEST_NOTHING_COLLECTED = 5
+TEST_KINDS = frozenset({"tests", "guest"})
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One check: a name, a kind (see steps.toml) and what to run."""
+
+    name: str
+    kind: str
+    argv: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a step went. ``closing`` is pytest's own last line."""
+
+    name: str
+    ok: bool
+    seconds: float
+    closing: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the caller asked for."""
+
+    fast: bool = False
+    keyword: str | None = None
+    pytest: tuple[str, ...] = ()
+
+    @property
+    def only_tests(self) -> bool:
+        """Whether a selection was made: then only the tests are wanted."""
+        return self.keyword is not None or bool(self.pytest)
+
+
+def read_steps(text: str) -> list[Step]:
+    """Read steps.toml."""
+    return [Step(s["name"], s["kind"], tuple(s["argv"])) for s in tomllib.loads(text)["step"]]
+
+
+def hooks(folder: Path) -> list[Step]:
+    """Return the executables of a folder as steps, by name."""
+    found = (
+        sorted(p for p in folder.iterdir() if p.is_file() and os.access(p, os.X_OK))
+        if folder.is_dir()
+        else []
+    )
+    return [Step(path.name, "lint", (str(path),)) for path in found]
+
+
+def plan(steps: list[Step], wish: Wish, extra: list[Step]) -> list[Step]:
+    """Return what is to be run: hooks in their place, what was not wanted left out, arguments filled in."""
+    chosen: list[Step] = []
+    for step in steps:
+        if wish.fast and step.kind in {"guest", "fetch"}:
+            continue
+        if wish.only_tests and step.kind in {"lint", "hooks"}:
+            continue
+        if step.kind == "hooks":
+            chosen += extra
+            continue
+        argv = tuple(sys.executable if word == "{python}" else word for word in step.argv)
+        if step.kind in TEST_KINDS:
+            argv += (("-k", wish.keyword) if wish.keyword is not None else ()) + wish.pytest
+        chosen.append(Step(step.name, step.kind, argv))
+    return chosen
+
+
+def passed(step: Step, status: int, wish: Wish) -> bool:
+    """Judge an exit status; a selection may leave one of the two test steps without a test."""
+    nothing = step.kind in TEST_KINDS and wish.only_tests and status == PYTEST_NOTHING_COLLECTED
+    return status == 0 or nothing
+
+
+def run(step: Step, wish: Wish) -> Outcome:
+    """Run a step: tests are shown as they go, the others only when they fail."""
+    began = time.monotonic()
+    closing, lines = "", []
+    with subprocess.Popen(
+        step.argv,
+        cwd=TOP,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as process:
+        for line in process.stdout or ():
+            lines.append(line)
+            closing = line.strip() or closing
+            if step.kind != "lint":
+                say(line.rstrip("\n"))
+    ok = passed(step, process.returncode, wish)
+    if step.kind == "lint" and not ok:
+        say("".join(lines).rstrip("\n"))
+    return Outcome(
+        step.name, ok, round(time.monotonic() - began, 1), closing if step.kind in TEST_KINDS else ""
+    )
+
+
+def say(text: str) -> None:
+    """Tell the user at once, also through a pipe."""
+    print(text, file=sys.stderr if AS_JSON else sys.stdout, flush=True)
+
+
+AS_JSON = "--json" in sys.argv
+
+
+def summary(outcomes: list[Outcome]) -> str:
+    """Return the closing lines."""
+    lines = [
+        f"  {'ok  ' if one.ok else 'FAIL'}  {one.name:<16} {one.seconds:6.1f} s  {one.closing}".rstrip()
+        for one in outcomes
+    ]
+    failed = [one.name for one in outcomes if not one.ok]
+    took = sum(one.seconds for one in outcomes)
+    verdict = f"FAILED: {', '.join(failed)}" if failed else "all checks passed"
+    return "\n".join(["", *lines, f"{verdict} in {took:.0f} s"])
+
+
+def main() -> int:
+    """Run the checks; 0 when all passed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--fast", action="store_true")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("-k", dest="keyword")
+    parser.add_argument("pytest", nargs="*")
+    args = parser.parse_args()
+    wish = Wish(args.fast, args.keyword, tuple(args.pytest))
+    outcomes = []
+    steps = plan(read_steps((HERE / "steps.toml").read_text()), wish, hooks(HERE / "hooks"))
+    for number, step in enumerate(steps, start=1):
+        say(f"[{number}/{len(steps)}] {step.name}")
+        outcomes.append(run(step, wish))
+        if step.kind == "fetch" and not outcomes[-1].ok:
+            say("  the guest tests need what could not be fetched; --fast leaves them out")
+            break
+    ok = all(one.ok for one in outcomes)
+    say(summary(outcomes))
+    if args.json:
+        print(json.dumps({"ok": ok, "steps": [asdict(one) for one in outcomes]}))
+    return int(not ok)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

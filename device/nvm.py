@@ -1,0 +1,87 @@
+"""The NVM (64 words with a checksum) and the flash it lies in (datasheet chapter 6). It knows no register."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from device.pci.function import DEVICE, FLASH_SIZE, SUBSYSTEM, VENDOR
+
+WORDS: Final = 64
+CHECKSUM_WORD: Final = 0x3F
+CHECKSUM: Final = 0xBABA
+"""What all 64 words sum to (datasheet 6.1.1.25; e1000e_validate_nvm_checksum_generic of Linux)."""
+
+ERASED: Final = 0xFF
+SECTOR: Final = 4096
+
+# Word -> value of the words that drivers read; the others are erased (0xFFFF).
+_IMAGE: Final = {
+    0x03: 0x0420,  # compatibility
+    0x05: 0x2010,  # image version 2.1.0
+    0x08: 0xE469,  # printed board assembly number
+    0x09: 0x8103,
+    0x0A: 0x026B,  # initialisation control 1: load the subsystem IDs
+    0x0B: SUBSYSTEM,
+    0x0C: VENDOR,
+    0x0D: DEVICE,
+    0x0F: 0x8059,  # initialisation control 2; bit 0 clear makes Linux warn of DSPD (e1000_eeprom_checks)
+    0x10: 0x0000,
+    0x1A: 0x078E,  # PCIe control: ASPM as the hardware advertises it
+    0x24: 0xC601,  # initialisation control 3, port 0
+}
+
+
+class Nvm:
+    """The words, and the flash image whose first bytes they are."""
+
+    def __init__(self, mac: bytes) -> None:
+        """Hold an image for that address, with a valid checksum."""
+        if len(mac) != 6:
+            raise ValueError(f"an address of {len(mac)} bytes")
+        self.flash = bytearray([ERASED]) * FLASH_SIZE
+        self._words = [0xFFFF] * WORDS
+        for place, value in _IMAGE.items():
+            self._words[place] = value
+        for place in range(3):
+            self._words[place] = int.from_bytes(mac[2 * place : 2 * place + 2], "little")
+        self._words[CHECKSUM_WORD] = (CHECKSUM - sum(self._words[:CHECKSUM_WORD])) & 0xFFFF
+        self.commit()
+
+    @property
+    def mac(self) -> bytes:
+        """The address in words 0 to 2."""
+        return b"".join(word.to_bytes(2, "little") for word in self._words[:3])
+
+    @property
+    def valid(self) -> bool:
+        """Whether the words sum to 0xBABA."""
+        return sum(self._words) & 0xFFFF == CHECKSUM
+
+    def read(self, address: int) -> int:
+        """Return a word; beyond the end there is nothing but erased bits."""
+        return self._words[address] if address < WORDS else 0xFFFF
+
+    def write(self, address: int, value: int) -> None:
+        """Store a word in the shadow RAM; ``commit`` takes it to the flash. Beyond the end: nothing."""
+        if address < WORDS:
+            self._words[address] = value & 0xFFFF
+
+    def commit(self) -> None:
+        """Copy the shadow RAM into the flash (EECD.FLUPD)."""
+        image = b"".join(word.to_bytes(2, "little") for word in self._words)
+        self.flash[: len(image)] = image
+
+    def read_flash(self, offset: int, count: int) -> bytes:
+        """Return flash bytes; beyond the end they read as erased."""
+        return bytes(self.flash[offset : offset + count]).ljust(count, bytes([ERASED]))
+
+    def program(self, offset: int, data: bytes) -> None:
+        """Clear bits of the flash, which is all that programming can do."""
+        for at, byte in enumerate(data, offset):
+            if at < len(self.flash):
+                self.flash[at] &= byte
+
+    def erase(self, offset: int) -> None:
+        """Erase the sector that holds an offset."""
+        start = offset % len(self.flash) // SECTOR * SECTOR
+        self.flash[start : start + SECTOR] = bytes([ERASED]) * SECTOR

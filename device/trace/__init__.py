@@ -1,0 +1,1 @@
+"""Events of a running card, breakpoints on them, records of them."""

@@ -1,0 +1,1 @@
+"""Devices to start from; each is a program of its own."""

@@ -1,0 +1,168 @@
+"""The server: accepts one client after the other and moves messages between it and a session.
+
+Nothing is decided here: ``Session`` answers, ``Channel`` keeps the order, a ``Transport`` moves the
+bytes. When a client goes (EOF, a kill, a broken stream), the device is detached and reset, and the
+next may come.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+from collections.abc import Callable, Collection
+from threading import Lock
+from typing import TYPE_CHECKING, Protocol, Self
+
+from .channel import Channel
+from .dma import DmaMap
+from .errors import TransportError
+from .irqs import Irqs
+from .listening import listen, peer_uid, unlink
+from .session import SERVER_CAPABILITIES, Session
+from .transport import SocketTransport, Transport
+
+if TYPE_CHECKING:
+    from .capabilities import Capabilities
+    from .device import Device
+
+TransportFactory = Callable[[socket.socket], Transport]
+
+
+class Log(Protocol):
+    """Where a server's events go; a structlog logger is one."""
+
+    def info(self, event: str, **fields: object) -> object:
+        """Note an event."""
+
+
+class Silence:
+    """A ``Log`` that keeps nothing."""
+
+    def info(self, event: str, **fields: object) -> None:
+        """Drop it."""
+
+
+class Server:
+    """Serves one device to one client at a time; further clients wait in the socket's queue."""
+
+    def __init__(
+        self,
+        at: str | os.PathLike[str] | socket.socket,
+        device: Device,
+        *,
+        transport_factory: TransportFactory = SocketTransport,
+        offered: Capabilities = SERVER_CAPABILITIES,
+        allowed_uids: Collection[int] | None = None,
+        log: Log | None = None,
+    ) -> None:
+        """Listen at a path (ListenError), or at a socket that listens already and stays the caller's.
+
+        ``transport_factory`` gets each connection and owns it; ``allowed_uids`` closes clients of other
+        users.
+        """
+        self._path = None if isinstance(at, socket.socket) else os.fspath(at)
+        self._listening = at if isinstance(at, socket.socket) else listen(at)
+        self._device = device
+        self._transport_factory = transport_factory
+        self._offered = offered
+        self._allowed_uids = allowed_uids
+        self._log: Log = log or Silence()
+        self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._lock = Lock()
+        self._stopping = False
+        self._connection: socket.socket | None = None
+
+    def serve_forever(self) -> None:
+        """Serve clients until ``stop``."""
+        while (connection := self._accept()) is not None:
+            self._serve(connection)
+
+    def serve_one(self) -> None:
+        """Serve one client, until it goes or ``stop`` is called."""
+        if (connection := self._accept()) is not None:
+            self._serve(connection)
+
+    def stop(self) -> None:
+        """Make ``serve_forever`` return soon; any thread, or a signal's handler, may call it."""
+        self._stopping = True
+        os.eventfd_write(self._wake, 1)
+        connection = self._connection
+        if connection is not None:
+            _hang_up(connection)
+
+    def close(self) -> None:
+        """Stop listening and remove the socket file; call it when serving has returned."""
+        if self._path is not None:
+            unlink(self._path, self._listening)
+            self._listening.close()
+        if self._wake >= 0:
+            os.close(self._wake)
+            self._wake = -1
+
+    def __enter__(self) -> Self:
+        """Be closed at the end of a ``with``."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close."""
+        self.close()
+
+    def _accept(self) -> socket.socket | None:
+        """Return the next client's connection, or None when it is time to stop."""
+        poll = select.poll()
+        poll.register(self._listening, select.POLLIN)
+        poll.register(self._wake, select.POLLIN)
+        while not self._stopping:
+            if self._listening.fileno() not in dict(poll.poll()):
+                continue
+            connection, _ = self._listening.accept()
+            uid = peer_uid(connection)
+            if self._allowed_uids is None or uid in self._allowed_uids:
+                self._log.info("client.connected", uid=uid)
+                return connection
+            self._log.info("client.refused", uid=uid)
+            connection.close()
+        return None
+
+    def _serve(self, connection: socket.socket) -> None:
+        """Serve one client to its end and leave nothing of it."""
+        dma = DmaMap(max_maps=self._offered.max_dma_maps)
+        irqs = Irqs(self._device.irq_counts)
+        session = Session(self._device, dma, irqs, self._offered)
+        self._device.attached(dma, irqs)
+        reason = "closed by the client"
+        try:
+            channel = Channel(self._transport_factory(connection), lambda: session.client)
+            dma.messages = channel
+            self._connection = connection
+            try:
+                if not self._stopping:
+                    exchange(channel, session)
+            except TransportError as broken:
+                reason = str(broken)
+            finally:
+                self._connection = None
+                channel.close()
+        finally:
+            self._device.detached()
+            dma.clear()
+            irqs.clear()
+            self._device.reset()
+        self._log.info("client.gone", reason=reason)
+
+
+def exchange(channel: Channel, session: Session) -> None:
+    """Move messages until the client has gone: the whole of the server's work. TransportError."""
+    while (message := channel.receive()) is not None:
+        reply = session.handle(message.header, message.payload, message.fds)
+        if reply is not None:
+            channel.send(reply.data, reply.fds)
+
+
+def _hang_up(connection: socket.socket) -> None:
+    """Wake whoever reads ``connection``, in C or in Python, with an end of file."""
+    try:
+        connection.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        return  # it has gone by itself

@@ -1,0 +1,224 @@
+"""``ringwalk boot``: a Linux guest with our card (or another), and the proof that traffic flowed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lab import booting, story
+from lab.cards import KINDS, LOCAL_MAC, CardSpec
+from lab.errors import UsageError
+from lab.guest.session import GuestError, GuestSpec, check_kernel
+from lab.peer import PeerError
+from lab.qemu.process import QemuError
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from lab.guest.agent import Result
+
+NAME = "boot"
+HELP = "boot a Linux guest whose own driver drives the card, and move traffic"
+EXAMPLES = (
+    "  ringwalk boot                                  the whole story\n"
+    "  ringwalk boot -i                               a shell in the guest\n"
+    "  ringwalk boot --exec 'ethtool -S eth0'         one command's output and status\n"
+    "  ringwalk boot --copy t.sh:/root/t.sh --exec 'sh /root/t.sh'\n"
+    "  ringwalk boot --nic 82574l --nic virtio-net    two cards\n"
+    "  ringwalk boot --wire netns,loss=1%,delay=5ms   a bad cable\n"
+    "  ringwalk boot --wire passt                     a guest that reaches the outside"
+)
+ENGINES = ("native", "reference")
+UNITS = {"": 1, "m": 1, "g": 1024}
+LEAST_MEMORY_MIB = 192
+
+
+def memory_mib(text: str) -> int:
+    """Read an amount of memory: 512, 512M or 1G."""
+    match = re.fullmatch(r"(\d+)([mMgG]?)", text)
+    amount = int(match[1]) * UNITS[match[2].lower()] if match else 0
+    if amount < LEAST_MEMORY_MIB:
+        raise argparse.ArgumentTypeError(f"{text}: give at least {LEAST_MEMORY_MIB}M, as in 512M or 1G")
+    return amount
+
+
+def mac(text: str) -> str:
+    """Read a unicast MAC address."""
+    if not re.fullmatch(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}", text) or int(text[:2], 16) & 1:
+        raise argparse.ArgumentTypeError(f"{text}: give a unicast address such as {LOCAL_MAC.format(1)}")
+    return text.lower()
+
+
+def positive(text: str) -> int:
+    """Read a number of at least 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: give a number of at least 1")
+    return int(text)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    what = parser.add_argument_group("what to do in the guest (default: the story)")
+    what.add_argument(
+        "-i", "--interactive", action="store_true", help="give the guest's console; `exit` ends it"
+    )
+    what.add_argument(
+        "--exec", metavar="CMD", help="run a shell command, print its output, exit with its status"
+    )
+    what.add_argument("--script", metavar="FILE", type=Path, help="run a shell script of the host; as --exec")
+    what.add_argument(
+        "--copy", metavar="HOST:GUEST", action="append", default=[], help="copy a file first (repeatable)"
+    )
+    card = parser.add_argument_group("the cards")
+    card.add_argument("--nic", action="append", choices=KINDS, help="a card (repeatable; default 82574l)")
+    card.add_argument(
+        "--engine", choices=ENGINES, default="native", help="who moves our card's frames (default native)"
+    )
+    card.add_argument(
+        "--wire",
+        action="append",
+        metavar="SPEC",
+        help="a card's cable, in the order of --nic (default netns)",
+    )
+    card.add_argument("--mac", action="append", type=mac, help="a card's address, in the order of --nic")
+    card.add_argument("--pcap", metavar="FILE", type=Path, help="capture what passes, both ways, as pcapng")
+    machine = parser.add_argument_group("the machine")
+    machine.add_argument("--accel", choices=("auto", "kvm", "tcg"), default="auto")
+    machine.add_argument("--cpus", type=positive, default=1)
+    machine.add_argument(
+        "--memory", type=memory_mib, default=512, metavar="SIZE", help="512M, 1G (default 512M)"
+    )
+    machine.add_argument("--kernel", type=Path, help="another kernel (its modules must be in --initrd)")
+    machine.add_argument("--initrd", type=Path, help="another initramfs")
+    machine.add_argument("--qemu", metavar="PATH", help="another QEMU")
+    machine.add_argument(
+        "--qemu-arg",
+        action="append",
+        default=[],
+        metavar="ARG",
+        help="one more argument for QEMU (repeatable)",
+    )
+    parser.add_argument("--offline", action="store_true", help="use only what is in the cache")
+    parser.add_argument("--json", action="store_true", help="the same as data, on standard output")
+
+
+def card_specs(args: argparse.Namespace) -> list[CardSpec]:
+    """Join the repeated --nic, --wire and --mac into cards."""
+    kinds: list[str] = args.nic or [KINDS[0]]
+    wires: list[str] = args.wire or []
+    macs: list[str] = args.mac or []
+    for name, values in (("--wire", wires), ("--mac", macs)):
+        if len(values) > len(kinds):
+            raise UsageError(f"{len(values)} {name} for {len(kinds)} cards: give --nic as often")
+    macs = macs + [LOCAL_MAC.format(n + 1) for n in range(len(macs), len(kinds))]
+    if len(set(macs)) < len(macs):
+        raise UsageError("two cards have one address: give each --mac its own")
+    wires = wires + ["netns"] * (len(kinds) - len(wires))
+    captured = [captured_wire(wire, args.pcap, n) for n, wire in enumerate(wires)]
+    return [
+        CardSpec(kind, wire, address, args.engine)
+        for kind, wire, address in zip(kinds, captured, macs, strict=True)
+    ]
+
+
+def captured_wire(wire: str, pcap: Path | None, number: int) -> str:
+    """Add a capture to a wire; the second card's file has a 1 before its suffix, and so on."""
+    if pcap is None:
+        return wire
+    path = pcap.absolute()
+    path = path.with_stem(f"{path.stem}{number}") if number else path
+    if "," in str(path):
+        raise UsageError(f"--pcap {pcap}: no comma may be in the path, since it ends an option of the wire")
+    if not path.parent.is_dir():
+        raise UsageError(f"--pcap {pcap}: its directory is missing, make it first")
+    separator = "," if ":" in wire or "," in wire else ":"
+    return f"{wire}{separator}pcap={path}"
+
+
+def copies(pairs: list[str]) -> list[tuple[Path, str]]:
+    """Read the --copy arguments; a guest's path is absolute, and a directory if it ends in a slash."""
+    found = []
+    for pair in pairs:
+        host, colon, guest = pair.rpartition(":")
+        if not colon or not guest.startswith("/"):
+            raise UsageError(f"--copy {pair}: give HOST:GUEST, where GUEST is an absolute path")
+        if not Path(host).is_file():
+            raise UsageError(f"--copy {pair}: {host} is no file of the host")
+        found.append((Path(host), guest + Path(host).name if guest.endswith("/") else guest))
+    return found
+
+
+def guest_spec(args: argparse.Namespace) -> GuestSpec:
+    """Return the machine that the arguments describe, without its cards."""
+    check_kernel(args.kernel)
+    check_kernel(args.initrd)
+    return GuestSpec(
+        cpus=args.cpus,
+        memory_mib=args.memory,
+        accel=args.accel,
+        qemu=args.qemu,
+        kernel=args.kernel,
+        initrd=args.initrd,
+        extra=tuple(args.qemu_arg),
+        interactive=args.interactive,
+        offline=args.offline,
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Boot, do what was asked, leave nothing behind."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGHUP, _interrupt)
+    script = command(args)
+    files = copies(args.copy)
+    try:
+        with booting.booted(card_specs(args), guest_spec(args)) as lab:
+            for host, guest_path in files:
+                lab.guest.put(guest_path, host.read_bytes(), host.stat().st_mode & 0o777)
+            if args.interactive:
+                lab.configure()
+                return lab.guest.wait_end()
+            if script is not None:
+                lab.configure()
+                return show(lab.guest.run(script, timeout_s=86400), as_json=args.json)
+            told = lab.tell()
+    except QemuError as error:
+        raise UsageError(f"{error}; look at --qemu, --qemu-arg and --memory") from error
+    except (GuestError, PeerError) as error:
+        print(f"ringwalk: {error}", file=sys.stderr)
+        return 1
+    print(json.dumps(story.data(told)) if args.json else story.text(told, colour=sys.stdout.isatty()))
+    return 0 if told.flowed else 1
+
+
+def command(args: argparse.Namespace) -> str | None:
+    """Return the script for the guest, if there is one."""
+    if sum((args.interactive, args.exec is not None, args.script is not None)) > 1:
+        raise UsageError("-i, --exec and --script exclude each other: give one")
+    if args.interactive and args.json:
+        raise UsageError("-i gives a console, not data: leave out --json")
+    if args.script is not None:
+        if not args.script.is_file():
+            raise UsageError(f"--script {args.script}: no such file")
+        return str(args.script.read_text())
+    return args.exec  # type: ignore[no-any-return]  # argparse gives a str or None here
+
+
+def show(result: Result, *, as_json: bool) -> int:
+    """Print what a script in the guest gave back; return its status."""
+    if as_json:
+        print(json.dumps({"status": result.status, "stdout": result.out, "stderr": result.err}))
+    else:
+        sys.stdout.write(result.out)
+        sys.stderr.write(result.err)
+    return result.status
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    """End as by Ctrl-C: every ``with`` on the way cleans up."""
+    raise KeyboardInterrupt

@@ -1,0 +1,1 @@
+"""A Linux guest: its initramfs, the agent's protocol, and a session with a running one."""

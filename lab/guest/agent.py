@@ -1,0 +1,121 @@
+"""The host's end of the guest agent's protocol (``guest-images/agent`` describes it).
+
+One request at a time, over a stream socket that QEMU joins to a virtio-serial port.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import socket
+
+CHUNK_BYTES = 1 << 16
+KILLED = 137
+"""The status of a script that ran out of time: 128 and SIGKILL."""
+
+
+class AgentError(RuntimeError):
+    """The agent did not answer as it should: the guest hangs, is gone, or speaks something else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a script in the guest gave back."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def ok(self) -> bool:
+        """Whether it ended with 0."""
+        return self.status == 0
+
+
+def request(number: int, script: str, data: bytes, seconds: int) -> bytes:
+    """Return the bytes that ask for a script to be run."""
+    body = script.encode()
+    return f"{number} {seconds} {len(body)} {len(data)}\n".encode() + body + data
+
+
+def parse_reply(line: bytes) -> tuple[int, int, int, int]:
+    """Read a reply's header: request, status, output bytes, error bytes."""
+    try:
+        number, status, out, err = (int(word) for word in line.split())
+    except ValueError as error:
+        raise AgentError(f"the guest's agent said {line!r}") from error
+    return number, status, out, err
+
+
+class Agent:
+    """A conversation with the agent of one guest."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        """Speak over ``connection``; nothing is sent yet."""
+        self._socket = connection
+        self._received = bytearray()
+        self._number = 0
+        self.boot_id = ""
+
+    def wait_ready(self, timeout_s: float) -> str:
+        """Wait until an agent starts; return the guest's boot identifier.
+
+        What is left of an earlier boot is dropped.
+        """
+        deadline = time.monotonic() + timeout_s
+        while not (line := self._line(deadline)).startswith(b"ready "):
+            pass
+        self.boot_id = line.split()[1].decode()
+        return self.boot_id
+
+    def run(self, script: str, data: bytes = b"", timeout_s: float = 60) -> tuple[int, bytes, bytes]:
+        """Run a shell script with ``data`` as its input; return status, output and errors."""
+        self._number += 1
+        deadline = time.monotonic() + timeout_s + 30  # the guest's own limit should strike first
+        self._send(request(self._number, script, data, max(1, round(timeout_s))), deadline)
+        while True:
+            number, status, out, err = parse_reply(self._line(deadline))
+            output, errors = self._exactly(out, deadline), self._exactly(err, deadline)
+            if number == self._number:  # an older one was given up before its answer came
+                return status, output, errors
+
+    def send_only(self, script: str) -> None:
+        """Run a script that never answers, such as a reboot."""
+        self._number += 1
+        self._send(request(self._number, script, b"", 60), time.monotonic() + 60)
+
+    def _send(self, message: bytes, deadline: float) -> None:
+        self._socket.settimeout(max(0.001, deadline - time.monotonic()))
+        try:
+            self._socket.sendall(message)
+        except OSError as error:
+            raise AgentError(f"the guest takes no request ({error})") from error
+
+    def _more(self, deadline: float) -> None:
+        self._socket.settimeout(max(0.001, deadline - time.monotonic()))
+        try:
+            piece = self._socket.recv(CHUNK_BYTES)
+        except TimeoutError as error:
+            raise AgentError("the guest did not answer in time") from error
+        except OSError as error:
+            raise AgentError(f"the guest's agent is gone ({error})") from error
+        if not piece:
+            raise AgentError("QEMU has ended")
+        self._received += piece
+
+    def _line(self, deadline: float) -> bytes:
+        while (end := self._received.find(b"\n")) < 0:
+            self._more(deadline)
+        line = bytes(self._received[:end])
+        del self._received[: end + 1]
+        return line
+
+    def _exactly(self, count: int, deadline: float) -> bytes:
+        while len(self._received) < count:
+            self._more(deadline)
+        piece = bytes(self._received[:count])
+        del self._received[:count]
+        return piece

@@ -1,0 +1,1 @@
+"""QEMU: which one to run, with what arguments, on which accelerator, and the running process."""

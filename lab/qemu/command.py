@@ -1,0 +1,154 @@
+"""QEMU's command line, from a description of the machine. Sans I/O: values in, arguments out."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+MESSAGE_TIMEOUT_MS = 86_400_000
+"""A day. QEMU gives up a device that answers after 5 s, and a breakpoint may last longer than that."""
+
+CPU_MODELS = {"kvm": "host", "tcg": "max"}
+
+
+class Attachment(Protocol):
+    """A network card as QEMU sees it."""
+
+    @property
+    def mac(self) -> str | None:
+        """The address the guest will see, where it is known before the guest runs."""
+
+    def arguments(self) -> list[str]:
+        """Return the arguments that give the machine this card."""
+
+    def fds(self) -> Sequence[int]:
+        """Return the descriptors that the arguments name."""
+
+
+@dataclass(frozen=True, slots=True)
+class VfioUserNic:
+    """A card behind a vfio-user socket."""
+
+    socket: Path
+    mac: str | None = None
+
+    def arguments(self) -> list[str]:
+        """Return the ``-device`` of QEMU's vfio-user client."""
+        return ["-device", vfio_user_device(self.socket)]
+
+    def fds(self) -> Sequence[int]:
+        """Return nothing: QEMU connects by the path."""
+        return ()
+
+
+def vfio_user_device(socket: Path) -> str:
+    """Return the JSON of a ``vfio-user-pci`` device on ``socket``."""
+    return json.dumps(
+        {
+            "driver": "vfio-user-pci",
+            "socket": {"type": "unix", "path": str(socket)},
+            "x-msg-timeout": MESSAGE_TIMEOUT_MS,
+            "rombar": 0,  # the option ROM is empty, and QEMU warns of that
+        }
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class QemuNic:
+    """A card that QEMU emulates itself, on a wire that we hold.
+
+    ``netdev`` is a ``-netdev`` without its id; it names the descriptors of ``wire_fds``.
+    """
+
+    driver: str
+    netdev: str
+    mac: str | None = None
+    wire_fds: tuple[int, ...] = ()
+    name: str = "nic0"
+
+    def arguments(self) -> list[str]:
+        """Return the ``-netdev`` and the ``-device``."""
+        address = f",mac={self.mac}" if self.mac else ""
+        kind, _, rest = self.netdev.partition(",")
+        netdev = f"{kind},id={self.name}" + (f",{rest}" if rest else "")
+        return ["-netdev", netdev, "-device", f"{self.driver},netdev={self.name}{address}"]
+
+    def fds(self) -> Sequence[int]:
+        """Return the wire's descriptors."""
+        return self.wire_fds
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A virtual machine without its accelerator."""
+
+    kernel: Path
+    initrd: Path | None
+    nics: tuple[Attachment, ...] = ()
+    cpus: int = 1
+    memory_mib: int = 512
+    append: str = ""
+    extra: tuple[str, ...] = ()
+    monitor_fd: int = -1
+    agent_fd: int = -1
+    console: Path | None = None
+    interactive: bool = False
+    features: tuple[str, ...] = field(default=())
+    """More properties of the machine, such as ``kernel-irqchip=split``."""
+
+    def fds(self) -> list[int]:
+        """Return every descriptor that QEMU must inherit."""
+        own = [fd for fd in (self.monitor_fd, self.agent_fd) if fd >= 0]
+        return own + [fd for nic in self.nics for fd in nic.fds()]
+
+
+def memory_arguments(memory_mib: int) -> list[str]:
+    """Return the arguments for RAM that another process can map: without it a card cannot reach it."""
+    return [
+        "-object",
+        f"memory-backend-memfd,id=ram,size={memory_mib}M,share=on",
+        "-machine",
+        "memory-backend=ram",
+    ]
+
+
+def arguments(machine: Machine, accelerator: str) -> list[str]:
+    """Return QEMU's arguments, without the program."""
+    shell = " ringwalk.shell" if machine.interactive else ""
+    argv = ["-nodefaults", "-no-user-config", "-display", "none"]
+    argv += [
+        "-machine",
+        ",".join(["q35", *machine.features]),
+        *memory_arguments(machine.memory_mib),
+    ]
+    argv += ["-m", f"{machine.memory_mib}M", "-accel", accelerator, "-cpu", CPU_MODELS[accelerator]]
+    argv += ["-smp", str(machine.cpus), "-kernel", str(machine.kernel)]
+    argv += ["-initrd", str(machine.initrd)] if machine.initrd else []
+    argv += ["-append", f"console=ttyS0 quiet{shell} {machine.append}".rstrip()]
+    if machine.monitor_fd >= 0:
+        argv += ["-chardev", f"socket,id=monitor,fd={machine.monitor_fd}"]
+        argv += ["-qmp", "chardev:monitor"]
+    if machine.agent_fd >= 0:
+        argv += [
+            "-device",
+            "virtio-serial-pci,addr=0x1e",
+        ]  # behind the cards: it shall not move them
+        argv += ["-chardev", f"socket,id=agent,fd={machine.agent_fd}"]
+        argv += ["-device", "virtserialport,chardev=agent,name=ringwalk"]
+    argv += console_arguments(machine)
+    for nic in machine.nics:
+        argv += nic.arguments()
+    return [*argv, *machine.extra]
+
+
+def console_arguments(machine: Machine) -> list[str]:
+    """Return the first serial line: a file, or the terminal with the file as its log."""
+    if machine.interactive:
+        log = f",logfile={machine.console}" if machine.console else ""
+        return ["-chardev", f"stdio,id=console,signal=off{log}", "-serial", "chardev:console"]
+    return ["-serial", f"file:{machine.console}" if machine.console else "null"]

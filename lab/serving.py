@@ -1,0 +1,115 @@
+"""The card as a process of its own: what ``boot`` and the guest tests start, and talk to.
+
+A crash of the card cannot take the lab along, and its engine has the interpreter for itself.
+"""
+
+from __future__ import annotations
+
+import json
+import select
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lab import children
+from lab.errors import UsageError
+from lab.peer import Control, PeerError, RemotePeer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+READY_TIMEOUT_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What ``ringwalk serve --json`` says when a VMM may connect."""
+
+    socket: str
+    mac: str
+    engine: str
+    wire: str
+    peer_address: str | None
+    """The far end's IP address with its prefix length, where the far end is ours."""
+    has_peer: bool
+    pid: int
+
+
+class CardProcess:
+    """A running ``ringwalk serve``; ends with us, whatever happens to us."""
+
+    def __init__(self, process: subprocess.Popen[bytes], control: Control, ready: Ready) -> None:
+        """Own the process and its control connection."""
+        self._process = process
+        self._control = control
+        self.ready = ready
+        self.peer = RemotePeer(control) if ready.has_peer else None
+
+    def account(self) -> dict[str, int]:
+        """Return what the card counted: frames, descriptors, doorbells, interrupts."""
+        counts: dict[str, int] = self._control.ask("account")["account"]
+        return counts
+
+    @property
+    def running(self) -> bool:
+        """Whether the card's process is alive."""
+        return self._process.poll() is None
+
+    def close(self) -> None:
+        """Hang up and end the process. Idempotent."""
+        self._control.close()
+        try:
+            self._process.wait(2)
+        except subprocess.TimeoutExpired:
+            children.end(self._process)
+        for stream in (self._process.stdout, self._process.stderr):
+            if stream is not None:
+                stream.close()
+
+
+def serve_arguments(
+    socket_path: Path, wire: str, *, mac: str | None, engine: str, control_fd: int
+) -> list[str]:
+    """Return the arguments of the card's process."""
+    argv = [sys.executable, "-m", "lab.cli", "serve", "--json", "--socket", str(socket_path)]
+    argv += ["--wire", wire, "--engine", engine, "--control-fd", str(control_fd)]
+    return argv + (["--mac", mac] if mac else [])
+
+
+def start_card(
+    socket_path: Path, wire: str, *, mac: str | None = None, engine: str = "native"
+) -> CardProcess:
+    """Start a card on ``socket_path`` with ``wire`` and wait until it listens.
+
+    Raises ``UsageError`` with the card's own words when it cannot.
+    """
+    ours, theirs = socket.socketpair()
+    with theirs:
+        process = children.start(
+            serve_arguments(socket_path, wire, mac=mac, engine=engine, control_fd=theirs.fileno()),
+            fds=[theirs.fileno()],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+    try:
+        return CardProcess(process, Control(ours), wait_ready(process))
+    except BaseException:
+        ours.close()
+        children.end(process)
+        raise
+
+
+def wait_ready(process: subprocess.Popen[bytes]) -> Ready:
+    """Read the line that says the card listens."""
+    if process.stdout is None or process.stderr is None:
+        raise PeerError("the card's process has no output")
+    readable, _, _ = select.select([process.stdout], [], [], READY_TIMEOUT_S)
+    line = process.stdout.readline() if readable else b""
+    if not line:
+        children.end(process)
+        said = process.stderr.read().decode(errors="replace").strip().splitlines()
+        raise UsageError((said[-1] if said else "the card's process said nothing").removeprefix("ringwalk: "))
+    fields: dict[str, Any] = json.loads(line)
+    return Ready(**fields)
