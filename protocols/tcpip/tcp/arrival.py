@@ -35,7 +35,7 @@ def arrive(conn: Connection, seg: Segment) -> None:
         return
     if not _in_window(conn, sequence, seg):
         if conn.state is State.SYN_RECEIVED and seg.flags & segment.SYN and sequence == conn.irs:
-            output.send_syn(conn)  # the peer has not heard our SYN-ACK
+            _syn_again(conn, seg)
         else:
             _answer_unacceptable(conn, seg)
         return
@@ -45,6 +45,17 @@ def arrive(conn: Connection, seg: Segment) -> None:
     if not seg.flags & segment.ACK:
         return
     _after_checks(conn, seg, sequence)
+
+
+def _syn_again(conn: Connection, seg: Segment) -> None:
+    if seg.flags & segment.ACK and not conn.passive:
+        # Simultaneous open (RFC 9293 figure 7): the peer's SYN-ACK acknowledges our SYN. Its
+        # sequence number is old, which the strict check of 3.10.7.4 would refuse.
+        if _complete_handshake(conn, seg):
+            acknowledgment.handshake_acked(conn)
+            conn.ack_now = True
+    else:
+        output.send_syn(conn)  # the peer has not heard our SYN-ACK
 
 
 def _after_checks(conn: Connection, seg: Segment, sequence: int) -> None:
@@ -203,7 +214,7 @@ def learn_syn(conn: Connection, seg: Segment) -> None:
     conn.rcv_adv = conn.rcv_nxt + min(conn.receive_limit, output.MAX_WINDOW)
     conn.last_ack_sent = conn.rcv_nxt
     if seg.mss is not None:
-        conn.peer_mss = max(seg.mss, 64)  # a smaller one would make us drown in headers
+        conn.peer_mss = max(seg.mss, 48)  # a smaller one would make us drown in headers
     conn.scale_ok &= seg.window_scale is not None
     conn.snd_wscale = (seg.window_scale or 0) if conn.scale_ok else 0
     if not conn.scale_ok:
@@ -232,7 +243,7 @@ def _text(conn: Connection, seg: Segment, sequence: int) -> None:
         return
     if conn.application_gone and seg.length:
         # Data for nobody: RFC 9293 3.6.1 wants a reset, so that the peer knows.
-        conn.tcp.send_reset(conn)
+        conn.tcp.reset_for(conn.key, seg)
         conn.tcp.delete(conn, Failure.ABORTED)
         return
     end = sequence + seg.length
@@ -244,10 +255,11 @@ def _text(conn: Connection, seg: Segment, sequence: int) -> None:
         _duplicate(conn, sequence, min(seg.length, conn.rcv_nxt - sequence))
     if sequence <= conn.rcv_nxt:
         _in_order(conn, seg, sequence, end)
-        if fin and end == conn.rcv_nxt:
+        if (fin and end == conn.rcv_nxt) or conn.early_fin == conn.rcv_nxt:
             _fin(conn)
         return
-    # A FIN that comes early is not kept: the peer will send it again.
+    if fin:
+        conn.early_fin = end
     conn.tcp.context.counters["tcp.in_early"] += 1
     at = sequence
     for view in seg.payload:

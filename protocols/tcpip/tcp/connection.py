@@ -95,6 +95,7 @@ class Connection:
         "cwnd_limited",
         "delack_timer",
         "dsack",
+        "early_fin",
         "dup_acks",
         "failure",
         "fin_sequence",
@@ -141,6 +142,7 @@ class Connection:
         "send_buffer",
         "send_limit",
         "snd_max",
+        "small_end",
         "snd_nxt",
         "snd_una",
         "snd_up",
@@ -187,6 +189,7 @@ class Connection:
         self.send_buffer = SendBuffer(self.iss + 1)
         self.send_limit = config.send_buffer
         self.fin_sequence: int | None = None  # of our FIN, once the application has closed
+        self.small_end = self.iss  # end of the last segment that was not full
         self.bytes_acked = 0
         # Receiving
         self.irs = self.rcv_nxt = self.rcv_adv = 1 << 32
@@ -195,6 +198,7 @@ class Connection:
         self.received = ReceiveQueue()
         self.receive_limit = config.receive_buffer
         self.remote_fin = False
+        self.early_fin: int | None = None  # where a FIN is that came before its data
         self.bytes_received = 0
         self.ack_now = False
         self.ack_pending_bytes = 0

@@ -124,11 +124,11 @@ def _sized(conn: Connection, chunk: Chunk, available: int) -> Chunk | None:
         if conn.no_delay or fin or sequence < conn.snd_max:
             return chunk
         return Chunk(sequence, whole, fin=False)
-    if sequence < conn.snd_max or fin:
-        return chunk
-    if length == available and (conn.no_delay or conn.snd_max == conn.snd_una or sequence < conn.snd_up):
-        return chunk
-    if length >= conn.max_snd_wnd // 2 > 0:
+    # Minshall's form of Nagle's algorithm, as Linux has it: only a small segment in flight holds
+    # a small one back, so that the tail of a large write need not wait.
+    nagle = conn.small_end > conn.snd_una and not conn.no_delay and sequence >= conn.snd_up
+    last = length == available and not nagle
+    if sequence < conn.snd_max or fin or last or length >= conn.max_snd_wnd // 2 > 0:
         return chunk
     return None
 
@@ -187,6 +187,8 @@ def send_chunk(conn: Connection, chunk: Chunk) -> None:
     flags = segment.ACK
     if length and sequence + length == conn.send_buffer.end:
         flags |= segment.PSH
+    if length % conn.data_mss:
+        conn.small_end = max(conn.small_end, sequence + length)
     end = sequence + length
     if fin:
         flags |= segment.FIN

@@ -12,8 +12,8 @@ from protocols.tcpip.ip import SendOptions
 from protocols.tcpip.ports import PortTable
 from protocols.tcpip.tcp import (
     arrival,
-    listener,
     output,
+    passive,
     retransmission,
     segment,
     states,
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from protocols.tcpip.tcp.segment import Segment
 
 MAX_TURNS = 64
-COOKIE_TRUST = 2 * listener.COOKIE_PERIOD
 ICMP_FAILURES = {
     ErrorKind.NET_UNREACHABLE: Failure.NET_UNREACHABLE,
     ErrorKind.HOST_UNREACHABLE: Failure.HOST_UNREACHABLE,
@@ -106,11 +105,11 @@ class Tcp:
         path = self.ip.resolve(remote, local)
         local_port = self._claim_port(FourTuple(path.source, local_port, remote, port))
         key = FourTuple(path.source, local_port, remote, port)
-        connection = self._make(key, path)
+        connection = self.make(key, path)
         connection.handler = handler
         connection.state = states.advance(connection.state, Event.ACTIVE_OPEN)
         config = self.context.config
-        connection.rcv_wscale = _scale_for(connection.receive_limit) if config.window_scaling else 0
+        connection.rcv_wscale = passive.scale_for(connection.receive_limit) if config.window_scaling else 0
         connection.scale_ok = config.window_scaling
         connection.ts_ok = config.timestamps
         connection.sack_ok = config.sack
@@ -151,7 +150,7 @@ class Tcp:
         if found is None:
             self.reset_for(key, seg)
         else:
-            self._listener_hears(found, key, seg)
+            passive.listener_hears(self, found, key, seg)
 
     def icmp_error(self, report: ErrorReport) -> None:
         """Hear of trouble. Believed only for a sequence number in flight (RFC 5927 4.1)."""
@@ -315,10 +314,10 @@ class Tcp:
             return
         self.context.counters["tcp.out_resets"] += 1
         if seg.flags & segment.ACK:
-            self._bare(key, seg.acknowledgment, 0, segment.RST)
+            self.bare(key, seg.acknowledgment, 0, segment.RST)
         else:
             acknowledgment_number = seg.sequence + seg.sequence_length
-            self._bare(key, 0, acknowledgment_number, segment.RST | segment.ACK)
+            self.bare(key, 0, acknowledgment_number, segment.RST | segment.ACK)
 
     # Timers
 
@@ -351,7 +350,8 @@ class Tcp:
             raise NetworkError(Failure.ADDRESS_IN_USE, f"port {key.local_port}")
         return self.ports.claim(key.local, key.local_port, share=bool(key.local_port))
 
-    def _make(self, key: FourTuple, path: Path) -> Connection:
+    def make(self, key: FourTuple, path: Path) -> Connection:
+        """Make a closed connection under its name, with a hard-to-guess initial number."""
         # RFC 6528 3: a clock of 4 microseconds and a hash of the connection's name.
         ports = key.local_port.to_bytes(2) + key.remote_port.to_bytes(2)
         iss = self.context.now // 4000 + self.context.hash32(b"isn", key.local, key.remote, ports)
@@ -374,103 +374,6 @@ class Tcp:
             self.delete(connection, None)
         return fresh
 
-    def _listener_hears(self, found: Listener, key: FourTuple, seg: Segment) -> None:
-        """RFC 9293 3.10.7.2."""
-        if seg.flags & segment.RST:
-            return
-        if seg.flags & segment.ACK:
-            if not self._cookie_returns(found, key, seg):
-                self.reset_for(key, seg)
-            return
-        if seg.flags & (segment.SYN | segment.FIN) == segment.SYN:
-            self._listener_hears_syn(found, key, seg)
-
-    def _listener_hears_syn(self, found: Listener, key: FourTuple, seg: Segment) -> None:
-        if not found.admit(key.remote, key.remote_port):
-            self.context.counters["tcp.listen_overflow"] += 1
-            return
-        try:
-            path = self.ip.resolve(key.remote, key.local)
-        except NetworkError:
-            return
-        config = self.context.config
-        if len(found.half_open) >= config.half_open_limit:
-            self._send_cookie(found, key, seg)
-            return
-        if len(self.connections) >= config.connection_limit:
-            self.context.counters["tcp.listen_overflow"] += 1
-            return
-        connection = self._open_passively(found, key, path, seg)
-        found.half_open[key] = connection
-        connection.rtt_sequence = connection.iss + 1
-        connection.rtt_time = self.context.now
-        output.send_syn(connection)
-        connection.rexmit_timer.start(connection.rtt.rto)
-
-    def _open_passively(self, found: Listener, key: FourTuple, path: Path, seg: Segment) -> Connection:
-        config = self.context.config
-        connection = self._make(key, path)
-        connection.passive = True
-        connection.listener_id = found
-        connection.state = State.SYN_RECEIVED
-        connection.rcv_wscale = _scale_for(connection.receive_limit) if config.window_scaling else 0
-        connection.scale_ok = config.window_scaling
-        connection.ts_ok = config.timestamps
-        connection.sack_ok = config.sack
-        arrival.learn_syn(connection, seg)
-        return connection
-
-    def _send_cookie(self, found: Listener, key: FourTuple, seg: Segment) -> None:
-        config = self.context.config
-        self.context.counters["tcp.cookies_sent"] += 1
-        found.cookies_until = self.context.now + COOKIE_TRUST
-        cookie = listener.make_cookie(self.context, key, seg)
-        path = self.ip.resolve(key.remote, key.local)
-        stamps = None
-        use_ts = config.timestamps and seg.ts_value is not None
-        if use_ts and seg.ts_value is not None:
-            now = self.context.now // 1_000_000
-            stamp = listener.stamp_options(now, seg, scale=config.window_scaling, sack=config.sack)
-            stamps = (stamp, seg.ts_value)
-        scale = config.window_scaling and use_ts and seg.window_scale is not None
-        options = segment.syn_options(
-            self.local_mss(path),
-            _scale_for(config.receive_buffer) if scale else None,
-            stamps,
-            sack=config.sack and use_ts and seg.sack_permitted,
-        )
-        flags = segment.SYN | segment.ACK
-        window = min(config.receive_buffer, output.MAX_WINDOW)
-        self._bare(key, cookie, seg.sequence + 1, flags, window=window, options=options)
-
-    def _cookie_returns(self, found: Listener, key: FourTuple, seg: Segment) -> bool:
-        if self.context.now > found.cookies_until or seg.flags & segment.SYN:
-            return False
-        mss = listener.check_cookie(self.context, key, seg)
-        if mss is None or len(self.connections) >= self.context.config.connection_limit:
-            self.context.counters["tcp.cookies_failed"] += 1
-            return False
-        self.context.counters["tcp.cookies_accepted"] += 1
-        syn = segment.Segment(
-            seg.source_port, seg.destination_port, seg.sequence - 1, 0, flags=segment.SYN, window=seg.window
-        )
-        syn.sequence &= segment.MASK
-        syn.mss = mss
-        if seg.ts_value is not None:
-            syn.ts_value = seg.ts_value
-            syn.window_scale, syn.sack_permitted = listener.stamped_options(seg.ts_echo)
-        path = self.ip.resolve(key.remote, key.local)
-        connection = self._open_passively(found, key, path, syn)
-        connection.iss = (1 << 32) + ((seg.acknowledgment - 1) & segment.MASK)
-        connection.snd_una = connection.iss
-        connection.snd_nxt = connection.snd_max = connection.snd_up = connection.iss + 1
-        connection.recover = connection.iss
-        connection.send_buffer.start = connection.send_buffer.end = connection.iss + 1
-        if seg.ts_value is not None:
-            connection.ts_offset = (seg.ts_echo - self.context.now // 1_000_000) & segment.MASK
-        arrival.arrive(connection, seg)
-        return True
-
     def _too_big(self, connection: Connection, report: ErrorReport) -> None:
         floor = report.packet_bytes
         if report.mtu and report.mtu >= floor:
@@ -478,7 +381,7 @@ class Tcp:
         self.ip.paths.lower_mtu(report.destination, report.mtu, report.packet_bytes)
         self.path_mtu_changed(connection)
 
-    def _bare(
+    def bare(
         self,
         key: FourTuple,
         sequence: int,
@@ -505,14 +408,6 @@ class Tcp:
             self.ip.send(path, packet.TCP, raw, [], SendOptions(dont_fragment=True))
         except NetworkError:
             self.context.counters["tcp.out_errors"] += 1
-
-
-def _scale_for(limit: int) -> int:
-    """Return the smallest shift with which the window field can say ``limit``."""
-    shift = 0
-    while limit >> shift > output.MAX_WINDOW and shift < segment.MAX_WINDOW_SCALE:
-        shift += 1
-    return shift
 
 
 def _call_back(connection: Connection) -> None:
