@@ -86,7 +86,7 @@ class Segment:
 
     impairment: Impairment = PERFECT
     ends: list[WireEnd] = field(default_factory=list)
-    busy_until: int = 0
+    busy_until: dict[WireEnd | None, int] = field(default_factory=dict)  # each end: full duplex
 
 
 class Network:
@@ -193,12 +193,13 @@ class Network:
         for _ in range(copies):
             when = self.now + how.delay
             if how.rate:
-                start = max(self.now, segment.busy_until)
+                start = max(self.now, segment.busy_until.get(sender, 0))
                 if (start - self.now) * how.rate > how.queue_bytes * 8 * SECOND:
                     self.dropped += 1
                     return
-                segment.busy_until = start + len(frame.data) * 8 * SECOND // how.rate
-                when = segment.busy_until + how.delay
+                when = start + len(frame.data) * 8 * SECOND // how.rate
+                segment.busy_until[sender] = when
+                when += how.delay
             if how.jitter:
                 when += self.random.randrange(how.jitter)
             if how.reorder and chance() < how.reorder:
@@ -229,7 +230,7 @@ class Network:
 
     def _corrupted(self, frame: RxFrame) -> RxFrame:
         data = bytearray(frame.data)
-        # Not the Ethernet header: a real wire's FCS would have caught that and lost the frame.
-        for _ in range(self.random.randrange(1, 4)):
-            data[self.random.randrange(14, len(data))] ^= 1 << self.random.randrange(8)
+        # One bit, as netem does: two that are 16 bits apart could cancel out in the Internet
+        # checksum. Not in the Ethernet header: what changed there would not arrive at all.
+        data[self.random.randrange(14, len(data))] ^= 1 << self.random.randrange(8)
         return RxFrame(bytes(data))

@@ -39,6 +39,8 @@ def process(conn: Connection, seg: Segment, sequence: int) -> bool:
         plain = not seg.length and not seg.flags & segment.FIN
         if sacked or (plain and conn.snd_wnd == old_window):
             _duplicate(conn)
+    if conn.recovery is Recovery.FAST and conn.repairs:
+        _find_lost_repairs(conn)
     if conn.probing and conn.snd_wnd:
         _window_is_open(conn)
     return conn.state is not State.CLOSED
@@ -150,6 +152,30 @@ def _recover(conn: Connection, ack: int, acked: int) -> None:
         _maybe_enter(conn)
 
 
+def _find_lost_repairs(conn: Connection) -> None:
+    """Find retransmissions that were lost themselves, for ``output`` to repeat.
+
+    RFC 6675 leaves those to the timeout. The sign is its own, applied again: more than two segments
+    that were first sent after a retransmission have arrived, and the retransmission has not.
+    """
+    board = conn.scoreboard
+    threshold = (DUP_THRESH - 1) * conn.data_mss
+    repairs = conn.repairs
+    while repairs:
+        first = repairs[0]
+        start = max(first.start, conn.snd_una)
+        if first.end - start > board.sacked_between(start, first.end):
+            if board.sacked_between(first.sent_upto, board.highest) <= threshold:
+                return  # those behind it were sent later still
+            conn.lost_repairs.append((start, first.end))
+            conn.tcp.context.counters["tcp.repairs_lost"] += 1
+            if first.sent_upto >= conn.recover:
+                # RFC 5681 4.3: a lost retransmission is a second sign of congestion, once a window.
+                conn.congestion.lost(output.pipe(conn), conn.tcp.context.now)
+                conn.recover = conn.snd_max
+        repairs.popleft()
+
+
 def _partial(conn: Connection, acked: int) -> None:
     """Take a partial acknowledgment of NewReno (RFC 6582 3.2 step 3)."""
     mss = conn.data_mss
@@ -180,6 +206,8 @@ def _maybe_enter(conn: Connection) -> None:
     conn.recover = conn.snd_max
     conn.high_rxt = una
     conn.rescued = False
+    conn.repairs.clear()
+    conn.lost_repairs.clear()
     conn.rtt_sequence = None
     conn.tcp.context.counters["tcp.fast_recoveries"] += 1
     flight = conn.snd_max - una

@@ -8,6 +8,7 @@ come from ``Tcp.settle`` after the event that caused them has been handled whole
 from __future__ import annotations
 
 import enum
+from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 from protocols.tcpip.errors import Failure, NetworkError
@@ -42,6 +43,14 @@ class Recovery(enum.Enum):
     OPEN = enum.auto()
     FAST = enum.auto()  # fast retransmit and recovery (RFC 6582, RFC 6675)
     LOSS = enum.auto()  # after a retransmission timeout
+
+
+class Repair(NamedTuple):
+    """A retransmission in fast recovery: what went again, and how far we had sent by then."""
+
+    start: int
+    end: int
+    sent_upto: int
 
 
 class Notice(enum.IntFlag):
@@ -111,6 +120,7 @@ class Connection:
         "key",
         "last_ack_sent",
         "listener_id",
+        "lost_repairs",
         "max_snd_wnd",
         "mss",
         "no_delay",
@@ -130,6 +140,7 @@ class Connection:
         "recover",
         "recovery",
         "remote_fin",
+        "repairs",
         "rescued",
         "retransmits",
         "rexmit_timer",
@@ -221,6 +232,8 @@ class Connection:
         self.scoreboard = Scoreboard()
         self.high_rxt = 0
         self.rescued = False
+        self.repairs: deque[Repair] = deque()  # in the order in which they were sent
+        self.lost_repairs: deque[tuple[int, int]] = deque()
         self.dup_acks = 0
         self.cwnd_limited = False
         self.rtt = RttEstimator(config.initial_rto, config.min_rto, config.max_rto)

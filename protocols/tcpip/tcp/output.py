@@ -12,7 +12,7 @@ from protocols.tcpip.checksum import ones_sum_of
 from protocols.tcpip.errors import Failure, NetworkError
 from protocols.tcpip.ip import SendOptions
 from protocols.tcpip.tcp import segment
-from protocols.tcpip.tcp.connection import Recovery
+from protocols.tcpip.tcp.connection import Recovery, Repair
 from protocols.tcpip.tcp.states import State
 from protocols.tcpip.timers import MILLISECOND
 
@@ -138,10 +138,17 @@ def _in_recovery(conn: Connection) -> Chunk | None:
     board = conn.scoreboard
     mss = conn.data_mss
     una = conn.snd_una
-    pipe = board.pipe(una, conn.snd_max, conn.high_rxt, mss)
-    room = conn.congestion.cwnd - pipe
+    room = conn.congestion.cwnd - pipe(conn)
     if room < mss:
         return None
+    while conn.lost_repairs:  # rule 0, ours: what was lost twice
+        start, end = conn.lost_repairs.popleft()
+        start, hole_end = board.next_hole(max(start, una))
+        if start < end:
+            length = min(end, hole_end, start + mss) - start
+            if start + length < end:
+                conn.lost_repairs.appendleft((start + length, end))
+            return _again(conn, start, min(length, conn.send_buffer.end - start))
     sequence, hole_end = board.next_hole(max(una, conn.high_rxt))
     data_end = conn.send_buffer.end
     if sequence < min(board.lost_edge(mss), data_end):  # rule 1
@@ -158,6 +165,17 @@ def _in_recovery(conn: Connection) -> Chunk | None:
         start = max(una, min(conn.snd_max, data_end) - mss)
         return _again(conn, start, min(data_end, conn.snd_max) - start)
     return None
+
+
+def pipe(conn: Connection) -> int:
+    """Return the bytes thought to be in the network: RFC 6675's, less repairs known to be lost."""
+    board = conn.scoreboard
+    estimate = board.pipe(conn.snd_una, conn.snd_max, conn.high_rxt, conn.data_mss)
+    for start, end in conn.lost_repairs:
+        start = max(start, conn.snd_una)  # noqa: PLW2901 - what was acknowledged since is not lost
+        if start < end:
+            estimate -= end - start - board.sacked_between(start, end)
+    return estimate
 
 
 def _again(conn: Connection, sequence: int, length: int) -> Chunk:
@@ -195,6 +213,8 @@ def send_chunk(conn: Connection, chunk: Chunk) -> None:
         end += 1
     if sequence < conn.snd_max:
         conn.tcp.context.counters["tcp.retransmitted_segments"] += 1
+        if _sack_recovery(conn):
+            conn.repairs.append(Repair(sequence, end, conn.snd_max))
         if conn.rtt_sequence is not None and sequence < conn.rtt_sequence:
             conn.rtt_sequence = None  # Karn
     elif conn.rtt_sequence is None and conn.recovery is Recovery.OPEN:
