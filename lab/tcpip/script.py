@@ -24,7 +24,7 @@ from protocols.tcpip.tcp.connection import Connection, ConnectionHandler
 from protocols.tcpip.timers import MILLISECOND, SECOND
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from lab.tcpip.namespace import Namespace
     from protocols.tcpip.link import Offload, TxFrame
@@ -201,10 +201,10 @@ class _RecordingLink:
 class OurTarget(ConnectionHandler):
     """Our stack, on a virtual clock. ``connection`` is the one that was opened last."""
 
-    def __init__(self, entropy: object, offload: Offload, config: StackConfig | None = None) -> None:
+    def __init__(
+        self, entropy: Callable[[int], bytes], offload: Offload, config: StackConfig | None = None
+    ) -> None:
         """Make a host at LOCAL that knows the peer's MAC."""
-        if not callable(entropy):
-            raise TypeError("entropy is a function of a size")
         self.now = SECOND
         self.link = _RecordingLink(offload)
         self.stack = Stack(entropy, self.now, config or StackConfig(ipv6=False, min_rto=200 * MILLISECOND))
@@ -259,7 +259,7 @@ class OurTarget(ConnectionHandler):
         elif call == "connect":
             self.connection = self.stack.tcp_connect(PEER, PEER_PORT, self)
         elif connection is not None:
-            {
+            calls: dict[str, Callable[[], object]] = {
                 "write": lambda: connection.send(bytes(amount)),
                 "urgent": lambda: connection.send_urgent(bytes(amount)),
                 "read": lambda: connection.receive(amount or 1 << 30),
@@ -267,7 +267,8 @@ class OurTarget(ConnectionHandler):
                 "close": connection.close,
                 "abort": connection.abort,
                 "nodelay": lambda: connection.set_no_delay(enabled=True),
-            }[call]()
+            }
+            calls[call]()
 
 
 class LinuxTarget:
@@ -311,11 +312,11 @@ class LinuxTarget:
             return
         if call == "connect":
             self._connected = self._namespace.socket(socket.AF_INET, socket.SOCK_STREAM)
-            self._connected.setblocking(False)
+            self._connected.settimeout(0)
             self._connected.connect_ex((addresses.text(PEER), PEER_PORT))
             return
         sock = self._accepted()
-        {
+        calls: dict[str, Callable[[], object]] = {
             "write": lambda: sock.send(bytes(amount)),
             "urgent": lambda: sock.send(bytes(amount), socket.MSG_OOB),
             "read": lambda: sock.recv(amount or 1 << 20),
@@ -323,7 +324,8 @@ class LinuxTarget:
             "close": sock.close,
             "abort": lambda: _abort(sock),
             "nodelay": lambda: sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
-        }[call]()
+        }
+        calls[call]()
 
     def close(self) -> None:
         """Give everything back."""

@@ -185,6 +185,7 @@ SCRIPTS: dict[str, list[Step]] = {
     ],
 }
 
+
 class Difference(NamedTuple):
     """Steps (from 0) at which Linux may answer otherwise, and why ours stands."""
 

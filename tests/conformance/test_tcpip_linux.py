@@ -38,9 +38,7 @@ if TYPE_CHECKING:
 OURS = {socket.AF_INET: "10.1.0.1", socket.AF_INET6: "fd00::1"}
 LINUX = {socket.AF_INET: "10.1.0.2", socket.AF_INET6: "fd00::2"}
 FAMILIES = [socket.AF_INET, socket.AF_INET6]
-LOSSY = Impairment(
-    loss=0.03, duplicate=0.02, reorder=0.05, delay=2 * MILLISECOND, jitter=1 * MILLISECOND
-)
+LOSSY = Impairment(loss=0.03, duplicate=0.02, reorder=0.05, delay=2 * MILLISECOND, jitter=1 * MILLISECOND)
 
 
 class Peers:

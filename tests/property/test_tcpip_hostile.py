@@ -188,7 +188,9 @@ def established(config: StackConfig | None = None) -> tuple[OurTarget, int]:
     """Return a stack with a connection from port 4000, and its initial sequence number."""
     victim = target(config)
     victim.app("listen", 0)
-    victim.inject(tcp_frame((4000, 8080), 0, 0, segment.SYN, options=segment.syn_options(1460, None, None, sack=True)))
+    victim.inject(
+        tcp_frame((4000, 8080), 0, 0, segment.SYN, options=segment.syn_options(1460, None, None, sack=True))
+    )
     assert victim.stack.tcp.connections
     isn = next(iter(victim.stack.tcp.connections.values())).iss & segment.MASK
     victim.inject(tcp_frame((4000, 8080), 1, isn + 1, segment.ACK))

@@ -16,7 +16,7 @@ from protocols.tcpip.stack import Stack, StackConfig
 from protocols.tcpip.timers import MILLISECOND, SECOND
 
 SETTINGS = settings(
-    max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=120, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 
 
@@ -69,10 +69,13 @@ class Pair:
     timestamps=st.booleans(),
     scaling=st.booleans(),
     congestion=st.sampled_from(["newreno", "cubic"]),
-    offloads=st.sampled_from([(Offload(), Offload()), (FULL_OFFLOAD, Offload()), (FULL_OFFLOAD, FULL_OFFLOAD)]),
+    offloads=st.sampled_from(
+        [(Offload(), Offload()), (FULL_OFFLOAD, Offload()), (FULL_OFFLOAD, FULL_OFFLOAD)]
+    ),
     mtus=st.sampled_from([(1500, 1500), (1500, 576), (9000, 1500)]),
 )
 def test_a_transfer_both_ways_arrives_intact(
+    *,
     seed: int,
     loss: float,
     duplicate: float,
@@ -83,7 +86,6 @@ def test_a_transfer_both_ways_arrives_intact(
     congestion: str,
     offloads: tuple[Offload, Offload],
     mtus: tuple[int, int],
-    *,
     sack: bool,
     timestamps: bool,
     scaling: bool,

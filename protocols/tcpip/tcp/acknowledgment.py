@@ -35,7 +35,7 @@ def process(conn: Connection, seg: Segment, sequence: int) -> bool:
         _window(conn, seg, sequence, ack)
     if ack > conn.snd_una:
         _progress(conn, seg, ack)
-    elif ack == conn.snd_una and conn.snd_max > ack:
+    elif ack == conn.snd_una and conn.snd_max > ack and not conn.probing:
         plain = not seg.length and not seg.flags & segment.FIN
         if sacked or (plain and conn.snd_wnd == old_window):
             _duplicate(conn)

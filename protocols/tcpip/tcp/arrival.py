@@ -260,6 +260,10 @@ def _text(conn: Connection, seg: Segment, sequence: int) -> None:
         return
     if fin:
         conn.early_fin = end
+    _early(conn, seg, sequence, end)
+
+
+def _early(conn: Connection, seg: Segment, sequence: int, end: int) -> None:
     conn.tcp.context.counters["tcp.in_early"] += 1
     at = sequence
     for view in seg.payload:

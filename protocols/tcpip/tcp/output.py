@@ -141,14 +141,8 @@ def _in_recovery(conn: Connection) -> Chunk | None:
     room = conn.congestion.cwnd - pipe(conn)
     if room < mss:
         return None
-    while conn.lost_repairs:  # rule 0, ours: what was lost twice
-        start, end = conn.lost_repairs.popleft()
-        start, hole_end = board.next_hole(max(start, una))
-        if start < end:
-            length = min(end, hole_end, start + mss) - start
-            if start + length < end:
-                conn.lost_repairs.appendleft((start + length, end))
-            return _again(conn, start, min(length, conn.send_buffer.end - start))
+    if conn.lost_repairs and (chunk := _lost_twice(conn)):
+        return chunk
     sequence, hole_end = board.next_hole(max(una, conn.high_rxt))
     data_end = conn.send_buffer.end
     if sequence < min(board.lost_edge(mss), data_end):  # rule 1
@@ -160,10 +154,29 @@ def _in_recovery(conn: Connection) -> Chunk | None:
         return fresh
     if sequence < min(board.highest, data_end):  # rule 3
         return _again(conn, sequence, min(mss, hole_end - sequence, data_end - sequence))
-    if not conn.rescued and conn.snd_max > max(una, conn.high_rxt):  # rule 4
-        conn.rescued = True
-        start = max(una, min(conn.snd_max, data_end) - mss)
-        return _again(conn, start, min(data_end, conn.snd_max) - start)
+    return _rescue(conn)  # rule 4
+
+
+def _rescue(conn: Connection) -> Chunk | None:
+    una = conn.snd_una
+    if conn.rescued or conn.snd_max <= max(una, conn.high_rxt):
+        return None
+    conn.rescued = True
+    end = min(conn.send_buffer.end, conn.snd_max)
+    start = max(una, end - conn.data_mss)
+    return _again(conn, start, end - start)
+
+
+def _lost_twice(conn: Connection) -> Chunk | None:
+    """Return what to retransmit once more: it comes before NextSeg's rule 1."""
+    while conn.lost_repairs:
+        start, end = conn.lost_repairs.popleft()
+        start, hole_end = conn.scoreboard.next_hole(max(start, conn.snd_una))
+        if start < end:
+            length = min(end, hole_end, start + conn.data_mss) - start
+            if start + length < end:
+                conn.lost_repairs.appendleft((start + length, end))
+            return _again(conn, start, min(length, conn.send_buffer.end - start))
     return None
 
 
