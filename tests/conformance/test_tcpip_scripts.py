@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -56,3 +57,16 @@ def test_explanations_belong_to_scripts() -> None:
     """No explanation outlives what it explains."""
     assert set(DIFFERENCES) <= set(SCRIPTS)
     assert all(max(d.steps) < len(SCRIPTS[name]) for name, d in DIFFERENCES.items())
+
+
+def test_every_explanation_is_in_the_documentation() -> None:
+    """docs/tcpip.md lists what differs, step by step."""
+    text = (Path(__file__).resolve().parents[2] / "docs/tcpip.md").read_text(encoding="utf-8")
+
+    missing = [
+        name
+        for name, difference in DIFFERENCES.items()
+        if f"| {name} | {', '.join(map(str, difference.steps))} | {difference.why} |" not in text
+    ]
+
+    assert missing == []
