@@ -148,6 +148,31 @@ def test_overlapping_fragments_kill_the_datagram(shift: int) -> None:
     assert victim.stack.counters["ip.reassembly_failures"] == 1
 
 
+def test_an_earlier_fragment_that_reaches_into_a_later_one_kills_the_datagram() -> None:
+    """The overlap is found whichever of the two comes first."""
+    victim = target()
+    got: list[int] = []
+    victim.stack.udp_bind(9, lambda d: got.append(len(d.data)))
+    raw = udp_bytes(1992)
+
+    victim.inject(fragment(1, 1000, raw[1000:], more=False))
+    victim.inject(fragment(1, 0, raw[:1008], more=True))
+    assert victim.stack.counters["ip.reassembly_failures"] == 1
+    victim.inject(fragment(1, 0, raw[:1000], more=True))
+
+    assert got == []
+
+
+def test_a_last_fragment_before_another_kills_the_datagram() -> None:
+    """Nothing lies behind the last one."""
+    victim = target()
+
+    victim.inject(fragment(1, 1000, bytes(1000), more=True))
+    victim.inject(fragment(1, 8, bytes(800), more=False))
+
+    assert victim.stack.counters["ip.reassembly_failures"] == 1
+
+
 def test_unfinished_datagrams_are_bounded_and_expire() -> None:
     """A flood of first fragments costs no more than the budget, and nothing after the timeout."""
     victim = target(StackConfig(ipv6=False, reassembly_bytes=100_000))

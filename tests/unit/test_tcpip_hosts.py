@@ -544,3 +544,37 @@ def test_an_emitted_frame_has_room_for_no_more_than_its_metadata_says() -> None:
     interface.emit(addresses.MAC_BROADCAST, ethernet.IPV4, frame)
 
     assert (frame.checksum_start, len(frame)) == (34, 42)
+
+
+def test_neighbour_discovery_from_afar_is_ignored() -> None:
+    """RFC 4861 7.1: a hop limit below 255 was forwarded, so it is no neighbour's."""
+    net, one, two = pair()
+    cache = two.interfaces[1].neighbours6
+    before = two.counters.get("nd.in_errors", 0)
+    to = addresses.solicited_node(B6)
+    body = B6 + bytes((nd.SOURCE_LINK_ADDRESS, 1)) + b"\x02\x66\x66\x66\x66\x66"
+    for number, hops in enumerate((254, 255)):
+        source = parse(f"fd00::66:{number}")
+        raw = icmp.build6(nd.NEIGHBOUR_SOLICITATION, 0, 0, body, (source, to))
+        path = one.ip.resolve(to, A6, one.interfaces[1])._replace(source=source)
+        one.ip.send(path, packet.ICMPV6, raw, [], SendOptions(ttl=hops))
+    one.flush()
+
+    net.run(limit=SECOND)
+
+    assert two.counters["nd.in_errors"] - before == 1
+    assert parse("fd00::66:0") not in cache.entries
+    assert parse("fd00::66:1") in cache.entries
+
+
+def test_no_error_answers_a_multicast_packet() -> None:
+    """RFC 1122 3.2.2: or one packet would bring a storm."""
+    net, one, two = pair(StackConfig(ipv6=False))
+    path = one.ip.resolve(addresses.IPV4_ALL_HOSTS, None, one.interfaces[1])
+
+    one.ip.send(path, 253, b"unknown protocol", [], SendOptions(ttl=1))
+    one.flush()
+    net.run(limit=SECOND)
+
+    assert two.counters["ip.in_unknown_protocols"] == 1
+    assert "icmp.out_protocol_unreachable" not in two.counters
