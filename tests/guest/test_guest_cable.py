@@ -5,6 +5,8 @@ The other end of the cable is this process, so each frame is seen as it is, and 
 
 from __future__ import annotations
 
+import re
+import time
 import zlib
 from typing import TYPE_CHECKING, Any
 
@@ -112,11 +114,16 @@ def test_a_checksum_on_the_cable_is_right_whoever_summed(cabled: Cabled, offload
 
 
 def test_a_long_segment_leaves_as_segments_with_whole_checksums(cabled: Cabled) -> None:
-    """TSO: what Linux gives in one piece is on the cable in pieces of the MSS, in order, each one right."""
+    """TSO: what Linux gives in one piece is on the cable in pieces of the MSS, in order, each one right.
+
+    5000 bytes are less than Linux's first congestion window of ten segments, so that nothing is to be confirmed.
+    """
     lab, end = cabled
     lab.guest.run(f"ip neigh replace {PARTNER_IP} lladdr {PARTNER} dev eth0 nud permanent", check=True)
     end.drain()
-    script = f"bash -c 'exec 3<>/dev/tcp/{PARTNER_IP}/5001; head -c 8000 /dev/zero >&3; sleep 2' >/dev/null 2>&1 &"
+    script = (
+        f"bash -c 'exec 3<>/dev/tcp/{PARTNER_IP}/5001; head -c 5000 /dev/zero >&3; sleep 2' >/dev/null 2>&1 &"
+    )
     lab.guest.run(script, check=True)
     tcp = lambda frame: frame[12:14] == b"\x08\x00" and frame[23] == 6  # noqa: E731 - one line, used three times
     opening = end.wait(tcp)
@@ -124,12 +131,20 @@ def test_a_long_segment_leaves_as_segments_with_whole_checksums(cabled: Cabled) 
     syn = Ether(opening)[TCP]
 
     accept = TCP(
-        sport=5001, dport=syn.sport, seq=1000, ack=syn.seq + 1, flags="SA", window=65535, options=[("MSS", 536)]
+        sport=5001,
+        dport=syn.sport,
+        seq=1000,
+        ack=syn.seq + 1,
+        flags="SA",
+        window=65535,
+        options=[("MSS", 536)],
     )
-    end.send(bytes(Ether(src=PARTNER, dst=lab.fitted[0].spec.mac) / IP(src=PARTNER_IP, dst=GUEST_IP) / accept))
+    end.send(
+        bytes(Ether(src=PARTNER, dst=lab.fitted[0].spec.mac) / IP(src=PARTNER_IP, dst=GUEST_IP) / accept)
+    )
     got = b""
     segments = []
-    while len(got) < 8000:
+    while len(got) < 5000:
         frame = end.wait(tcp)
         assert frame is not None
         packet = Ether(frame)[IP]
@@ -140,7 +155,7 @@ def test_a_long_segment_leaves_as_segments_with_whole_checksums(cabled: Cabled) 
     reset = TCP(sport=5001, dport=syn.sport, seq=1001, ack=syn.seq + 1 + len(got), flags="RA")
     end.send(bytes(Ether(src=PARTNER, dst=lab.fitted[0].spec.mac) / IP(src=PARTNER_IP, dst=GUEST_IP) / reset))
 
-    assert got == bytes(8000)
+    assert got == bytes(5000)
     assert max(packet.len for packet in segments) == 536 + 40
     for packet in segments:
         whole = IP(bytes(packet)[: packet.len])
@@ -172,7 +187,9 @@ def test_frames_for_others_are_not_counted_as_received(cabled: Cabled) -> None:
     before = counters(lab)
     others = ["52:54:00:99:99:99", "01:00:5e:7f:00:09"]
 
-    end.send(*[bytes(Ether(src=PARTNER, dst=mac) / IP(src=PARTNER_IP, dst=GUEST_IP) / ICMP()) for mac in others])
+    end.send(
+        *[bytes(Ether(src=PARTNER, dst=mac) / IP(src=PARTNER_IP, dst=GUEST_IP) / ICMP()) for mac in others]
+    )
 
     assert answer_arrives(end)
     assert grown(lab, before, "rx_packets", "rx_broadcast", "rx_multicast") == {
@@ -204,14 +221,17 @@ def test_the_frame_check_sequence_is_kept_when_asked_for(cabled: Cabled) -> None
     lab.guest.wait_link("eth0")
     frame = bytes(Ether(src=PARTNER, dst=lab.fitted[0].spec.mac, type=0x88B5) / bytes(range(50)))
     lab.guest.run(
-        "tcpdump -p -n -U -c 1 -i eth0 -w /tmp/fcs ether proto 0x88b5 >/dev/null 2>/tmp/said &"
+        "(tcpdump -p -n --immediate-mode -c 1 -i eth0 -w /tmp/fcs ether proto 0x88b5 2>/tmp/said; : >/tmp/done) &"
         " n=0; until grep -q listening /tmp/said; do n=$((n+1)); [ $n -lt 100 ] || exit 3; sleep 0.1; done",
         check=True,
     )
 
     end.send(frame)
     arrived = answer_arrives(end)
-    captured = lab.guest.run("wait; sleep 0.5; cat /tmp/fcs | od -An -v -tx1", check=True).out
+    captured = lab.guest.run(
+        "n=0; until [ -e /tmp/done ] || [ $n -gt 50 ]; do n=$((n+1)); sleep 0.1; done; od -An -v -tx1 /tmp/fcs",
+        check=True,
+    ).out
     lab.guest.run("ethtool -K eth0 rx-fcs off", check=True)
     lab.guest.wait_link("eth0")
 
@@ -260,56 +280,45 @@ def test_a_partner_is_paused_while_the_ring_is_full(cabled: Cabled) -> None:
     assert more["rx_packets"] == 301  # nothing was lost: the cable was held back
 
 
-def sleep_and_wake(lab: Lab, end: CableEnd, wake_on: str, *frames: bytes) -> str:
-    """Let the guest suspend its devices (D3hot) for some seconds, send frames then; return its log."""
+def suspended(lab: Lab, end: CableEnd, frame: bytes) -> str:
+    """Let the guest put its devices to sleep and wake them, sending a frame all the time; return its log."""
     lab.guest.run(
-        f"ethtool -s eth0 wol {wake_on}; echo platform >/sys/power/pm_test;"
-        " echo 4 >/sys/module/suspend/parameters/pm_test_delay; dmesg -c >/dev/null",
+        "echo platform >/sys/power/pm_test; echo 1 >/sys/module/suspend/parameters/pm_test_delay;"
+        " dmesg -c >/dev/null",
         check=True,
     )
     lab.guest.agent.send_only("echo mem >/sys/power/state")
-    return "".join(())
+    for _ in range(SLEEP_TENTHS):
+        end.send(frame)
+        time.sleep(0.1)
+    log = lab.guest.run("dmesg", check=True).out
+    lab.guest.wait_link("eth0")
+    return log
+
+
+SLEEP_TENTHS = 30
+"""The guest sleeps for a second; before and after, the frames are received, or lost, as any."""
 
 
 @pytest.mark.parametrize(
     ("wake_on", "kind", "cause"),
-    [
-        ("g", "magic", "Magic Packet"),
-        ("b", "broadcast", "Broadcast Packet"),
-        ("u", "unicast", "Unicast Packet"),
-        ("g", "unicast", None),
-    ],
+    [("g", "magic", "Magic Packet"), ("b", "broadcast", "Broadcast Packet"), ("g", "broadcast", None)],
 )
-def test_a_sleeping_card_knows_what_would_wake_it(cabled: Cabled, wake_on: str, kind: str, cause: str | None) -> None:
-    """In D3hot with PME enabled the card compares frames with WUFC; the driver reads the cause when it resumes.
+def test_a_sleeping_card_knows_what_would_wake_it(
+    cabled: Cabled, wake_on: str, kind: str, cause: str | None
+) -> None:
+    """In D3hot with PME enabled the card compares frames with WUFC; the driver reads WUS when it resumes.
 
     Linux's own suspend test (/sys/power/pm_test) puts the device to sleep and wakes it again after a time.
     """
     lab, end = cabled
-    mac = lab.fitted[0].spec.mac
-    raw = bytes.fromhex(mac.replace(":", ""))
-    frame = {
-        "magic": bytes(Ether(src=PARTNER, dst=BROADCAST, type=0x0842) / (b"\xff" * 6 + raw * 16)),
-        "broadcast": bytes(Ether(src=PARTNER, dst=BROADCAST, type=0x88B5) / bytes(46)),
-        "unicast": bytes(Ether(src=PARTNER, dst=mac, type=0x88B5) / bytes(46)),
-    }[kind]
-    asleep = "PM: suspend debug: Waiting"
-    lab.guest.run(
-        f"ethtool -s eth0 wol {wake_on}; echo platform >/sys/power/pm_test;"
-        " echo 3 >/sys/module/suspend/parameters/pm_test_delay; dmesg -c >/dev/null",
-        check=True,
-    )
+    mac = bytes.fromhex(lab.fitted[0].spec.mac.replace(":", ""))
+    head = Ether(src=PARTNER, dst=BROADCAST, type=0x0842)
+    frame = {"magic": bytes(head / (b"\xff" * 6 + mac * 16)), "broadcast": bytes(head / bytes(102))}[kind]
+    lab.guest.run(f"ethtool -s eth0 wol {wake_on}", check=True)
 
-    lab.guest.agent.send_only("echo mem >/sys/power/state")
-    lost = lab.fitted[0].account
-    assert lost is not None
-    end.send(frame)
-    del asleep
-    log = lab.guest.run("dmesg", check=True).out
-    lab.guest.wait_link("eth0")
+    log = suspended(lab, end, frame)
 
-    assert "suspend exit" in log
-    assert ("MAC Wakeup cause" in log) is (cause is not None)
-    if cause is not None:
-        assert f"MAC Wakeup cause - {cause}" in log
+    assert "PM: suspend exit" in log
+    assert re.findall(r"MAC Wakeup cause - ([\w ]+)", log) == ([cause] if cause else [])
     assert answer_arrives(end)
