@@ -4,11 +4,9 @@
 
     boot_server.py SCRIPT PROGRAM     answer DHCP with 10.82.57.2, serve the two files by TFTP
 
-iPXE is told SCRIPT, any other firmware PROGRAM.
-
-It knows one client. When that asks for a name that begins with ``reached-``, the name is printed, and the program
-ends: a script that was loaded over the wire says so that it runs. Sources: RFC 2131 (DHCP), RFC 2132 (options), RFC 1350 (TFTP),
-RFC 2347 and 2348 (TFTP options, block size).
+iPXE is told SCRIPT, any other firmware PROGRAM. It knows one client. When that asks for a name that begins
+with ``reached-``, the name is printed, and the program ends: a script that was loaded says so that it runs.
+Sources: RFC 2131 (DHCP), RFC 2132 (options), RFC 1350 (TFTP), RFC 2347 and 2348 (TFTP options, block size).
 """
 
 from __future__ import annotations
@@ -126,4 +124,4 @@ def main(script: str, program: str) -> str:
 
 
 if __name__ == "__main__":
-    print(main(*sys.argv[1:3]))
+    sys.stdout.write(main(*sys.argv[1:3]) + "\n")

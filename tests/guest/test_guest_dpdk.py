@@ -35,7 +35,8 @@ SENDER = "02:00:00:00:00:77"
 START_S = 60.0
 
 PREPARE = """
-mount -t hugetlbfs nodev /dev/hugepages 2>/dev/null || { mkdir -p /dev/hugepages; mount -t hugetlbfs nodev /dev/hugepages; }
+mkdir -p /dev/hugepages
+mount -t hugetlbfs nodev /dev/hugepages
 echo 128 >/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages
 modprobe -a vfio-pci vfio_iommu_type1
 for device in /sys/class/net/eth0/device /sys/class/net/eth1/device; do

@@ -71,7 +71,7 @@ def boots(engine: str, rom: str, firmware: Sequence[str], program: Path | None) 
 
 
 def test_a_bios_boots_from_the_wire(engine: str) -> None:
-    """SeaBIOS runs iPXE from the ROM that `romfile` gives: DHCP, TFTP, a script that turns the machine off."""
+    """SeaBIOS runs iPXE from the ROM that `romfile` gives: DHCP, TFTP, a script that turns it off."""
     fetched_or_skipped("qemu")
 
     told, status = boots(engine, "pxe-e1000e.rom", (), None)
