@@ -34,7 +34,11 @@
 #define RW_SCRATCH_BYTES (RW_GATHER_BYTES + 128u) /* a tag and padding more */
 #define RW_FRAGS 64u
 #define RW_SPLIT_BUFFERS 4u
-#define RW_MOST_SLOTS 65536u /* more than the longest ring has */
+#define RW_MOST_SLOTS 256u /* descriptors that one frame may take: device.engine.contract.MOST_SLOTS */
+#define RW_WORK_BUDGET 65536u /* of one run: device.engine.contract.WORK_BUDGET */
+#define RW_WORK_SEGMENT 4u
+#define RW_WORK_LOOPED 8u
+#define RW_WORK_PAGE 8u
 #define RW_MAX_REGIONS 65535u
 #define RW_BATCH 64u /* frames off the wire before the interrupt is evaluated */
 #define RW_INLINE static inline __attribute__((always_inline))
@@ -149,13 +153,15 @@ struct rw_card {
     uint32_t tx_active;  /* the queue at work, for the guard */
     uint64_t tx_at;      /* the descriptor at work, for the guard */
     uint32_t tx_done, tx_causes, tx_delayed; /* of the batch at hand */
+    uint32_t tx_work; /* of the batch at hand: what its descriptors cost beyond one each */
+    _Atomic bool tx_unfinished; /* the last batch ended with its budget: there is more to do, at once */
     uint8_t *segment; /* scratch: one segment, or a frame to be changed */
     uint8_t *loop;    /* scratch: a frame on its way back */
 
     /* receive: rx_lock */
     uint32_t rx_ring_cache, rx_data_cache;
     uint8_t *rx_frame;    /* scratch: the frame at hand */
-    struct rw_slot *plan; /* RW_MOST_SLOTS, of which pages are touched as frames need them */
+    struct rw_slot *plan; /* RW_MOST_SLOTS */
     _Atomic bool flow_stopped;
 
     /* interrupts and timers: irq_lock */

@@ -115,10 +115,11 @@ static uint32_t plan(struct rw_card *card, uint32_t queue, const struct arrival 
     uint32_t lengths[SPLIT_BUFFERS];
 
     while (done < arrival->size) {
-        struct rw_slot *slot = &card->plan[slots++];
+        struct rw_slot *slot = &card->plan[slots];
 
-        if (left < units)
+        if (left < units || slots == RW_MOST_SLOTS)
             return 0;
+        slots++;
         if (rw_dma_load(card, &card->rx_ring_cache, base + (uint64_t)RW_DESC_BYTES * index, slot->buffer,
                         RW_DESC_BYTES * units))
             memset(slot, 0, sizeof *slot); /* a ring outside memory reads as NULL buffers */

@@ -18,6 +18,7 @@
 #include "timer.h"
 #include "threads.h"
 
+#define SLICE_PAUSE_MS 1 /* between two batches of a guest that asks for more than a budget: who waits for a lock gets it */
 #define PAUSE_MS 10 /* after an error of the descriptor that poll keeps reporting */
 
 void rw_wake(struct rw_card *card)
@@ -147,8 +148,10 @@ static void *timer_main(void *argument)
 
         if (read(card->timer_fd, &times, sizeof times) < 0 && errno != EINTR)
             break;
-        if (!atomic_load(&card->stopping) && rw_timer_expire(card))
+        if (!atomic_load(&card->stopping) && rw_timer_expire(card)) {
+            poll(NULL, 0, SLICE_PAUSE_MS);
             rw_run(card);
+        }
     }
     return NULL;
 }

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from device import filters, packet, statistics
 from device.checksum import FCS_SIZE, fcs, internet
-from device.engine.contract import InterruptMode
+from device.engine.contract import MOST_SLOTS, InterruptMode
 from device.engine.reference.metadata import Metadata, describe
 from device.engine.reference.timestamp import stamp
 from device.interrupts import ACK, RXDMT0, RXO, RXQ, RXT0, SRPD
@@ -278,7 +278,7 @@ class Receiver:
         header = self._header(arrival, sizes[0]) if split else 0
         plan: list[Slot] = []
         while done < size:
-            if free < units:
+            if free < units or len(plan) == MOST_SLOTS:
                 return None
             address = base + 16 * index
             raw = core.fetch(address, 16 * units)
