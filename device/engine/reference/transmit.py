@@ -32,6 +32,7 @@ from device.engine.contract import (
     WORK_SEGMENT,
     InterruptMode,
 )
+from device.engine.reference.core import ADDRESS_MASK
 from device.engine.reference.segment import (
     Context,
     cut,
@@ -233,7 +234,7 @@ class Transmitter:
         head, tail = words[queue.tdh], words[queue.tdt]
         count = words[queue.length] >> 4
         run = min((tail if tail > head else count) - head, limit, PREFETCH)
-        address = (words[queue.high] << 32 | words[queue.low]) + 16 * head
+        address = (words[queue.high] << 32 | words[queue.low]) + 16 * head & ADDRESS_MASK
         if run > 1:
             try:
                 return address, core.memory.read(address, 16 * run)
@@ -270,13 +271,13 @@ class Transmitter:
                 and 0 < length <= LARGEST_FRAME
                 and (not low & _DEXT or (low & _DTYP and not high & _OPTIONS))
             ):
+                if length > _PAGE_MASK:
+                    self._work_done += (length >> _PAGE_BITS) * WORK_PAGE
                 try:
                     data = read(buffer, length)
                 except DmaError as error:
                     core.fault(error, write=False)
                 else:
-                    if length > _PAGE_MASK:
-                        self._work_done += (length >> _PAGE_BITS) * WORK_PAGE
                     if length < shortest:
                         data += bytes(shortest - length)
                     if observer is not None:
@@ -290,7 +291,7 @@ class Transmitter:
             if low & report == report:
                 status = _WRITTEN[high & 0xFF]
                 try:
-                    write(address + 12, status)
+                    write(address + 12 & ADDRESS_MASK, status)
                 except DmaError as error:
                     core.fault(error, write=True)
                 if low & _IDE:
