@@ -18,7 +18,7 @@ from device import vfio_user
 from device.card import REGION_SIZES, Account, Card
 from device.effects import DmaError
 from device.engine.contract import InterruptMode
-from device.engine.native import NativeEngine, never_wait_for_client
+from device.engine.native import NativeEngine, ask_before_waiting
 from device.engine.transport import transport_factory
 from device.regs.nic import VECTORS
 from device.vfio_user import NO_REGION, PciIrq, RegionInfo, Server
@@ -149,7 +149,7 @@ class NativeServedCard:
 
     def keep_house(self) -> None:
         """Let negotiation go on and follow the carrier, until ``stop``."""
-        never_wait_for_client()
+        ask_before_waiting()
         poll = select.poll()
         poll.register(self.wake, select.POLLIN)
         while not self.stopping:

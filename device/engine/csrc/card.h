@@ -145,6 +145,7 @@ struct rw_card {
     uint32_t region_count, region_room;
     rw_slow_dma slow;
     void *slow_context;
+    _Atomic bool slow_used, pump_busy; /* see rw_slow */
 
     /* transmit: tx_lock */
     struct rw_txq txq[RW_QUEUES];
@@ -235,11 +236,15 @@ RW_INLINE uint32_t rw_get_tail(struct rw_card *card, uint32_t offset)
                           atomic_load_explicit(&(card)->account.name, memory_order_relaxed) + (n),     \
                           memory_order_relaxed)
 
-/* Memory without a host address is reached by Python. A thread of ours cannot; the pump leaves the whole access to
- * Python, because the client's answer comes over the socket that the pump reads. Per thread. */
-enum rw_slow { RW_SLOW_ALLOWED, RW_SLOW_LATER, RW_SLOW_NEVER };
+/* Memory without a host address is reached by Python, which asks the client and waits for its answer. Whoever
+ * waits reads the socket (device.vfio_user.channel), unless the pump is reading: so a thread may not wait while the
+ * pump answers accesses itself, for which it may want the thread's locks. LATER is the pump's: the whole access is
+ * left to Python. ASKING is our threads' and the housekeeper's: they stop, ask the pump to answer nothing any more
+ * (rw_slow_begin, with no lock held), and go on. Per thread. */
+enum rw_slow { RW_SLOW_ALLOWED, RW_SLOW_LATER, RW_SLOW_ASKING };
 extern _Thread_local enum rw_slow rw_slow_mode;
-extern _Thread_local bool rw_slow_wanted; /* RW_SLOW_LATER, and something slow was met */
+extern _Thread_local bool rw_slow_wanted; /* LATER or ASKING, and something slow was met */
+void rw_slow_begin(struct rw_card *card);
 
 /* dma.c: 0 when every byte of the range is covered with the right; else a fault was reported, but by try */
 int rw_dma_try_load(struct rw_card *card, uint32_t *cache, uint64_t address, void *to, uint32_t length);
@@ -247,6 +252,9 @@ int rw_dma_load(struct rw_card *card, uint32_t *cache, uint64_t address, void *t
 int rw_dma_store(struct rw_card *card, uint32_t *cache, uint64_t address, const void *from, uint32_t length);
 /* The host address of the whole range, or NULL: not covered by one mapped region. Reports nothing. */
 uint8_t *rw_dma_host(struct rw_card *card, uint32_t *cache, uint64_t address, uint64_t length, int right);
+
+/* Whether an address lies in a region that is reached by the slow callback. */
+bool rw_dma_is_slow(const struct rw_card *card, uint64_t address);
 
 /* guard.c: see there */
 #include "guard.h"

@@ -64,6 +64,8 @@ static bool batch(struct rw_card *card)
     uint32_t n;
     int32_t length = 1;
 
+    if (rw_slow_wanted || rw_rx_ring_is_slow(card))
+        rw_slow_begin(card); /* a frame that was met before this was known is lost */
     lock_rx(card);
     for (n = 0; n < RW_BATCH && appetite(card) == FULL; n++) {
         length = rw_wire_read(card, &offload);
@@ -95,7 +97,7 @@ static void *wire_main(void *argument)
 {
     struct rw_card *card = argument;
 
-    rw_slow_mode = RW_SLOW_NEVER;
+    rw_slow_mode = RW_SLOW_ASKING;
     while (!atomic_load(&card->stopping)) {
         struct pollfd fds[2] = {{.fd = card->wake_fd, .events = POLLIN}, {.fd = card->wire_fd, .events = 0}};
         enum appetite wanted = appetite(card);
@@ -142,7 +144,7 @@ static void *timer_main(void *argument)
 {
     struct rw_card *card = argument;
 
-    rw_slow_mode = RW_SLOW_NEVER;
+    rw_slow_mode = RW_SLOW_ASKING;
     while (!atomic_load(&card->stopping)) {
         uint64_t times;
 

@@ -359,5 +359,11 @@ bool rw_step(rw_card *card)
 
 uint32_t rw_run(rw_card *card)
 {
-    return transmit(card, MOST_STEPS);
+    uint32_t done = transmit(card, MOST_STEPS);
+
+    if (rw_slow_wanted && rw_slow_mode == RW_SLOW_ASKING) {
+        rw_slow_begin(card);
+        done += transmit(card, MOST_STEPS);
+    }
+    return done;
 }
