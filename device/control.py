@@ -50,6 +50,7 @@ class Control:
         self.nvm = nvm
         self.phy = phy
         self.mastering_allowed = False  # by the PCI function
+        self.held = False  # restored, and whoever is to go on has not given its memory yet
         self._readers: dict[int, Callable[[], int]] = {
             _SWSM.offset: self._read_swsm,
         }
@@ -155,7 +156,7 @@ class Control:
 
     def apply_mastering(self) -> None:
         """Tell the engine whether it may do DMA."""
-        allowed = self.mastering_allowed and not self._engine.peek(CTRL.offset) & _GIO_DISABLE
+        allowed = self.mastering_allowed and not self.held and not self._engine.peek(CTRL.offset) & _GIO_DISABLE
         self._engine.set_mastering(enabled=allowed)
 
     # -- CTRL, STATUS, CTRL_EXT -----------------------------------------------------------------------------
