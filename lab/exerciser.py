@@ -27,6 +27,7 @@ _TX: Final = struct.Struct("<QHBBBBH")
 _DD: Final = 1
 _SEND: Final = 0x0B  # EOP, IFCS, RS
 _CONFIG: Final = 7
+_QUIET_S: Final = 0.05
 _COMMAND: Final = 4
 _MASTER_AND_MEMORY: Final = b"\x06\x00"
 _RECEIVE: Final = sum(NIC["RCTL"][name].mask for name in ("EN", "BAM", "SECRC"))
@@ -87,6 +88,18 @@ class Exerciser:
         ):
             self.write(name, value)
 
+    def restart(self) -> None:
+        """Reset the card by CTRL.RST, which keeps the link, program it anew, and let the cable run dry."""
+        self.write("CTRL", NIC["CTRL"]["RST"].mask)
+        self.write("CTRL", NIC["CTRL"]["SLU"].mask)
+        self.wait_link()
+        self.program()
+        quiet = time.monotonic() + _QUIET_S
+        while time.monotonic() < quiet:  # frames of before may still be on the cable
+            if self.reap():
+                quiet = time.monotonic() + _QUIET_S
+        self.sent = self.received = 0
+
     def wait_link(self, timeout_s: float = 20.0) -> None:
         """Wait until the negotiation is over. TimeoutError."""
         until = time.monotonic() + timeout_s
@@ -125,6 +138,22 @@ class Exerciser:
             self._tx = (self._tx + 1) % COUNT
         self.client.write(0, NIC["TDT0"].offset, self._tx.to_bytes(4, "little"), posted=posted)
         return some
+
+    def post_raw(self, where: int, length: int, command: int) -> None:
+        """Hand over one descriptor as it is: the start of a frame, when ``command`` has no EOP."""
+        at = TX_RING + 16 * self._tx
+        self.memory[at : at + 16] = _TX.pack(self.base + where, length, 0, command, 0, 0, 0)
+        self._tx = (self._tx + 1) % COUNT
+        self.write("TDT0", self._tx)
+
+    def post_rest(self, length: int = 100) -> None:
+        """Hand over the rest of a frame whose header ``post_raw`` began; it counts as sent."""
+        self.sent += 1
+        where = TX_BUFFERS + 512 * self._tx
+        body = self.sent.to_bytes(4, "big") + PATTERN[self.sent & 0xFF :][:length]
+        self.memory[where : where + len(body)] = body
+        self.post_raw(where, len(body), _SEND)
+        self._reaped = (self._tx - 1) % COUNT  # what came before it has no RS
 
     def reap(self) -> int:
         """Take back what the card is done with; return how many frames arrived, each checked.

@@ -103,20 +103,7 @@ class Load:
         self._anew()
 
     def _anew(self) -> None:
-        """Reset, let the cable run dry, and program the card again."""
-        one = self._exerciser
-        one.write("CTRL", NIC["CTRL"]["RST"].mask)
-        one.client.write(7, 4, b"\x06\x00")
-        one.write("CTRL", NIC["CTRL"]["SLU"].mask)
-        one.wait_link()
-        one.program()
-        one.write("CTRL", NIC["CTRL"]["SLU"].mask)
-        one.wait_link()
-        quiet = time.monotonic() + 0.05
-        while time.monotonic() < quiet:  # frames of before may still be on the cable
-            if one.reap():
-                quiet = time.monotonic() + 0.05
-        one.sent = one.received = 0
+        self._exerciser.restart()
         self.tally.resets += 1
 
     def _reconnect(self) -> None:
