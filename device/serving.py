@@ -14,11 +14,11 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Final
 
 from device import vfio_user
-from device.card import REGION_SIZES, Account, Card
+from device.card import CONFIG, REGION_SIZES, Account, Card
 from device.effects import DmaError, FrameSent, Offload
 from device.engine.contract import InterruptMode
 from device.engine.reference import ReferenceEngine
@@ -152,7 +152,35 @@ class ServedCard:
         with self.lock:
             self.card.advance(time.monotonic_ns())
             self.card.write_region(index, offset, data)
+            if index == CONFIG:
+                self._go_on()
             self._stir()
+
+    # -- state ---------------------------------------------------------------------------------------
+
+    def save(self, *, hold: bool = False) -> bytes:
+        """Return the card's whole state; ``hold``: it does no DMA from this instant on, so memory is of it too."""
+        with self.lock:
+            self.card.advance(time.monotonic_ns())
+            state = self.card.save()
+            if hold:
+                self.card.hold()
+            return state
+
+    def restore(self, state: bytes) -> None:
+        """Take a saved state over. ValueError.
+
+        The next client goes on where it was: DMA is held until it has mapped memory and then armed an interrupt
+        or touched configuration space. DEVICE_RESET, or its end, makes an ordinary card of it.
+        """
+        with self.lock:
+            self.card.advance(time.monotonic_ns())
+            self.card.restore(state)
+
+    def _go_on(self) -> None:
+        """End the hold of a restored card once there is memory."""
+        if self.card.control.held and self.memory.dma is not None and self.memory.dma.regions:
+            self.card.release()
 
     def reset(self) -> None:
         """Power-cycle the card; the cable stays plugged in."""
@@ -188,6 +216,7 @@ class ServedCard:
             elif irqs.armed(PciIrq.MSI):
                 mode = InterruptMode.MSI
             self.card.set_interrupt_mode(mode)
+            self._go_on()
             self.card.rearm()
 
     def _stir(self) -> None:
@@ -315,10 +344,11 @@ def _serve_reference(
     mac: bytes,
     ready: _Ready,
     stop: threading.Event,
+    allowed_uids: Collection[int] | None,
 ) -> Account:
     served = ServedCard(wire, mac)
     cable = threading.Thread(target=served.run_cable, name="cable", daemon=True)
-    with Server(at, served) as server:
+    with Server(at, served, allowed_uids=allowed_uids) as server:
         watcher = threading.Thread(target=_stop_when, args=(stop, server), name="stop", daemon=True)
         cable.start()
         watcher.start()
@@ -340,7 +370,7 @@ def _stop_when(stop: threading.Event, server: Server) -> None:
 
 
 _Ready = Callable[[ServedCard | NativeServedCard], None]
-_Serve = Callable[[str | socket.socket, Wire, bytes, _Ready, threading.Event], Account]
+_Serve = Callable[[str | socket.socket, Wire, bytes, _Ready, threading.Event, Collection[int] | None], Account]
 _ENGINES: Final[Mapping[str, _Serve]] = {"reference": _serve_reference, "native": serve_native}
 
 
@@ -352,10 +382,12 @@ def serve(
     *,
     ready: _Ready = lambda _: None,
     stop: threading.Event | None = None,
+    allowed_uids: Collection[int] | None = None,
 ) -> Account:
     """Serve a card at a socket path until ``stop`` is set, to any number of clients; return its account.
 
-    ``ready`` is called once, when a client may connect. ListenError where the path cannot be used;
+    ``ready`` is called once, when a client may connect; clients of other users than ``allowed_uids`` are
+    refused (None: of none). ListenError where the path cannot be used;
     KeyError for an engine there is not.
     """
-    return _ENGINES[engine](at, wire, mac, ready, stop or threading.Event())
+    return _ENGINES[engine](at, wire, mac, ready, stop or threading.Event(), allowed_uids)
