@@ -36,7 +36,7 @@ def steps(check: ModuleType) -> list[Any]:
 
 
 def test_everything_runs_in_order_and_hooks_in_their_place(check: ModuleType, steps: list[Any]) -> None:
-    """Lint, hooks, tests, fetch, guests."""
+    """Lint, hooks, what the tests want, tests, guests."""
     hook = check.Step("sanitize", "lint", ("/hook",))
 
     names = [step.name for step in check.plan(steps, check.Wish(), [hook])]
@@ -47,8 +47,8 @@ def test_everything_runs_in_order_and_hooks_in_their_place(check: ModuleType, st
         "mypy --strict",
         "generated files",
         "sanitize",
-        "tests",
         "fetch",
+        "tests",
         "guest tests",
     ]
 
