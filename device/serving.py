@@ -1,0 +1,345 @@
+"""Runs one card: a vfio-user socket on one side, a wire on the other, the clock between. The I/O shell.
+
+With the reference engine three parties share the card under one lock: the thread of ``serve`` (the
+socket: register accesses and the transmit work they make), the cable's thread (frames from the wire,
+timers, carrier), and nobody else. The native engine brings threads of its own (``_ENGINES``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from device import vfio_user
+from device.card import REGION_SIZES, Account, Card
+from device.effects import DmaError, FrameSent, Offload
+from device.engine.contract import InterruptMode
+from device.engine.reference import ReferenceEngine
+from device.regs.nic import NIC, VECTORS
+from device.vfio_user import NO_REGION, PciIrq, RegionInfo, Server
+from device.wire.contract import Framing, Wire, WireClosed
+from device.wire.frame import Frame, Gso, GsoFlag, GsoType
+from device.wire.port import Port
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Mapping
+
+    from device.trace.events import Observer
+    from device.vfio_user import DmaMap, Feature, IrqChange, Irqs
+
+IRQ_COUNTS: Final = (1, 1, VECTORS, 1, 1)
+BACKLOG: Final = 1024
+"""Frames kept while the wire takes none; more are lost, as in a switch."""
+
+_CARRIER_POLL_S: Final = 0.25
+_BATCH: Final = 64  # frames taken off the wire before the lock is given up
+_RCTL, _RCTL_EN = NIC["RCTL"].offset, NIC["RCTL"]["EN"].mask
+
+
+class ClientMemory:
+    """The memory of whoever is attached, as the engine wants it; without a client nothing is mapped."""
+
+    def __init__(self) -> None:
+        """Start with no client."""
+        self.dma: DmaMap | None = None
+
+    def read(self, address: int, length: int) -> bytes:
+        """Return bytes; DmaError where the client mapped none."""
+        if self.dma is None:
+            raise DmaError(address, length)
+        try:
+            return self.dma.read(address, length)
+        except vfio_user.DmaError as error:
+            raise DmaError(address, length) from error
+
+    def write(self, address: int, data: bytes) -> None:
+        """Store bytes; DmaError where the client mapped none."""
+        if self.dma is None:
+            raise DmaError(address, len(data))
+        try:
+            self.dma.write(address, data)
+        except vfio_user.DmaError as error:
+            raise DmaError(address, len(data)) from error
+
+
+class ClientInterrupts:
+    """The eventfds of whoever is attached."""
+
+    def __init__(self) -> None:
+        """Start with no client."""
+        self.irqs: Irqs | None = None
+
+    def message(self, vector: int) -> bool:
+        """Signal the MSI-X vector, or MSI's; False when neither is armed."""
+        if self.irqs is None:
+            return False
+        if self.irqs.armed(PciIrq.MSIX):
+            return self.irqs.trigger(PciIrq.MSIX, vector)
+        return vector == 0 and self.irqs.trigger(PciIrq.MSI, 0)
+
+    def level(self, *, asserted: bool) -> None:
+        """Drive the INTx pin."""
+        if self.irqs is not None:
+            self.irqs.set_level(asserted)
+
+
+def frame_of(effect: FrameSent) -> Frame:
+    """Return the wire's frame for one that an engine sent."""
+    offload = effect.offload
+    if offload is None:
+        return Frame(effect.data)
+    return Frame(
+        effect.data,
+        Gso(
+            GsoType(offload.gso.value) if offload.gso else GsoType.NONE,
+            offload.hdr_len,
+            offload.gso_size,
+            offload.csum_start,
+            offload.csum_offset,
+            GsoFlag.NEEDS_CSUM if offload.needs_csum else GsoFlag.NONE,
+            offload.ecn,
+        ),
+    )
+
+
+class ServedCard:
+    """A card as ``vfio_user.Server`` wants a device: every call under the lock, at the present time."""
+
+    regions = tuple(RegionInfo(size) if size else NO_REGION for size in REGION_SIZES)
+    irq_counts = IRQ_COUNTS
+
+    def __init__(self, wire: Wire, mac: bytes, observer: Observer | None = None) -> None:
+        """Power a card on, plugged into ``wire``, which stays the caller's."""
+        self.lock = threading.RLock()
+        self.memory = ClientMemory()
+        self.interrupts = ClientInterrupts()
+        self.wire = wire
+        self.port = Port(wire.fd, wire.framing)
+        self.backlog: deque[FrameSent] = deque()
+        self.lost = 0
+        self.wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        engine = ReferenceEngine(self.memory, offload=wire.framing is Framing.VNET, observer=observer)
+        self.card = Card(engine, mac, send=self._send, sink=self.interrupts)
+        self.card.advance(time.monotonic_ns())
+        self.card.set_carrier(present=wire.link)
+        self.listens = False
+        self.sleeps_until: int | None = None
+        self.stopping = False
+        self._unsubscribe: Callable[[], None] = lambda: None
+
+    @property
+    def features(self) -> Mapping[int, Feature]:
+        """None: migration is refused."""
+        return {}
+
+    # -- the socket's thread -----------------------------------------------------------------------
+
+    def read_region(self, index: int, offset: int, count: int) -> bytes:
+        """Read, at the present time: SYSTIM and the timers have moved on."""
+        with self.lock:
+            self.card.advance(time.monotonic_ns())
+            return self.card.read_region(index, offset, count)
+
+    def write_region(self, index: int, offset: int, data: bytes) -> None:
+        """Write, and do the work that it makes."""
+        with self.lock:
+            self.card.advance(time.monotonic_ns())
+            self.card.write_region(index, offset, data)
+            self._stir()
+
+    def reset(self) -> None:
+        """Power-cycle the card; the cable stays plugged in."""
+        with self.lock:
+            self.card.reset()
+            self.card.advance(time.monotonic_ns())
+            self._stir()
+
+    def attached(self, dma: DmaMap, irqs: Irqs) -> None:
+        """Use this client's memory and interrupts."""
+        with self.lock:
+            self.memory.dma = dma
+            self.interrupts.irqs = irqs
+            self._unsubscribe = irqs.on_change(self._armed)
+
+    def detached(self) -> None:
+        """Forget them."""
+        with self.lock:
+            self._unsubscribe()
+            self.memory.dma = None
+            self.interrupts.irqs = None
+            self.card.set_interrupt_mode(None)
+
+    def _armed(self, _change: IrqChange) -> None:
+        """Follow what the client armed: QEMU arms what its guest enabled."""
+        with self.lock:
+            irqs = self.interrupts.irqs
+            if irqs is None:
+                return
+            mode = None
+            if irqs.armed(PciIrq.MSIX):
+                mode = InterruptMode.MSIX
+            elif irqs.armed(PciIrq.MSI):
+                mode = InterruptMode.MSI
+            self.card.set_interrupt_mode(mode)
+            self.card.rearm()
+
+    def _stir(self) -> None:
+        """Wake the cable's thread if it waits for something that has changed."""
+        deadline = self.card.deadline()
+        sooner = deadline is not None and (self.sleeps_until is None or deadline < self.sleeps_until)
+        if sooner or self.backlog or (not self.listens and self._wants_frames()):
+            os.eventfd_write(self.wake, 1)
+
+    # -- the cable's thread --------------------------------------------------------------------------
+
+    def _send(self, effect: FrameSent) -> None:
+        if self.backlog or not self._write(effect):
+            if len(self.backlog) < BACKLOG:
+                self.backlog.append(effect)
+            else:
+                self.lost += 1
+
+    def _write(self, effect: FrameSent) -> bool:
+        try:
+            return self.port.write(frame_of(effect))
+        except WireClosed:
+            self.lost += 1
+            return True
+
+    def _deaf(self) -> bool:
+        """Tell whether the receiver is off: what arrives then is lost, not kept for later."""
+        return not self.card.engine.peek(_RCTL) & _RCTL_EN or not self.card.phy.link
+
+    def _wants_frames(self) -> bool:
+        return self.wire.fd >= 0 and (self.card.can_receive() or self._deaf())
+
+    def run_cable(self) -> None:
+        """Move frames and time until ``stop_cable``."""
+        poll = select.poll()
+        poll.register(self.wake, select.POLLIN)
+        registered = 0
+        open_ended = True
+        while not self.stopping:
+            with self.lock:
+                if open_ended:
+                    open_ended = self._take_frames()
+                self._flush()
+                self.card.advance(time.monotonic_ns())
+                self.card.set_carrier(present=self.wire.link)
+                self.listens = open_ended and self._wants_frames()
+                wanted = select.POLLIN * self.listens | select.POLLOUT * bool(self.backlog)
+                deadline = self.sleeps_until = self.card.deadline()
+            if wanted != registered and self.wire.fd >= 0:
+                poll.register(self.wire.fd, wanted) if wanted else poll.unregister(self.wire.fd)
+                registered = wanted
+            timeout = _CARRIER_POLL_S
+            if deadline is not None:
+                timeout = min(timeout, max(0, deadline - time.monotonic_ns()) / 1e9)
+            # poll() counts milliseconds, the card's timers microseconds: the select call keeps the fraction.
+            _wait(poll, timeout)
+            with contextlib.suppress(BlockingIOError):
+                os.eventfd_read(self.wake)
+
+    def _take_frames(self) -> bool:
+        """Give the card what the wire has; False once the wire has ended."""
+        card = self.card
+        try:
+            for _ in range(_BATCH):
+                if not self._wants_frames():
+                    break
+                frame = self.port.read()
+                if frame is None:
+                    break
+                card.receive(frame.data, _offload(frame))
+        except WireClosed:
+            return False
+        return True
+
+    def _flush(self) -> None:
+        while self.backlog and self._write(self.backlog[0]):
+            self.backlog.popleft()
+
+    def stop_cable(self) -> None:
+        """Make ``run_cable`` return; any thread may call it."""
+        self.stopping = True
+        os.eventfd_write(self.wake, 1)
+
+    def account(self) -> Account:
+        """Return what the card did so far."""
+        return self.card.account
+
+    def close(self) -> None:
+        """Close what the shell opened itself; the threads have ended."""
+        os.close(self.wake)
+
+
+def _offload(frame: Frame) -> Offload | None:
+    gso = frame.gso
+    if gso is None or not gso.flags & GsoFlag.NEEDS_CSUM:
+        return None
+    return Offload(csum_start=gso.csum_start, csum_offset=gso.csum_offset, needs_csum=True)
+
+
+def _wait(poll: select.poll, timeout_s: float) -> None:
+    """Wait for an event; below a millisecond, sleep the rest away and then look."""
+    whole = int(timeout_s * 1000)
+    if whole or timeout_s <= 0:
+        poll.poll(whole)
+    elif not poll.poll(0):
+        time.sleep(timeout_s)
+
+
+def _serve_reference(
+    at: str | socket.socket,
+    wire: Wire,
+    mac: bytes,
+    ready: Callable[[ServedCard], None],
+    stop: threading.Event,
+) -> Account:
+    served = ServedCard(wire, mac)
+    cable = threading.Thread(target=served.run_cable, name="cable", daemon=True)
+    with Server(at, served) as server:
+        watcher = threading.Thread(target=_stop_when, args=(stop, server), name="stop", daemon=True)
+        cable.start()
+        watcher.start()
+        try:
+            ready(served)
+            server.serve_forever()
+        finally:
+            stop.set()
+            served.stop_cable()
+            cable.join()
+            watcher.join()
+    served.close()
+    return served.account()
+
+
+def _stop_when(stop: threading.Event, server: Server) -> None:
+    stop.wait()
+    server.stop()
+
+
+_ENGINES: Final = {"reference": _serve_reference}
+
+
+def serve(
+    at: str | socket.socket,
+    wire: Wire,
+    mac: bytes,
+    engine: str = "reference",
+    *,
+    ready: Callable[[ServedCard], None] = lambda _: None,
+    stop: threading.Event | None = None,
+) -> Account:
+    """Serve a card at a socket path until ``stop`` is set, to any number of clients; return its account.
+
+    ``ready`` is called once, when a client may connect. ListenError where the path cannot be used;
+    KeyError for an engine there is not.
+    """
+    return _ENGINES[engine](at, wire, mac, ready, stop or threading.Event())
