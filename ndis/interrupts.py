@@ -1,0 +1,104 @@
+"""Interrupts: the ISR at device level, the DPC at DISPATCH_LEVEL through the gate.
+
+Source: NdisMRegisterInterrupt, MiniportISR, MiniportHandleInterrupt, NdisMSynchronizeWithInterrupt
+(NDIS 5.1); NdisMRegisterInterruptEx (NDIS 6).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from ndis.events import Kind
+from ndis.hardware import Fault, Resource
+from ndis.irql import Irql
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ndis.adapter import MiniportAdapter
+
+R = TypeVar("R")
+
+
+class Interrupt:
+    """One registered interrupt: a line or a message.
+
+    Invariants: one ISR at a time; at most one DPC is queued, and an interrupt while it runs queues
+    it again.
+    """
+
+    def __init__(self, adapter: MiniportAdapter, message: int, *, shared: bool, request_isr: bool) -> None:
+        """Connect to the bus.
+
+        ``request_isr``: call the driver's ISR even if the line is not shared.
+        """
+        adapter.resources.may_fail(Fault.REGISTER_INTERRUPT)
+        self.message = message
+        self._adapter = adapter
+        self._ask_driver = shared or request_isr
+        self._lock = adapter.executive.spin_lock("interrupt")
+        self._dpc_queued = False
+        handlers = adapter.handlers
+        self._isr = handlers.get("interrupt" if adapter.ndis6 else "isr")
+        self._dpc_name = "interrupt_dpc" if adapter.ndis6 else "handle_interrupt"
+        self._enable = handlers.get("enable_interrupt")
+        self._disable = handlers.get("disable_interrupt")
+        self._connection = adapter.resources.hardware.connect_interrupt(message, self.service)
+        self._resource = Resource("interrupt", self)
+        adapter.resources.take(self._resource)
+
+    def deregister(self) -> None:
+        """NdisMDeregisterInterrupt."""
+        self._adapter.resources.hardware.disconnect_interrupt(self._connection)
+        self._adapter.resources.give(self._resource)
+
+    def service(self) -> bool:
+        """Take an interrupt from the bus, at device level; return whether it was this driver's."""
+        adapter = self._adapter
+        with adapter.irql.raised(Irql.DEVICE):
+            self._lock.acquire()
+            try:
+                recognized, queue = self._service()
+            finally:
+                self._lock.release()
+            if queue and not self._dpc_queued:
+                self._dpc_queued = True
+                adapter.executive.queue_dpc(self._dpc_name, self._dpc)
+        return recognized
+
+    def synchronize(self, routine: Callable[[], R]) -> R:
+        """NdisMSynchronizeWithInterrupt: run ``routine`` at device level, never beside the ISR."""
+        with self._adapter.irql.raised(Irql.DEVICE):
+            self._lock.acquire()
+            try:
+                return routine()
+            finally:
+                self._lock.release()
+
+    def _service(self) -> tuple[bool, bool]:
+        adapter = self._adapter
+        if self._ask_driver and self._isr is not None:
+            arguments = (self.message,) if adapter.ndis6 else ()
+            recognized, queue = adapter.enter("isr", self._isr, *arguments)
+        else:
+            if self._disable is not None:
+                adapter.enter("disable_interrupt", self._disable)
+            recognized = queue = True
+        if adapter.observer is not None:
+            adapter.emit(Kind.INTERRUPT, "isr", self, recognized=recognized, queue=queue)
+        return recognized, queue
+
+    def _dpc(self) -> None:
+        self._dpc_queued = False
+        self._adapter.gate.post(self._handle)
+
+    def _handle(self) -> None:
+        adapter = self._adapter
+        handle = adapter.handlers.get(self._dpc_name)
+        if handle is None or not adapter.is_initialized:
+            return
+        arguments = (self.message,) if adapter.ndis6 else ()
+        adapter.enter(self._dpc_name, handle, *arguments)
+        enable = self._enable
+        if enable is not None and adapter.is_initialized:
+            self.synchronize(lambda: adapter.enter("enable_interrupt", enable))

@@ -1,0 +1,188 @@
+"""Indications: from the driver through the filter to every open that wants the frame, and back.
+
+Two styles: whole packets with references (NDIS 4 and later), and header + lookahead with
+TransferData. NDIS's own loopback is here too. Source: NdisMIndicateReceivePacket,
+NdisMEthIndicateReceive, NdisReturnPackets.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ndis.errors import BugCheckError
+from ndis.events import Kind
+from ndis.oids import ProtocolOption
+from ndis.packet import Buffer, Owner, Packet, PacketFlags
+from ndis.status import Status
+
+if TYPE_CHECKING:
+    from ndis.adapter import MiniportAdapter
+    from ndis.protocol import Open
+
+# Held on a packet by NDIS while protocols are still being called: a return on another CPU cannot
+# bring the count to zero before the last protocol has said how many references it takes.
+_INDICATING = 1 << 16
+
+
+class Receives:
+    """Receive packets that protocols hold.
+
+    Invariant: a packet is a key of ``taken`` exactly while protocols own it.
+    """
+
+    def __init__(self, adapter: MiniportAdapter) -> None:
+        """Start with nothing out."""
+        self._adapter = adapter
+        self._lock = adapter.executive.spin_lock("receive references")
+        self.taken: dict[Packet, int] = {}
+        self._received: dict[Open, None] = {}  # of the lookahead indications since the last Complete
+
+    def indicate_packets(self, packets: list[Packet]) -> None:
+        """NdisMIndicateReceivePacket.
+
+        For a serialized driver each ``packet.status`` is PENDING (protocols have it) or SUCCESS or
+        RESOURCES (it is the driver's again) on return. RESOURCES from the driver covers every
+        later packet.
+        """
+        adapter = self._adapter
+        resources = False
+        home: list[Packet] = []
+        received: dict[Open, None] = {}
+        self._check_may_indicate()
+        for packet in packets:
+            resources = resources or packet.status is Status.RESOURCES
+            if adapter.observer is not None:
+                adapter.emit(Kind.INDICATE, "packet", packet, resources=resources)
+            left = self._indicate(packet, received, resources=resources)
+            if not left and not resources:
+                home.append(packet)
+        self.receive_complete(received)
+        if not adapter.serialized:
+            self._return_to_driver(home)
+
+    def return_packets(self, packets: list[Packet]) -> None:
+        """NdisReturnPackets: one reference of each."""
+        adapter = self._adapter
+        done = []
+        for packet in packets:
+            if adapter.observer is not None:
+                adapter.emit(Kind.RETURN, "return", packet)
+            self._lock.acquire()
+            known = packet in self.taken
+            if known:
+                packet.references -= 1
+                if packet.references == 0:
+                    del self.taken[packet]
+                    done.append(packet)
+            self._lock.release()
+            if not known:
+                raise BugCheckError(f"{packet!r} returned, but no protocol has it", packet)
+        for packet in done:
+            packet.transfer(Owner.PROTOCOL, Owner.MINIPORT)
+        lent = [p for p in done if p.pool is None]  # made by NDIS around a NET_BUFFER_LIST
+        for packet in lent:
+            adapter.lists.release(packet.ndis_reserved)
+        self._return_to_driver([p for p in done if p.pool is not None])
+
+    def eth_indicate(self, context: object, header: bytes, lookahead: bytes, size: int) -> None:
+        """NdisMEthIndicateReceive.
+
+        ``size`` is the payload's length; ``context`` names it to TransferData.
+        """
+        adapter = self._adapter
+        self._check_may_indicate()
+        if adapter.observer is not None:
+            adapter.emit(Kind.INDICATE, "lookahead", None, header=header, lookahead=len(lookahead), size=size)
+        for open_ in adapter.opens:
+            if adapter.filter.wanted(open_, header[:6]):
+                self._received[open_] = None
+                open_.callout("receive", context, header, lookahead, size)
+
+    def eth_indicate_complete(self) -> None:
+        """NdisMEthIndicateReceiveComplete."""
+        received, self._received = self._received, {}
+        self.receive_complete(received)
+
+    def loop_back(self, sender: Open, packets: list[Packet]) -> list[Packet]:
+        """Indicate what comes back to this machine; return what must go to the wire."""
+        wire = []
+        received: dict[Open, None] = {}
+        for packet in packets:
+            flags = packet.flags
+            destination = packet.peek(6)
+            if not flags & PacketFlags.DONT_LOOPBACK:
+                self.loop_one(sender, packet.snapshot(), received)
+            own = destination == self._adapter.filter.address and not flags & PacketFlags.DONT_LOOPBACK
+            if own or flags & PacketFlags.LOOPBACK_ONLY:
+                self._adapter.sends.give_back(packet, Owner.NDIS, Status.SUCCESS)
+            else:
+                wire.append(packet)
+        self.receive_complete(received)
+        return wire
+
+    def give_up(self) -> list[Packet]:
+        """Return the packets that protocols still hold (for reports)."""
+        return list(self.taken)
+
+    def loop_one(self, sender: Open, frame: bytes, received: dict[Open, None]) -> None:
+        """Indicate a copy of a sent frame to each open that wants it, noted in ``received``."""
+        adapter = self._adapter
+        destination = frame[:6]
+        for open_ in adapter.opens:
+            own = open_ is sender and bool(sender.options & ProtocolOption.NO_LOOPBACK)
+            if own or not adapter.filter.loops_back(open_, destination):
+                continue
+            copy = Packet()
+            copy.owner = Owner.PROTOCOL
+            copy.chain_buffer_at_back(Buffer(frame))
+            copy.flags = PacketFlags.IS_LOOPBACK_PACKET
+            copy.status = Status.RESOURCES  # NDIS needs it back at once: protocols copy
+            received[open_] = None
+            open_.deliver(copy, resources=True)
+
+    def _indicate(self, packet: Packet, received: dict[Open, None], *, resources: bool) -> int:
+        adapter = self._adapter
+        packet.transfer(Owner.MINIPORT, Owner.PROTOCOL)
+        packet.references = _INDICATING
+        if resources:
+            packet.status = Status.RESOURCES
+        self.taken[packet] = adapter.executive.now_us()
+        destination = packet.peek(6)
+        references = 0
+        for open_ in adapter.opens:
+            if adapter.filter.wanted(open_, destination):
+                received[open_] = None
+                references += open_.deliver(packet, resources=resources)
+        self._lock.acquire()
+        packet.references += references - _INDICATING
+        left = packet.references
+        if left > 0:
+            packet.status = Status.PENDING
+        else:
+            self.taken.pop(packet, None)
+        self._lock.release()
+        if left < 0:
+            raise BugCheckError(f"{packet!r} returned {-left} times too often", packet)
+        if left == 0:
+            packet.transfer(Owner.PROTOCOL, Owner.MINIPORT)
+            packet.status = Status.RESOURCES if resources else Status.SUCCESS
+        return left
+
+    def _return_to_driver(self, packets: list[Packet]) -> None:
+        adapter = self._adapter
+        give = adapter.handlers.get("return_packet")
+        for packet in packets:
+            if adapter.observer is not None:
+                adapter.emit(Kind.RETURNED, "returned", packet)
+            if give is not None:
+                adapter.gate.post(partial(adapter.enter, "return_packet", give, packet))
+
+    def receive_complete(self, received: dict[Open, None]) -> None:
+        """Call ReceiveComplete of every open that got something."""
+        for open_ in received:
+            open_.callout("receive_complete")
+
+    def _check_may_indicate(self) -> None:
+        if not self._adapter.is_started:
+            raise BugCheckError(f"receive indicated while {self._adapter.state.name}")

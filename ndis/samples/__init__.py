@@ -1,0 +1,1 @@
+"""Small whole drivers to learn from and to test with."""

@@ -1,0 +1,1 @@
+"""A test suite for miniports: one-card and two-card cases, over any driver written against ndis."""

@@ -1,0 +1,110 @@
+"""A driver's timers and work items.
+
+Timers fire through the gate; work items run beside it at PASSIVE_LEVEL.
+
+Source: NdisMInitializeTimer, NdisMSetTimer, NdisMSetPeriodicTimer, NdisMCancelTimer,
+NdisScheduleWorkItem.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ndis.hardware import Resource
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ndis.adapter import MiniportAdapter
+    from ndis.executive import Timer
+
+US_PER_MS = 1000
+
+
+class MiniportTimer:
+    """NDIS_MINIPORT_TIMER. Cancelled or fired, never both: ``_set`` changes with every setting."""
+
+    def __init__(self, adapter: MiniportAdapter, routine: Callable[[], None]) -> None:
+        """Make a timer that is not set. ``routine`` runs at DISPATCH_LEVEL, through the gate."""
+        self._adapter = adapter
+        self._routine = routine
+        self._below: Timer | None = None
+        self._set: Resource | None = None
+        self._period_ms = 0
+
+    @property
+    def is_set(self) -> bool:
+        """Whether it will fire."""
+        return self._set is not None
+
+    def set(self, delay_ms: int) -> None:
+        """NdisMSetTimer: once, after ``delay_ms``. A timer already set is set anew."""
+        self.cancel()
+        self._period_ms = 0
+        self._arm(delay_ms)
+
+    def set_periodic(self, period_ms: int) -> None:
+        """NdisMSetPeriodicTimer."""
+        self.cancel()
+        self._period_ms = period_ms
+        self._arm(period_ms)
+
+    def cancel(self) -> bool:
+        """NdisMCancelTimer: True when it was set and will not fire."""
+        if self._set is None:
+            return False
+        self._adapter.resources.give(self._set)
+        self._set = None
+        if self._below is not None:
+            self._below.cancel()
+        return True
+
+    def _arm(self, delay_ms: int) -> None:
+        executive = self._adapter.executive
+        mine = Resource("timer", self)
+        self._set = mine
+        self._adapter.resources.take(mine)
+        due_us = executive.now_us() + delay_ms * US_PER_MS
+        self._below = executive.call_at(due_us, "timer", lambda: self._fire(mine))
+
+    def _fire(self, mine: Resource) -> None:
+        self._adapter.gate.post(lambda: self._run(mine))
+
+    def _run(self, mine: Resource) -> None:
+        if self._set is not mine:  # cancelled, or set anew, while it waited for the lock
+            return
+        self._adapter.resources.give(mine)
+        self._set = None
+        if self._period_ms:
+            self._arm(self._period_ms)
+        self._adapter.enter("timer", self._routine)
+
+
+class WorkItems:
+    """Work items of one adapter.
+
+    ``pending`` counts those that have not ended: Halt waits for them.
+    """
+
+    def __init__(self, adapter: MiniportAdapter) -> None:
+        """Start with none."""
+        self._adapter = adapter
+        self._pending: set[object] = set()
+
+    @property
+    def pending(self) -> int:
+        """Items scheduled or running."""
+        return len(self._pending)
+
+    def schedule(self, routine: Callable[[], None]) -> None:
+        """NdisScheduleWorkItem: run ``routine`` at PASSIVE_LEVEL, outside the miniport lock."""
+        token = object()
+        self._pending.add(token)
+
+        def run() -> None:
+            try:
+                self._adapter.enter("work_item", routine)
+            finally:
+                self._pending.discard(token)
+
+        self._adapter.executive.queue_work_item("work item", run)
