@@ -98,8 +98,8 @@ class Channel:
     def _went_astray(self, address: int, data: bytes) -> bool:
         """Find out, after a first write, whether it was in a layout that the client does not have.
 
-        The last byte that is not 0 is read back. A client with the specified layout returns it; one with the early
-        layout has put it four bytes further on, and whatever it returns tells which it is.
+        The last byte that is not 0 is read back. A client with the specified layout returns it; one with
+        the early layout has put it four bytes further on, and whatever it returns tells which it is.
         """
         told = data.rstrip(b"\0")
         if not told:

@@ -1,3 +1,8 @@
-/* The C core's public face, as cffi sees it. */
+/* The C core's public face. The declarations are in core.cdef, which cffi reads too. */
 #pragma once
-unsigned rw_version(void);
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core.cdef"

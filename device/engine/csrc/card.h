@@ -1,0 +1,253 @@
+/*
+ * One card's state, and what the parts of the core call in each other.
+ *
+ * Locks, taken in this order: tx_lock, rx_lock, irq_lock, effect_lock.
+ *   tx_lock      the transmit queues, their registers and counters; held for a batch
+ *   rx_lock      the receive queues, their registers and counters; held for a batch
+ *   irq_lock     ICR, IMS and their kin, the timers, the interrupt descriptors; held for a few instructions
+ *   effect_lock  the effect buffer (no effects are made when descriptors are attached, but faults)
+ * The DMA table and whole resets are changed under tx_lock and rx_lock, so a batch sees one table. Registers
+ * are relaxed atomics: a driver's plain store needs no lock, and a doorbell never waits for the other
+ * direction. Tails are stored with release and loaded with acquire.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "core.h"
+#include "regs.h"
+
+#define RW_BAR_BYTES 0x20000u
+#define RW_WORDS (RW_BAR_BYTES / 4)
+#define RW_QUEUES 2u
+#define RW_VECTORS 5u
+#define RW_DESC_BYTES 16u
+#define RW_QUEUE_STRIDE 0x100u
+#define RW_MIN_FRAME 60u
+#define RW_FCS_BYTES 4u
+#define RW_ETH_BYTES 14u
+#define RW_TAG_BYTES 4u
+#define RW_LARGEST_FRAME 65557u /* Ethernet, two VLAN tags, the largest IP packet: device.wire.contract */
+#define RW_GATHER_BYTES (256u * 1024) /* the most one frame may gather: reference.transmit.LARGEST_FRAME */
+#define RW_SCRATCH_BYTES (RW_GATHER_BYTES + 128u) /* a tag and padding more */
+#define RW_FRAGS 64u
+#define RW_SPLIT_BUFFERS 4u
+#define RW_MOST_SLOTS 65536u /* more than the longest ring has */
+#define RW_MAX_REGIONS 65535u
+#define RW_BATCH 64u /* frames off the wire before the interrupt is evaluated */
+#define RW_INLINE static inline __attribute__((always_inline))
+#define RW_COLD __attribute__((cold, noinline))
+
+enum rw_access {
+    RW_ACC_NONE,
+    RW_ACC_RW,
+    RW_ACC_RO,
+    RW_ACC_WO,
+    RW_ACC_RC,
+    RW_ACC_RC64L,
+    RW_ACC_RC64H,
+    RW_ACC_RC_W1C,
+};
+enum rw_owner { RW_OWN_ENGINE, RW_OWN_CARD };
+
+/* What regs.h declares of a word of BAR0. */
+struct rw_reg_info {
+    uint16_t canonical; /* the word an alias stands for */
+    uint8_t access, owner;
+    uint32_t mask, reset;
+};
+
+struct rw_region {
+    uint64_t first, last; /* both included */
+    uint8_t *host;        /* NULL: reached by the slow callback */
+    int protection;
+};
+
+/* A receive descriptor as it was read: one buffer, or four for packet split. */
+struct rw_slot {
+    uint64_t buffer[RW_SPLIT_BUFFERS];
+};
+
+struct rw_fragment {
+    const uint8_t *base;
+    uint32_t length;
+};
+
+/* The context descriptor last seen on a queue: device.rings.transmit.ContextTx. */
+struct rw_context {
+    uint8_t ipcss, ipcso, tucss, tucso, command, hdrlen;
+    uint16_t ipcse, tucse, mss;
+    uint32_t paylen;
+};
+
+/* The frame that a queue gathers: `stored` bytes at `store`, then the fragments. These point into guest memory,
+ * so they live only while a batch runs: what is left of a frame when it ends is moved to `store`, because the
+ * DMA table may change before the next. */
+struct rw_txq {
+    struct rw_context context, segmentation;
+    bool started, segmenting, stamp, dropping;
+    uint8_t options;
+    uint32_t size, stored, frags;
+    uint32_t resume; /* segments of the frame that a blocked wire took already */
+    struct rw_fragment frag[RW_FRAGS];
+    uint8_t *store; /* RW_GATHER_BYTES */
+};
+
+enum rw_timer_id {
+    RW_TIMER_RDTR,
+    RW_TIMER_RADV,
+    RW_TIMER_RAID,
+    RW_TIMER_TIDV,
+    RW_TIMER_TADV,
+    RW_TIMERS,
+};
+
+struct rw_timer {
+    bool armed;
+    uint32_t order; /* of those due at one instant, the one armed first fires first */
+    uint64_t at_ns;
+};
+
+struct rw_irq_fd {
+    int fd;
+    bool masked, pending;
+};
+
+struct rw_buffer {
+    uint8_t *bytes;
+    size_t length, room;
+};
+
+/* The account's counters. Each has one writer at a time (its lock's holder) and any number of readers. */
+#define RW_ACCOUNT(X)                                                                                  \
+    X(frames_sent) X(frames_received) X(octets_sent) X(octets_received) X(tx_descriptors)              \
+    X(rx_descriptors) X(doorbells) X(tx_batches) X(rx_batches) X(interrupts) X(moderated) X(faults)    \
+    X(sigbus) X(wire_lost) X(wire_refused) X(wire_blocked) X(rx_discarded) X(rx_starved)               \
+    X(inline_reads) X(inline_writes) X(forwarded)
+
+struct rw_card {
+    _Atomic uint32_t reg[RW_WORDS];
+
+    pthread_mutex_t tx_lock, rx_lock, irq_lock, effect_lock;
+    _Atomic int rx_waiters; /* somebody wants rx_lock: the wire's thread lets it pass */
+
+    bool offload;
+    _Atomic bool mastering, loopback, link;
+
+    /* DMA: tx_lock and rx_lock to change, either to read */
+    struct rw_region *regions;
+    uint32_t region_count, region_room;
+    rw_slow_dma slow;
+    void *slow_context;
+
+    /* transmit: tx_lock */
+    struct rw_txq txq[RW_QUEUES];
+    uint32_t tx_ring_cache, tx_data_cache; /* where transmit found its last regions */
+    uint32_t turn, left; /* arbitration: the queue whose turn it is, and the frames it may still send */
+    uint32_t tx_active;  /* the queue at work, for the guard */
+    uint64_t tx_at;      /* the descriptor at work, for the guard */
+    uint32_t tx_done, tx_causes, tx_delayed; /* of the batch at hand */
+    uint8_t *segment; /* scratch: one segment, or a frame to be changed */
+    uint8_t *loop;    /* scratch: a frame on its way back */
+
+    /* receive: rx_lock */
+    uint32_t rx_ring_cache, rx_data_cache;
+    uint8_t *rx_frame;    /* scratch: the frame at hand */
+    struct rw_slot *plan; /* RW_MOST_SLOTS, of which pages are touched as frames need them */
+    _Atomic bool flow_stopped;
+
+    /* interrupts and timers: irq_lock */
+    int mode;
+    bool line;
+    uint32_t announced; /* causes a message was sent for, and that are still pending */
+    uint32_t held;      /* bit n: EITR[n] holds a message back; bit RW_VECTORS: ITR does */
+    uint32_t delayed_receive, delayed_transmit; /* causes that wait for a timer */
+    struct rw_timer timer[RW_TIMERS];
+    uint32_t timer_order;
+    uint64_t quiet_until[RW_VECTORS + 1]; /* no message before; 0: at any time */
+    bool irqs_attached;
+    struct rw_irq_fd irq_fd[3][RW_VECTORS];
+    int timer_fd;
+    uint64_t timer_set_ns; /* what timer_fd is set to; 0: it is not */
+
+    /* time, ns of the monotonic clock: read, when `live`, else what rw_advance said */
+    _Atomic bool live;
+    _Atomic uint64_t now;
+    _Atomic uint64_t paused_until; /* an XOFF frame was obeyed */
+    struct { /* IEEE 1588: device.clock; irq_lock */
+        uint64_t base, since_ns;
+        uint32_t timinca;
+    } time;
+
+    struct rw_buffer effects;
+
+    /* the wire: tx_lock to write, its thread reads */
+    int wire_fd, framing;
+    _Atomic bool wire_closed, tx_blocked, rx_hungry;
+    uint8_t *tail; /* the part of a frame that a stream did not take */
+    uint32_t tail_at, tail_length;
+    uint8_t *stream; /* what a stream gave that is not yet a frame; its thread's */
+    uint32_t stream_at, stream_end, stream_skip;
+    bool wire_attached; /* else frames become effects */
+    bool wire_ends;     /* an empty read is the wire's end */
+    _Atomic int wake_fd; /* eventfd: stop, or look at the rings again */
+    _Atomic bool stopping;
+    _Atomic bool running, wire_running, timer_running;
+    pthread_t wire_thread, timer_thread;
+
+    struct {
+#define X(name) _Atomic uint64_t name;
+        RW_ACCOUNT(X)
+#undef X
+    } account;
+};
+
+/* regs.c */
+extern struct rw_reg_info rw_regs[RW_WORDS];
+void rw_regs_init(void);
+
+RW_INLINE uint32_t rw_get(struct rw_card *card, uint32_t offset)
+{
+    return atomic_load_explicit(&card->reg[offset / 4], memory_order_relaxed);
+}
+
+RW_INLINE void rw_put(struct rw_card *card, uint32_t offset, uint32_t value)
+{
+    atomic_store_explicit(&card->reg[offset / 4], value, memory_order_relaxed);
+}
+
+RW_INLINE uint32_t rw_get_tail(struct rw_card *card, uint32_t offset)
+{
+    return atomic_load_explicit(&card->reg[offset / 4], memory_order_acquire);
+}
+
+#define RW_COUNT(card, name, n)                                                                        \
+    atomic_store_explicit(&(card)->account.name,                                                       \
+                          atomic_load_explicit(&(card)->account.name, memory_order_relaxed) + (n),     \
+                          memory_order_relaxed)
+
+/* dma.c: 0 when every byte of the range is covered with the right; else a fault was reported, but by try */
+int rw_dma_try_load(struct rw_card *card, uint32_t *cache, uint64_t address, void *to, uint32_t length);
+int rw_dma_load(struct rw_card *card, uint32_t *cache, uint64_t address, void *to, uint32_t length);
+int rw_dma_store(struct rw_card *card, uint32_t *cache, uint64_t address, const void *from, uint32_t length);
+/* The host address of the whole range, or NULL: not covered by one mapped region. Reports nothing. */
+uint8_t *rw_dma_host(struct rw_card *card, uint32_t *cache, uint64_t address, uint64_t length, int right);
+
+/* guard.c: see there */
+#include "guard.h"
+
+/* effects.c */
+void rw_effect_frame(struct rw_card *card, const struct rw_fragment *frag, uint32_t count,
+                     const struct rw_offload *offload);
+void rw_effect(struct rw_card *card, uint32_t kind, uint64_t value);
+void rw_fault(struct rw_card *card, uint64_t address, uint32_t length, bool write);
+
+/* wire.c */
+enum rw_sent { RW_SENT, RW_BLOCKED };
+enum rw_sent rw_wire_send(struct rw_card *card, const struct rw_fragment *frag, uint32_t count,
+                          const struct rw_offload *offload);
+bool rw_wire_flush(struct rw_card *card);
+/* One frame off the wire into rx_frame: its length; 0: nothing now; -1: the wire's end. */
+int32_t rw_wire_read(struct rw_card *card, struct rw_offload *offload);

@@ -1,0 +1,222 @@
+/*
+ * The IOVA table: which addresses the guest lets the card reach. Sorted, never overlapping, searched from
+ * where the caller found its last region. BARs are never in it, so no DMA reaches a register.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "card.h"
+
+/* The index of the first region that ends at or behind `address`. */
+static uint32_t find(const struct rw_card *card, uint64_t address)
+{
+    uint32_t low = 0, high = card->region_count;
+
+    while (low < high) {
+        const uint32_t middle = low + (high - low) / 2;
+
+        if (card->regions[middle].last < address)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static void lock_both(struct rw_card *card)
+{
+    pthread_mutex_lock(&card->tx_lock);
+    atomic_fetch_add(&card->rx_waiters, 1);
+    pthread_mutex_lock(&card->rx_lock);
+    atomic_fetch_sub(&card->rx_waiters, 1);
+}
+
+static void unlock_both(struct rw_card *card)
+{
+    card->tx_ring_cache = card->tx_data_cache = card->rx_ring_cache = card->rx_data_cache = 0;
+    pthread_mutex_unlock(&card->rx_lock);
+    pthread_mutex_unlock(&card->tx_lock);
+}
+
+static int map_locked(struct rw_card *card, const struct rw_region *region)
+{
+    const uint32_t at = find(card, region->first);
+
+    if (at < card->region_count && card->regions[at].first <= region->last)
+        return -EEXIST;
+    if (card->region_count >= RW_MAX_REGIONS)
+        return -ENOSPC;
+    if (card->region_count == card->region_room) {
+        const uint32_t room = card->region_room ? card->region_room * 2 : 64;
+        struct rw_region *more = realloc(card->regions, room * sizeof *more);
+
+        if (!more)
+            return -ENOMEM;
+        card->regions = more;
+        card->region_room = room;
+    }
+    memmove(&card->regions[at + 1], &card->regions[at], (card->region_count - at) * sizeof *card->regions);
+    card->regions[at] = *region;
+    card->region_count++;
+    return 0;
+}
+
+int rw_dma_map(rw_card *card, uint64_t address, uint64_t size, void *host, int protection)
+{
+    const struct rw_region region = {address, address + size - 1, host, protection};
+    int result;
+
+    if (!size || region.last < address || !(protection & (RW_DMA_READ | RW_DMA_WRITE)))
+        return -EINVAL;
+    lock_both(card);
+    result = map_locked(card, &region);
+    unlock_both(card);
+    return result;
+}
+
+int rw_dma_unmap(rw_card *card, uint64_t address, uint64_t size)
+{
+    const uint64_t last = address + size - 1;
+    uint32_t first, end;
+
+    if (!size || last < address)
+        return -EINVAL;
+    lock_both(card);
+    first = end = find(card, address);
+    while (end < card->region_count && card->regions[end].first <= last)
+        end++;
+    memmove(&card->regions[first], &card->regions[end], (card->region_count - end) * sizeof *card->regions);
+    card->region_count -= end - first;
+    unlock_both(card);
+    return 0;
+}
+
+void rw_dma_clear(rw_card *card)
+{
+    lock_both(card);
+    card->region_count = 0;
+    unlock_both(card);
+}
+
+void rw_dma_slow(rw_card *card, rw_slow_dma call, void *context)
+{
+    lock_both(card);
+    card->slow = call;
+    card->slow_context = context;
+    unlock_both(card);
+}
+
+uint8_t *rw_dma_host(struct rw_card *card, uint32_t *cache, uint64_t address, uint64_t length, int right)
+{
+    const struct rw_region *region;
+
+    if (*cache < card->region_count) {
+        region = &card->regions[*cache];
+        if (address < region->first || address > region->last)
+            *cache = find(card, address);
+    } else {
+        *cache = find(card, address);
+    }
+    if (*cache >= card->region_count)
+        return NULL;
+    region = &card->regions[*cache];
+    if (address < region->first || !region->host || !(region->protection & right))
+        return NULL;
+    if (!length || length - 1 > region->last - address)
+        return NULL;
+    return region->host + (address - region->first);
+}
+
+/* Whether every byte of a range is covered with a right, be it by several regions. */
+static bool covered(const struct rw_card *card, uint64_t address, uint32_t length, int right)
+{
+    const uint64_t last = address + length - 1;
+    uint32_t at = find(card, address);
+
+    if (last < address) /* wraps: no region covers that */
+        return false;
+    for (;; at++) {
+        const struct rw_region *region;
+
+        if (at >= card->region_count)
+            return false;
+        region = &card->regions[at];
+        if (region->first > address || !(region->protection & right) || (!region->host && !card->slow))
+            return false;
+        if (region->last >= last)
+            return true;
+        address = region->last + 1;
+    }
+}
+
+/* A range in pieces, mapped or slow. The range is covered. */
+static int pieces(struct rw_card *card, uint64_t address, uint8_t *data, uint32_t length, bool write)
+{
+    for (uint32_t at = find(card, address); length; at++) {
+        const struct rw_region *region = &card->regions[at];
+        const uint64_t left = region->last - address;
+        const uint32_t part = left < length ? (uint32_t)left + 1 : length;
+
+        if (!region->host) {
+            struct rw_guard *const guard = rw_guard_on;
+            int failed;
+
+            rw_guard_on = NULL; /* never jump over somebody else's code */
+            failed = card->slow(card->slow_context, address, part, data, write);
+            rw_guard_on = guard;
+            if (failed)
+                return -EFAULT;
+        } else if (write) {
+            memcpy(region->host + (address - region->first), data, part);
+        } else {
+            memcpy(data, region->host + (address - region->first), part);
+        }
+        address += part;
+        data += part;
+        length -= part;
+    }
+    return 0;
+}
+
+static RW_COLD int across(struct rw_card *card, uint64_t address, uint8_t *data, uint32_t length, bool write)
+{
+    if (!length)
+        return 0;
+    if (!covered(card, address, length, write ? RW_DMA_WRITE : RW_DMA_READ) ||
+        pieces(card, address, data, length, write)) {
+        rw_fault(card, address, length, write);
+        return -EFAULT;
+    }
+    return 0;
+}
+
+int rw_dma_try_load(struct rw_card *card, uint32_t *cache, uint64_t address, void *to, uint32_t length)
+{
+    const uint8_t *host = rw_dma_host(card, cache, address, length, RW_DMA_READ);
+
+    if (host)
+        memcpy(to, host, length);
+    else if (!covered(card, address, length, RW_DMA_READ) || pieces(card, address, to, length, false))
+        return -EFAULT;
+    return 0;
+}
+
+int rw_dma_load(struct rw_card *card, uint32_t *cache, uint64_t address, void *to, uint32_t length)
+{
+    const uint8_t *host = rw_dma_host(card, cache, address, length, RW_DMA_READ);
+
+    if (!host)
+        return across(card, address, to, length, false);
+    memcpy(to, host, length);
+    return 0;
+}
+
+int rw_dma_store(struct rw_card *card, uint32_t *cache, uint64_t address, const void *from, uint32_t length)
+{
+    uint8_t *host = rw_dma_host(card, cache, address, length, RW_DMA_WRITE);
+
+    if (!host) /* only read from: `write` is true */
+        return across(card, address, (uint8_t *)(uintptr_t)from, length, true);
+    memcpy(host, from, length);
+    return 0;
+}

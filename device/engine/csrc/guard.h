@@ -1,0 +1,34 @@
+/*
+ * Surviving a SIGBUS in guest memory: a client may truncate the file behind a mapping at any time.
+ *
+ *     struct rw_guard guard;
+ *
+ *     if (RW_GUARD(guard)) { ... a SIGBUS came: forget what was at hand; the guard is off ... }
+ *     ... touch guest memory ...
+ *     rw_guard_leave(&guard);
+ *
+ * Guards nest. Locals that change in between and are looked at afterwards are volatile (C11 7.13.2.1). A lock
+ * taken in between is to be released before guest memory is touched, or to have a guard of its own inside.
+ */
+#pragma once
+
+#include <setjmp.h>
+
+struct rw_guard {
+    struct rw_guard *outer;
+    sigjmp_buf point;
+};
+
+extern _Thread_local struct rw_guard *volatile rw_guard_on;
+
+void rw_guard_install(void);
+
+/* sigsetjmp has to be called in the frame that stays, hence a macro. */
+#define RW_GUARD(guard)                                                                                \
+    ((guard).outer = rw_guard_on,                                                                      \
+     sigsetjmp((guard).point, 0) ? (rw_guard_on = (guard).outer, 1) : (rw_guard_on = &(guard), 0))
+
+static inline void rw_guard_leave(const struct rw_guard *guard)
+{
+    rw_guard_on = guard->outer;
+}

@@ -1,0 +1,371 @@
+/*
+ * The vfio-user socket: accesses to the data path's registers are answered here, without Python; every other
+ * message is handed on whole, with its descriptors.
+ *
+ * It knows of the protocol: the header, REGION_READ, REGION_WRITE and REGION_WRITE_MULTI (QEMU's
+ * docs/interop/vfio-user.rst). What it is not sure of it hands on, so that one place refuses what is malformed.
+ * Bounds: a message is at most `largest` bytes; a recvmsg carries at most RW_PUMP_FDS descriptors, those that the
+ * kernel had to cut off close the connection; descriptors that nobody takes are closed.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "access.h"
+#include "card.h"
+
+enum { CMD_REGION_READ = 9, CMD_REGION_WRITE = 10, CMD_REGION_WRITE_MULTI = 15 };
+enum { FLAG_TYPE = 0xf, FLAG_REPLY = 1, FLAG_NO_REPLY = 1 << 4 };
+
+struct header {
+    uint16_t id, command;
+    uint32_t size, flags, error;
+};
+
+struct access {
+    uint64_t offset;
+    uint32_t region, count;
+};
+
+struct multi_write {
+    struct access access;
+    uint32_t value, value_high;
+};
+
+struct rw_pump {
+    struct rw_card *card;
+    int fd;
+    bool answers;
+    uint32_t largest, spin_us;
+    uint8_t *buffer; /* `largest` bytes and what came behind them */
+    uint32_t room, at, end;
+    uint32_t message; /* bytes of the message handed to Python, at `at` */
+    int fds[RW_PUMP_FDS];
+    uint32_t fd_count, fds_at; /* the descriptors belong to the message that begins at or before `fds_at` */
+};
+
+#define MULTI_MOST 1024u
+
+static void close_fds(struct rw_pump *pump)
+{
+    for (uint32_t n = 0; n < pump->fd_count; n++)
+        close(pump->fds[n]);
+    pump->fd_count = 0;
+}
+
+rw_pump *rw_pump_new(rw_card *card, int fd, uint32_t largest_bytes, uint32_t spin_us)
+{
+    struct rw_pump *pump = calloc(1, sizeof *pump);
+
+    if (!pump)
+        return NULL;
+    pump->card = card;
+    pump->fd = fd;
+    pump->answers = true;
+    pump->largest = largest_bytes;
+    pump->spin_us = spin_us;
+    pump->room = largest_bytes + 65536;
+    pump->buffer = malloc(pump->room);
+    if (!pump->buffer) {
+        free(pump);
+        return NULL;
+    }
+    return pump;
+}
+
+void rw_pump_free(rw_pump *pump)
+{
+    if (!pump)
+        return;
+    close_fds(pump);
+    free(pump->buffer);
+    free(pump);
+}
+
+void rw_pump_inline(rw_pump *pump, bool enabled)
+{
+    pump->answers = enabled;
+}
+
+/* Send everything; waits for room. 0 or a negated errno. */
+static int send_all(int fd, struct iovec *iov, int count, const void *control, size_t control_length)
+{
+    struct msghdr message = {.msg_iov = iov, .msg_iovlen = (size_t)count};
+
+    message.msg_control = (void *)(uintptr_t)control;
+    message.msg_controllen = control_length;
+    while (message.msg_iovlen) {
+        ssize_t done = sendmsg(fd, &message, MSG_NOSIGNAL);
+
+        if (done < 0) {
+            struct pollfd wait = {.fd = fd, .events = POLLOUT};
+
+            if (errno != EINTR && errno != EAGAIN)
+                return -errno;
+            if (errno == EAGAIN)
+                poll(&wait, 1, -1);
+            continue;
+        }
+        message.msg_control = NULL;
+        message.msg_controllen = 0;
+        while (message.msg_iovlen && (size_t)done >= message.msg_iov->iov_len) {
+            done -= (ssize_t)message.msg_iov->iov_len;
+            message.msg_iov++;
+            message.msg_iovlen--;
+        }
+        if (message.msg_iovlen) {
+            message.msg_iov->iov_base = (uint8_t *)message.msg_iov->iov_base + done;
+            message.msg_iov->iov_len -= (size_t)done;
+        }
+    }
+    return 0;
+}
+
+int rw_pump_send(rw_pump *pump, const uint8_t *data, uint32_t length, const int *fds, uint32_t count)
+{
+    union {
+        char bytes[CMSG_SPACE(RW_PUMP_FDS * sizeof(int))];
+        struct cmsghdr align;
+    } control;
+    struct iovec iov = {(void *)(uintptr_t)data, length};
+    size_t control_length = 0;
+
+    if (count > RW_PUMP_FDS)
+        return -EINVAL;
+    if (count) {
+        memset(&control, 0, sizeof control);
+        control.align.cmsg_level = SOL_SOCKET;
+        control.align.cmsg_type = SCM_RIGHTS;
+        control.align.cmsg_len = CMSG_LEN(count * sizeof(int));
+        memcpy(CMSG_DATA(&control.align), fds, count * sizeof(int));
+        control_length = CMSG_SPACE(count * sizeof(int));
+    }
+    return send_all(pump->fd, &iov, 1, &control, control_length);
+}
+
+/* Whether an access is to a register that the data path owns. */
+static bool ours(const struct access *access)
+{
+    return access->region == 0 && access->count == 4 && access->offset < RW_BAR_BYTES &&
+           access->offset % 4 == 0 && rw_regs[access->offset / 4].owner == RW_OWN_ENGINE;
+}
+
+static int reply(struct rw_pump *pump, const struct header *to, const void *body, uint32_t length)
+{
+    struct header header = {to->id, to->command, sizeof header + length, FLAG_REPLY, 0};
+    struct iovec iov[2] = {{&header, sizeof header}, {(void *)(uintptr_t)body, length}};
+
+    if (to->flags & FLAG_NO_REPLY)
+        return 0;
+    return send_all(pump->fd, iov, 2, NULL, 0);
+}
+
+static int answer_read(struct rw_pump *pump, const struct header *header, const uint8_t *body)
+{
+    struct access access;
+    uint32_t value;
+    uint8_t out[sizeof access + sizeof value];
+
+    memcpy(&access, body, sizeof access);
+    if (header->size != sizeof *header + sizeof access || !ours(&access))
+        return 1;
+    value = rw_read(pump->card, (uint32_t)access.offset);
+    memcpy(out, &access, sizeof access);
+    memcpy(out + sizeof access, &value, sizeof value);
+    RW_COUNT(pump->card, inline_reads, 1);
+    return reply(pump, header, out, sizeof out);
+}
+
+static int answer_write(struct rw_pump *pump, const struct header *header, const uint8_t *body)
+{
+    struct access access;
+    uint32_t value;
+
+    memcpy(&access, body, sizeof access);
+    if (header->size != sizeof *header + sizeof access + sizeof value || !ours(&access))
+        return 1;
+    memcpy(&value, body + sizeof access, sizeof value);
+    rw_access_write(pump->card, (uint32_t)access.offset, value);
+    RW_COUNT(pump->card, inline_writes, 1);
+    return reply(pump, header, &access, sizeof access);
+}
+
+static int answer_multi(struct rw_pump *pump, const struct header *header, const uint8_t *body)
+{
+    struct multi_write one;
+    uint64_t count;
+
+    memcpy(&count, body, sizeof count);
+    if (count > MULTI_MOST || header->size != sizeof *header + sizeof count + count * sizeof one)
+        return 1;
+    for (uint64_t n = 0; n < count; n++) { /* all or none: half of them cannot be handed on */
+        memcpy(&one, body + sizeof count + n * sizeof one, sizeof one);
+        if (!ours(&one.access))
+            return 1;
+    }
+    for (uint64_t n = 0; n < count; n++) {
+        memcpy(&one, body + sizeof count + n * sizeof one, sizeof one);
+        rw_access_write(pump->card, (uint32_t)one.access.offset, one.value);
+        RW_COUNT(pump->card, inline_writes, 1);
+    }
+    return reply(pump, header, &count, sizeof count);
+}
+
+/* 0: answered; 1: not for us; else a negated errno. */
+static int answer(struct rw_pump *pump, const struct header *header)
+{
+    const uint8_t *body = pump->buffer + pump->at + sizeof *header;
+
+    if (!pump->answers || (header->flags & FLAG_TYPE) || (header->flags & ~(uint32_t)(FLAG_TYPE | FLAG_NO_REPLY)))
+        return 1;
+    if (pump->fd_count && pump->fds_at >= pump->at && pump->fds_at < pump->at + header->size)
+        return 1; /* descriptors that nothing asked for: not ours to refuse */
+    if (header->command == CMD_REGION_WRITE && header->size >= sizeof *header + sizeof(struct access))
+        return answer_write(pump, header, body);
+    if (header->command == CMD_REGION_READ && header->size >= sizeof *header + sizeof(struct access))
+        return answer_read(pump, header, body);
+    if (header->command == CMD_REGION_WRITE_MULTI && header->size >= sizeof *header + sizeof(uint64_t))
+        return answer_multi(pump, header, body);
+    return 1;
+}
+
+static uint64_t monotonic_us(void)
+{
+    struct timespec at;
+
+    clock_gettime(CLOCK_MONOTONIC, &at);
+    return (uint64_t)at.tv_sec * 1000000u + (uint64_t)at.tv_nsec / 1000u;
+}
+
+/* Take the descriptors out of a message; -EMFILE when there were too many: the rest is lost. */
+static int take_fds(struct rw_pump *pump, struct msghdr *message)
+{
+    int result = message->msg_flags & MSG_CTRUNC ? -EMFILE : 0;
+
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
+        uint32_t count;
+
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+            continue;
+        count = (uint32_t)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+        for (uint32_t n = 0; n < count; n++) {
+            int fd;
+
+            memcpy(&fd, CMSG_DATA(c) + n * sizeof fd, sizeof fd);
+            if (pump->fd_count < RW_PUMP_FDS) {
+                pump->fds[pump->fd_count++] = fd;
+            } else {
+                close(fd);
+                result = -EMFILE;
+            }
+        }
+    }
+    return result;
+}
+
+/* Read what there is behind `end`: > 0 bytes, 0 at the end, or a negated errno. */
+static int fill(struct rw_pump *pump)
+{
+    union {
+        char bytes[CMSG_SPACE(RW_PUMP_FDS * sizeof(int))];
+        struct cmsghdr align;
+    } control;
+    struct iovec iov;
+    struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
+    const uint64_t until = pump->spin_us ? monotonic_us() + pump->spin_us : 0;
+    const uint32_t before = pump->fd_count;
+    ssize_t got;
+    int result;
+
+    if (pump->at) { /* the message at hand to the front */
+        memmove(pump->buffer, pump->buffer + pump->at, pump->end - pump->at);
+        pump->fds_at -= pump->fds_at < pump->at ? pump->fds_at : pump->at;
+        pump->end -= pump->at;
+        pump->at = 0;
+    }
+    iov = (struct iovec){pump->buffer + pump->end, pump->room - pump->end};
+    do {
+        const bool spin = until && monotonic_us() < until;
+
+        message.msg_control = &control;
+        message.msg_controllen = sizeof control;
+        message.msg_flags = 0;
+        got = recvmsg(pump->fd, &message, MSG_CMSG_CLOEXEC | (spin ? MSG_DONTWAIT : 0));
+        if (got < 0 && errno == EAGAIN && !spin) {
+            struct pollfd wait = {.fd = pump->fd, .events = POLLIN}; /* the socket does not block */
+
+            if (poll(&wait, 1, -1) < 0)
+                return -errno;
+        }
+    } while (got < 0 && errno == EAGAIN);
+    if (got < 0)
+        return -errno;
+    result = take_fds(pump, &message);
+    if (result)
+        return result;
+    if (pump->fd_count != before)
+        pump->fds_at = pump->end + (uint32_t)got - 1; /* a recvmsg ends with the piece that had them */
+    pump->end += (uint32_t)got;
+    return (int)got;
+}
+
+/*
+ * Answer what is ours until there is something that is not: RW_PUMP_MESSAGE, RW_PUMP_CLOSED, or a negated errno.
+ * -EINTR: a signal came; call again. -EMSGSIZE: a message shorter than its header or longer than `largest`.
+ */
+int rw_pump_next(rw_pump *pump)
+{
+    if (pump->message) { /* Python is done with it; what it did not take is closed */
+        if (pump->fd_count && pump->fds_at < pump->at + pump->message)
+            close_fds(pump);
+        pump->at += pump->message;
+        pump->message = 0;
+    }
+    for (;;) {
+        const uint32_t have = pump->end - pump->at;
+        struct header header;
+        int result;
+
+        if (have >= sizeof header) {
+            memcpy(&header, pump->buffer + pump->at, sizeof header);
+            if (header.size < sizeof header || header.size > pump->largest)
+                return -EMSGSIZE;
+        }
+        if (have < sizeof header || have < header.size) {
+            result = fill(pump);
+            if (result <= 0)
+                return result;
+            continue;
+        }
+        result = answer(pump, &header);
+        if (result < 0)
+            return result;
+        if (result > 0) {
+            pump->message = header.size;
+            RW_COUNT(pump->card, forwarded, 1);
+            return RW_PUMP_MESSAGE;
+        }
+        pump->at += header.size;
+    }
+}
+
+const uint8_t *rw_pump_bytes(rw_pump *pump, uint32_t *length)
+{
+    *length = pump->message;
+    return pump->buffer + pump->at;
+}
+
+uint32_t rw_pump_take_fds(rw_pump *pump, int *fds)
+{
+    const uint32_t count = pump->fd_count;
+
+    if (!count || !pump->message || pump->fds_at >= pump->at + pump->message)
+        return 0; /* they came with bytes behind this message */
+    memcpy(fds, pump->fds, count * sizeof *fds);
+    pump->fd_count = 0;
+    return count;
+}

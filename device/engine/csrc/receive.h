@@ -1,0 +1,65 @@
+/* The parts of the receive side in each other's sight. rx_lock is held where a name says so. */
+#pragma once
+
+#include "card.h"
+#include "packet.h"
+
+/* The status and error bits of a receive descriptor: device.rings.receive. */
+enum {
+    RW_RXS_DD = 1 << 0,
+    RW_RXS_EOP = 1 << 1,
+    RW_RXS_IXSM = 1 << 2,
+    RW_RXS_VP = 1 << 3,
+    RW_RXS_UDPCS = 1 << 4,
+    RW_RXS_TCPCS = 1 << 5,
+    RW_RXS_IPCS = 1 << 6,
+    RW_RXS_PIF = 1 << 7,
+    RW_RXS_TST = 1 << 8,
+    RW_RXS_IPIDV = 1 << 9,
+    RW_RXS_UDPV = 1 << 10,
+    RW_RXS_ACK = 1 << 15,
+    RW_RXE_TCPE = 1 << 5,
+    RW_RXE_IPE = 1 << 6,
+};
+#define RW_RXS_TYPE_SHIFT 16
+
+/* What the descriptors say of a frame besides where it lies: reference.metadata.Metadata. */
+struct rw_metadata {
+    uint32_t status, errors, checksum, ip_id, mrq, queue;
+    bool ack;
+};
+
+/* What frames of a batch raised. */
+struct rw_rx_outcome {
+    uint32_t now, delayable;
+    bool stored, missed;
+};
+
+/* filter.c */
+bool rw_tagged(struct rw_card *card, const uint8_t *frame, uint32_t size);
+bool rw_filter(struct rw_card *card, const uint8_t *frame, uint32_t size, bool *exact);
+/* rss.c */
+struct rw_rss {
+    uint32_t hash, type, queue;
+};
+bool rw_rss_enabled(struct rw_card *card);
+void rw_rss_choose(struct rw_card *card, const uint8_t *frame, const struct rw_packet *packet, struct rw_rss *out);
+/* metadata.c: `size` bytes of frame, then `crc` bytes of FCS that are stored with it */
+void rw_describe(struct rw_card *card, const uint8_t *frame, uint32_t size, uint32_t crc,
+                 const struct rw_packet *packet, struct rw_metadata *out);
+/* clock.c */
+bool rw_stamp_received(struct rw_card *card, const uint8_t *frame, uint32_t size, const struct rw_packet *packet);
+
+/* rx.c. The frame is changed in place and needs RW_FCS_BYTES of room behind it, or RW_MIN_FRAME in all. */
+bool rw_rx_listening(struct rw_card *card);
+void rw_rx_frame_locked(struct rw_card *card, uint8_t *frame, uint32_t size, const struct rw_offload *offload,
+                        struct rw_rx_outcome *outcome);
+void rw_rx_announce(struct rw_card *card, const struct rw_rx_outcome *outcome);
+/* A transmitted frame comes back. Takes rx_lock. */
+void rw_rx_loop(struct rw_card *card, uint8_t *frame, uint32_t size);
+
+/* flow.c: tx_lock is held where a name says so */
+void rw_flow_missed(struct rw_card *card);
+void rw_flow_missed_locked(struct rw_card *card);
+void rw_flow_replenished(struct rw_card *card);
+void rw_flow_send_locked(struct rw_card *card, uint32_t quanta);

@@ -1,0 +1,430 @@
+/*
+ * The receive rings: descriptors from RDH up to RDT belong to the card (datasheet 7.1). A frame's whole way is
+ * planned before a byte is stored. Python twin: device.engine.reference.receive.
+ *
+ * Invariants: nothing is stored beyond a buffer's programmed size; a descriptor is written back after its
+ * buffers, DD in one store with what it announces; a frame costs at most one walk of the ring; nothing here
+ * transmits, so a loop does not recurse.
+ */
+#include "checksum.h"
+#include "irq.h"
+#include "receive.h"
+#include "stats.h"
+#include "timer.h"
+#include "transmit.h"
+
+#define LONGEST 1522u
+#define LONGEST_LPE 16384u
+#define SPLIT_BUFFERS RW_SPLIT_BUFFERS
+#define PAUSE_OPCODE 1u
+#define PAUSE_QUANTUM_NS 512ull
+#define HEADER_SPLIT (1u << 15)
+
+struct buffers {
+    uint32_t size[SPLIT_BUFFERS], count;
+    bool split;
+};
+
+struct arrival {
+    const uint8_t *data; /* what is stored: the frame, and the FCS when it is kept */
+    uint32_t size;
+    uint32_t vlan, status, header; /* header: bytes for a split descriptor's header buffer */
+    struct rw_metadata meta;
+};
+
+RW_INLINE uint32_t at(uint32_t queue, uint32_t offset)
+{
+    return offset + queue * RW_QUEUE_STRIDE;
+}
+
+/* Descriptors that the card owns; none with a head or tail outside the ring. */
+static uint32_t available(struct rw_card *card, uint32_t queue)
+{
+    const uint32_t count = rw_get(card, at(queue, RW_RDLEN0)) / RW_DESC_BYTES;
+    const uint32_t head = rw_get(card, at(queue, RW_RDH0)), tail = rw_get_tail(card, at(queue, RW_RDT0));
+
+    if (head >= count || tail >= count)
+        return 0;
+    return tail >= head ? tail - head : tail + count - head;
+}
+
+bool rw_can_receive(rw_card *card)
+{
+    return rw_get(card, RW_RCTL) & RW_RCTL_EN && atomic_load_explicit(&card->mastering, memory_order_relaxed) &&
+           (atomic_load_explicit(&card->link, memory_order_relaxed) || rw_looped(card)) && available(card, 0);
+}
+
+/* Whether a frame off the wire is heard, be there room for it or not. */
+bool rw_rx_listening(struct rw_card *card)
+{
+    return rw_get(card, RW_RCTL) & RW_RCTL_EN && atomic_load_explicit(&card->link, memory_order_relaxed) &&
+           !rw_looped(card);
+}
+
+static void buffers_of(struct rw_card *card, struct buffers *out)
+{
+    const uint32_t rctl = rw_get(card, RW_RCTL), control = rw_get(card, RW_PSRCTL);
+    const uint32_t flexible = (rctl & RW_RCTL_FLXBUF) >> RW_RCTL_FLXBUF_SHIFT;
+    const uint32_t size = 2048u >> ((rctl & RW_RCTL_BSIZE) >> RW_RCTL_BSIZE_SHIFT);
+
+    out->split = rw_get(card, RW_RFCTL) & RW_RFCTL_EXTEN && (rctl & RW_RCTL_DTYP) == 1u << RW_RCTL_DTYP_SHIFT;
+    out->count = out->split ? SPLIT_BUFFERS : 1;
+    if (out->split) {
+        out->size[0] = (control & 0x7f) * 128;
+        out->size[1] = (control >> 8 & 0x3f) * 1024;
+        out->size[2] = (control >> 16 & 0x3f) * 1024;
+        out->size[3] = (control >> 24 & 0x3f) * 1024;
+    } else if (flexible) {
+        out->size[0] = flexible * 1024;
+    } else { /* BSEX with BSIZE = 0 is reserved: it is taken as without BSEX */
+        out->size[0] = rctl & RW_RCTL_BSEX && size < 2048 ? size * 16 : size;
+    }
+}
+
+/* Lay the frame from `done` on into one descriptor's buffers; return the new `done`. */
+static uint32_t fill(const struct rw_slot *slot, const struct buffers *buffers, uint32_t header, uint32_t done,
+                     uint32_t size, uint32_t *lengths)
+{
+    for (uint32_t n = 0; n < buffers->count; n++) {
+        const uint64_t address = slot->buffer[n];
+        const uint32_t left = size - done;
+        uint32_t take = buffers->size[n] < left ? buffers->size[n] : left;
+
+        if (!address || (buffers->split && address & 1))
+            take = 0;
+        if (n == 0 && header) /* buffer 0 is for headers alone */
+            take = done ? 0 : take < header ? take : header;
+        lengths[n] = take;
+        done += take;
+    }
+    return done;
+}
+
+static uint64_t ring_base(struct rw_card *card, uint32_t queue)
+{
+    return (uint64_t)rw_get(card, at(queue, RW_RDBAH0)) << 32 | rw_get(card, at(queue, RW_RDBAL0));
+}
+
+/* Choose descriptors for the frame; 0 when the ring's do not suffice, else how many. */
+static uint32_t plan(struct rw_card *card, uint32_t queue, const struct arrival *arrival,
+                     const struct buffers *buffers)
+{
+    const uint32_t units = buffers->split ? 2 : 1, count = rw_get(card, at(queue, RW_RDLEN0)) / RW_DESC_BYTES;
+    const uint64_t base = ring_base(card, queue);
+    uint32_t left = available(card, queue), index = rw_get(card, at(queue, RW_RDH0)), done = 0, slots = 0;
+    uint32_t lengths[SPLIT_BUFFERS];
+
+    while (done < arrival->size) {
+        struct rw_slot *slot = &card->plan[slots++];
+
+        if (left < units)
+            return 0;
+        if (rw_dma_load(card, &card->rx_ring_cache, base + (uint64_t)RW_DESC_BYTES * index, slot->buffer,
+                        RW_DESC_BYTES * units))
+            memset(slot, 0, sizeof *slot); /* a ring outside memory reads as NULL buffers */
+        done = fill(slot, buffers, arrival->header, done, arrival->size, lengths);
+        left -= units;
+        index = (index + units) % count;
+    }
+    return slots;
+}
+
+/* The 8 bytes that have DD, in one store after everything before. A mapping at an odd address, which no VMM
+ * makes, gets no such promise. */
+static void store_release(uint8_t *host, uint64_t value)
+{
+    if ((uintptr_t)host % sizeof value == 0)
+        __atomic_store_n((uint64_t *)(void *)host, value, __ATOMIC_RELEASE);
+    else
+        memcpy(host, &value, sizeof value);
+}
+
+/* A descriptor as it is written back: `count` quadwords, of which `with_dd` is stored last. */
+static void write_back(struct rw_card *card, uint64_t address, const uint64_t *words, uint32_t count,
+                       uint32_t with_dd)
+{
+    uint8_t *host = rw_dma_host(card, &card->rx_ring_cache, address, 8ull * count, RW_DMA_WRITE);
+
+    if (!host) {
+        rw_dma_store(card, &card->rx_ring_cache, address, words, 8 * count);
+        return;
+    }
+    for (uint32_t n = 0; n < count; n++)
+        if (n != with_dd)
+            memcpy(host + 8 * n, &words[n], 8);
+    store_release(host + 8 * with_dd, words[with_dd]);
+}
+
+static void finish_slot(struct rw_card *card, uint64_t address, const struct arrival *arrival,
+                        const struct buffers *buffers, const uint32_t *lengths, bool first, bool last)
+{
+    const struct rw_metadata *meta = &arrival->meta;
+    uint32_t status = RW_RXS_DD;
+    uint64_t words[4];
+
+    if (last)
+        status |= arrival->status | meta->status | RW_RXS_EOP;
+    if (!(rw_get(card, RW_RFCTL) & RW_RFCTL_EXTEN)) {
+        /* the driver's buffer address stays: the card writes the second half alone */
+        words[0] = lengths[0] | (uint64_t)meta->checksum << 16 | (uint64_t)(status & 0xff) << 32 |
+                   (uint64_t)(last ? meta->errors : 0) << 40 | (uint64_t)arrival->vlan << 48;
+        write_back(card, address + 8, words, 1, 0);
+        return;
+    }
+    if (last)
+        status |= meta->errors << 24;
+    words[0] = meta->mrq | (uint64_t)meta->ip_id << 32 | (uint64_t)meta->checksum << 48;
+    words[1] = status | (uint64_t)lengths[0] << 32 | (uint64_t)arrival->vlan << 48;
+    if (!buffers->split) {
+        write_back(card, address, words, 2, 1);
+        return;
+    }
+    words[2] = (arrival->header && first && lengths[0] == arrival->header ? arrival->header | HEADER_SPLIT : 0) |
+               (uint64_t)lengths[1] << 16 | (uint64_t)lengths[2] << 32 | (uint64_t)lengths[3] << 48;
+    words[3] = 0;
+    write_back(card, address, words, 4, 1);
+}
+
+static void store(struct rw_card *card, uint32_t queue, const struct arrival *arrival,
+                  const struct buffers *buffers, uint32_t slots)
+{
+    const uint32_t units = buffers->split ? 2 : 1, count = rw_get(card, at(queue, RW_RDLEN0)) / RW_DESC_BYTES;
+    const uint64_t base = ring_base(card, queue);
+    uint32_t index = rw_get(card, at(queue, RW_RDH0)), done = 0;
+
+    for (uint32_t n = 0; n < slots; n++) {
+        const struct rw_slot *slot = &card->plan[n];
+        uint32_t lengths[SPLIT_BUFFERS] = {0}, from = done;
+        const bool first = done == 0;
+
+        done = fill(slot, buffers, arrival->header, done, arrival->size, lengths);
+        for (uint32_t b = 0; b < buffers->count; b++) {
+            /* a write that nothing covers is lost; being posted, the card does not notice */
+            if (lengths[b])
+                rw_dma_store(card, &card->rx_data_cache, slot->buffer[b], arrival->data + from, lengths[b]);
+            from += lengths[b];
+        }
+        finish_slot(card, base + (uint64_t)RW_DESC_BYTES * index, arrival, buffers, lengths, first,
+                    n + 1 == slots);
+        index = (index + units) % count;
+        rw_put(card, at(queue, RW_RDH0), index);
+    }
+    RW_COUNT(card, rx_descriptors, slots);
+}
+
+static uint32_t header_of(struct rw_card *card, const struct rw_packet *packet, uint32_t room)
+{
+    uint32_t header;
+
+    if (!packet->version || (packet->fragment && rw_get(card, RW_RFCTL) & RW_RFCTL_IPFRSP_DIS))
+        return 0;
+    header = packet->payload ? packet->payload : packet->transport;
+    return header <= room ? header : 0;
+}
+
+static void raise_for(struct rw_card *card, uint32_t queue, const struct arrival *arrival, uint32_t length,
+                      uint32_t before, struct rw_rx_outcome *outcome)
+{
+    const uint32_t count = rw_get(card, at(queue, RW_RDLEN0)) / RW_DESC_BYTES;
+    const uint32_t threshold = count >> (((rw_get(card, RW_RCTL) & RW_RCTL_RDMTS) >> RW_RCTL_RDMTS_SHIFT) + 1);
+
+    outcome->delayable |= RW_ICS_RXT0 | RW_RXQ(queue);
+    if (before > threshold && threshold >= available(card, queue))
+        outcome->now |= RW_ICS_RXDMT0;
+    if (length <= rw_get(card, RW_RSRPD))
+        outcome->now |= RW_ICS_SRPD;
+    if (arrival->meta.ack && rw_get(card, RW_RAID))
+        outcome->delayable |= RW_ICS_ACK;
+    else if (arrival->meta.ack)
+        outcome->now |= RW_ICS_ACK;
+    outcome->stored = true;
+}
+
+/* A frame that found no room: RNBC, MPC, RXO. */
+static void miss(struct rw_card *card, struct rw_rx_outcome *outcome)
+{
+    rw_tally(card, RW_RNBC, 1);
+    rw_tally(card, RW_MPC, 1);
+    outcome->now |= RW_ICS_RXO;
+    outcome->missed = true;
+}
+
+/* Strip, describe and store an accepted frame. */
+static void take(struct rw_card *card, uint8_t *frame, uint32_t size, uint32_t status,
+                 struct rw_rx_outcome *outcome)
+{
+    const enum rw_cast cast = rw_cast_of(frame, size);
+    const uint32_t crc = rw_get(card, RW_RCTL) & RW_RCTL_SECRC ? 0 : RW_FCS_BYTES;
+    struct arrival arrival = {.vlan = 0, .status = status};
+    struct buffers buffers;
+    struct rw_packet packet;
+    uint32_t stripped = size, before, slots;
+
+    if (crc) {
+        const uint32_t fcs = rw_fcs(0, frame, size);
+
+        for (uint32_t n = 0; n < RW_FCS_BYTES; n++)
+            frame[size + n] = (uint8_t)(fcs >> 8 * n);
+    }
+    if (rw_get(card, RW_CTRL) & RW_CTRL_VME && rw_tagged(card, frame, size)) {
+        arrival.vlan = rw_be16(frame, size, 14);
+        arrival.status |= RW_RXS_VP;
+        memmove(frame + RW_TAG_BYTES, frame, 12);
+        frame += RW_TAG_BYTES;
+        stripped -= RW_TAG_BYTES;
+    }
+    rw_packet_parse(frame, stripped, rw_get(card, RW_VET), &packet);
+    rw_describe(card, frame, stripped, crc, &packet, &arrival.meta);
+    arrival.data = frame;
+    arrival.size = stripped + crc;
+    if (!atomic_load_explicit(&card->mastering, memory_order_relaxed)) {
+        miss(card, outcome);
+        return;
+    }
+    buffers_of(card, &buffers);
+    arrival.header = buffers.split ? header_of(card, &packet, buffers.size[0]) : 0;
+    before = available(card, arrival.meta.queue);
+    slots = plan(card, arrival.meta.queue, &arrival, &buffers);
+    if (!slots) {
+        miss(card, outcome);
+        return;
+    }
+    if (rw_stamp_received(card, frame, stripped, &packet))
+        arrival.status |= RW_RXS_TST;
+    store(card, arrival.meta.queue, &arrival, &buffers, slots);
+    rw_stats_received(card, cast, size + RW_FCS_BYTES);
+    raise_for(card, arrival.meta.queue, &arrival, stripped + RW_FCS_BYTES, before, outcome);
+}
+
+static bool same_address(struct rw_card *card, const uint8_t *address, uint32_t low, uint32_t high, uint32_t mask)
+{
+    const uint32_t first = address[0] | (uint32_t)address[1] << 8 | (uint32_t)address[2] << 16 |
+                           (uint32_t)address[3] << 24;
+
+    return first == rw_get(card, low) && (address[4] | (uint32_t)address[5] << 8) == (rw_get(card, high) & mask);
+}
+
+static void pause(struct rw_card *card, uint32_t quanta)
+{
+    pthread_mutex_lock(&card->irq_lock);
+    atomic_store(&card->paused_until, rw_now(card) + quanta * PAUSE_QUANTUM_NS);
+    rw_timer_set_locked(card);
+    pthread_mutex_unlock(&card->irq_lock);
+}
+
+/* Obey and count a MAC control frame; tell whether it ends here (RCTL.PMCF, DPF). */
+static bool control(struct rw_card *card, const uint8_t *frame, uint32_t size)
+{
+    const uint32_t rctl = rw_get(card, RW_RCTL);
+    const uint32_t quanta = rw_be16(frame, size, 16);
+
+    if (!same_address(card, frame, RW_FCAL, RW_FCAH, UINT32_MAX) &&
+        !same_address(card, frame, RW_RAL, RW_RAH, 0xffff))
+        return !(rctl & RW_RCTL_PMCF);
+    if (rw_be16(frame, size, 14) != PAUSE_OPCODE) {
+        rw_tally(card, RW_FCRUC, 1);
+        return !(rctl & RW_RCTL_PMCF);
+    }
+    rw_tally(card, quanta ? RW_XOFFRXC : RW_XONRXC, 1);
+    if (rw_get(card, RW_CTRL) & RW_CTRL_RFCE)
+        pause(card, quanta);
+    return rctl & RW_RCTL_DPF || !(rctl & RW_RCTL_PMCF);
+}
+
+static void arrive(struct rw_card *card, uint8_t *frame, uint32_t size, struct rw_rx_outcome *outcome)
+{
+    const uint32_t rctl = rw_get(card, RW_RCTL), length = size + RW_FCS_BYTES, type = rw_get(card, RW_FCT);
+    bool exact;
+
+    if (!(rctl & RW_RCTL_EN))
+        return;
+    rw_stats_seen(card, length);
+    if (size < RW_MIN_FRAME) {
+        rw_tally(card, RW_RUC, 1);
+        if (!(rctl & RW_RCTL_SBP) || size < RW_ETH_BYTES)
+            return;
+    }
+    if (length > (rctl & (RW_RCTL_LPE | RW_RCTL_SBP) ? LONGEST_LPE : LONGEST)) {
+        rw_tally(card, RW_ROC, 1);
+        return;
+    }
+    if (type && rw_be16(frame, size, 12) == type && control(card, frame, size))
+        return;
+    if (rw_filter(card, frame, size, &exact))
+        take(card, frame, size, exact ? 0 : RW_RXS_PIF, outcome);
+}
+
+/* A frame in memory of ours, under a guard for what it is stored into. */
+static void guarded(struct rw_card *card, uint8_t *frame, uint32_t size, struct rw_rx_outcome *outcome)
+{
+    struct rw_guard guard;
+
+    if (RW_GUARD(guard)) { /* the frame is lost, and the descriptor that it was for is not written back */
+        RW_COUNT(card, sigbus, 1);
+        rw_fault(card, 0, 0, true);
+        return;
+    }
+    arrive(card, frame, size, outcome);
+    rw_guard_leave(&guard);
+}
+
+/* Make a checksum whole that is known to be good (Offload.needs_csum). */
+static void complete(uint8_t *frame, uint32_t size, const struct rw_offload *offload)
+{
+    const uint32_t where = (uint32_t)offload->csum_start + offload->csum_offset;
+
+    rw_sum_insert(frame, size, offload->csum_start, size, where, 0);
+}
+
+void rw_rx_frame_locked(struct rw_card *card, uint8_t *frame, uint32_t size, const struct rw_offload *offload,
+                        struct rw_rx_outcome *outcome)
+{
+    if (!atomic_load_explicit(&card->link, memory_order_relaxed) || rw_looped(card) || size < RW_ETH_BYTES)
+        return;
+    if (offload && offload->needs_csum)
+        complete(frame, size, offload);
+    if (size < RW_MIN_FRAME) { /* as its sender's MAC would have */
+        memset(frame + size, 0, RW_MIN_FRAME - size);
+        size = RW_MIN_FRAME;
+    }
+    guarded(card, frame, size, outcome);
+}
+
+/* Raise what the frames of a batch raised. No lock is held but, in a loop, tx_lock. */
+void rw_rx_announce(struct rw_card *card, const struct rw_rx_outcome *outcome)
+{
+    if (outcome->now)
+        rw_raise(card, outcome->now);
+    if (outcome->stored)
+        rw_irq_delay_receive(card, outcome->delayable);
+}
+
+bool rw_receive(rw_card *card, const uint8_t *frame, uint32_t length, const struct rw_offload *offload)
+{
+    struct rw_rx_outcome outcome = {0};
+
+    pthread_mutex_lock(&card->rx_lock);
+    if (length > RW_SCRATCH_BYTES - RW_MIN_FRAME) /* longer than anything that passes: its length is counted */
+        rw_rx_frame_locked(card, card->rx_frame, length, NULL, &outcome);
+    else {
+        memcpy(card->rx_frame, frame, length);
+        rw_rx_frame_locked(card, card->rx_frame, length, offload, &outcome);
+    }
+    pthread_mutex_unlock(&card->rx_lock);
+    rw_rx_announce(card, &outcome);
+    if (outcome.missed)
+        rw_flow_missed(card);
+    return outcome.stored;
+}
+
+void rw_rx_loop(struct rw_card *card, uint8_t *frame, uint32_t size)
+{
+    struct rw_rx_outcome outcome = {0};
+
+    pthread_mutex_lock(&card->rx_lock);
+    guarded(card, frame, size, &outcome);
+    pthread_mutex_unlock(&card->rx_lock);
+    rw_rx_announce(card, &outcome);
+    if (outcome.missed)
+        rw_flow_missed_locked(card);
+}

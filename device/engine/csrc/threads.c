@@ -1,0 +1,220 @@
+/*
+ * The card's own threads. The wire's thread reads frames off the cable into the rings, and goes on with
+ * transmission when a cable that could take nothing can again; the timers' thread fires what is due.
+ *
+ * Backpressure: while the receiver is on and has no descriptors, the cable is not read, so that its other end
+ * feels it; a write to RDT wakes the thread. While the receiver or the link is off, frames are read and lost.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "card.h"
+#include "receive.h"
+#include "timer.h"
+#include "threads.h"
+
+#define PAUSE_MS 10 /* after an error of the descriptor that poll keeps reporting */
+
+void rw_wake(struct rw_card *card)
+{
+    const uint64_t one = 1;
+
+    if (card->wake_fd >= 0 && write(card->wake_fd, &one, sizeof one) < 0)
+        return; /* full: it is signalled */
+}
+
+static void lock_rx(struct rw_card *card)
+{
+    while (atomic_load_explicit(&card->rx_waiters, memory_order_relaxed))
+        sched_yield();
+    pthread_mutex_lock(&card->rx_lock);
+}
+
+enum appetite { FULL, HUNGRY, DISCARD };
+
+static enum appetite appetite(struct rw_card *card)
+{
+    if (!rw_rx_listening(card))
+        return DISCARD;
+    return rw_can_receive(card) ? FULL : HUNGRY;
+}
+
+/* Read and lose what comes while nobody listens. */
+static void discard(struct rw_card *card)
+{
+    struct rw_offload offload;
+
+    pthread_mutex_lock(&card->rx_lock);
+    for (uint32_t n = 0; n < RW_BATCH && !rw_rx_listening(card) && rw_wire_read(card, &offload) > 0; n++)
+        RW_COUNT(card, rx_discarded, 1);
+    pthread_mutex_unlock(&card->rx_lock);
+}
+
+/* One batch off the wire: one look at the interrupts for all its frames. False: the wire has no more now. */
+static bool batch(struct rw_card *card)
+{
+    struct rw_offload offload;
+    struct rw_rx_outcome outcome = {0};
+    uint32_t n;
+    int32_t length = 1;
+
+    lock_rx(card);
+    for (n = 0; n < RW_BATCH && appetite(card) == FULL; n++) {
+        length = rw_wire_read(card, &offload);
+        if (length <= 0)
+            break;
+        rw_rx_frame_locked(card, card->rx_frame, (uint32_t)length, offload.needs_csum ? &offload : NULL, &outcome);
+    }
+    RW_COUNT(card, rx_batches, n ? 1 : 0);
+    pthread_mutex_unlock(&card->rx_lock);
+    rw_rx_announce(card, &outcome);
+    if (outcome.missed)
+        rw_flow_missed(card);
+    return length > 0;
+}
+
+static void resume_transmit(struct rw_card *card)
+{
+    bool free_again;
+
+    pthread_mutex_lock(&card->tx_lock);
+    free_again = rw_wire_flush(card);
+    atomic_store(&card->tx_blocked, !free_again);
+    pthread_mutex_unlock(&card->tx_lock);
+    if (free_again)
+        rw_run(card);
+}
+
+static void *wire_main(void *argument)
+{
+    struct rw_card *card = argument;
+
+    while (!atomic_load(&card->stopping)) {
+        struct pollfd fds[2] = {{.fd = card->wake_fd, .events = POLLIN}, {.fd = card->wire_fd, .events = 0}};
+        enum appetite wanted = appetite(card);
+        uint64_t drained;
+
+        if (wanted == HUNGRY) { /* say so, then look again: RDT may have moved in between */
+            atomic_store(&card->rx_hungry, true);
+            wanted = appetite(card);
+        }
+        if (wanted != HUNGRY)
+            fds[1].events |= POLLIN;
+        else
+            RW_COUNT(card, rx_starved, 1);
+        if (atomic_load(&card->tx_blocked))
+            fds[1].events |= POLLOUT;
+        if (!fds[1].events || atomic_load(&card->wire_closed))
+            fds[1].fd = -1;
+        if (poll(fds, 2, -1) < 0 && errno != EINTR)
+            break;
+        if (fds[0].revents && read(card->wake_fd, &drained, sizeof drained) < 0)
+            continue;
+        if (fds[1].revents & POLLOUT)
+            resume_transmit(card);
+        if (fds[1].revents & POLLIN) {
+            if (wanted == DISCARD)
+                discard(card);
+            else
+                while (batch(card) && appetite(card) == FULL && !atomic_load(&card->stopping) &&
+                       !atomic_load(&card->tx_blocked))
+                    ;
+        } else if (fds[1].revents & (POLLERR | POLLHUP | POLLNVAL)) {
+            struct rw_offload offload;
+
+            if (fds[1].revents & POLLNVAL || rw_wire_read(card, &offload) < 0)
+                atomic_store(&card->wire_closed, true);
+            else
+                poll(fds, 1, PAUSE_MS);
+        }
+    }
+    return NULL;
+}
+
+static void *timer_main(void *argument)
+{
+    struct rw_card *card = argument;
+
+    while (!atomic_load(&card->stopping)) {
+        uint64_t times;
+
+        if (read(card->timer_fd, &times, sizeof times) < 0 && errno != EINTR)
+            break;
+        if (!atomic_load(&card->stopping) && rw_timer_expire(card))
+            rw_run(card);
+    }
+    return NULL;
+}
+
+/* Threads of ours get no signal but those of their own faults. */
+static int create(pthread_t *thread, void *(*body)(void *), struct rw_card *card)
+{
+    sigset_t all, before;
+    int result;
+
+    sigfillset(&all);
+    sigdelset(&all, SIGBUS);
+    sigdelset(&all, SIGSEGV);
+    sigdelset(&all, SIGFPE);
+    sigdelset(&all, SIGILL);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    result = pthread_create(thread, NULL, body, card);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return -result;
+}
+
+int rw_start(rw_card *card)
+{
+    int result = 0;
+
+    if (card->running)
+        return 0;
+    if (card->wake_fd < 0)
+        card->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (card->timer_fd < 0)
+        card->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+    if (card->wake_fd < 0 || card->timer_fd < 0)
+        result = -errno;
+    atomic_store(&card->stopping, false);
+    card->running = true;
+    card->live = true;
+    card->timer_set_ns = 0;
+    if (!result) {
+        result = create(&card->timer_thread, timer_main, card);
+        card->timer_running = !result;
+    }
+    if (!result && card->wire_fd >= 0) {
+        result = create(&card->wire_thread, wire_main, card);
+        card->wire_running = !result;
+    }
+    if (result)
+        rw_stop(card);
+    else
+        rw_timer_resume(card);
+    return result;
+}
+
+void rw_stop(rw_card *card)
+{
+    const struct itimerspec at_once = {.it_value = {.tv_nsec = 1}};
+
+    if (!card->running)
+        return;
+    atomic_store(&card->stopping, true);
+    rw_wake(card);
+    if (card->timer_running) {
+        pthread_mutex_lock(&card->irq_lock); /* nobody sets it to later behind our back */
+        timerfd_settime(card->timer_fd, 0, &at_once, NULL);
+        card->timer_set_ns = 1;
+        pthread_mutex_unlock(&card->irq_lock);
+        pthread_join(card->timer_thread, NULL);
+    }
+    if (card->wire_running)
+        pthread_join(card->wire_thread, NULL);
+    card->timer_running = card->wire_running = card->running = card->live = false;
+}

@@ -1,0 +1,58 @@
+/* The parts of the transmit side in each other's sight. tx_lock is held throughout. */
+#pragma once
+
+#include "card.h"
+
+/* The doublewords at 8 and 12 of a descriptor: device.rings.transmit. */
+enum {
+    RW_TXD_DTYP = 0xf << 20,
+    RW_TXD_EOP = 1 << 24,
+    RW_TXD_IFCS = 1 << 25,
+    RW_TXD_IC = 1 << 26,
+    RW_TXD_TSE = RW_TXD_IC,
+    RW_TXD_RS = 1 << 27,
+    RW_TXD_DEXT = 1 << 29,
+    RW_TXD_VLE = 1 << 30,
+};
+#define RW_TXD_IDE (1u << 31)
+#define RW_TXD_DD 1u
+#define RW_TXD_STAMP (1u << 4)
+#define RW_POPTS_IXSM 1u
+#define RW_POPTS_TXSM 2u
+#define RW_TUCMD_TCP 1u
+#define RW_TUCMD_IP 2u
+
+#define RW_HEAD_BYTES 320u /* reaches beyond every offset that a context can name for a field it rewrites */
+
+/* A frame on its way out: pieces in order, of which the first may be our own scratch. */
+struct rw_frame {
+    struct rw_fragment frag[RW_FRAGS + 6];
+    uint32_t count, size;
+};
+
+void rw_frame_add(struct rw_frame *frame, const uint8_t *base, uint32_t length);
+/* Copy `length` bytes from `at` out of a frame; the caller knows that they are there. */
+void rw_frame_copy(const struct rw_frame *frame, uint32_t at, uint8_t *to, uint32_t length);
+/* `out` becomes `frame` with its first `length` bytes replaced by those at `head`. */
+void rw_frame_behind(const struct rw_frame *frame, uint32_t length, const uint8_t *head, struct rw_frame *out);
+
+/* segment.c */
+uint32_t rw_sum_end(uint32_t last, uint32_t size);
+void rw_put_checksums(uint8_t *frame, uint32_t size, const struct rw_context *context, uint32_t options,
+                      uint32_t add);
+bool rw_left_to_wire(uint32_t size, const struct rw_context *context, struct rw_offload *offload);
+bool rw_segments_valid(uint32_t size, const struct rw_context *context);
+bool rw_passes_whole(uint32_t size, const struct rw_context *context, uint32_t options);
+void rw_whole_header(uint8_t *head, uint32_t head_size, uint32_t size, const struct rw_context *context,
+                     uint32_t options, struct rw_offload *offload);
+/* Build segment `index` at `to`, RW_HEAD_BYTES and MSS bytes long at most; return its size. */
+uint32_t rw_cut(const struct rw_frame *frame, const struct rw_context *context, uint32_t options, uint32_t index,
+                uint8_t *to);
+uint32_t rw_segment_count(uint32_t size, const struct rw_context *context);
+
+/* leave.c: false when the wire is blocked: nothing was counted, and the frame's end is to be done again */
+bool rw_finish(struct rw_card *card, struct rw_txq *queue, uint32_t low, uint32_t high);
+bool rw_looped(struct rw_card *card);
+
+/* tx.c; irq_lock may be held too */
+void rw_tx_reset_locked(struct rw_card *card);

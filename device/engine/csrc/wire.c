@@ -1,0 +1,262 @@
+/*
+ * Frames to and from the cable's descriptor: device.wire.contract's three framings.
+ *
+ * A cable that can take nothing now (EAGAIN) blocks the transmitter, as a paused link would: the frame's last
+ * descriptor is left in the ring and done again when the descriptor is writable. Nothing waits and nothing is
+ * dropped. Any other error costs the frame, as on a cable whose other end is away.
+ */
+#include <endian.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "card.h"
+
+#define PREFIX_BYTES 4u
+#define STREAM_BYTES (1u << 17)
+#define VNET_NEEDS_CSUM 1u
+#define VNET_ECN 0x80u
+
+struct vnet_header { /* struct virtio_net_hdr (linux/virtio_net.h), native order */
+    uint8_t flags, gso_type;
+    uint16_t hdr_len, gso_size, csum_start, csum_offset;
+};
+
+static bool gone(int error)
+{
+    return error == EPIPE || error == ECONNRESET || error == ESHUTDOWN;
+}
+
+bool rw_wire_flush(struct rw_card *card)
+{
+    while (card->tail_length) {
+        const ssize_t done = write(card->wire_fd, card->tail + card->tail_at, card->tail_length);
+
+        if (done < 0) {
+            if (errno == EINTR)
+                continue;
+            if (errno == EAGAIN)
+                return false;
+            if (gone(errno))
+                atomic_store(&card->wire_closed, true);
+            card->tail_length = 0;
+            RW_COUNT(card, wire_lost, 1);
+            return true;
+        }
+        card->tail_at += (uint32_t)done;
+        card->tail_length -= (uint32_t)done;
+    }
+    return true;
+}
+
+/* Keep what a stream did not take. Guest memory is read here: a guard is on. */
+static void keep_tail(struct rw_card *card, const struct iovec *iov, int count, size_t done)
+{
+    card->tail_at = 0;
+    for (int n = 0; n < count; n++) {
+        const size_t skip = done < iov[n].iov_len ? done : iov[n].iov_len;
+
+        memcpy(card->tail + card->tail_length, (const uint8_t *)iov[n].iov_base + skip, iov[n].iov_len - skip);
+        card->tail_length += (uint32_t)(iov[n].iov_len - skip);
+        done -= skip;
+    }
+}
+
+enum rw_sent rw_wire_send(struct rw_card *card, const struct rw_fragment *frag, uint32_t count,
+                          const struct rw_offload *offload)
+{
+    struct iovec iov[RW_FRAGS + 3];
+    struct vnet_header vnet;
+    uint32_t prefix, length = 0;
+    int used = 0;
+    ssize_t done;
+
+    if (card->framing == RW_FRAMING_NONE || atomic_load_explicit(&card->wire_closed, memory_order_relaxed)) {
+        RW_COUNT(card, wire_lost, 1);
+        return RW_SENT;
+    }
+    if (card->framing == RW_FRAMING_VNET) {
+        memset(&vnet, 0, sizeof vnet);
+        if (offload) {
+            vnet.flags = offload->needs_csum ? VNET_NEEDS_CSUM : 0;
+            vnet.gso_type = (uint8_t)(offload->gso | (offload->ecn ? VNET_ECN : 0));
+            vnet.hdr_len = offload->hdr_len;
+            vnet.gso_size = offload->gso_size;
+            vnet.csum_start = offload->csum_start;
+            vnet.csum_offset = offload->csum_offset;
+        }
+        iov[used++] = (struct iovec){&vnet, sizeof vnet};
+    } else if (card->framing == RW_FRAMING_STREAM) {
+        if (!rw_wire_flush(card))
+            return RW_BLOCKED;
+        iov[used++] = (struct iovec){&prefix, sizeof prefix};
+    }
+    for (uint32_t n = 0; n < count; n++) {
+        iov[used++] = (struct iovec){(void *)(uintptr_t)frag[n].base, frag[n].length};
+        length += frag[n].length;
+    }
+    if (length > RW_LARGEST_FRAME || length < RW_ETH_BYTES) {
+        RW_COUNT(card, wire_refused, 1);
+        return RW_SENT;
+    }
+    prefix = htobe32(length);
+    do {
+        done = writev(card->wire_fd, iov, used);
+    } while (done < 0 && errno == EINTR);
+    if (done >= 0) {
+        if (card->framing == RW_FRAMING_STREAM && (uint32_t)done < length + PREFIX_BYTES)
+            keep_tail(card, iov, used, (size_t)done);
+        return RW_SENT;
+    }
+    if (errno == EAGAIN)
+        return RW_BLOCKED;
+    if (gone(errno) && card->framing == RW_FRAMING_STREAM)
+        atomic_store(&card->wire_closed, true);
+    RW_COUNT(card, wire_lost, 1);
+    return RW_SENT;
+}
+
+/* Check a virtio-net header; false when the frame is none. Python twin: device.wire.frame.parse_vnet. */
+static bool parse_vnet(const struct vnet_header *vnet, uint32_t length, struct rw_offload *offload)
+{
+    memset(offload, 0, sizeof *offload);
+    if (vnet->gso_type & ~VNET_ECN)
+        return false; /* not asked for: the wire segments */
+    if (!(vnet->flags & VNET_NEEDS_CSUM))
+        return true;
+    if (vnet->csum_start < RW_ETH_BYTES || (uint32_t)vnet->csum_start + vnet->csum_offset + 2 > length)
+        return false;
+    offload->needs_csum = true;
+    offload->csum_start = vnet->csum_start;
+    offload->csum_offset = vnet->csum_offset;
+    return true;
+}
+
+static int32_t read_message(struct rw_card *card, struct rw_offload *offload)
+{
+    struct vnet_header vnet;
+    struct iovec iov[2] = {{&vnet, sizeof vnet}, {card->rx_frame, RW_LARGEST_FRAME + 1}};
+    const bool has_header = card->framing == RW_FRAMING_VNET;
+
+    for (uint32_t tries = 0; tries < RW_BATCH; tries++) { /* a flood of nonsense does not keep us here */
+        ssize_t got = readv(card->wire_fd, has_header ? iov : iov + 1, has_header ? 2 : 1);
+
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return gone(errno) ? -1 : 0;
+        if (got == 0 && card->wire_ends)
+            return -1;
+        if (has_header)
+            got -= (ssize_t)sizeof vnet;
+        if (got < (ssize_t)RW_ETH_BYTES || got > (ssize_t)RW_LARGEST_FRAME ||
+            (has_header && !parse_vnet(&vnet, (uint32_t)got, offload))) {
+            RW_COUNT(card, rx_discarded, 1);
+            continue;
+        }
+        return (int32_t)got;
+    }
+    return 0;
+}
+
+/* The next whole frame of what the stream gave, moved to rx_frame; 0: there is none. */
+static int32_t next_of_stream(struct rw_card *card)
+{
+    for (;;) {
+        const uint8_t *at = card->stream + card->stream_at;
+        const uint32_t have = card->stream_end - card->stream_at;
+        uint32_t length;
+
+        if (card->stream_skip) { /* of a frame too long to keep */
+            const uint32_t part = card->stream_skip < have ? card->stream_skip : have;
+
+            card->stream_at += part;
+            card->stream_skip -= part;
+            if (card->stream_skip)
+                return 0;
+            continue;
+        }
+        if (have < PREFIX_BYTES)
+            return 0;
+        memcpy(&length, at, sizeof length);
+        length = be32toh(length);
+        if (length < RW_ETH_BYTES || length > RW_LARGEST_FRAME) {
+            card->stream_at += PREFIX_BYTES;
+            card->stream_skip = length;
+            RW_COUNT(card, rx_discarded, 1);
+            continue;
+        }
+        if (have < PREFIX_BYTES + length)
+            return 0;
+        memcpy(card->rx_frame, at + PREFIX_BYTES, length);
+        card->stream_at += PREFIX_BYTES + length;
+        return (int32_t)length;
+    }
+}
+
+static int32_t read_stream(struct rw_card *card)
+{
+    for (uint32_t tries = 0; tries < RW_BATCH; tries++) {
+        const int32_t length = next_of_stream(card);
+        ssize_t got;
+
+        if (length)
+            return length;
+        memmove(card->stream, card->stream + card->stream_at, card->stream_end - card->stream_at);
+        card->stream_end -= card->stream_at;
+        card->stream_at = 0;
+        got = read(card->wire_fd, card->stream + card->stream_end, STREAM_BYTES - card->stream_end);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return gone(errno) ? -1 : 0;
+        if (got == 0)
+            return -1;
+        card->stream_end += (uint32_t)got;
+    }
+    return 0;
+}
+
+int32_t rw_wire_read(struct rw_card *card, struct rw_offload *offload)
+{
+    int32_t length;
+
+    memset(offload, 0, sizeof *offload);
+    length = card->framing == RW_FRAMING_STREAM ? read_stream(card) : read_message(card, offload);
+    if (length < 0)
+        atomic_store(&card->wire_closed, true);
+    return length;
+}
+
+void rw_attach_wire(rw_card *card, int fd, int framing)
+{
+    int type = 0;
+    socklen_t size = sizeof type;
+
+    pthread_mutex_lock(&card->tx_lock);
+    pthread_mutex_lock(&card->rx_lock);
+    card->wire_fd = fd;
+    card->framing = fd < 0 ? RW_FRAMING_NONE : framing;
+    /* an empty datagram is no end; an empty read of anything else is */
+    card->wire_ends = fd < 0 || getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) || type != SOCK_DGRAM;
+    card->wire_attached = true;
+    atomic_store(&card->wire_closed, false);
+    atomic_store(&card->tx_blocked, false);
+    card->tail_length = 0;
+    card->stream_at = card->stream_end = card->stream_skip = 0;
+    if (card->framing == RW_FRAMING_STREAM && !card->tail) {
+        card->tail = malloc(PREFIX_BYTES + RW_LARGEST_FRAME);
+        card->stream = malloc(STREAM_BYTES);
+        if (!card->tail || !card->stream)
+            atomic_store(&card->wire_closed, true);
+    }
+    pthread_mutex_unlock(&card->rx_lock);
+    pthread_mutex_unlock(&card->tx_lock);
+}
+
+bool rw_wire_closed(rw_card *card)
+{
+    return atomic_load(&card->wire_closed);
+}
