@@ -18,6 +18,7 @@ from ndis.hardware import Resources
 from ndis.lifecycle import INITIALIZED, MAY_INDICATE, TRANSITIONS, AdapterState
 from ndis.miniport import HANDLERS, HANDLERS_6, Attribute, Medium
 from ndis.nblpath import ListSends
+from ndis.offload import NOTHING
 from ndis.oids import MacOption, Oid, PowerState
 from ndis.packet import Owner, Packet
 from ndis.receive import Receives
@@ -73,6 +74,7 @@ class MiniportAdapter:
         self.max_send_packets = 1
         self.max_total_size = 1514
         self.media_connected = True
+        self.offload = NOTHING
         self.filter = EthFilter()
         self.resources = Resources(self, hardware)
         self.work_items = WorkItems(self)

@@ -50,6 +50,7 @@ class Kind(enum.Enum):
     INTERRUPT = enum.auto()
     POWER = enum.auto()
     TIMER_TICK = enum.auto()  # the two-second tick of CheckForHang
+    WIRE = enum.auto()  # a frame left for the wire (told by whoever has the wire)
     CANCEL = enum.auto()
     CLOSE = enum.auto()
     FILTER = enum.auto()  # the adapter's filter or multicast list changed

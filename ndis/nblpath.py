@@ -216,11 +216,11 @@ class ListSends(Sends):
     def indicate_lists(self, nbls: Sequence[NetBufferList], resources: bool) -> None:  # noqa: FBT001 - passed on by upcall()
         """NdisMIndicateReceiveNetBufferLists."""
         adapter = self.adapter
-        if not adapter.is_started:
-            raise BugCheckError(f"receive indicated while {adapter.state.name}")
         for nbl in nbls:
             if adapter.observer is not None:
                 adapter.emit(Kind.INDICATE, "list", nbl, resources=resources)
+            if not adapter.is_started:
+                raise BugCheckError(f"receive indicated while {adapter.state.name}")
             nbl.transfer(Owner.MINIPORT, Owner.NDIS)
             self.indicated[nbl] = adapter.executive.now_us()
         if self.stack is not None:

@@ -185,7 +185,7 @@ class Open:
 
     def return_packets(self, packets: list[Packet]) -> None:
         """NdisReturnPackets."""
-        self.adapter.receives.return_packets(packets)
+        self.adapter.receives.return_packets(packets, self)
 
     def return_net_buffer_lists(self, nbls: Sequence[NetBufferList]) -> None:
         """NdisReturnNetBufferLists."""

@@ -49,11 +49,11 @@ class Receives:
         resources = False
         home: list[Packet] = []
         received: dict[Open, None] = {}
-        self._check_may_indicate()
         for packet in packets:
             resources = resources or packet.status is Status.RESOURCES
             if adapter.observer is not None:
                 adapter.emit(Kind.INDICATE, "packet", packet, resources=resources)
+            self._check_may_indicate()
             left = self._indicate(packet, received, resources=resources)
             if not left and not resources:
                 home.append(packet)
@@ -61,13 +61,13 @@ class Receives:
         if not adapter.serialized:
             self._return_to_driver(home)
 
-    def return_packets(self, packets: list[Packet]) -> None:
+    def return_packets(self, packets: list[Packet], open_: Open | None = None) -> None:
         """NdisReturnPackets: one reference of each."""
         adapter = self._adapter
         done = []
         for packet in packets:
             if adapter.observer is not None:
-                adapter.emit(Kind.RETURN, "return", packet)
+                adapter.emit(Kind.RETURN, "return", packet, open=open_)
             self._lock.acquire()
             known = packet in self.taken
             if known:
@@ -94,6 +94,7 @@ class Receives:
         self._check_may_indicate()
         if adapter.observer is not None:
             adapter.emit(Kind.INDICATE, "lookahead", None, header=header, lookahead=len(lookahead), size=size)
+        self._check_may_indicate()
         for open_ in adapter.opens:
             if adapter.filter.wanted(open_, header[:6]):
                 self._received[open_] = None

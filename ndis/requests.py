@@ -178,6 +178,9 @@ class RequestQueue:
 
     def submit(self, request: Request, open_: Open | None = None) -> Status:
         """NdisRequest. PENDING, or the final status when NDIS itself knew the answer."""
+        if self._adapter.observer is not None:
+            pending = request is self.current or request in self.waiting
+            self._adapter.emit(Kind.SUBMIT, "request", request, open=open_, pending=pending)
         request.open = open_
         request.status = Status.PENDING
         request.at_us = self._adapter.executive.now_us()

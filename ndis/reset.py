@@ -166,10 +166,10 @@ class HangCheck:
 
     def _check(self) -> None:
         adapter = self._adapter
-        if not adapter.is_started or adapter.resets.active or adapter.is_asleep:
-            return
         if adapter.observer is not None:
             adapter.emit(Kind.TIMER_TICK, "check for hang")
+        if not adapter.is_started or adapter.resets.active or adapter.is_asleep:
+            return
         name = "check_for_hang_ex" if adapter.ndis6 else "check_for_hang"
         ask = adapter.handlers.get(name)
         if ask is not None and adapter.enter(name, ask):

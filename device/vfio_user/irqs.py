@@ -100,9 +100,8 @@ class Irqs:
     def set_level(self, asserted: bool) -> None:  # noqa: FBT001 - a pin has a level, and nothing else
         """Drive the INTx pin."""
         with self._lock:
-            rising = asserted and not self._level
             self._level = asserted
-            if rising:
+            if asserted:  # for the second time, too: then it is masked since the first
                 self._signal(PciIrq.INTX, 0)
 
     @property

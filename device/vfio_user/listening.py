@@ -43,10 +43,13 @@ def listen(path: str | os.PathLike[str]) -> socket.socket:
     return listening
 
 
-def unlink(path: str, listening: socket.socket) -> None:
-    """Remove the socket file, if it is still the one that ``listening`` made."""
-    if listening.getsockname() == path and Path(path).is_socket():
-        Path(path).unlink(missing_ok=True)
+def unlink(path: str, inode: int) -> None:
+    """Remove the socket file, if it is still the one of that inode and not another server's."""
+    try:
+        if Path(path).lstat().st_ino == inode:
+            Path(path).unlink()
+    except FileNotFoundError:
+        return
 
 
 def peer_uid(connection: socket.socket) -> int:

@@ -11,7 +11,7 @@ import os
 import select
 import socket
 from collections.abc import Callable, Collection
-from threading import Lock
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
 from .channel import Channel
@@ -63,13 +63,13 @@ class Server:
         """
         self._path = None if isinstance(at, socket.socket) else os.fspath(at)
         self._listening = at if isinstance(at, socket.socket) else listen(at)
+        self._inode = 0 if self._path is None else Path(self._path).lstat().st_ino
         self._device = device
         self._transport_factory = transport_factory
         self._offered = offered
         self._allowed_uids = allowed_uids
         self._log: Log = log or Silence()
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self._lock = Lock()
         self._stopping = False
         self._connection: socket.socket | None = None
 
@@ -94,7 +94,7 @@ class Server:
     def close(self) -> None:
         """Stop listening and remove the socket file; call it when serving has returned."""
         if self._path is not None:
-            unlink(self._path, self._listening)
+            unlink(self._path, self._inode)
             self._listening.close()
         if self._wake >= 0:
             os.close(self._wake)

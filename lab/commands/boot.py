@@ -7,6 +7,8 @@ import json
 import re
 import signal
 import sys
+import termios
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +20,7 @@ from lab.peer import PeerError
 from lab.qemu.process import QemuError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import FrameType
 
     from lab.guest.agent import Result
@@ -28,7 +31,7 @@ EXAMPLES = (
     "  ringwalk boot                                  the whole story\n"
     "  ringwalk boot -i                               a shell in the guest\n"
     "  ringwalk boot --exec 'ethtool -S eth0'         one command's output and status\n"
-    "  ringwalk boot --copy t.sh:/root/t.sh --exec 'sh /root/t.sh'\n"
+    "  ringwalk boot --copy t.sh:/opt/t.sh --exec 'sh /opt/t.sh'\n"
     "  ringwalk boot --nic 82574l --nic virtio-net    two cards\n"
     "  ringwalk boot --wire netns,loss=1%,delay=5ms   a bad cable\n"
     "  ringwalk boot --wire passt                     a guest that reaches the outside"
@@ -177,7 +180,7 @@ def run(args: argparse.Namespace) -> int:
     script = command(args)
     files = copies(args.copy)
     try:
-        with booting.booted(card_specs(args), guest_spec(args)) as lab:
+        with terminal_restored(), booting.booted(card_specs(args), guest_spec(args)) as lab:
             for host, guest_path in files:
                 lab.guest.put(guest_path, host.read_bytes(), host.stat().st_mode & 0o777)
             if args.interactive:
@@ -202,11 +205,26 @@ def command(args: argparse.Namespace) -> str | None:
         raise UsageError("-i, --exec and --script exclude each other: give one")
     if args.interactive and args.json:
         raise UsageError("-i gives a console, not data: leave out --json")
+    if args.interactive and not sys.stdin.isatty():
+        raise UsageError("-i needs a terminal: use --script FILE or --exec CMD from a pipe")
     if args.script is not None:
         if not args.script.is_file():
             raise UsageError(f"--script {args.script}: no such file")
         return str(args.script.read_text())
     return args.exec  # type: ignore[no-any-return]  # argparse gives a str or None here
+
+
+@contextmanager
+def terminal_restored() -> Iterator[None]:
+    """Give the terminal its settings back: QEMU makes it raw, and may be killed."""
+    if not sys.stdin.isatty():
+        yield
+        return
+    before = termios.tcgetattr(sys.stdin)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
 
 
 def show(result: Result, *, as_json: bool) -> int:

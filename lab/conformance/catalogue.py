@@ -5,12 +5,28 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
-from lab.conformance.checks import filters, offload, receive, registers, reset, transmit
+from lab.conformance.checks import (
+    filters,
+    hostile,
+    interrupts,
+    offload,
+    pci,
+    periphery,
+    receive,
+    registers,
+    reset,
+    transmit,
+)
 
 if TYPE_CHECKING:
     from lab.conformance.check import Check, Topic
 
-TOPICS: tuple[Topic, ...] = (registers.TOPIC, reset.TOPIC, transmit.TOPIC, offload.TOPIC, receive.TOPIC, filters.TOPIC)
+TOPICS: tuple[Topic, ...] = tuple(
+    module.TOPIC
+    for module in (
+        *(registers, reset, transmit, offload, receive, filters, interrupts, periphery, pci, hostile),
+    )
+)
 
 
 @cache

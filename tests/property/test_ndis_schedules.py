@@ -17,7 +17,7 @@ from lab.interleave import Interleaver
 from ndis.events import Event, Kind
 from ndis.miniport import Attribute, Medium, MiniportCharacteristics
 from ndis.oids import Oid
-from ndis.packet import Owner, Packet
+from ndis.packet import Buffer, Owner, Packet
 from ndis.requests import InformationBuffer, Request
 from ndis.samples.scripted import ADDRESS, Script
 from ndis.status import Status
@@ -119,7 +119,8 @@ class Card(Script):
 
     def answer(self, epoch: int) -> None:
         with self.lock:
-            self.answering = mine = self.asked and epoch == self.epoch
+            mine = self.asked and epoch == self.epoch
+            self.answering = self.answering or mine
             self.asked = self.asked and not mine
         if not mine:
             return
@@ -191,7 +192,7 @@ class World:
             for packet in array:
                 packet.owner = Owner.PROTOCOL
                 packet.reinitialize()
-                packet.chain_buffer_at_back(_buffer(packet.number))
+                packet.chain_buffer_at_back(Buffer(frame(packet.number)))
             self.packets += array
             self.open.send_packets(array)
 
@@ -202,6 +203,9 @@ class World:
         request = Request.query(Oid.GEN_XMIT_OK)
         self.requests.append(request)
         self.open.request(request)
+
+    def resetter(self) -> None:
+        self.open.reset()
 
     def returner(self) -> None:
         while self.client.held:
@@ -217,7 +221,7 @@ class World:
         spawn("request b", self.asker)
         spawn("return", self.returner)
         if reset:
-            spawn("reset", lambda: self.open.reset() and None)
+            spawn("reset", self.resetter)
         self.interleaver.run()
         for _ in range(8):  # the rest of the interrupts, until all is home
             self.interrupt()
@@ -240,12 +244,6 @@ class World:
             assert set(statuses) == {Status.SUCCESS}
         if not self.card.deserialized:
             assert self.inside.most == 1
-
-
-def _buffer(number: int):  # type: ignore[no-untyped-def]  # noqa: ANN202 - a Buffer
-    from ndis.packet import Buffer  # noqa: PLC0415 - only here
-
-    return Buffer(frame(number))
 
 
 @pytest.mark.parametrize("card", [Card, FreeCard], ids=["serialized", "deserialized"])

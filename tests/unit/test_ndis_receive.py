@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# ruff: noqa: D102, ARG002 - doubles implement handlers that the contract documents
+# ruff: noqa: D102, D107, ARG002 - doubles implement handlers that the contract documents
 import pytest
 
 from ndis.errors import BugCheckError, NdisError
@@ -237,7 +237,9 @@ def test_a_sender_may_refuse_its_own_frames() -> None:
         (PacketFilter.NONE, ADDRESS, False),
     ],
 )
-def test_the_filter_library_decides_by_address(asked: PacketFilter, destination: bytes, hears: bool) -> None:
+def test_the_filter_library_decides_by_address(
+    asked: PacketFilter, destination: bytes, *, hears: bool
+) -> None:
     """Each filter bit against each kind of address."""
     library = EthFilter(ADDRESS)
     library.add("a")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import mmap
 import os
+from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 import pytest
@@ -317,6 +318,31 @@ def test_no_fd_is_kept_for_a_region(memfd: int) -> None:
 
     assert sorted(os.listdir("/proc/self/fd")) == before  # noqa: PTH208 - the same
     dma.clear()
+
+
+def test_a_thread_may_read_while_the_map_changes(memfd: int) -> None:
+    """It gets the bytes or a fault, never memory that is gone."""
+    os.pwrite(memfd, b"data", 0)
+    dma = DmaMap()
+    done = Event()
+    seen: set[bytes] = set()
+
+    def read() -> None:
+        while not done.is_set():
+            try:
+                seen.add(dma.read(0x1000, 4))
+            except DmaError:
+                continue
+
+    reader = Thread(target=read)
+    reader.start()
+    for _ in range(500):
+        dma.map(0x1000, PAGE, RW, memfd)
+        dma.unmap(0x1000, PAGE)
+    done.set()
+    reader.join(10)
+
+    assert seen <= {b"data"}
 
 
 def _is_mapped(address: int) -> bool:

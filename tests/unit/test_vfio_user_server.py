@@ -10,7 +10,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING
 
 import pytest
@@ -220,6 +220,39 @@ def test_another_thread_reads_memory_without_fd(device: NotingDevice, path: Path
         reader.join(10)
 
     assert found == [b"4567"]
+
+
+def test_a_thread_gets_its_memory_while_the_serving_thread_waits_for_its_lock(
+    device: NotingDevice, path: Path
+) -> None:
+    """A frame that arrives while the guest rings a doorbell: both want the card."""
+    card = Lock()
+    found: list[bytes] = []
+    waits = Event()
+
+    def ring() -> None:
+        waits.set()
+        with card:
+            found.append(b"rang")
+
+    device.on_doorbell = ring
+    with serving(device, path), Client.connect(path) as client:
+        client.map_dma(0x1000, bytearray(b"0123456789abcdef"))
+
+        def arrive() -> None:
+            with card:
+                client.write(BAR0, DOORBELL, b"ring", posted=True)
+                waits.wait(10)
+                found.append(device.dma.read(0x1004, 4))
+
+        frame = Thread(target=arrive)
+        frame.start()
+        waits.wait(10)
+        while not client.process(0.1):
+            pass
+        frame.join(10)
+
+    assert found == [b"4567", b"rang"]
 
 
 def test_commands_that_overtake_a_dma_reply_are_done_in_order(device: NotingDevice, path: Path) -> None:
@@ -588,8 +621,8 @@ def test_another_transport_can_take_the_connection(device: NotingDevice, path: P
     taken: list[int] = []
 
     class Counting(SocketTransport):
-        def receive(self):  # type: ignore[no-untyped-def]  # noqa: ANN202 - as its base class has it
-            incoming = super().receive()
+        def receive(self, *, inline: bool = True):  # type: ignore[no-untyped-def]  # noqa: ANN202 - its base's
+            incoming = super().receive(inline=inline)
             if incoming is not None:
                 taken.append(incoming.header.command)
             return incoming
@@ -598,3 +631,51 @@ def test_another_transport_can_take_the_connection(device: NotingDevice, path: P
         client.read(BAR0, 0, 4)
 
     assert taken == [Command.VERSION, Command.REGION_READ]
+
+
+def test_a_client_that_goes_while_the_device_waits_for_its_memory(device: NotingDevice, path: Path) -> None:
+    """The access ends with a fault, the session with it, and the next client is served."""
+    faults: list[int] = []
+
+    def ring() -> None:
+        try:
+            device.dma.read(0x1000, 4)
+        except DmaError as fault:
+            faults.append(fault.address)
+            raise
+
+    device.on_doorbell = ring
+    with serving(device, path):
+        client = Client.connect(path)
+        client.map_dma(0x1000, bytearray(16))
+        client.write(BAR0, DOORBELL, b"ring", posted=True)
+        client._received()  # the DMA_READ, never answered
+
+        client.close()
+        wait_for(device, ["detached", "reset"])
+
+        assert faults == [0x1000]
+        with Client.connect(path) as after:
+            after.read(BAR0, 0, 4)
+
+
+def test_a_file_that_another_server_put_there_is_left_alone(device: NotingDevice, path: Path) -> None:
+    """Closing removes the own socket file only."""
+    with serving(device, path):
+        path.unlink()
+        other = listen(path)
+
+    assert path.exists()
+    other.close()
+
+
+def test_a_full_eventfd_does_not_stop_the_device(device: NotingDevice, path: Path) -> None:
+    """It is signalled already."""
+    eventfd = os.eventfd(0, os.EFD_NONBLOCK)
+    os.eventfd_write(eventfd, (1 << 64) - 2)
+    with serving(device, path), Client.connect(path) as client:
+        client.enable_irqs(PciIrq.MSIX, [eventfd])
+
+        assert device.irqs.trigger(PciIrq.MSIX, 0)
+
+    os.close(eventfd)

@@ -141,6 +141,7 @@ struct rw_card {
     uint32_t region_count, region_room;
     rw_slow_dma slow;
     void *slow_context;
+    _Atomic int in_slow; /* Python is at it: the pump hands everything on, in order */
 
     /* transmit: tx_lock */
     struct rw_txq txq[RW_QUEUES];
@@ -227,6 +228,12 @@ RW_INLINE uint32_t rw_get_tail(struct rw_card *card, uint32_t offset)
     atomic_store_explicit(&(card)->account.name,                                                       \
                           atomic_load_explicit(&(card)->account.name, memory_order_relaxed) + (n),     \
                           memory_order_relaxed)
+
+/* Memory without a host address is reached by Python. A thread of ours cannot; the pump leaves the whole access to
+ * Python, because the client's answer comes over the socket that the pump reads. Per thread. */
+enum rw_slow { RW_SLOW_ALLOWED, RW_SLOW_LATER, RW_SLOW_NEVER };
+extern _Thread_local enum rw_slow rw_slow_mode;
+extern _Thread_local bool rw_slow_wanted; /* RW_SLOW_LATER, and something slow was met */
 
 /* dma.c: 0 when every byte of the range is covered with the right; else a fault was reported, but by try */
 int rw_dma_try_load(struct rw_card *card, uint32_t *cache, uint64_t address, void *to, uint32_t length);

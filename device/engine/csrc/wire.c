@@ -256,6 +256,16 @@ void rw_attach_wire(rw_card *card, int fd, int framing)
     pthread_mutex_unlock(&card->tx_lock);
 }
 
+void rw_detach_wire(rw_card *card)
+{
+    pthread_mutex_lock(&card->tx_lock);
+    pthread_mutex_lock(&card->rx_lock);
+    card->wire_fd = -1;
+    card->wire_attached = false;
+    pthread_mutex_unlock(&card->rx_lock);
+    pthread_mutex_unlock(&card->tx_lock);
+}
+
 bool rw_wire_closed(rw_card *card)
 {
     return atomic_load(&card->wire_closed);

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from device import interrupts as irq
 from device import statistics
 from device.clock import SystemTime
+from device.engine.reference import state as state_of
 from device.engine.reference.core import Core
 from device.engine.reference.flow import FlowControl
 from device.engine.reference.receive import Receiver
@@ -282,7 +283,8 @@ class ReferenceEngine:
 
     def save(self) -> bytes:
         """Return the whole state."""
-        return b""
+        return state_of.save(self)
 
     def restore(self, state: bytes) -> None:
-        """Take a saved state over."""
+        """Take a saved state over; ValueError when it is not one."""
+        state_of.restore(self, state)

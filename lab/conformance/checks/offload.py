@@ -199,7 +199,7 @@ def segmentation(length: int, mss: int, v6: bool, card: Subject) -> None:  # noq
 
 
 for _v6 in (False, True):
-    for _length, _mss in ((1000, 1460), (2920, 1460), (2921, 1460), (5000, 1448), (4000, 536), (65000, 1440), (200, 88)):
+    for _length, _mss in ((1000, 1460), (2920, 1460), (2961, 1460), (5000, 1448), (4000, 536), (65000, 1440), (200, 88)):
         TOPIC.add(
             Check(
                 f"TSO-{'V6' if _v6 else 'V4'}-{_length:05}-{_mss:04}",

@@ -79,8 +79,8 @@ for _cut in (1, 13, 14, 15, 60, 213):
 def fragments(count: int, card: Subject) -> None:
     """A frame of that many descriptors leaves whole."""
     ring = ready(card, count=128)
-    frame = ethernet(payload(count * 12 - 14))
-    pieces = [frame[at : at + 12] for at in range(0, len(frame), 12)]
+    frame = ethernet(payload(count * 20 - 14))
+    pieces = [frame[at : at + 20] for at in range(0, len(frame), 20)]
     ring.send(
         *(ring.legacy(piece, IFCS) for piece in pieces[:-1]),
         ring.legacy(pieces[-1]),

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 from lab.conformance.bench import BenchError, Capability, Signal
 from lab.conformance.targets import capabilities
 from lab.errors import UsageError
+from lab.qtest import protocol
 from lab.qtest.client import Gone
 from lab.qtest.machine import Machine
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lab.qemu.binary import Qemu
 
 DMA = range(0x0100_0000, 0x0110_0000)
@@ -43,11 +46,11 @@ class QtestBench:
 
     def read(self, offset: int, width: int = 4, bar: int = 0) -> int:
         """Read a BAR."""
-        return self._client.read(self._address(bar, offset), width)
+        return self._client.ask(self._commands(bar)[0](self._address(bar, offset), width))
 
     def write(self, offset: int, value: int, width: int = 4, bar: int = 0) -> None:
         """Write a BAR."""
-        self._client.write(self._address(bar, offset), value, width)
+        self._client.ask(self._commands(bar)[1](self._address(bar, offset), value, width))
 
     def config_read(self, offset: int, width: int = 4) -> int:
         """Read configuration space."""
@@ -109,6 +112,11 @@ class QtestBench:
     def close(self) -> None:
         """Stop QEMU."""
         self._machine.close()
+
+    def _commands(self, bar: int) -> tuple[Callable[[int, int], str], Callable[[int, int, int], str]]:
+        if self._function.bars[bar].io:
+            return protocol.in_command, protocol.out_command
+        return protocol.read_command, protocol.write_command
 
     def _address(self, bar: int, offset: int) -> int:
         return self._function.bars[bar].address + offset

@@ -1,0 +1,146 @@
+"""``ringwalk serve``: the card alone, for somebody's own QEMU; ``boot`` starts it as a process."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from device.serving import serve
+from device.vfio_user import ListenError
+from device.wire.contract import Wire, WireError
+from device.wire.spec import open_wire
+from lab.cards import LOCAL_MAC, far_end
+from lab.commands.boot import ENGINES, mac
+from lab.errors import UsageError
+from lab.peer import LocalPeer, answer
+from lab.qemu.command import memory_arguments, vfio_user_device
+from lab.serving import Ready
+
+if TYPE_CHECKING:
+    import argparse
+
+    from device.card import Account
+
+NAME = "serve"
+HELP = "serve the card on a vfio-user socket, for your own QEMU"
+EXAMPLES = (
+    "  ringwalk serve --socket /tmp/nic.sock --wire netns\n"
+    "  ringwalk serve --socket /tmp/nic.sock --wire tap:tap0 --mac 52:54:00:12:34:56\n"
+    "  ringwalk serve --socket /tmp/nic.sock --wire pcap:out.pcapng --engine reference"
+)
+EXAMPLE_MEMORY_MIB = 1024
+
+
+class Served(Protocol):
+    """A card that serves; it counts what it does."""
+
+    def account(self) -> Account:
+        """Return the counts so far."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("--socket", metavar="PATH", type=Path, required=True, help="where QEMU shall connect")
+    parser.add_argument("--wire", metavar="SPEC", default="netns", help="the card's cable (default netns)")
+    parser.add_argument("--mac", type=mac, default=LOCAL_MAC.format(1), help="the card's address")
+    parser.add_argument("--engine", choices=ENGINES, default=ENGINES[0], help="who moves the frames")
+    parser.add_argument("--json", action="store_true", help="print one JSON line when ready, one at the end")
+    parser.add_argument(
+        "--control-fd",
+        type=int,
+        metavar="N",
+        help="answer requests on this inherited socket (account, start, finish), and end when it closes",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until a signal, or until the control socket closes; any number of clients may come and go."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        wire = open_wire(args.wire)
+    except WireError as error:
+        raise UsageError(str(error)) from error
+    reached = far_end(wire)
+    peer, address = reached or (None, None)
+
+    def ready(served: Served) -> None:
+        announce(
+            args,
+            wire,
+            Ready(
+                socket=str(args.socket.absolute()),
+                mac=args.mac,
+                engine=args.engine,
+                wire=args.wire,
+                peer_address=address,
+                has_peer=peer is not None,
+                pid=os.getpid(),
+            ),
+        )
+        if args.control_fd is not None:
+            control = socket.socket(fileno=args.control_fd)
+            threading.Thread(target=obey, args=(control, served, peer, stop), daemon=True).start()
+
+    try:
+        account = serve(
+            str(args.socket.absolute()),
+            wire,
+            bytes.fromhex(args.mac.replace(":", "")),
+            args.engine,
+            ready=ready,
+            stop=stop,
+        )
+    except ListenError as error:
+        raise UsageError(str(error)) from error
+    except KeyError as error:
+        raise UsageError(f"this build has no {args.engine} engine: use --engine reference") from error
+    finally:
+        if peer is not None:
+            peer.close()
+        wire.close()
+    close(asdict(account), as_json=args.json)
+    return 0
+
+
+def announce(args: argparse.Namespace, wire: Wire, ready: Ready) -> None:
+    """Say that a VMM may connect, and with what arguments."""
+    if args.json:
+        print(json.dumps(asdict(ready)), flush=True)
+        return
+    print(f"82574L {args.mac}, {args.engine} engine, wire {wire.spec}; for QEMU 10.1.1 or later:")
+    print("  " + qemu_arguments(args.socket.absolute()), flush=True)
+
+
+def qemu_arguments(path: Path) -> str:
+    """Return the arguments for somebody's own QEMU, quoted for a shell."""
+    memory = " ".join(memory_arguments(EXAMPLE_MEMORY_MIB))
+    return f"-m {EXAMPLE_MEMORY_MIB}M {memory} -device '{vfio_user_device(path)}'"
+
+
+def close(account: dict[str, Any], *, as_json: bool) -> None:
+    """Print the card's account at the end; nobody may be there to read it any more."""
+    told = ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in account.items())
+    text = json.dumps({"account": account}) if as_json else told
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - for the interpreter's own last flush
+
+
+def obey(control: socket.socket, served: Served, peer: LocalPeer | None, stop: threading.Event) -> None:
+    """Answer the control socket's requests until it closes; then everything ends."""
+    with control, control.makefile("rwb") as lines:
+        for line in lines:
+            reply = answer(json.loads(line), peer, lambda: asdict(served.account()))
+            lines.write(json.dumps(reply).encode() + b"\n")
+            lines.flush()
+    stop.set()
