@@ -91,7 +91,6 @@ class Receives:
         ``size`` is the payload's length; ``context`` names it to TransferData.
         """
         adapter = self._adapter
-        self._check_may_indicate()
         if adapter.observer is not None:
             adapter.emit(Kind.INDICATE, "lookahead", None, header=header, lookahead=len(lookahead), size=size)
         self._check_may_indicate()
