@@ -48,13 +48,15 @@ class NativeTransport:
         self._length = ffi.new("uint32_t *")
         self._fds = ffi.new("int[]", lib.RW_PUMP_FDS)
 
-    def receive(self) -> Incoming | None:
+    def receive(self, *, inline: bool = True) -> Incoming | None:
         """Wait for the next message that is not answered in C; None when the other side has gone.
+
+        Without ``inline`` none is answered in C: the caller is in the middle of an access.
 
         TransportError: it is no message, or carried more than 16 descriptors.
         """
         while True:
-            result = lib.rw_pump_next(self._pump)
+            result = lib.rw_pump_next(self._pump, inline)
             if result == -errno.EINTR:
                 continue  # Python's signal handlers have run; one that raises does not come here
             break
@@ -77,7 +79,7 @@ class NativeTransport:
         if header.command == Command.VERSION and header.flags & (
             HeaderFlags.TYPE | HeaderFlags.ERROR
         ) == HeaderFlags.REPLY:
-            lib.rw_pump_inline(self._pump, True)  # noqa: FBT003 - C has no keywords
+            lib.rw_pump_ready(self._pump)
 
     def close(self) -> None:
         """Close the connection; a second time does nothing. The serving thread calls it."""

@@ -53,13 +53,16 @@ class Outcome:
     registers: dict[str, int]
     memory: bytes
     deadline: int | None
+    now: int
 
 
-def perform(engine: Engine, ram: Ram, what: Program) -> Outcome:
-    """Run a program on an engine."""
+def perform(engine: Engine, ram: Ram, what: Program, *, fresh: bool = True) -> Outcome:
+    """Run a program on an engine; a ``fresh`` one is prepared for it."""
     answers: list[object] = []
     effects: list[Effect] = []
-    prepare(engine, what)
+    now = 0
+    if fresh:
+        prepare(engine, what)
     for action, *arguments in what.actions:
         if action == "write":
             engine.write(*arguments)
@@ -72,7 +75,8 @@ def perform(engine: Engine, ram: Ram, what: Program) -> Outcome:
         elif action == "receive":
             answers.append(engine.receive(*arguments))
         elif action == "advance":
-            engine.advance(*arguments)
+            (now,) = arguments
+            engine.advance(now)
         elif action == "mode":
             engine.set_interrupt_mode(InterruptMode(*arguments))
         elif action == "link":
@@ -94,7 +98,7 @@ def perform(engine: Engine, ram: Ram, what: Program) -> Outcome:
         for offset in register.offsets()
         if (value := engine.peek(offset))
     }
-    return Outcome(tuple(answers), tuple(effects), registers, bytes(ram.content), engine.deadline())
+    return Outcome(tuple(answers), tuple(effects), registers, bytes(ram.content), engine.deadline(), now)
 
 
 def both(what: Program, *, mapped: bool) -> tuple[Outcome, Outcome]:
@@ -110,6 +114,26 @@ def both(what: Program, *, mapped: bool) -> tuple[Outcome, Outcome]:
         return perform(reference, first, what), perform(native, second, what)
     finally:
         loan.end()
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(program(), st.integers(0, 40))
+def test_each_engine_goes_on_where_the_other_was_saved(what: Program, cut: int) -> None:
+    """Half of a program on one engine, the other half on the other: nobody sees the change."""
+    early = Program(what.seed, what.memory, what.offload, what.settings, what.actions[:cut])
+    late = Program(what.seed, what.memory, what.offload, [], what.actions[cut:])
+    outcomes = []
+    for first_kind, second_kind in ((ReferenceEngine, NativeEngine), (NativeEngine, ReferenceEngine)):
+        ram = Ram(what.memory)
+        first = first_kind(ram, offload=what.offload)
+        before = perform(first, ram, early)
+        second = second_kind(ram, offload=what.offload)
+        second.advance(before.now)
+
+        second.restore(first.save())
+
+        outcomes.append((before, perform(second, ram, late, fresh=False)))
+    assert outcomes[0] == outcomes[1]
 
 
 @pytest.mark.parametrize("mapped", [True, False], ids=["mapped", "callback"])

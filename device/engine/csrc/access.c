@@ -72,9 +72,10 @@ static void write_tail(struct rw_card *card, uint32_t offset, uint32_t value)
 {
     /* sequentially consistent, with rx_hungry: see threads.c */
     atomic_store(&card->reg[offset / 4], value & 0xffff);
-    RW_COUNT(card, doorbells, 1);
-    if (offset == RW_TDT0 || offset == RW_TDT1)
+    if (offset == RW_TDT0 || offset == RW_TDT1) {
+        RW_COUNT(card, doorbells, 1);
         return;
+    }
     if (atomic_load(&card->rx_hungry) && atomic_exchange(&card->rx_hungry, false))
         rw_wake(card);
     rw_flow_replenished(card);

@@ -88,7 +88,7 @@ struct rw_context {
 struct rw_txq {
     struct rw_context context, segmentation;
     bool started, segmenting, stamp, dropping;
-    uint8_t options;
+    uint8_t options, css;
     uint32_t size, stored, frags;
     uint32_t resume; /* segments of the frame that a blocked wire took already */
     struct rw_fragment frag[RW_FRAGS];
@@ -141,7 +141,6 @@ struct rw_card {
     uint32_t region_count, region_room;
     rw_slow_dma slow;
     void *slow_context;
-    _Atomic int in_slow; /* Python is at it: the pump hands everything on, in order */
 
     /* transmit: tx_lock */
     struct rw_txq txq[RW_QUEUES];

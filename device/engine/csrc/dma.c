@@ -174,9 +174,7 @@ static int pieces(struct rw_card *card, uint64_t address, uint8_t *data, uint32_
             int failed;
 
             rw_guard_on = NULL; /* never jump over somebody else's code */
-            atomic_fetch_add(&card->in_slow, 1);
             failed = card->slow(card->slow_context, address, part, data, write);
-            atomic_fetch_sub(&card->in_slow, 1);
             rw_guard_on = guard;
             if (failed)
                 return -EFAULT;

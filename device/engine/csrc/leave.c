@@ -273,8 +273,8 @@ bool rw_finish(struct rw_card *card, struct rw_txq *queue, uint32_t low, uint32_
     if (queue->segmenting && low & RW_TXD_DEXT)
         return segmented(card, queue, &frame, low, high);
     if (!queue->options && low & RW_TXD_IC && !(low & RW_TXD_DEXT)) {
-        linear(&frame, card->segment); /* legacy: from CSS to the end, into CSO */
-        rw_sum_insert(card->segment, frame.size, high >> 8 & 0xff, frame.size, low >> 16 & 0xff, 0);
+        linear(&frame, card->segment); /* CSS of the first descriptor to the end, into CSO of the last */
+        rw_sum_insert(card->segment, frame.size, queue->css, frame.size, low >> 16 & 0xff, 0);
     } else if (!queue->options && !(low & (RW_TXD_IFCS | RW_TXD_VLE))) {
         if (frame.size < RW_FCS_BYTES || !fcs_right(&frame))
             return true;

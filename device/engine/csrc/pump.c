@@ -40,7 +40,7 @@ struct rw_pump {
     struct rw_card *card;
     int fd;
     pthread_mutex_t send_lock; /* Python may send from any thread */
-    bool answers;
+    bool ready; /* VERSION was answered: before that, everything is Python's */
     uint32_t largest, spin_us;
     uint8_t *buffer; /* `largest` bytes and what came behind them */
     uint32_t room, at, end;
@@ -88,9 +88,9 @@ void rw_pump_free(rw_pump *pump)
     free(pump);
 }
 
-void rw_pump_inline(rw_pump *pump, bool enabled)
+void rw_pump_ready(rw_pump *pump)
 {
-    pump->answers = enabled;
+    pump->ready = true;
 }
 
 /* Send everything; waits for room. 0 or a negated errno. */
@@ -225,11 +225,11 @@ static int answer_multi(struct rw_pump *pump, const struct header *header, const
 }
 
 /* 0: answered; 1: not for us; else a negated errno. */
-static int answer(struct rw_pump *pump, const struct header *header)
+static int answer_inline(struct rw_pump *pump, const struct header *header)
 {
     const uint8_t *body = pump->buffer + pump->at + sizeof *header;
 
-    if (!pump->answers || atomic_load(&pump->card->in_slow) || (header->flags & FLAG_TYPE) || (header->flags & ~(uint32_t)(FLAG_TYPE | FLAG_NO_REPLY)))
+    if (!pump->ready || (header->flags & FLAG_TYPE) || (header->flags & ~(uint32_t)(FLAG_TYPE | FLAG_NO_REPLY)))
         return 1;
     if (pump->fd_count && pump->fds_at >= pump->at && pump->fds_at < pump->at + header->size)
         return 1; /* descriptors that nothing asked for: not ours to refuse */
@@ -324,9 +324,10 @@ static int fill(struct rw_pump *pump)
 
 /*
  * Answer what is ours until there is something that is not: RW_PUMP_MESSAGE, RW_PUMP_CLOSED, or a negated errno.
+ * Without `answer` nothing is ours: the caller is in the middle of an access and holds its locks.
  * -EINTR: a signal came; call again. -EMSGSIZE: a message shorter than its header or longer than `largest`.
  */
-int rw_pump_next(rw_pump *pump)
+int rw_pump_next(rw_pump *pump, bool answer)
 {
     if (pump->message) { /* Python is done with it; what it did not take is closed */
         if (pump->fd_count && pump->fds_at < pump->at + pump->message)
@@ -350,7 +351,7 @@ int rw_pump_next(rw_pump *pump)
                 return result;
             continue;
         }
-        result = answer(pump, &header);
+        result = answer ? answer_inline(pump, &header) : 1;
         if (result < 0)
             return result;
         if (result > 0) {

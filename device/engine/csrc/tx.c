@@ -26,7 +26,7 @@ RW_INLINE uint32_t at(uint32_t queue, uint32_t offset)
 static void clear(struct rw_txq *queue)
 {
     queue->started = queue->segmenting = queue->stamp = queue->dropping = false;
-    queue->options = 0;
+    queue->options = queue->css = 0;
     queue->size = queue->stored = queue->frags = queue->resume = 0;
 }
 
@@ -166,6 +166,8 @@ static bool process(struct rw_card *card, struct rw_txq *queue, const struct des
         queue->started = true;
         gather(card, queue, d->address, d->low & 0xfffff);
     } else {
+        if (!queue->started)
+            queue->css = (uint8_t)(d->high >> 8);
         queue->started = true;
         gather(card, queue, d->address, d->low & 0xffff);
     }

@@ -49,12 +49,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     pump = rw_pump_new(card, pair[0], 65536, 0);
     if (!pump)
         abort();
-    rw_pump_inline(pump, true);
+    rw_pump_ready(pump);
     guest_setup(card);
     for (int n = 0; n < 40 && input.left; n++)
         send_message(pair[1], &input);
     shutdown(pair[1], SHUT_WR);
-    while ((result = rw_pump_next(pump)) == RW_PUMP_MESSAGE) {
+    while ((result = rw_pump_next(pump, true)) == RW_PUMP_MESSAGE) {
         volatile uint8_t sum = 0;
         const uint8_t *bytes = rw_pump_bytes(pump, &length);
 
