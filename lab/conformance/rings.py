@@ -262,5 +262,3 @@ class RxRing:
         first = self.data(index, header if split else one.length0)
         rest = [self.data(index, length, piece) for piece, length in enumerate(lengths[1:], 1)]
         return first + b"".join(rest)
-
-

@@ -78,5 +78,3 @@ def run(
     finally:
         if bench is not None:
             bench.close()
-
-

@@ -61,7 +61,12 @@ for _id, _address, _rctl, _wanted, _words in (
             f"FLT-{_id}",
             _words,
             "datasheet 10.2.5.1, RCTL",
-            partial(lambda address, rctl, wanted, card: passes(address, rctl, wanted=wanted, card=card), _address, _rctl, _wanted),
+            partial(
+                lambda address, rctl, wanted, card: passes(address, rctl, wanted=wanted, card=card),
+                _address,
+                _rctl,
+                _wanted,
+            ),
             WIRE,
         )
     )
@@ -285,11 +290,9 @@ def no_ip_no_checksum(card: Subject) -> None:
 
 # -- RSS ---------------------------------------------------------------------------------------------
 
-RSS = "datasheet 7.1.12, receive side scaling; Microsoft's \"Verifying the RSS hash calculation\""
+RSS = 'datasheet 7.1.12, receive side scaling; Microsoft\'s "Verifying the RSS hash calculation"'
 # Microsoft's example key, and its hash of 10.0.0.1:4000 to 10.0.0.2:5000 is worked out below, bit by bit.
-KEY = bytes.fromhex(
-    "6d5a56da255b0ec24167253d43a38fb0d0ca2bcbae7b30b477cb2da38030f20c6a42b73bbeac01fa"
-)
+KEY = bytes.fromhex("6d5a56da255b0ec24167253d43a38fb0d0ca2bcbae7b30b477cb2da38030f20c6a42b73bbeac01fa")
 
 
 def toeplitz(data: bytes) -> int:

@@ -244,7 +244,9 @@ def longest_descriptors(card: Subject) -> None:
     alive(card)
 
 
-@TOPIC.check("HOST-TIMERS", "QEMU commits 6da0c98281, a01344d9d7: timers pending over a mode change", needs=WIRE)
+@TOPIC.check(
+    "HOST-TIMERS", "QEMU commits 6da0c98281, a01344d9d7: timers pending over a mode change", needs=WIRE
+)
 def timers_over_a_reset(card: Subject) -> None:
     """Delay timers that are pending when the card is reset do no harm."""
     card.link_up()

@@ -258,7 +258,9 @@ def auto_clear(card: Subject) -> None:
     expect("ICR", card.read("ICR") & both, card.causes("TXQ0"))
 
 
-@TOPIC.check("INT-EIAME", "datasheet 10.2.2.5, CTRL_EXT.EIAME; e1000_configure_msix in Linux's netdev.c", needs=MSIX)
+@TOPIC.check(
+    "INT-EIAME", "datasheet 10.2.2.5, CTRL_EXT.EIAME; e1000_configure_msix in Linux's netdev.c", needs=MSIX
+)
 def auto_mask(card: Subject) -> None:
     """With EIAME the causes of IAM are masked when their message is sent."""
     card.bench.signal(Signal.MSIX)
@@ -380,7 +382,11 @@ def threshold(code: int, count: int, card: Subject) -> None:
             break
         ring.drain()
     free = (ring.tail - ring.head) % ring.count
-    expect(f"free descriptors when RXDMT0 came (within one of {count})", bool(seen) and abs(free - count) <= 1, True)  # noqa: FBT003 - what is expected
+    expect(
+        f"free descriptors when RXDMT0 came (within one of {count})",
+        bool(seen) and abs(free - count) <= 1,
+        True,
+    )
 
 
 for _code, _part in ((0, 2), (1, 4), (2, 8)):

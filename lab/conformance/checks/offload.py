@@ -45,7 +45,9 @@ def checksums(name: str, v6: bool, tcp: bool, length: int, card: Subject) -> Non
     """The card puts the IP and transport checksums in."""
     ring = ready(card)
     segment = (make.tcp if tcp else make.udp)(payload(length), v6=v6)
-    packet = ipv6(segment, make.TCP if tcp else make.UDP) if v6 else ipv4(segment, make.TCP if tcp else make.UDP)
+    packet = (
+        ipv6(segment, make.TCP if tcp else make.UDP) if v6 else ipv4(segment, make.TCP if tcp else make.UDP)
+    )
     whole = ethernet(packet, ethertype=ETH_IPV6 if v6 else ETH_IPV4)
     l4_at = 54 if v6 else 34
     at = l4_at + (16 if tcp else 6)
@@ -58,7 +60,12 @@ def checksums(name: str, v6: bool, tcp: bool, length: int, card: Subject) -> Non
     expect(f"the {name} frame", card.bench.frames(), [whole])
 
 
-for _name, _v6, _tcp in (("TCP4", False, True), ("UDP4", False, False), ("TCP6", True, True), ("UDP6", True, False)):
+for _name, _v6, _tcp in (
+    ("TCP4", False, True),
+    ("UDP4", False, False),
+    ("TCP6", True, True),
+    ("UDP6", True, False),
+):
     for _length in (20, 21, 999, 1400):
         TOPIC.add(
             Check(
@@ -90,16 +97,16 @@ def no_option_no_change(card: Subject) -> None:
     expect("frames", card.bench.frames(), [wrong])
 
 
-@TOPIC.check("OFF-OFFSETS", "datasheet 7.2.10.2: TUCSS, TUCSO say where, the packet's kind does not", needs=WIRE)
+@TOPIC.check(
+    "OFF-OFFSETS", "datasheet 7.2.10.2: TUCSS, TUCSO say where, the packet's kind does not", needs=WIRE
+)
 def offsets_rule(card: Subject) -> None:
     """The checksum goes where the context says, for a protocol that the card cannot know."""
     ring = ready(card)
     frame = ethernet(payload(100))
     bare = put16(frame, 40, 0)
     want = put16(bare, 40, make.checksum(bare[30:]))
-    ring.send(
-        ContextTx(tucss=30, tucso=40, tucse=0, command=DEXT | TCP), data(card, bare, TXSM)
-    )
+    ring.send(ContextTx(tucss=30, tucso=40, tucse=0, command=DEXT | TCP), data(card, bare, TXSM))
     expect("frames", card.bench.frames(), [want])
 
 
@@ -159,6 +166,17 @@ def legacy_checksum_outside(card: Subject) -> None:
     expect("frames", card.bench.frames(), [frame])
 
 
+@TOPIC.check("OFF-BUFFER", "datasheet 7.2.3: the card reads packet data; the checksum goes into the FIFO", needs=WIRE)
+def insertion_leaves_the_buffer_alone(card: Subject) -> None:
+    """Inserting checksums does not change the buffer in memory."""
+    ring = ready(card)
+    whole = ethernet(ipv4(make.tcp(payload(90)), make.TCP), ethertype=ETH_IPV4)
+    bare = put16(put16(whole, 24, 0), 50, make.ones_sum(make.pseudo(make.TCP, len(whole) - 34)))
+    descriptor = data(card, bare, IXSM | TXSM)
+    ring.send(context(14, 34, 50), descriptor)
+    expect("the buffer", card.memory_read(descriptor.address, len(bare)), bare)
+
+
 @TOPIC.check("OFF-BAD-IP", "datasheet 7.2.10: the card inserts checksums, it judges no packet", needs=WIRE)
 def unparsable_packets_leave(card: Subject) -> None:
     """A frame that says IPv4 and is none leaves all the same."""
@@ -199,7 +217,15 @@ def segmentation(length: int, mss: int, v6: bool, card: Subject) -> None:  # noq
 
 
 for _v6 in (False, True):
-    for _length, _mss in ((1000, 1460), (2920, 1460), (2961, 1460), (5000, 1448), (4000, 536), (65000, 1440), (200, 88)):
+    for _length, _mss in (
+        (1000, 1460),
+        (2920, 1460),
+        (2961, 1460),
+        (5000, 1448),
+        (4000, 536),
+        (65000, 1440),
+        (200, 88),
+    ):
         TOPIC.add(
             Check(
                 f"TSO-{'V6' if _v6 else 'V4'}-{_length:05}-{_mss:04}",
@@ -228,7 +254,11 @@ def header_apart(card: Subject) -> None:
     head, rest = whole.frame[: whole.header_length], whole.frame[whole.header_length :]
     ring.post(
         replace(
-            context(14, 34, 50), command=DEXT | TSE | TCP | IP, paylen=3000, hdrlen=whole.header_length, mss=1200
+            context(14, 34, 50),
+            command=DEXT | TSE | TCP | IP,
+            paylen=3000,
+            hdrlen=whole.header_length,
+            mss=1200,
         )
     )
     parts = (head, rest[:700], rest[700:1900], rest[1900:])
@@ -254,13 +284,25 @@ def tags_in_every_segment(card: Subject) -> None:
     whole = make.segmentable(2000, flags=ACK)
     ring.send(
         replace(
-            context(14, 34, 50), command=DEXT | TSE | TCP | IP, paylen=2000, hdrlen=whole.header_length, mss=1000
+            context(14, 34, 50),
+            command=DEXT | TSE | TCP | IP,
+            paylen=2000,
+            hdrlen=whole.header_length,
+            mss=1000,
         ),
         DataTx(
-            card.buffer(whole.frame), len(whole.frame), DEXT | TSE | WHOLE | VLE, options=TXSM | IXSM, special=0x2005
+            card.buffer(whole.frame),
+            len(whole.frame),
+            DEXT | TSE | WHOLE | VLE,
+            options=TXSM | IXSM,
+            special=0x2005,
         ),
     )
-    expect("frames", card.bench.frames(), [tagged(frame, 0x2005) for frame in make.segments(2000, 1000, flags=ACK)])
+    expect(
+        "frames",
+        card.bench.frames(),
+        [tagged(frame, 0x2005) for frame in make.segments(2000, 1000, flags=ACK)],
+    )
 
 
 @TOPIC.check("TSO-COUNT", "datasheet 10.2.7.67, TSCTC", needs=WIRE)
@@ -355,5 +397,3 @@ def checksums_and_a_tag(card: Subject) -> None:
         DataTx(card.buffer(bare), len(bare), DEXT | WHOLE | VLE, options=IXSM | TXSM, special=9),
     )
     expect("frames", card.bench.frames(), [tagged(whole, 9)])
-
-

@@ -128,7 +128,9 @@ def serial_number(card: Subject) -> None:
     expect("serial number", got, want)
 
 
-@TOPIC.check("PCI-INTX-DISABLE", "PCI Local Bus 3.0, 6.2.2, Interrupt Disable; 6.2.3, Interrupt Status", needs=CONFIG)
+@TOPIC.check(
+    "PCI-INTX-DISABLE", "PCI Local Bus 3.0, 6.2.2, Interrupt Disable; 6.2.3, Interrupt Status", needs=CONFIG
+)
 def interrupt_status(card: Subject) -> None:
     """The Interrupt Status bit follows a pending interrupt."""
     card.bench.signal(Signal.INTX)
@@ -185,9 +187,18 @@ def narrow_writes(width: int, card: Subject) -> None:
 
 
 for _width in (1, 2, 8):
-    TOPIC.add(Check(f"PCI-READ-{_width}", f"Reads of {_width} bytes do no harm.", WIDE, partial(narrow_reads, _width)))
     TOPIC.add(
-        Check(f"PCI-WRITE-{_width}", f"Writes of {_width} bytes do no harm.", WIDE, partial(narrow_writes, _width))
+        Check(
+            f"PCI-READ-{_width}", f"Reads of {_width} bytes do no harm.", WIDE, partial(narrow_reads, _width)
+        )
+    )
+    TOPIC.add(
+        Check(
+            f"PCI-WRITE-{_width}",
+            f"Writes of {_width} bytes do no harm.",
+            WIDE,
+            partial(narrow_writes, _width),
+        )
     )
 
 
@@ -293,7 +304,9 @@ def beyond_the_table(card: Subject) -> None:
     expect("FCTTV", card.read("FCTTV"), 0x1313)
 
 
-@TOPIC.check("MSIX-PBA-RO", "PCI Local Bus 3.0, 6.8.2.10: software should not write pending bits", needs=TABLE)
+@TOPIC.check(
+    "MSIX-PBA-RO", "PCI Local Bus 3.0, 6.8.2.10: software should not write pending bits", needs=TABLE
+)
 def pending_bits_are_read_only(card: Subject) -> None:
     """Writes to the pending bits are ignored."""
     card.bench.write(PBA_OFFSET, 0x1F, 4, MSIX_BAR)

@@ -59,7 +59,9 @@ def nvm_is_granted(card: Subject) -> None:
     card.set("EECD", REQ=0)
 
 
-@TOPIC.check("NVM-WRITE", "datasheet 10.2.3.11, EEWR; e1000_write_nvm_eewr_82571 in Linux's 82571.c", destructive=True)
+@TOPIC.check(
+    "NVM-WRITE", "datasheet 10.2.3.11, EEWR; e1000_write_nvm_eewr_82571 in Linux's 82571.c", destructive=True
+)
 def nvm_write(card: Subject) -> None:
     """A word written by EEWR reads back by EERD."""
     before = card.nvm_read(0x3A)
@@ -192,7 +194,17 @@ def leds(card: Subject) -> None:
 # -- statistics --------------------------------------------------------------------------------------
 
 STATS = "datasheet 10.2.7, statistic registers"
-SIZES = (("64", 60), ("127", 61), ("127", 123), ("255", 124), ("255", 251), ("511", 252), ("1023", 508), ("1522", 1020), ("1522", 1514))
+SIZES = (
+    ("64", 60),
+    ("127", 61),
+    ("127", 123),
+    ("255", 124),
+    ("255", 251),
+    ("511", 252),
+    ("1023", 508),
+    ("1522", 1020),
+    ("1522", 1514),
+)
 
 
 def sent(name: str, length: int, card: Subject) -> None:
@@ -313,7 +325,9 @@ def no_descriptor_is_counted(card: Subject) -> None:
 @TOPIC.check("STAT-ALL-ZERO", STATS)
 def idle_counters(card: Subject) -> None:
     """No counter moves while nothing happens."""
-    names = [register.name for register in STATISTICS if register.access is Access.RC and register.name != "IAC"]
+    names = [
+        register.name for register in STATISTICS if register.access is Access.RC and register.name != "IAC"
+    ]
     card.bench.advance(10 * MILLISECOND)
     expect("counters that are not zero", [name for name in names if card.read(name)], [])
 
@@ -359,7 +373,14 @@ def the_clock_is_set(card: Subject) -> None:
 
 def sync() -> bytes:
     """Return an IEEE 1588 Sync over Ethernet (version 2, message type 0)."""
-    return padded(ethernet(struct.pack(">BBH", 0, 2, 44) + bytes(26) + b"\x00\x2a" + bytes(12), to=bytes.fromhex("011b19000000"), sender=PEER_MAC, ethertype=ETH_PTP))
+    return padded(
+        ethernet(
+            struct.pack(">BBH", 0, 2, 44) + bytes(26) + b"\x00\x2a" + bytes(12),
+            to=bytes.fromhex("011b19000000"),
+            sender=PEER_MAC,
+            ethertype=ETH_PTP,
+        )
+    )
 
 
 @TOPIC.check("PTP-TX", TIME + "; e1000_tx_queue sets the TS bit", needs=WIRE)

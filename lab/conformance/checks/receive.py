@@ -182,7 +182,11 @@ def nothing_beyond_the_frame(card: Subject) -> None:
     expect("the rest", ring.data(0, 2048)[len(frame) :], bytes([UNTOUCHED]) * (2048 - len(frame)))
 
 
-@TOPIC.check("RX-SECRC-OFF", "datasheet 10.2.5.1, RCTL.SECRC: the CRC is part of the length unless stripped", needs=WIRE)
+@TOPIC.check(
+    "RX-SECRC-OFF",
+    "datasheet 10.2.5.1, RCTL.SECRC: the CRC is part of the length unless stripped",
+    needs=WIRE,
+)
 def the_crc_is_kept(card: Subject) -> None:
     """With SECRC clear the length counts the four bytes of the FCS."""
     ring = ready(card, SECRC=0)
@@ -191,7 +195,9 @@ def the_crc_is_kept(card: Subject) -> None:
     expect("length and data", (len(got.data), got.data[:-4]), (len(frame) + 4, frame))
 
 
-@TOPIC.check("RX-SECRC-FCS", "IEEE 802.3, 3.2.9: the FCS is the CRC-32 of the frame, low byte first", needs=WIRE)
+@TOPIC.check(
+    "RX-SECRC-FCS", "IEEE 802.3, 3.2.9: the FCS is the CRC-32 of the frame, low byte first", needs=WIRE
+)
 def the_crc_is_right(card: Subject) -> None:
     """With SECRC clear the four bytes are the frame's FCS."""
     import zlib
@@ -209,7 +215,9 @@ def a_disabled_receiver(card: Subject) -> None:
     none(card, ring, to_card(card, payload(80)))
 
 
-@TOPIC.check("RX-LPE-OFF", "datasheet 10.2.5.1, RCTL.LPE: 1522 bytes are the limit; CVE-2012-6075", needs=WIRE)
+@TOPIC.check(
+    "RX-LPE-OFF", "datasheet 10.2.5.1, RCTL.LPE: 1522 bytes are the limit; CVE-2012-6075", needs=WIRE
+)
 def long_frames_are_refused(card: Subject) -> None:
     """Without LPE a frame of more than 1522 bytes with FCS is not stored."""
     ring = ready(card)
@@ -224,7 +232,9 @@ def the_longest_short_frame(card: Subject) -> None:
     expect("the frame", one(card, ring, frame).data, frame)
 
 
-@TOPIC.check("RX-LPE-SBP", "datasheet 10.2.5.1: SBP stores bad packets, not ones that are too long", needs=WIRE)
+@TOPIC.check(
+    "RX-LPE-SBP", "datasheet 10.2.5.1: SBP stores bad packets, not ones that are too long", needs=WIRE
+)
 def jumbo_over_small_buffers(card: Subject) -> None:
     """With LPE a frame of 9018 bytes is stored over five buffers of 2 KiB."""
     ring = ready(card, LPE=1)
@@ -253,7 +263,9 @@ def tail_before_enable(card: Subject) -> None:
     expect("the frame", one(card, ring, frame).data, frame)
 
 
-@TOPIC.check("RX-LEGACY-FIELDS", "datasheet 7.1.4; iPXE's intel.c drops frames whose error byte is set", needs=WIRE)
+@TOPIC.check(
+    "RX-LEGACY-FIELDS", "datasheet 7.1.4; iPXE's intel.c drops frames whose error byte is set", needs=WIRE
+)
 def legacy_fields(card: Subject) -> None:
     """A legacy write-back has no errors, no VLAN, and keeps the buffer's address."""
     ring = ready(card, kind=Kind.LEGACY)
@@ -268,7 +280,9 @@ def extended_errors(card: Subject) -> None:
     expect("errors", int(got.errors), 0)
 
 
-@TOPIC.check("RX-LEGACY-CSUM", "datasheet 7.1.4.2: the packet checksum from RXCSUM.PCSS to the end", needs=WIRE)
+@TOPIC.check(
+    "RX-LEGACY-CSUM", "datasheet 7.1.4.2: the packet checksum from RXCSUM.PCSS to the end", needs=WIRE
+)
 def the_packet_checksum(card: Subject) -> None:
     """The packet checksum of a legacy descriptor is the one's complement sum from PCSS on."""
     ring = ready(card, kind=Kind.LEGACY)
@@ -297,12 +311,18 @@ def headers_apart(card: Subject) -> None:
     frame = to_card(card, ipv4(make.tcp(payload(500)), make.TCP), ETH_IPV4)
     got = one(card, ring, frame)
     assert isinstance(got.last, SplitRx)  # noqa: S101 - the ring is one of them
-    expect("HSPH, HLEN, length 1", (got.last.header_status & 0x83FF, got.last.length1), (0x8000 | 54, len(frame) - 54))
+    expect(
+        "HSPH, HLEN, length 1",
+        (got.last.header_status & 0x83FF, got.last.length1),
+        (0x8000 | 54, len(frame) - 54),
+    )
     expect("header buffer", ring.data(0, 54), frame[:54])
     expect("first page", ring.data(0, len(frame) - 54, 1), frame[54:])
 
 
-@TOPIC.check("RX-SPLIT-NOHEADER", "datasheet 7.1.6: no header found, the frame begins in buffer 0", needs=WIRE)
+@TOPIC.check(
+    "RX-SPLIT-NOHEADER", "datasheet 7.1.6: no header found, the frame begins in buffer 0", needs=WIRE
+)
 def no_header_to_split(card: Subject) -> None:
     """A frame without a known header fills the header buffer first and goes on in the page."""
     ring = split_ring(card)
@@ -357,5 +377,3 @@ def the_bench_knows_the_address(card: Subject) -> None:
     ring = ready(card)
     frame = padded(ethernet(payload(50), to=card.address(), sender=CARD_MAC))
     expect("the frame", one(card, ring, frame).data, frame)
-
-

@@ -10,7 +10,17 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from device.regs.bank import WORD, Access, Register
-from device.regs.nic import FIFO, GENERAL, INTERRUPT, MANAGEMENT, NIC, RECEIVE, STATISTICS, TIME_SYNC, TRANSMIT
+from device.regs.nic import (
+    FIFO,
+    GENERAL,
+    INTERRUPT,
+    MANAGEMENT,
+    NIC,
+    RECEIVE,
+    STATISTICS,
+    TIME_SYNC,
+    TRANSMIT,
+)
 from lab.conformance.check import Check, Topic, expect
 
 if TYPE_CHECKING:
@@ -81,7 +91,6 @@ ACTING = {
 PATTERNS = (0x5A5A_5A5A, 0xA5A5_A5A5, 0x0000_0000, 0xFFFF_FFFF)  # reg_pattern_test in e1000e/ethtool.c
 
 
-
 def section(register: Register) -> str:
     """Return where the datasheet describes a register."""
     return next(source for bank, source in SECTIONS if register in bank)
@@ -106,7 +115,11 @@ def has_reset_value(register: Register, card: Subject) -> None:
     if register.fields and register.access is Access.RW:
         mask = judged(register)
     for index in samples(register):
-        expect(f"{register.name}[{index}] after reset", card.read(register.name, index) & mask, register.reset & mask)
+        expect(
+            f"{register.name}[{index}] after reset",
+            card.read(register.name, index) & mask,
+            register.reset & mask,
+        )
 
 
 def keeps_patterns(register: Register, card: Subject) -> None:

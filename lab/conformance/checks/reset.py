@@ -68,7 +68,9 @@ def rst_clears_itself(card: Subject) -> None:
     expect("CTRL.RST", card.field("CTRL", "RST"), 0)
 
 
-@TOPIC.check("RST-RA0", "datasheet 10.2.5.16, RAL: loaded from the NVM; e1000e_read_mac_addr_generic in mac.c")
+@TOPIC.check(
+    "RST-RA0", "datasheet 10.2.5.16, RAL: loaded from the NVM; e1000e_read_mac_addr_generic in mac.c"
+)
 def address_is_reloaded(card: Subject) -> None:
     """CTRL.RST reloads receive address 0 from the NVM, valid bit included."""
     address, high = card.address(), card.read("RAH")

@@ -232,9 +232,7 @@ def empty_descriptors(card: Subject) -> None:
     """A descriptor of length zero in a chain adds nothing and is consumed."""
     ring = ready(card)
     frame = ethernet(payload(100))
-    ring.send(
-        ring.legacy(frame[:50], IFCS), LegacyTx(0, 0, command=IFCS), ring.legacy(frame[50:])
-    )
+    ring.send(ring.legacy(frame[:50], IFCS), LegacyTx(0, 0, command=IFCS), ring.legacy(frame[50:]))
     expect("frames and TDH", (card.bench.frames(), ring.head), ([frame], 3))
 
 
