@@ -71,14 +71,13 @@ class Requests:
             Oid.GEN_INTERRUPT_MODERATION: self._set_moderation,
             Oid.GEN_LINK_PARAMETERS: self._set_link,
         }
-        listed = sorted({*self._answers, *self._settings, Oid.GEN_SUPPORTED_LIST})
+        listed = sorted({*self._answers, *self._settings, Oid.GEN_SUPPORTED_LIST, Oid.PNP_QUERY_POWER})
         self._answers[Oid.GEN_SUPPORTED_LIST] = _constant(struct.pack(f"<{len(listed)}I", *listed))
 
     def query(self, oid: int, buffer: InformationBuffer) -> Status:
         """MiniportQueryInformation."""
         if oid == Oid.PNP_QUERY_POWER:  # "may you sleep?": the buffer carries the state, the status is the answer
-            buffer.bytes_written = 0
-            return Status.SUCCESS
+            return buffer.write(buffer.data[:4].ljust(4, b"\0"))
         answer = self._answers.get(oid)
         return Status.NOT_SUPPORTED if answer is None else buffer.write(answer())
 
