@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from ndis.miniport import Version
     from ndis.protocol import BindingClient
 
+MODERATED_US = 200
+"""QEMU's model moderates interrupts whatever ITR says: 128 µs at least (E1000E_MIN_XITR in hw/net/e1000e_core.c)."""
+IDLE_ROUNDS = 2
 DEVICE = f"e1000e,mac={MAC.hex(':')}"
 
 
@@ -89,12 +92,17 @@ class QtestStack(Stack):
     def receive(self, frame: bytes) -> None:
         """Put a frame on the wire towards the card."""
         self.machine.send_frame(frame)
-        self.bus.look()
+        self.bus.stall(MODERATED_US)
 
     def settle(self) -> list[bytes]:
-        """Run what is queued; return the frames that left the card."""
-        self.machine.client.sync()
-        self.bus.look()
-        self.executive.run()
-        self.machine.client.sync()
-        return self.machine.frames()
+        """Let QEMU and the stack run until neither has anything to do; return the frames that left the card."""
+        frames: list[bytes] = []
+        idle = 0
+        while idle < IDLE_ROUNDS:
+            self.bus.stall(MODERATED_US)
+            self.machine.client.sync()
+            ran = self.executive.run()
+            new = self.machine.frames()
+            frames += new
+            idle = 0 if ran or new else idle + 1
+        return frames
