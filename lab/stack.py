@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from device.engine.reference import ReferenceEngine
 from miniport.adapter import Adapter
 from miniport.adapter6 import Adapter6
+from miniport.hal.executive import LoopExecutive
 from miniport.hal.inprocess import InProcessBus
 from miniport.hal.pci import Signalling
 from ndis.miniport import MiniportCharacteristics
@@ -43,7 +44,7 @@ class Stack:
 
     def __init__(
         self,
-        executive: VirtualExecutive,
+        executive: VirtualExecutive | LoopExecutive,
         hardware: Hardware,
         *,
         version: Version = (5, 1),
