@@ -62,6 +62,11 @@ class Upcalls:
         return self._adapter.name
 
     @property
+    def is_started(self) -> bool:
+        """Whether frames may be indicated now."""
+        return self._adapter.is_started
+
+    @property
     def resources(self) -> Resources:
         """Registers, shared memory, configuration space: see ``ndis.hardware``."""
         return self._adapter.resources

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-# ruff: noqa: D101, D102, D107, FBT001 - doubles implement handlers that the contract documents
-
+# ruff: noqa: D102, D107, FBT001 - doubles implement handlers that the contract documents
 import pytest
 
 from ndis.errors import BugCheckError
@@ -38,12 +37,12 @@ class Lister(Recorder):
 
 
 def machine6(client: Recorder | None = None, verifier: Verifier | None = None) -> Machine:
-    """An NDIS 6 driver below."""
+    """Make a machine with an NDIS 6 driver."""
     return Machine(Script6, client, version=(6, 0), observer=verifier)
 
 
 def driver(machine: Machine) -> Script6:
-    """The driver's object."""
+    """Return the driver's object."""
     found = machine.adapter.driver
     assert isinstance(found, Script6)
     return found
@@ -248,7 +247,7 @@ class Hoarding(Plain):
 
 
 def filtered(*kinds: type[Plain], verifier: Verifier | None = None) -> tuple[Machine, list[Plain]]:
-    """A machine with filters, the first on top."""
+    """Make a machine with filters, the first on top."""
     machine = machine6(Lister(), verifier)
     stack = machine.adapter.lists.stack = FilterStack(machine.adapter)
     modules = [stack.attach(kind.__name__, kind) for kind in kinds]
