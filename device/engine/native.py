@@ -1,9 +1,9 @@
 """The native engine: ``device.engine.contract`` over the C core, by cffi.
 
-It has two ways to be used. *By hand* it is sans I/O like the reference: memory, frames and time come in as
-arguments, effects go out as values. *Attached*, frames go to a wire's descriptor, interrupts to eventfds, the
-guest's memory is reached by address, and ``start`` gives the card threads of its own: nothing of a frame's way
-is Python then. ``device.engine.transport`` is the socket's half of that.
+It has two ways to be used. *By hand* it is sans I/O like the reference: memory, frames and time come in
+as arguments, effects go out as values. *Attached*, frames go to a wire's descriptor, interrupts to
+eventfds, the guest's memory is reached by address, and ``start`` gives the card threads of its own:
+nothing of a frame's way is Python then. ``device.engine.transport`` is the socket's half of that.
 
 A call into C releases the GIL (cffi does so); the locks are in C (csrc/card.h).
 """

@@ -1,4 +1,4 @@
-"""The native engine's saved state, in the format of ``device.engine.reference.state``: either reads either's."""
+"""The native engine's saved state, in the format of ``device.engine.reference.state``: both read both."""
 
 from __future__ import annotations
 

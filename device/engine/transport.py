@@ -1,15 +1,14 @@
 """The native engine's ``Transport`` for a vfio-user server: the hot registers are answered in C.
 
-``receive`` waits in C with the GIL released; reads and writes of the data path's registers are answered there,
-TX runs inline on the TDT write, and every other message comes back as the ``Incoming`` that the plain
-transport would have given. Fits ``device.vfio_user.server.Server(transport_factory=…)``.
+``receive`` waits in C with the GIL released; reads and writes of the data path's registers are answered
+there, TX runs inline on the TDT write, and every other message comes back as the ``Incoming`` that the
+plain transport would have given. Fits ``device.vfio_user.server.Server(transport_factory=…)``.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-import socket
 from typing import TYPE_CHECKING
 
 from device.engine._core import ffi, lib
@@ -19,6 +18,7 @@ from device.vfio_user.protocol import HEADER_BYTES, Command, HeaderFlags
 from device.vfio_user.transport import MAX_MESSAGE_BYTES, Incoming
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Sequence
 
     from device.engine.native import NativeEngine
@@ -76,9 +76,10 @@ class NativeTransport:
         if result < 0:
             raise TransportError(f"could not send: {os.strerror(-result)}")
         header = Header(*Header.FORMAT.unpack_from(data))
-        if header.command == Command.VERSION and header.flags & (
-            HeaderFlags.TYPE | HeaderFlags.ERROR
-        ) == HeaderFlags.REPLY:
+        if (
+            header.command == Command.VERSION
+            and header.flags & (HeaderFlags.TYPE | HeaderFlags.ERROR) == HeaderFlags.REPLY
+        ):
             lib.rw_pump_ready(self._pump)
 
     def close(self) -> None:

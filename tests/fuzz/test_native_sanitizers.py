@@ -1,9 +1,9 @@
-"""The C core under AddressSanitizer, UndefinedBehaviorSanitizer and ThreadSanitizer, with hostile inputs.
+r"""The C core under AddressSanitizer, UndefinedBehaviorSanitizer and ThreadSanitizer, with hostile inputs.
 
 The targets are libFuzzer's (csrc/fuzz_*.c); here csrc/driver.c feeds them seeded inputs, so that the suite is
 deterministic and needs gcc alone. To hunt with clang, in a folder of your own::
 
-    clang -fsanitize=fuzzer,address,undefined -D_GNU_SOURCE -pthread -Idevice/engine/csrc \\
+    clang -fsanitize=fuzzer,address,undefined -D_GNU_SOURCE -pthread -Idevice/engine/csrc \
         device/engine/csrc/*.c tests/fuzz/csrc/fuzz_card.c -o fuzz_card && ./fuzz_card corpus
 """
 
@@ -16,8 +16,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from device.regs.nic import NIC
+from device.regs.render import c_header
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    Build = Callable[[str, tuple[Path, ...]], Path]
 
 ROOT = Path(__file__).resolve().parents[2]
 CORE = ROOT / "device" / "engine" / "csrc"
@@ -32,8 +37,6 @@ SANITIZERS = {
 }
 RUNS = 2000
 STRESS_ROUNDS = 8000
-
-Build = Callable[[str, tuple[Path, ...]], Path] if TYPE_CHECKING else object
 
 
 def run(*command: object) -> subprocess.CompletedProcess[str]:
@@ -60,9 +63,10 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
             pytest.skip(f"{SANITIZERS[kind][0]} does not work here: install libasan, libubsan and libtsan")
         out = folder / kind
         out.mkdir()
+        (folder / "regs.h").write_text(c_header(NIC))  # a checkout that was not built has none
         sources = sorted(CORE.glob("*.c"))
         made = subprocess.run(
-            [compiler, *FLAGS, *SANITIZERS[kind], "-c", *map(str, sources)],
+            [compiler, *FLAGS, f"-I{folder}", *SANITIZERS[kind], "-c", *map(str, sources)],
             check=False,
             capture_output=True,
             text=True,
@@ -75,7 +79,9 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
         if kind not in objects:
             objects[kind] = compile_core(kind)
         program = folder / f"{sources[0].stem}-{kind}"
-        made = run(compiler, *FLAGS, *SANITIZERS[kind], *sources, *objects[kind], "-o", program)
+        made = run(
+            compiler, *FLAGS, f"-I{folder}", *SANITIZERS[kind], *sources, *objects[kind], "-o", program
+        )
         assert made.returncode == 0, made.stderr
         return program
 

@@ -1,5 +1,6 @@
-"""Random programs for an engine: rings, descriptors, frames, registers, times. From a seed, so that one
-number says the whole of a failure.
+"""Random programs for an engine: rings, descriptors, frames, registers, times.
+
+From a seed, so that one number says the whole of a failure.
 """
 
 from __future__ import annotations

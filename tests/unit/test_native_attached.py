@@ -58,7 +58,7 @@ class Framing(enum.Enum):
 class BareCard:
     """A vfio-user device that is an engine and no more: what C does not answer comes here."""
 
-    features: Mapping[int, Feature] = {}  # noqa: RUF012 - it stays empty
+    features: Mapping[int, Feature] = {}
 
     def __init__(self, engine: NativeEngine) -> None:
         """Serve ``engine``."""
