@@ -15,7 +15,7 @@ from lab.guest.session import GuestSpec
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-NICS = ("qemu-e1000e", "82574l:reference")
+NICS = ("qemu-e1000e", "82574l:reference", "82574l:native")
 """What every guest test runs with. Their driver on their device judges the tests themselves."""
 
 
