@@ -68,6 +68,13 @@ class Stack:
         if packet_filter:
             self.set(Oid.GEN_CURRENT_PACKET_FILTER, struct.pack("<I", packet_filter))
 
+    @property
+    def recorder(self) -> Recorder:
+        """The transport's record. TypeError when the client is another."""
+        if not isinstance(self.client, Recorder):
+            raise TypeError(f"{self.client!r} is no Recorder")
+        return self.client
+
     def send(self, *frames: bytes, info: Mapping[PacketInfo, Any] | None = None) -> list[Packet]:
         """Send one array of packets; ``info`` goes to each."""
         packets = [self.pool.allocate(frame) for frame in frames]

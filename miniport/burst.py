@@ -6,6 +6,7 @@ copy. They know no NDIS: protocols that want every packet's own story use the Py
 
 from __future__ import annotations
 
+from array import array
 from typing import TYPE_CHECKING, Final
 
 from device.rings.index import DESCRIPTOR_SIZE
@@ -126,8 +127,9 @@ class TxBurst:
 
     def send(self, frames: Sequence[bytes]) -> int:
         """Post frames that are ``bytes``; return how many were taken (from the first on)."""
-        data = [ffi.from_buffer("uint8_t[]", frame) for frame in frames]
-        return int(lib.mp_tx_each(self.raw, data, [len(frame) for frame in frames], len(frames)))
+        data = ffi.from_buffer("uint8_t[]", b"".join(frames))
+        lengths = ffi.from_buffer("uint32_t[]", array("I", map(len, frames)))
+        return int(lib.mp_tx_joined(self.raw, data, lengths, len(frames)))
 
     def send_batch(self, batch: Batch) -> int:
         """Post a prepared batch; return how many were taken."""

@@ -136,13 +136,14 @@ class TxRing(Generic[Token]):
     def reap(self) -> list[Token]:
         """Return the tokens of frames that the card is done with, oldest first; at most one ring."""
         done: list[Token] = []
-        busy, ring = self._busy, self._ring
+        busy, ring, last = self._busy, self._ring, -1
         while busy and ring[busy[0][0] * DESCRIPTOR_SIZE + _STATUS] & DD:
             last, token = busy.popleft()
             done.append(token)
-            after = last + 1 if last + 1 < self.count else 0
-            self.free += (after - self._clean) % self.count
-            self._clean = after
+        if done:
+            clean = last + 1 if last + 1 < self.count else 0
+            self.free += (clean - self._clean) % self.count
+            self._clean = clean
         return done
 
     @property
@@ -158,7 +159,9 @@ class TxRing(Generic[Token]):
         address = buffer.address
         if address is None:
             at = tail * STAGE_BYTES
-            self._stages[at : at + length] = buffer.view[:length]
+            memory = buffer.memory
+            # Most frames are the whole of their memory: no view is made of those.
+            self._stages[at : at + length] = memory if len(memory) == length else buffer.view[:length]
             address = self._stage_address + at
         where = tail * DESCRIPTOR_SIZE
         if self._legacy:

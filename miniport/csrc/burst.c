@@ -127,19 +127,20 @@ uint32_t mp_tx_burst(struct mp_tx *tx, const uint8_t *data, const struct mp_fram
     return at;
 }
 
-uint32_t mp_tx_each(struct mp_tx *tx, const uint8_t *const *data, const uint32_t *lengths, uint32_t count)
+/* The same, for frames that lie one right behind the other. */
+uint32_t mp_tx_joined(struct mp_tx *tx, const uint8_t *data, const uint32_t *lengths, uint32_t count)
 {
     uint32_t room, at;
 
     enter(tx->gate);
     mp_tx_reap(tx);
     room = mp_tx_free(tx);
-    for (at = 0; at < count && room; at++) {
+    for (at = 0; at < count && room; data += lengths[at], at++) {
         if (lengths[at] > MP_STAGE || !lengths[at]) {
             tx->refused++;
             continue;
         }
-        post(tx, data[at], lengths[at]);
+        post(tx, data, lengths[at]);
         room--;
     }
     ring_tx(tx);
