@@ -174,7 +174,7 @@ class LoopbackAdapter:
             or (wanted & PacketFilter.DIRECTED and destination == self._address)
             or (wanted & PacketFilter.BROADCAST and destination == BROADCAST)
             or (wanted & PacketFilter.MULTICAST and destination in groups)
-            or (wanted & PacketFilter.ALL_MULTICAST and destination[0] & 1)
+            or (wanted & PacketFilter.ALL_MULTICAST and destination[0] & 1 and destination != BROADCAST)
         )
 
     def _answers(self) -> dict[Oid, bytes]:

@@ -1,4 +1,7 @@
-"""An NDIS 6 miniport that does as it is told: for tests of lists, filters and pausing. No hardware."""
+"""An NDIS 6 miniport that does as it is told: for tests of lists, filters and pausing.
+
+No hardware.
+"""
 
 from __future__ import annotations
 
