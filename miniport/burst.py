@@ -137,7 +137,9 @@ class TxBurst:
 
     def run(self, frame: bytes, burst: int, frames: int, stop: Stop) -> int:
         """Send copies of one frame until there were ``frames``, or ``stop``; return how many. Without the GIL."""
-        return int(lib.mp_tx_loop(self.raw, ffi.from_buffer("uint8_t[]", frame), len(frame), burst, frames, stop.raw))
+        return int(
+            lib.mp_tx_loop(self.raw, ffi.from_buffer("uint8_t[]", frame), len(frame), burst, frames, stop.raw)
+        )
 
 
 class Batch:

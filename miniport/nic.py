@@ -271,8 +271,10 @@ class Nic:
         for first in range(0, wanted, each):
             number = min(each, wanted - first)
             memory = self._allocate(number * BUFFER_BYTES)
-            for at in range(0, number * BUFFER_BYTES, BUFFER_BYTES):
-                found.append(RxBuffer(memory.address + at, memory.view[at : at + BUFFER_BYTES]))
+            found += [
+                RxBuffer(memory.address + at, memory.view[at : at + BUFFER_BYTES])
+                for at in range(0, number * BUFFER_BYTES, BUFFER_BYTES)
+            ]
         return found
 
     def _doorbell(self, register: str) -> Any:  # noqa: ANN401 - Callable[[int], None]; a closure over the hot path

@@ -186,7 +186,6 @@ def payload_bytes(info: Mapping[PacketInfo, Any], buffers: Sequence[Buffer], len
     return length - where.transport - (head[where.transport + 12] >> 4) * 4
 
 
-
 def received(status: int, errors: int, head: bytes, on: Offload) -> PacketChecksum:
     """Return what to report of a received frame's checksums, of those that are switched on."""
     if status & RxStatus.IXSM or not status & (RxStatus.IPCS | RxStatus.TCPCS | RxStatus.UDPCS):

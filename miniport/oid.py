@@ -47,16 +47,18 @@ _RECEIVE_ERRORS = ("CRCERRS", "ALGNERRC", "SYMERRS", "RXERRC", "RUC", "RFC", "RO
 class Requests:
     """Answers and settings of one adapter."""
 
-    def __init__(self, nic: Nic, version: tuple[int, int], change_power: Callable[[PowerState], Status]) -> None:
+    def __init__(
+        self, nic: Nic, version: tuple[int, int], change_power: Callable[[PowerState], Status]
+    ) -> None:
         """Work on ``nic``; ``change_power`` moves between power states, with the frames of the adapter."""
         self._nic = nic
         self._version = version
         self._change_power = change_power
         self._lookahead = nic.settings.jumbo_bytes - ETHERNET_BYTES
         self._answers: dict[int, Callable[[], bytes]] = {
-            **{oid: _constant(value) for oid, value in self._fixed().items()},
-            **self._live(),
+            int(oid): _constant(value) for oid, value in self._fixed().items()
         }
+        self._answers.update(self._live())
         self._settings: dict[int, Callable[[InformationBuffer], Status]] = {
             Oid.GEN_CURRENT_PACKET_FILTER: self._set_filter,
             Oid.GEN_CURRENT_LOOKAHEAD: self._set_lookahead,
@@ -76,7 +78,9 @@ class Requests:
 
     def query(self, oid: int, buffer: InformationBuffer) -> Status:
         """MiniportQueryInformation."""
-        if oid == Oid.PNP_QUERY_POWER:  # "may you sleep?": the buffer carries the state, the status is the answer
+        if (
+            oid == Oid.PNP_QUERY_POWER
+        ):  # "may you sleep?": the buffer carries the state, the status is the answer
             return buffer.write(buffer.data[:4].ljust(4, b"\0"))
         answer = self._answers.get(oid)
         return Status.NOT_SUPPORTED if answer is None else buffer.write(answer())
@@ -130,9 +134,9 @@ class Requests:
         answers[Oid.PNP_CAPABILITIES] = wake.CAPABILITIES.pack(0, state, state, state)
         return answers
 
-    def _live(self) -> dict[Oid, Callable[[], bytes]]:
+    def _live(self) -> dict[int, Callable[[], bytes]]:
         nic = self._nic
-        live: dict[Oid, Callable[[], bytes]] = {
+        live: dict[int, Callable[[], bytes]] = {
             Oid.GEN_HARDWARE_STATUS: lambda: _word(READY if nic.wake.power is PowerState.D0 else NOT_READY),
             Oid.GEN_LINK_SPEED: lambda: _word(nic.speed_mbps * 10_000),  # units of 100 bit/s
             Oid.GEN_CURRENT_PACKET_FILTER: lambda: _word(nic.filters.packet_filter),
@@ -143,7 +147,7 @@ class Requests:
             Oid.O802_3_CURRENT_ADDRESS: lambda: nic.filters.address,
             Oid.O802_3_MULTICAST_LIST: lambda: b"".join(nic.filters.multicast),
             Oid.TCP_TASK_OFFLOAD: nic.capabilities.emit,
-            Oid.GEN_RECEIVE_SCALE_PARAMETERS: lambda: nic.scaling.emit(),
+            Oid.GEN_RECEIVE_SCALE_PARAMETERS: lambda: nic.scaling.emit(),  # noqa: PLW0108 - `scaling` is replaced while it runs
             Oid.GEN_INTERRUPT_MODERATION: self._moderation,
             Oid.GEN_STATISTICS: self._statistics,
             Oid.GEN_RCV_DISCARDS: lambda: self._sum("MPC").to_bytes(8, "little"),
@@ -164,9 +168,7 @@ class Requests:
         }
         for oid, names in counted.items():
             live[oid] = lambda names=names: _word(self._sum(*names))  # type: ignore[misc]  # bound per turn
-        live[Oid.GEN_XMIT_ERROR] = lambda: _word(
-            self._sum("ECOL", "LATECOL") + nic.statistics.send_errors
-        )
+        live[Oid.GEN_XMIT_ERROR] = lambda: _word(self._sum("ECOL", "LATECOL") + nic.statistics.send_errors)
         live[Oid.GEN_RCV_NO_BUFFER] = lambda: _word(self._sum("MPC") + nic.statistics.no_buffer)
         return live
 

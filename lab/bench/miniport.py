@@ -111,9 +111,7 @@ class Loops:
         stop, data = Stop(), frame(self.row.size_bytes)
         distinct = list(dict.fromkeys(self._rings))
         before = sum(ring.posted for ring in distinct)
-        threads = [
-            threading.Thread(target=ring.run, args=(data, BURST, 0, stop)) for ring in self._rings
-        ]
+        threads = [threading.Thread(target=ring.run, args=(data, BURST, 0, stop)) for ring in self._rings]
         begin = time.perf_counter()
         for thread in threads:
             thread.start()
@@ -299,7 +297,8 @@ def goals(rows: list[Row]) -> list[tuple[str, float, float]]:
         ("C, no Python objects ÷ ixy.py", rate_of(rows, f"batch/{BURST}", "one thread", 60) / ixy, 30.0),
         (
             "deserialized ÷ serialized, two threads",
-            rate_of(rows, "loop", f"deserialized, {two}", 60) / rate_of(rows, "loop", f"serialized, {two}", 60),
+            rate_of(rows, "loop", f"deserialized, {two}", 60)
+            / rate_of(rows, "loop", f"serialized, {two}", 60),
             1.7,
         ),
     ]
@@ -312,7 +311,9 @@ def main(buses: list[str] | None = None) -> list[Row]:
     for row in rows:
         print(f"{row.bus:22}{row.path:12}{row.mode:26}{row.size_bytes:6}{row.rate / 1e3:10.1f}")
     if any(row.bus == "null" for row in rows):
-        print(f"ixy.py at batch {BURST}: {IXY_PUBLISHED[BURST]} published, {IXY_SHIMMED[BURST]} shimmed, Mpps")
+        print(
+            f"ixy.py at batch {BURST}: {IXY_PUBLISHED[BURST]} published, {IXY_SHIMMED[BURST]} shimmed, Mpps"
+        )
         for sentence, ratio, least in goals(rows):
             print(f"{'ok  ' if ratio >= least else 'LOW '}{sentence}: {ratio:.2f} (wanted {least})")
     return rows

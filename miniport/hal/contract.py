@@ -8,6 +8,7 @@ KeStallExecutionProcessor, IoGetDmaAdapter (Windows DDK).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from ndis.hardware import Hardware
@@ -29,6 +30,14 @@ class Bus(Hardware, Protocol):
 
     def stall(self, delay_us: int) -> None:
         """KeStallExecutionProcessor: let ``delay_us`` of the card's time pass, here and now."""
+
+
+@dataclass(eq=False, slots=True)
+class Connection:
+    """One connected interrupt: what ``connect_interrupt`` returns."""
+
+    message: int
+    service: Callable[[], bool]
 
 
 class Reactor(Protocol):

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from miniport.hal import pci
+from miniport.hal.contract import Connection
 from miniport.hal.pci import Signalling
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from miniport.hal.contract import Reactor
     from miniport.hal.memory import Block, DmaMemory
-    from ndis.hardware import Registers
+    from ndis.hardware import Registers, SharedMemory
 
 BAR0, BAR3, CONFIG = 0, 3, 7
 INDEX = {Signalling.INTX: 0, Signalling.MSI: 1, Signalling.MSIX: 2}
@@ -51,14 +51,6 @@ class Backend(Protocol):
         """Whether the other side writes MSI and MSI-X registers itself when vectors are armed."""
 
 
-@dataclass(eq=False, slots=True)
-class _Connection:
-    """One connected interrupt."""
-
-    message: int
-    service: Callable[[], bool]
-
-
 class EventfdBus:
     """``miniport.hal.contract.Bus`` over a backend."""
 
@@ -68,7 +60,7 @@ class EventfdBus:
         self._backend = backend
         self._reactor = reactor
         self._mode = mode
-        self._connected: dict[int, _Connection] = {}
+        self._connected: dict[int, Connection] = {}
         self._eventfds: list[int] = []
 
     @property
@@ -85,22 +77,22 @@ class EventfdBus:
         """Allocate. MemoryError."""
         return self.memory.allocate(length)
 
-    def free_shared_memory(self, memory: Block) -> None:
+    def free_shared_memory(self, memory: SharedMemory) -> None:
         """Free."""
         self.memory.free(memory)
 
-    def connect_interrupt(self, message: int, service: Callable[[], bool]) -> _Connection:
+    def connect_interrupt(self, message: int, service: Callable[[], bool]) -> Connection:
         """Connect; with the first, arm every vector."""
-        connection = _Connection(message, service)
+        connection = Connection(message, service)
         first = not self._connected
         self._connected[message] = connection
         if first:
             self._arm()
         return connection
 
-    def disconnect_interrupt(self, connection: _Connection) -> None:
+    def disconnect_interrupt(self, connection: object) -> None:
         """Disconnect; with the last, disarm."""
-        del self._connected[connection.message]
+        self._connected = {n: one for n, one in self._connected.items() if one is not connection}
         if not self._connected:
             self._disarm()
 

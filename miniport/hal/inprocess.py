@@ -7,13 +7,13 @@ executive.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from device.card import BAR0, BAR3, REGION_SIZES, Card
 from device.card import CONFIG as CONFIG_REGION
 from device.effects import DmaError
 from miniport.hal import pci
+from miniport.hal.contract import Connection
 from miniport.hal.memory import DmaMemory
 from miniport.hal.pci import Signalling
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from device.effects import FrameSent
     from device.engine.contract import Engine
     from miniport.hal.memory import Block
+    from ndis.hardware import SharedMemory
     from ndis.executive import Executive, Timer
 
 MEMORY_BYTES = 16 << 20
@@ -92,14 +93,6 @@ class _Table:
         self._card.write_region(BAR3, offset, value.to_bytes(4, "little"))
 
 
-@dataclass(eq=False, slots=True)
-class _Connection:
-    """One connected interrupt."""
-
-    message: int
-    service: Callable[[], bool]
-
-
 class InProcessBus:
     """``miniport.hal.contract.Bus`` over a ``device.card.Card``.
 
@@ -127,7 +120,7 @@ class InProcessBus:
         self._timer: Timer | None = None
         self._timer_ns: int | None = None
         self._line = False
-        self._connected: dict[int, _Connection] = {}
+        self._connected: dict[int, Connection] = {}
         self._queued: set[int] = set()
         self.card = Card(
             engine(ArenaMemory(self.memory), offload=offload),
@@ -156,13 +149,13 @@ class InProcessBus:
         """Allocate. MemoryError."""
         return self.memory.allocate(length)
 
-    def free_shared_memory(self, memory: Block) -> None:
+    def free_shared_memory(self, memory: SharedMemory) -> None:
         """Free: the card cannot reach it any more."""
         self.memory.free(memory)
 
-    def connect_interrupt(self, message: int, service: Callable[[], bool]) -> _Connection:
+    def connect_interrupt(self, message: int, service: Callable[[], bool]) -> Connection:
         """Connect; with the first message, arm what was granted."""
-        connection = _Connection(message, service)
+        connection = Connection(message, service)
         first = not self._connected
         self._connected[message] = connection
         if first and self._mode is Signalling.MSIX:
@@ -171,9 +164,9 @@ class InProcessBus:
             pci.arm_msi(self, 0xFEE0_0000, 0)
         return connection
 
-    def disconnect_interrupt(self, connection: _Connection) -> None:
+    def disconnect_interrupt(self, connection: object) -> None:
         """Disconnect; with the last one the messages are switched off."""
-        del self._connected[connection.message]
+        self._connected = {n: one for n, one in self._connected.items() if one is not connection}
         if not self._connected:
             pci.disarm(self)
 

@@ -10,6 +10,10 @@ import mmap
 import os
 from bisect import bisect_right, insort
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ndis.hardware import SharedMemory
 
 PAGE = 4096
 
@@ -52,9 +56,9 @@ class DmaMemory:
                 return self._block(start, length)
         raise MemoryError(f"no {wanted:#x} bytes of DMA memory left of {self.length:#x}")
 
-    def free(self, block: Block) -> None:
+    def free(self, memory: SharedMemory) -> None:
         """Give a block back. KeyError when it is not out."""
-        del self._blocks[block.address]
+        block = self._blocks.pop(memory.address)
         self._starts.remove(block.address)
         start, size = block.address - self.base, -(-max(len(block.view), 1) // PAGE) * PAGE
         insort(self._free, (start, size))

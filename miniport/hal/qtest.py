@@ -7,10 +7,10 @@ deterministic. The qtest connection itself is the lab's: ``QtestFunction`` is al
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from miniport.hal import pci
+from miniport.hal.contract import Connection
 from miniport.hal.memory import DmaMemory
 from miniport.hal.pci import Signalling
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from miniport.hal.memory import Block
+    from ndis.hardware import SharedMemory
     from ndis.executive import Executive, Timer
 
 BAR0, BAR3 = 0, 3
@@ -72,14 +73,6 @@ class _Window:
         self._after()
 
 
-@dataclass(eq=False, slots=True)
-class _Connection:
-    """One connected interrupt."""
-
-    message: int
-    service: Callable[[], bool]
-
-
 class QtestBus:
     """``miniport.hal.contract.Bus`` over a QEMU."""
 
@@ -94,7 +87,7 @@ class QtestBus:
         self.memory = DmaMemory(length, 0, fd)
         self._low = self.memory.allocate(LOW_BYTES)
         self._words = self.memory.allocate(4096)
-        self._connected: dict[int, _Connection] = {}
+        self._connected: dict[int, Connection] = {}
         self._queued: set[int] = set()
         self._now_us = executive.now_us()
         self._tick: Timer | None = None
@@ -117,13 +110,13 @@ class QtestBus:
         """Allocate. MemoryError."""
         return self.memory.allocate(length)
 
-    def free_shared_memory(self, memory: Block) -> None:
+    def free_shared_memory(self, memory: SharedMemory) -> None:
         """Free."""
         self.memory.free(memory)
 
-    def connect_interrupt(self, message: int, service: Callable[[], bool]) -> _Connection:
+    def connect_interrupt(self, message: int, service: Callable[[], bool]) -> Connection:
         """Connect; with the first, arm what was granted and let the clocks run together."""
-        connection = _Connection(message, service)
+        connection = Connection(message, service)
         first = not self._connected
         self._connected[message] = connection
         if first:
@@ -131,9 +124,9 @@ class QtestBus:
             self._tick = self._executive.call_at(self._executive.now_us() + TICK_US, "qtest", self._on_tick)
         return connection
 
-    def disconnect_interrupt(self, connection: _Connection) -> None:
+    def disconnect_interrupt(self, connection: object) -> None:
         """Disconnect; with the last one the messages are switched off."""
-        del self._connected[connection.message]
+        self._connected = {n: one for n, one in self._connected.items() if one is not connection}
         if not self._connected:
             pci.disarm(self)
             if self._tick is not None:

@@ -12,7 +12,7 @@ import mmap
 import os
 import struct
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from miniport.hal.eventfds import CONFIG, EventfdBus
 from miniport.hal.memory import DmaMemory
@@ -95,6 +95,19 @@ def huge_memory(length: int) -> DmaMemory:
         os.close(fd)
 
 
+def _device_fd(group: int, address: str) -> int:
+    """Ask for the device's descriptor.
+
+    By libc: ``fcntl.ioctl`` returns the bytes of its argument, and it is the call's own result that counts.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    name = ctypes.create_string_buffer(address.encode())
+    fd = int(libc.ioctl(group, ctypes.c_ulong(_GROUP_DEVICE_FD), name))
+    if fd < 0:
+        raise VfioError(f"VFIO does not give {address}: {os.strerror(ctypes.get_errno())}")
+    return fd
+
+
 class MappedBar:
     """A BAR mapped into this process; every access is one load or store of 32 bits."""
 
@@ -149,8 +162,7 @@ class KernelBackend:
             raise VfioError(f"the IOMMU group of {address} holds devices that other drivers have")
         fcntl.ioctl(self._group, _GROUP_SET_CONTAINER, struct.pack("=i", self.container))
         fcntl.ioctl(self.container, _SET_IOMMU, _TYPE1V2)
-        name = ctypes.create_string_buffer(address.encode())
-        self._device = fcntl.ioctl(self._group, _GROUP_DEVICE_FD, bytes(name))
+        self._device: int = _device_fd(self._group, address)
         self._config = self._region(CONFIG)[1]
         fcntl.ioctl(self._device, _DEVICE_RESET)
 
@@ -211,10 +223,10 @@ class KernelBackend:
         *_, size, offset = _REGION.unpack(raw)
         return size, offset
 
-    def _irqs(self, flags: int, index: int, count: int, fds: list[int]) -> Any:  # noqa: ANN401 - ioctl's answer
+    def _irqs(self, flags: int, index: int, count: int, fds: list[int]) -> None:
         data = struct.pack(f"={len(fds)}i", *fds)
         request = _IRQS.pack(_IRQS.size + len(data), flags, index, 0, count) + data
-        return fcntl.ioctl(self._device, _SET_IRQS, request)
+        fcntl.ioctl(self._device, _SET_IRQS, request)
 
 
 class VfioBus(EventfdBus):
