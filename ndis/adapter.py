@@ -106,8 +106,16 @@ class MiniportAdapter:
 
     @property
     def is_started(self) -> bool:
-        """Whether frames may be indicated."""
+        """Whether data flows."""
         return self.state in MAY_INDICATE
+
+    @property
+    def may_indicate(self) -> bool:
+        """Whether the driver may indicate frames.
+
+        An NDIS 5 driver does not know of pauses: it may until its Halt has returned.
+        """
+        return self.state in (MAY_INDICATE if self.ndis6 else INITIALIZED)
 
     @property
     def is_asleep(self) -> bool:

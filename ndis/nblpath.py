@@ -219,7 +219,7 @@ class ListSends(Sends):
         for nbl in nbls:
             if adapter.observer is not None:
                 adapter.emit(Kind.INDICATE, "list", nbl, resources=resources)
-            if not adapter.is_started:
+            if not adapter.may_indicate:
                 raise BugCheckError(f"receive indicated while {adapter.state.name}")
             nbl.transfer(Owner.MINIPORT, Owner.NDIS)
             self.indicated[nbl] = adapter.executive.now_us()

@@ -184,5 +184,5 @@ class Receives:
             open_.callout("receive_complete")
 
     def _check_may_indicate(self) -> None:
-        if not self._adapter.is_started:
+        if not self._adapter.may_indicate:
             raise BugCheckError(f"receive indicated while {self._adapter.state.name}")

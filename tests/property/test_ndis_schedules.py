@@ -22,6 +22,7 @@ from ndis.requests import InformationBuffer, Request
 from ndis.samples.scripted import ADDRESS, Script
 from ndis.status import Status
 from ndis.suite.bench import Recorder, Transport, frame
+from ndis.verifier.core import Verifier
 from ndis.wrapper import Ndis
 
 if TYPE_CHECKING:
@@ -141,10 +142,12 @@ class Inside:
 
     def __init__(self, interleaver: Interleaver) -> None:
         self.interleaver = interleaver
+        self.verifier = Verifier()
         self.now: dict[int, int] = {}
         self.most = 0
 
     def __call__(self, event: Event) -> None:
+        self.verifier(event)
         unlocked = event.name in {"work_item", "isr"}
         if event.kind is Kind.ENTER and not unlocked:
             self.now[event.context] = self.now.get(event.context, 0) + 1
@@ -240,6 +243,7 @@ class World:
         for flow in (range(10), range(100, 110)):
             mine = [n for n in self.card.wire if n in flow]
             assert mine == sorted(mine)
+        assert [str(r) for r in self.inside.verifier.reports] == []
         if not reset:
             assert set(statuses) == {Status.SUCCESS}
         if not self.card.deserialized:

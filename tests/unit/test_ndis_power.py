@@ -166,6 +166,19 @@ def test_an_offload_is_within_what_the_card_can() -> None:
     assert not card.allows(PacketChecksum.TX_V6 | PacketChecksum.TX_TCP)
 
 
+def test_the_offload_that_a_driver_accepts_is_the_current_one() -> None:
+    """A malformed header never reaches the driver."""
+    machine = Machine()
+    wanted = Offload(v4_transmit=Checksum.TCP)
+
+    bad = machine.set(Oid.TCP_TASK_OFFLOAD, b"short")
+    good = machine.set(Oid.TCP_TASK_OFFLOAD, wanted.emit())
+
+    assert (bad.status, good.status) == (Status.INVALID_LENGTH, Status.SUCCESS)
+    assert machine.adapter.offload == wanted
+    assert [oid for oid, _ in machine.driver.sets].count(Oid.TCP_TASK_OFFLOAD) == 1
+
+
 def test_a_running_stack_shows_itself() -> None:
     """Adapters, opens, what pends, one packet with its history, requests, the log."""
     verifier = Verifier()
