@@ -91,12 +91,15 @@ def ones_sum(data: bytes) -> int:
     return total
 
 
-def tcp(payload: bytes, *, large: bool) -> bytes:
+ACK, PSH = 0x10, 0x08
+
+
+def tcp(payload: bytes, *, large: bool, flags: int = ACK) -> bytes:
     """Return a segment with its pseudo-header's sum, as a transport hands it down."""
     size = 20 + len(payload)
     addresses = bytes([10, 0, 0, 1, 10, 0, 0, 2])
     pseudo = addresses + struct.pack(">BBH", 0, 6, 0 if large else size)
-    segment = struct.pack(">HHIIBBHHH", 1, 2, 3, 4, 5 << 4, 0x18, 512, ones_sum(pseudo), 0) + payload
+    segment = struct.pack(">HHIIBBHHH", 1, 2, 3, 4, 5 << 4, flags, 512, ones_sum(pseudo), 0) + payload
     header = struct.pack(">BBHHHBBH", 0x45, 0, min(20 + size, 0xFFFF), 7, 0, 64, 6, 0) + addresses
     return PEER + MAC + b"\x08\x00" + header + segment
 
@@ -171,3 +174,18 @@ def test_wire_traces_are_equal_on_qemus_model_and_on_ours_in_every_mode(machine:
     sent = sum(len(send) for send, _ in script(seed))
     assert len(traces[0][0]) > sent
     assert all(trace == traces[0] for trace in traces)
+
+
+def test_known_fault_tso_psh_qemus_model_drops_psh_from_the_last_segment(machine: Machine) -> None:
+    """``tso-psh``: PSH and FIN belong to the last segment of a large send (datasheet 7.2.4.7); traces go without."""
+    frame = tcp(bytes(3000), large=True, flags=ACK | PSH)
+    flags = {}
+    for name, stack in (("ours", LocalStack()), ("QEMU", QtestStack(machine))):
+        stack.set(Oid.TCP_TASK_OFFLOAD, OFFLOAD.emit())
+        stack.send(frame, info={PacketInfo.TCP_LARGE_SEND: 1460})
+        flags[name] = [segment[47] for segment in stack.settle()]
+
+    assert flags["ours"] == [ACK, ACK, ACK | PSH]
+    if flags["QEMU"] == flags["ours"]:
+        pytest.fail("this QEMU has mended tso-psh: put PSH into the traces and take this test away")
+    assert flags["QEMU"] == [ACK, ACK, ACK]
