@@ -32,8 +32,11 @@ EXAMPLES = """\
   ringwalk conform --fuzz 7 --steps 2000 --target native --target reference
   ringwalk conform --replay difference.json
 
-exit status: 0 all passed, or only what the baseline knows failed; 1 a check failed, or the fuzzer found a
-difference; 2 the command line or the machine; 3 a target was lost: it died, hung or would not start a check"""
+exit status:
+  0  all passed, or only what the baseline knows failed
+  1  a check failed, or the fuzzer found a difference
+  2  the command line or the machine is wrong
+  3  a target was lost: it died, hung, or would not start a check"""
 
 DEFAULT_TARGETS = ("reference", "native", "qtest:e1000e")
 EXIT_DIFFERENT, EXIT_LOST = 1, 3
@@ -101,7 +104,7 @@ def _list(checks: Sequence[Check]) -> int:
 
 
 def _run(checks: Sequence[Check], targets: Sequence[Named], *, leave: bool) -> list[Outcome]:
-    outcomes = []
+    outcomes: list[Outcome] = []
     for one in targets:
         print(f"ringwalk: {len(checks)} checks on {one.name}", file=sys.stderr)
         outcomes += runner.run(checks, one, destructive=leave)

@@ -1,4 +1,4 @@
-"""``-k EXPR``: words joined by ``and``, ``or``, ``not`` and parentheses, as pytest has it. It runs no check."""
+"""``-k EXPR``: words joined by ``and``, ``or``, ``not`` and parentheses, as pytest has it."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     Test = Callable[[str], bool]
 
+NO_WORD = ("", ")", "and", "or")
 TOKEN = re.compile(r"\s*([()]|[^\s()]+)")
 
 
@@ -52,19 +53,19 @@ class _Parser:
         return left
 
     def _one(self) -> Test:
-        token = self._peek()
-        if token in ("", ")", "and", "or"):
+        word = self._peek()
+        if word in NO_WORD:
             raise self._wrong()
         self._tokens.pop(0)
-        if token == "not":
+        if word == "not":
             return _not(self._one())
-        if token == "(":
+        if word == "(":
             inside = self._either()
             if self._peek() != ")":
                 raise self._wrong()
             self._tokens.pop(0)
             return inside
-        return lambda text: token in text
+        return lambda text: word in text
 
 
 def _or(left: Test, right: Test) -> Test:

@@ -155,6 +155,7 @@ struct rw_card {
     /* receive: rx_lock */
     uint32_t rx_ring_cache, rx_data_cache;
     uint8_t *rx_frame;    /* scratch: the frame at hand */
+    uint8_t *rx_data;     /* where the wire's last frame is: rx_frame, or the guest's next buffer */
     struct rw_slot *plan; /* RW_MOST_SLOTS, of which pages are touched as frames need them */
     _Atomic bool flow_stopped;
 
@@ -255,5 +256,5 @@ enum rw_sent { RW_SENT, RW_BLOCKED };
 enum rw_sent rw_wire_send(struct rw_card *card, const struct rw_fragment *frag, uint32_t count,
                           const struct rw_offload *offload);
 bool rw_wire_flush(struct rw_card *card);
-/* One frame off the wire into rx_frame: its length; 0: nothing now; -1: the wire's end. */
+/* One frame off the wire: its length, and rx_data says where it is; 0: nothing now; -1: the wire's end. */
 int32_t rw_wire_read(struct rw_card *card, struct rw_offload *offload);

@@ -68,7 +68,7 @@ static bool batch(struct rw_card *card)
         length = rw_wire_read(card, &offload);
         if (length <= 0)
             break;
-        rw_rx_frame_locked(card, card->rx_frame, (uint32_t)length, offload.needs_csum ? &offload : NULL, &outcome);
+        rw_rx_frame_locked(card, card->rx_data, (uint32_t)length, offload.needs_csum ? &offload : NULL, &outcome);
     }
     RW_COUNT(card, rx_batches, n ? 1 : 0);
     pthread_mutex_unlock(&card->rx_lock);

@@ -377,10 +377,10 @@ class Transmitter:
             out = bytearray(frame)  # CSS of the first descriptor to the end, into CSO of the last (7.2.9.1.3)
             checksum.insert(out, css, len(out), low >> 16 & 0xFF)
         elif not low & (_IFCS | _VLE):
-            if checksum.fcs(frame[:-4]) != frame[-4:]:
-                self._drop(queue, "the driver's FCS is wrong")
-                return
             out = frame[:-4]
+            if not out or checksum.fcs(out) != frame[-4:]:
+                self._drop(queue, "the driver's FCS is wrong, or all there is")
+                return
         if stamp:
             self._stamp()
         self._leave(queue, out, offload, low, high)

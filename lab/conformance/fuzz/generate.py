@@ -1,11 +1,12 @@
 """Makes random programs from a seed: rings set up as a driver does, then anything. It runs none.
 
-``wild`` programs hold illegal values everywhere and are for two cards that must agree in all things. The others
-are what a decent driver does, without the features that ``lab.conformance.known`` says the models disagree on.
+``wild`` programs hold illegal values everywhere and are for two cards that must agree in all things. The
+others are what a decent driver does, without the features that models are known to disagree on.
 """
 
 from __future__ import annotations
 
+import itertools
 import random
 import struct
 from typing import TYPE_CHECKING
@@ -39,6 +40,7 @@ class Generator:
         """Start the stream."""
         self._chance = random.Random(seed)  # noqa: S311 - the same program for the same seed is the point
         self._wild = wild
+        self._free = TX_DATA  # decent programs do not let buffers overlap
         self._tails = {"TX0": 0, "TX1": 0, "RX0": COUNT - 1, "RX1": COUNT - 1}
         self._offsets = sorted(
             offset
@@ -60,10 +62,13 @@ class Generator:
         def write(name: str, value: int, *, based: bool = False) -> Write:
             return Write(NIC[name].offset, value, based)
 
-        steps: list[Step] = [write("CTRL", NIC["CTRL"].reset | 0x40), Wait(LINK_NS), write("ICR", 0xFFFF_FFFF)]
+        steps: list[Step] = [
+            write("CTRL", NIC["CTRL"].reset | 0x40),
+            Wait(LINK_NS),
+            write("ICR", 0xFFFF_FFFF),
+        ]
         for queue in (0, 1):
-            for index in range(COUNT):
-                steps.append(self._buffer(queue, index, legal=True))
+            steps += [self._buffer(queue, index, legal=True) for index in range(COUNT)]
             for name, base in (("TD", TX_RINGS[queue]), ("RD", RX_RINGS[queue])):
                 steps += [
                     write(f"{name}BAL{queue}", base, based=True),
@@ -133,7 +138,7 @@ class Generator:
             return self._legacy(frame, last)
         if kind == "data":
             return self._cut(frame, last, TxOptions.NONE)
-        segment = frames.tcp(frames.payload(self._chance.randrange(1, 1200)))
+        segment = frames.tcp(frames.payload(self._chance.randrange(1 if self._wild else 6, 1200)))
         whole_frame = frames.ethernet(frames.ipv4(segment, frames.TCP), ethertype=frames.ETH_IPV4)
         context = ContextTx(14, 24, 33, 34, 50, 0, command=TxCommand.DEXT | TxCommand.EOP | TxCommand.IFCS)
         bare = frames.put16(whole_frame, 50, frames.ones_sum(frames.pseudo(frames.TCP, len(segment))))
@@ -141,7 +146,13 @@ class Generator:
         return [(context.emit(), []), *self._cut(frames.put16(bare, 24, 0), last, both)]
 
     def _place(self, data: bytes) -> tuple[int, list[Step]]:
-        at = TX_DATA + self._chance.randrange(0, DATA_BYTES - len(data))
+        if self._wild:
+            at = TX_DATA + self._chance.randrange(0, DATA_BYTES - len(data))
+            return at, [Patch(at, data.hex())]
+        if self._free + len(data) > TX_DATA + DATA_BYTES:
+            self._free = TX_DATA
+        at = self._free
+        self._free += len(data) + self._chance.randrange(16)
         return at, [Patch(at, data.hex())]
 
     def _legacy(self, frame: bytes, command: TxCommand) -> list[tuple[bytes, list[Step]]]:
@@ -156,7 +167,7 @@ class Generator:
         pieces = self._chance.randrange(1, 4)
         cuts = sorted({0, *(self._chance.randrange(1, len(frame)) for _ in range(pieces - 1)), len(frame)})
         found = []
-        for start, stop in zip(cuts, cuts[1:], strict=False):
+        for start, stop in itertools.pairwise(cuts):
             at, steps = self._place(frame[start:stop])
             mine = command if stop == len(frame) else command & ~TxCommand.EOP & ~TxCommand.RS
             found.append((DataTx(at, stop - start, mine | TxCommand.DEXT, 0, options).emit(), steps))
@@ -165,10 +176,14 @@ class Generator:
     def _out(self) -> bytes:
         to = self._chance.choice((frames.PEER_MAC, frames.BROADCAST, bytes.fromhex("01005e000001")))
         low = 14 if self._wild else 60
-        return frames.ethernet(frames.payload(self._chance.randrange(low, 1501) - 14 + 14 * (low > 14)), to=to)[:1514]
+        return frames.ethernet(
+            frames.payload(self._chance.randrange(low, 1501) - 14 + 14 * (low > 14)), to=to
+        )[:1514]
 
     def _arrive(self) -> list[Step]:
-        to = self._chance.choice((frames.CARD_MAC, frames.CARD_MAC, frames.BROADCAST, bytes.fromhex("02abcdef0001")))
+        to = self._chance.choice(
+            (frames.CARD_MAC, frames.CARD_MAC, frames.BROADCAST, bytes.fromhex("02abcdef0001"))
+        )
         data = frames.payload(self._chance.randrange(46, 1400), self._chance.randrange(8))
         # Not IP: only our engines agree on IXSM of such a frame.
         unknown = ((data, 0x88B5),) if self._wild else ()
@@ -216,7 +231,9 @@ class Generator:
         return [Wait(self._chance.choice((100, 1_000, 50_000, 1_000_000)))]
 
     def _scribble(self) -> list[Step]:
-        value = self._chance.choice((self._chance.getrandbits(32), self._chance.choice(WORDS), self._chance.getrandbits(8)))
+        value = self._chance.choice(
+            (self._chance.getrandbits(32), self._chance.choice(WORDS), self._chance.getrandbits(8))
+        )
         return [Write(self._chance.choice(self._offsets), value)]
 
     def _garbage(self) -> list[Step]:

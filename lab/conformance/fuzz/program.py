@@ -1,7 +1,7 @@
 """A program: what is done to a card, step by step, as data that can be stored. It knows no card.
 
-Addresses are offsets into the bench's DMA area; a descriptor that holds an address is stored as ``Patch`` with
-the place of the address, so that a program means the same on benches whose areas lie elsewhere.
+Addresses are offsets into the bench's DMA area; a descriptor that holds an address is stored as a based
+``Patch``, so that a program means the same on benches whose areas lie elsewhere.
 """
 
 from __future__ import annotations

@@ -68,14 +68,17 @@ def fuzz(seed: int, count: int, names: Sequence[str], output: Path | None) -> in
         scope = scope_of(chosen)
         wild = scope is EVERYTHING
         steps = Generator(seed, wild=wild).program(count)
-        print(f"seed {seed}: {count} {'wild' if wild else 'legal'} steps through {' and '.join(chosen)}", file=sys.stderr)
-        found = lockstep.run(steps, *benches, scope)
+        print(
+            f"seed {seed}: {count} {'wild' if wild else 'legal'} steps through {' and '.join(chosen)}",
+            file=sys.stderr,
+        )
+        found = lockstep.run(steps, benches[0], benches[1], scope)
         if found is None:
             print(f"seed {seed}: {count} steps, no difference")
             return 0
         print(f"seed {seed}: {found}", file=sys.stderr)
         small = shrink(steps, found, benches, scope=scope)
-        again = lockstep.run(small, *benches, scope)
+        again = lockstep.run(small, benches[0], benches[1], scope)
         path = output or Path(f"difference-{seed}.json")
         path.write_text(dump(small, chosen, str(again)))
         print(f"{len(small)} steps show it: {again}")
@@ -98,7 +101,7 @@ def replay(path: Path, names: Sequence[str]) -> int:
         raise UsageError(f"{path} is no program of --fuzz ({error}): make one with --fuzz SEED") from error
     chosen, benches = pair(names or stored)
     try:
-        found = lockstep.run(steps, *benches, scope_of(chosen))
+        found = lockstep.run(steps, benches[0], benches[1], scope_of(chosen))
     finally:
         for bench in benches:
             bench.close()

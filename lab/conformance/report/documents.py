@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING
-from xml.etree import ElementTree as Xml
+from xml.etree import ElementTree as ET
 
 from lab.conformance import catalogue
 from lab.conformance.verdict import Result
@@ -17,10 +17,10 @@ FORMAT = 1
 
 def junit(matrix: Matrix) -> str:
     """Return JUnit XML: a suite a target, a case a check (the dialect of Jenkins and GitLab)."""
-    root = Xml.Element("testsuites", name="ringwalk conform")
+    root = ET.Element("testsuites", name="ringwalk conform")
     for target in matrix.targets:
         counts = matrix.counts(target)
-        suite = Xml.SubElement(
+        suite = ET.SubElement(
             root,
             "testsuite",
             name=target,
@@ -33,7 +33,7 @@ def junit(matrix: Matrix) -> str:
             outcome = matrix.cell(check.id, target)
             if outcome is None:
                 continue
-            case = Xml.SubElement(
+            case = ET.SubElement(
                 suite,
                 "testcase",
                 classname=f"{target}.{catalogue.topic_of(check.id)}",
@@ -43,11 +43,11 @@ def junit(matrix: Matrix) -> str:
             tag = {Result.FAIL: "failure", Result.ERROR: "error", Result.SKIP: "skipped"}.get(outcome.result)
             if tag is not None:
                 verdict = matrix.verdict(outcome)
-                element = Xml.SubElement(case, tag, message=outcome.reason)
+                element = ET.SubElement(case, tag, message=outcome.reason)
                 said = f"\nverdict: {verdict.right}: {verdict.why} ({verdict.source})" if verdict else ""
                 element.text = f"source: {check.source}{said}"
-    Xml.indent(root)
-    return Xml.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+    ET.indent(root)
+    return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
 def as_json(matrix: Matrix) -> str:

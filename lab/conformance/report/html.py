@@ -28,9 +28,13 @@ nav button,nav input{font:inherit;padding:4px 12px;border:1px solid var(--line);
 background:var(--head);color:var(--fg)}nav button.on{outline:2px solid var(--pass)}
 .legend{color:var(--mute);margin-left:auto}.dot{display:inline-block;width:11px;height:11px;border-radius:3px;
 vertical-align:-1px;margin:0 4px 0 10px}table{border-collapse:collapse;width:100%;table-layout:fixed}
-th,td{border-bottom:1px solid var(--line);padding:5px 8px;text-align:left;vertical-align:top;overflow-wrap:anywhere}
+th,td{border-bottom:1px solid var(--line);padding:5px 8px;text-align:left;vertical-align:top;
+overflow-wrap:anywhere}
 thead th{position:sticky;top:0;background:var(--head);z-index:1}th.t,td.t{text-align:center;width:120px}
-col.id{width:210px}tr.topic td{background:var(--head);padding-top:10px;font-weight:600}
+col.id{width:210px}table.map{margin-bottom:20px}.map td{padding:4px 8px}.map td:first-child{width:210px}
+.map td>a{float:left;width:9px;
+height:9px;margin:1px;border-radius:2px}th.t{font-size:12px}tr:target td{background:var(--head)}
+tr.topic td{background:var(--head);padding-top:10px;font-weight:600}
 tr.topic td.t{font-weight:400;color:var(--mute)}td.id{font:12px ui-monospace,monospace}
 td.t span{display:inline-block;min-width:52px;padding:1px 8px;border-radius:10px;color:#fff;font-size:12px}
 .why{color:var(--mute);font-size:12.5px;margin-top:4px}.why code{color:var(--fg)}
@@ -70,6 +74,23 @@ def _cards(matrix: Matrix) -> str:
     return "".join(out)
 
 
+def _map(matrix: Matrix) -> str:
+    """Return the whole run at a glance: a square a check, by topic and target."""
+    head = "".join(f"<th>{escape(target)}</th>" for target in matrix.targets)
+    rows = []
+    for topic, checks in matrix.topics():
+        cells = ""
+        for target in matrix.targets:
+            squares = (
+                f'<a class="{cell.result.value}" href="#{check.id}" title="{check.id}"></a>'
+                for check in checks
+                if (cell := matrix.cell(check.id, target)) is not None
+            )
+            cells += f"<td>{''.join(squares)}</td>"
+        rows.append(f"<tr><td>{escape(topic)}</td>{cells}</tr>")
+    return f'<table class="map"><tr><th></th>{head}</tr>{"".join(rows)}</table>'
+
+
 def _row(matrix: Matrix, check: Check) -> str:
     cells, notes, kinds = [], [], []
     for outcome in matrix.row(check.id):
@@ -78,7 +99,8 @@ def _row(matrix: Matrix, check: Check) -> str:
             continue
         value = outcome.result.value
         cells.append(
-            f'<td class="t"><span class="{value}" title="{escape(outcome.reason, quote=True)}">{value}</span></td>'
+            f'<td class="t"><span class="{value}" title="{escape(outcome.reason, quote=True)}">'
+            f"{value}</span></td>"
         )
         if outcome.result in (Result.FAIL, Result.ERROR):
             verdict = matrix.verdict(outcome)
@@ -95,7 +117,8 @@ def _row(matrix: Matrix, check: Check) -> str:
     if matrix.differs(check.id):
         kinds.append("diff")
     return (
-        f'<tr data-k="{" ".join(kinds)}"><td class="id">{check.id}</td><td>{escape(check.summary)}'
+        f'<tr id="{check.id}" data-k="{" ".join(kinds)}"><td class="id">{check.id}</td>'
+        f"<td>{escape(check.summary)}"
         f'<div class="src">{escape(check.source)}</div>{"".join(notes)}</td>{"".join(cells)}</tr>'
     )
 
@@ -123,10 +146,11 @@ def page(matrix: Matrix) -> str:
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>82574L conformance</title>'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<style>{STYLE}</style></head><body><h1>82574L conformance: {len(matrix.checks)} checks</h1>"
-        f'<div class="cards">{_cards(matrix)}</div>'
+        f'<div class="cards">{_cards(matrix)}</div>{_map(matrix)}'
         '<nav><button data-f="all" class="on">all</button><button data-f="fail">failures</button>'
         '<button data-f="diff">differences</button><input placeholder="find" aria-label="find">'
         f'<span class="legend">{legend}</span></nav>'
-        f"<table><colgroup>{columns}</colgroup><thead><tr><th>check</th><th>what must hold</th>{head}</tr></thead>"
+        f"<table><colgroup>{columns}</colgroup><thead><tr><th>check</th>"
+        f"<th>what must hold</th>{head}</tr></thead>"
         f"<tbody>{body}</tbody></table><script>{SCRIPT}</script></body></html>\n"
     )

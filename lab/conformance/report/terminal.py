@@ -18,7 +18,7 @@ COLUMN = 18
 def lines(matrix: Matrix) -> Iterator[str]:
     """Yield the lines of the report."""
     yield f"{'topic':<{NARROW + 4}}" + "".join(
-        f"{target[-COLUMN:]:>{COLUMN + 2}}" for target in matrix.targets
+        f"{target[:COLUMN]:>{COLUMN + 2}}" for target in matrix.targets
     )
     for topic, checks in matrix.topics():
         cells = ""
@@ -60,6 +60,7 @@ def _failures(matrix: Matrix) -> Iterator[str]:
         for outcome in matrix.row(check.id):
             if outcome is None:
                 continue
-            yield f"    {outcome.result.value:<8} {outcome.target}{': ' if outcome.reason else ''}{outcome.reason}"
+            said = f": {outcome.reason}" if outcome.reason else ""
+            yield f"    {outcome.result.value:<8} {outcome.target}{said}"
             if (verdict := matrix.verdict(outcome)) is not None:
                 yield f"    verdict  {verdict.right}: {verdict.why} ({verdict.source})"
