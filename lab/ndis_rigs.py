@@ -9,6 +9,7 @@ import select
 import socket
 import tempfile
 import threading
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -51,7 +52,7 @@ def mac(number: int) -> bytes:
     return bytes.fromhex("5254008257") + bytes([number + 1])
 
 
-class RigBase:
+class RigBase(ABC):
     """What all rigs are: NDIS with the verifier on, and adapters on buses."""
 
     def __init__(self, executive: VirtualExecutive | LoopExecutive) -> None:
@@ -72,6 +73,10 @@ class RigBase:
     def reports(self) -> list[Report]:
         """What the verifier says."""
         return self.verifier.reports
+
+    @abstractmethod
+    def settle(self) -> None:
+        """Return when what was begun has come to an end."""
 
     def close(self) -> None:
         """Halt, and end what the rig started."""
@@ -246,5 +251,3 @@ class VfioUserRig(RigBase):
         thread.start()
         self._threads.append(thread)
         ready.wait()
-
-

@@ -43,7 +43,8 @@ def adapters(ndis: Ndis) -> Iterator[str]:
         generation = "NDIS 6" if adapter.ndis6 else "NDIS 5.1"
         mode = "serialized" if adapter.serialized else "deserialized"
         yield f"{adapter.name}: {generation}, {mode}, {adapter.state.name}, power {adapter.power.name}"
-        yield f"  address {adapter.filter.address.hex(':')}, link {'up' if adapter.media_connected else 'down'}"
+        link = "up" if adapter.media_connected else "down"
+        yield f"  address {adapter.filter.address.hex(':')}, link {link}"
         yield f"  packet filter {adapter.filter.packet_filter!r}, {len(adapter.filter.multicast)} groups"
         held: dict[str, int] = {}
         for resource in adapter.resources.held:

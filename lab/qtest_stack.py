@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ndis.protocol import BindingClient
 
 MODERATED_US = 200
-"""QEMU's model moderates interrupts whatever ITR says: 128 µs at least (E1000E_MIN_XITR in hw/net/e1000e_core.c)."""
+"""QEMU's model moderates interrupts whatever ITR says: 128 µs at least (E1000E_MIN_XITR, e1000e_core.c)."""
 IDLE_ROUNDS = 2
 DEVICE = f"e1000e,mac={MAC.hex(':')}"
 
@@ -95,7 +95,7 @@ class QtestStack(Stack):
         self.bus.stall(MODERATED_US)
 
     def settle(self) -> list[bytes]:
-        """Let QEMU and the stack run until neither has anything to do; return the frames that left the card."""
+        """Let QEMU and the stack run until neither has anything to do; return the frames that left."""
         frames: list[bytes] = []
         idle = 0
         while idle < IDLE_ROUNDS:

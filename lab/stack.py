@@ -12,12 +12,10 @@ from typing import TYPE_CHECKING
 from device.engine.reference import ReferenceEngine
 from miniport.adapter import Adapter
 from miniport.adapter6 import Adapter6
-from miniport.hal.executive import LoopExecutive
 from miniport.hal.inprocess import InProcessBus
 from miniport.hal.pci import Signalling
 from ndis.miniport import MiniportCharacteristics
 from ndis.oids import Oid
-from ndis.packet import PacketInfo
 from ndis.requests import Request
 from ndis.suite.bench import EVERYTHING, Recorder, Transport
 from ndis.virtual import VirtualExecutive
@@ -27,12 +25,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from miniport.hal.executive import LoopExecutive
     from miniport.hal.inprocess import EngineFactory
     from ndis.adapter import MiniportAdapter
     from ndis.events import Observer
     from ndis.hardware import Fault, Hardware
     from ndis.miniport import Version
-    from ndis.packet import Packet
+    from ndis.packet import Packet, PacketInfo
     from ndis.protocol import BindingClient
 
 MAC = bytes.fromhex("525400825701")
@@ -118,10 +117,10 @@ class LocalStack(Stack):
         packet_filter: int = EVERYTHING,
     ) -> None:
         """Power a card on and put the stack over it."""
-        executive = VirtualExecutive()
-        self.bus = InProcessBus(engine, executive, MAC, mode=mode)
+        self.clock = VirtualExecutive()
+        self.bus = InProcessBus(engine, self.clock, MAC, mode=mode)
         super().__init__(
-            executive,
+            self.clock,
             self.bus,
             version=version,
             configuration=configuration,

@@ -1,4 +1,4 @@
-"""The stack over a card behind a vfio-user socket, on the real clock: no QEMU, full rings, real DMA by memfd."""
+"""The stack over a card behind a vfio-user socket, on the real clock: no QEMU, DMA by memfd."""
 
 from __future__ import annotations
 

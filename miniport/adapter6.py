@@ -15,13 +15,13 @@ from miniport.hardware import HardwareError
 from miniport.nic import Nic
 from miniport.oid import Requests
 from miniport.rxpath import ListReceiver
-from miniport.txpath import Posted
 from ndis.errors import NdisError
 from ndis.miniport import Attribute, State, advance
 from ndis.oids import PowerState
 from ndis.status import Status
 
 if TYPE_CHECKING:
+    from miniport.txpath import Posted
     from miniport.txring import TxRing
     from ndis.nbl import NetBuffer, NetBufferList
     from ndis.packet import Buffer

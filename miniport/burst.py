@@ -1,7 +1,7 @@
-"""The fast path by cffi: the same rings, many frames a call, and loops that run without the GIL all their life.
+"""The fast path by cffi: the same rings, many frames a call, and loops that never hold the GIL.
 
-``TxBurst`` and ``RxBurst`` own a ring each, as ``TxRing`` and ``RxRing`` do; every frame is one descriptor with a
-copy. They know no NDIS: protocols that want every packet's own story use the Python path.
+``TxBurst`` and ``RxBurst`` own a ring each, as ``TxRing`` and ``RxRing`` do; every frame is one descriptor
+with a copy. They know no NDIS: protocols that want every packet's own story use the Python path.
 """
 
 from __future__ import annotations
@@ -136,7 +136,10 @@ class TxBurst:
         return int(lib.mp_tx_burst(self.raw, batch.data, batch.frames, batch.count))
 
     def run(self, frame: bytes, burst: int, frames: int, stop: Stop) -> int:
-        """Send copies of one frame until there were ``frames``, or ``stop``; return how many. Without the GIL."""
+        """Send copies of one frame until there were ``frames``, or ``stop``; return how many.
+
+        Without the GIL.
+        """
         return int(
             lib.mp_tx_loop(self.raw, ffi.from_buffer("uint8_t[]", frame), len(frame), burst, frames, stop.raw)
         )

@@ -1,7 +1,7 @@
 """Sending in deserialized mode: the driver queues and locks, a queue of its own for each ring.
 
-Any number of contexts may be in here at once. A lane's lock covers its ring and its FIFO, never a call upwards.
-A flow keeps to one lane, so its order is kept.
+Any number of contexts may be in here at once. A lane's lock covers its ring and its FIFO, never a call
+upwards. A flow keeps to one lane, so its order is kept.
 """
 
 from __future__ import annotations

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 POLLS = 200
 POLL_US = 100
+_PHY_WRITE, _PHY_READ = 1, 2
+_PHY_PAGE, _BMCR = 31, 0
+_BMCR_AUTONEG, _BMCR_RESTART = 1 << 12, 1 << 9
+_BMCR_ISOLATED = 1 << 11 | 1 << 10 | 1 << 14  # power down, isolate, loopback (IEEE 802.3 22.2.4.1)
 NVM_WORDS, NVM_SUM = 0x40, 0xBABA
 GONE = 0xFFFF_FFFF  # what a read returns when the card was pulled out
 
@@ -114,6 +118,28 @@ class Hardware:
         control |= r.CTRL_SLU | r.CTRL_ASDE | (r.CTRL_VME if vlan else 0)
         self.write(r.CTRL, control)
         self.write(r.CTRL_EXT, self.read(r.CTRL_EXT) | r.CTRL_EXT_DRV_LOAD)
+
+    def wake_phy(self) -> None:
+        """Power the PHY up and let it negotiate, if whoever had the card before left it otherwise. HardwareError.
+
+        Linux's driver powers it down when its interface goes down (e1000_power_down_phy of e1000e/netdev.c).
+        A PHY that negotiates already is left alone: starting again would drop the link.
+        """
+        self._phy(_PHY_WRITE, _PHY_PAGE, 0)
+        control = self._phy(_PHY_READ, _BMCR)
+        if control & _BMCR_ISOLATED or not control & _BMCR_AUTONEG:
+            self._phy(_PHY_WRITE, _BMCR, _BMCR_AUTONEG | _BMCR_RESTART)
+
+    def _phy(self, operation: int, register: int, data: int = 0) -> int:
+        fields = NIC["MDIC"]
+        command = fields["OP"].put(operation) | fields["PHYADD"].put(1) | fields["REGADD"].put(register)
+        self.write(r.MDIC, command | fields["DATA"].put(data))
+        if not self._poll(r.MDIC, fields["READY"].mask, fields["READY"].mask):
+            raise HardwareError("MDIC.READY", self.read(r.MDIC))
+        answer = self.read(r.MDIC)
+        if answer & fields["ERROR"].mask:
+            raise HardwareError("MDIC.ERROR", answer)
+        return fields["DATA"].get(answer)
 
     def start_transmitter(self, rings: Sequence[Ring]) -> None:
         """Program the transmit rings, head and tail at 0, and switch the transmitter on."""

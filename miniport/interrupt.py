@@ -1,7 +1,7 @@
 """Which events interrupt, by which message, and how they are masked while they are worked on.
 
-Three plans: a line or one message for everything (cause register read in the ISR); or a message a queue and one
-for the rest (MSI-X). It decides registers; who is called at which level is NDIS's business.
+Three plans: a line or one message for everything (cause register read in the ISR); or a message a queue and
+one for the rest (MSI-X). It decides registers; who is called at which level is NDIS's business.
 Source: datasheet 7.4, Linux's e1000e/netdev.c (e1000_configure_msix, e1000_intr_msix_rx).
 """
 

@@ -85,6 +85,7 @@ class Nic:
         self._resources.append(resources.initialize_scatter_gather())
         self.hardware.reset()
         self.hardware.check_nvm()
+        self.hardware.wake_phy()
         self.permanent_address = self.hardware.permanent_address()
         self.filters = Filters(self.hardware, self._receive_control())
         self.filters.address = self.settings.network_address or self.permanent_address
@@ -165,7 +166,7 @@ class Nic:
         return changed
 
     def is_hung(self) -> bool:
-        """Tell whether the card is gone, or a transmit ring has frames and did not move since the last look."""
+        """Tell whether the card is gone, or a ring has frames and did not move since the last look."""
         if self.wake.power is not PowerState.D0:
             return False
         if self.hardware.is_gone:
@@ -277,7 +278,7 @@ class Nic:
             ]
         return found
 
-    def _doorbell(self, register: str) -> Any:  # noqa: ANN401 - Callable[[int], None]; a closure over the hot path
+    def _doorbell(self, register: str) -> Any:  # noqa: ANN401 - Callable[[int], None]; for the hot path
         write, offset = self.hardware.write, r.offset(register)
         return lambda value: write(offset, value)
 

@@ -1,8 +1,8 @@
-"""From what a packet asks for (per-packet information) to descriptors, and from descriptors to what is reported.
+"""From what a packet asks for to descriptors, and from descriptors to what is reported.
 
-Pure functions on the frame's first bytes. Sources: datasheet 7.2.4 (context descriptor), "TCP/IP Task Offload"
-(NDIS 5.1): the transport has put the pseudo-header's sum into the checksum field; for a large send, without the
-length.
+Pure functions on the frame's first bytes. Sources: datasheet 7.2.4 (context descriptor), "TCP/IP Task
+Offload" (NDIS 5.1): the transport has put the pseudo-header's sum into the checksum field; for a large send,
+without the length.
 """
 
 from __future__ import annotations

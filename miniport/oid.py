@@ -1,6 +1,7 @@
 """OIDs: what is asked and set, as two tables from number to small functions.
 
-It writes no register itself: ``Nic`` does. Source: nt-stack section 7.8's list, ``ntddndis.h`` for structures.
+It writes no register itself: ``Nic`` does. Source: nt-stack section 7.8's list, ``ntddndis.h`` for
+structures.
 """
 
 from __future__ import annotations
@@ -147,7 +148,7 @@ class Requests:
             Oid.O802_3_CURRENT_ADDRESS: lambda: nic.filters.address,
             Oid.O802_3_MULTICAST_LIST: lambda: b"".join(nic.filters.multicast),
             Oid.TCP_TASK_OFFLOAD: nic.capabilities.emit,
-            Oid.GEN_RECEIVE_SCALE_PARAMETERS: lambda: nic.scaling.emit(),  # noqa: PLW0108 - `scaling` is replaced while it runs
+            Oid.GEN_RECEIVE_SCALE_PARAMETERS: lambda: nic.scaling.emit(),  # noqa: PLW0108 - it is replaced
             Oid.GEN_INTERRUPT_MODERATION: self._moderation,
             Oid.GEN_STATISTICS: self._statistics,
             Oid.GEN_RCV_DISCARDS: lambda: self._sum("MPC").to_bytes(8, "little"),

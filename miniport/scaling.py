@@ -17,8 +17,8 @@ from ndis.status import Status
 if TYPE_CHECKING:
     from miniport.hardware import Hardware
 
-# Header (Type, Revision, Size), Flags, BaseCpuNumber, HashInformation, IndirectionTableSize,
-# IndirectionTableOffset, HashSecretKeySize, HashSecretKeyOffset.
+# The header is type, revision and size. Then come flags, base CPU number and hash information;
+# then size and offset of the indirection table, and of the secret key.
 PARAMETERS = struct.Struct("<BBHHHIHxxIHxxI")
 CAPABILITIES = struct.Struct("<BBHIIII")
 OBJECT_TYPE_CAPABILITIES, OBJECT_TYPE_PARAMETERS = 0x88, 0x89

@@ -24,7 +24,7 @@ class SerializedSender:
         self._nic = nic
 
     def send(self, packets: list[Packet]) -> None:
-        """MiniportSendPackets: each packet's status is set; NDIS takes back the first RESOURCES and all after."""
+        """MiniportSendPackets: set each status; NDIS takes back the first RESOURCES and all after."""
         nic = self._nic
         ring = nic.transmit[0]
         for packet in packets:

@@ -10,9 +10,10 @@ if TYPE_CHECKING:
     from miniport.hardware import Hardware
 
 NARROW = (
-    "CRCERRS ALGNERRC SYMERRS RXERRC MPC SCC ECOL MCC LATECOL DC TNCRS RLEC GPRC BPRC MPRC GPTC "
-    "RNBC RUC RFC ROC RJC TPR TPT MPTC BPTC TSCTC"
-).split()
+    *("CRCERRS", "ALGNERRC", "SYMERRS", "RXERRC", "MPC", "SCC", "ECOL", "MCC", "LATECOL", "DC", "TNCRS"),
+    *("RLEC", "GPRC", "BPRC", "MPRC", "GPTC", "RNBC", "RUC", "RFC", "ROC", "RJC", "TPR", "TPT", "MPTC"),
+    *("BPTC", "TSCTC"),
+)
 WIDE = ("GORC", "GOTC")
 
 _NARROW = tuple((name, r.offset(name)) for name in NARROW)

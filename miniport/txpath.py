@@ -1,4 +1,4 @@
-"""From an NDIS packet to a ring, for both modes: what is posted, what is refused, what a completion reports."""
+"""From an NDIS packet to a ring, for both modes: what is posted or refused, what a completion reports."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ class Sender(Protocol):
         """MiniportCancelSendPackets."""
 
     def abandon(self, lost: list[Any], status: Status) -> None:
-        """The card was reset and had these packets; deal with them and with what waits."""
+        """Deal with packets that the card had when it was reset, and with what waits."""
 
     @property
     def has_done(self) -> bool:
         """Whether ``reap`` would find something."""
 
 
-def post(
+def post(  # noqa: PLR0917 - a frame is its token, its bytes and what it asks for
     nic: Nic,
     ring: TxRing[Any],
     token: object,

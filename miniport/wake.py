@@ -105,7 +105,7 @@ class Wake:
         return cause
 
     def _write_patterns(self, hardware: Hardware) -> None:
-        """Lay the four filters side by side: byte n of each in one register, and a mask bit of each in another."""
+        """Lay the filters side by side: byte n of each in one register, and a mask bit of each in another."""
         for number, one in enumerate(self.patterns):
             hardware.write(NIC["FFLT"].at(number), -(-len(one.pattern) // 8) * 8)
         for at in range(PATTERN_BYTES):

@@ -1,10 +1,11 @@
 """How fast our driver is, on each bus, in each mode, by each path: no guest, no wire at the far end.
 
-*null* is a card that is done with every descriptor at once, so that the driver alone is measured: what ixy.py's
-figures were shimmed with, too. The other cards are real models whose frames are lost. *Python* hands over one
-frame after the other; *bytes* gives C a list of ``bytes``; *batch* gives it frames laid out before; *loop* is in C,
-without the GIL, for its whole life. Serialized, two threads share a ring under the miniport lock; deserialized,
-each has its own. Machines are noisy: rounds of all rows are interleaved, and the best of each counts.
+*null* is a card that is done with every descriptor at once, so that the driver alone is measured: what
+ixy.py's figures were shimmed with, too. The other cards are real models whose frames are lost. *Python*
+hands over one frame after the other; *bytes* gives C a list of ``bytes``; *batch* gives it frames laid out
+before; *loop* is in C, without the GIL, for its whole life. Serialized, two threads share a ring under the
+miniport lock; deserialized, each has its own. Machines are noisy: rounds of all rows are interleaved, and
+the best of each counts.
 """
 
 from __future__ import annotations

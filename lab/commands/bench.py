@@ -14,9 +14,7 @@ if TYPE_CHECKING:
 NAME = "bench"
 HELP = "measure the miniport or the native engine"
 EXAMPLES = (
-    "  ringwalk bench miniport\n"
-    "  ringwalk bench miniport --bus null --bus inprocess\n"
-    "  ringwalk bench engine"
+    "  ringwalk bench miniport\n  ringwalk bench miniport --bus null --bus inprocess\n  ringwalk bench engine"
 )
 
 
@@ -24,7 +22,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("what", choices=["miniport", "engine"], help="what to measure")
     parser.add_argument(
-        "--bus", action="append", choices=list(miniport.SOURCES), help="for miniport: only this bus (repeatable)"
+        "--bus",
+        action="append",
+        choices=list(miniport.SOURCES),
+        help="for miniport: only this bus (repeatable)",
     )
     parser.add_argument("--json", action="store_true", help="for miniport: print a JSON array of the rows")
 

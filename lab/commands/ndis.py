@@ -1,7 +1,7 @@
 """``ringwalk ndis``: what the binding engine makes of INF files, and what a running stack looks like inside.
 
-All views but ``bindings`` are of a stack that the command starts itself: a card in this process, the miniport,
-NDIS with the verifier on, a transport, and some traffic of which a part is still under way.
+All views but ``bindings`` are of a stack that the command starts itself: a card in this process, the
+miniport, NDIS with the verifier on, a transport, and some traffic of which a part is still under way.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What the two buses that signal by eventfd share: arming, waiting, masking of a level-triggered line.
 
-VFIO and vfio-user have the same model: interrupt types by index, an eventfd a vector, INTx masked by the other
-side until it is unmasked (linux/vfio.h). ``Backend`` is the little in which they differ.
+VFIO and vfio-user have the same model: interrupt types by index, an eventfd a vector, INTx masked by the
+other side until it is unmasked (linux/vfio.h). ``Backend`` is the little in which they differ.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """An executive on the real clock and one thread: DPCs, timers and file descriptors that became readable.
 
-It is what buses with real interrupts (``vfio_user``, ``vfio``) need: an interrupt is an eventfd. Everything runs
-in ``run``, ``step`` or ``wait``, on the caller's thread, so locks find deadlocks instead of making them.
+It is what buses with real interrupts (``vfio_user``, ``vfio``) need: an interrupt is an eventfd. Everything
+runs in ``run``, ``step`` or ``wait``, on the caller's thread, so locks find deadlocks instead of making them.
 """
 
 from __future__ import annotations

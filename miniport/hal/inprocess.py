@@ -1,8 +1,8 @@
 """A card in this process, on the executive's own clock: deterministic and steppable, no socket, no thread.
 
 Memory is shared in a memfd; what the driver did not allocate, the card cannot reach. Interrupts become
-DPC-like entries of the executive, so that a test chooses when they arrive. The card's timers are timers of the
-executive.
+DPC-like entries of the executive, so that a test chooses when they arrive. The card's timers are timers of
+the executive.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from device.effects import FrameSent
     from device.engine.contract import Engine
     from miniport.hal.memory import Block
-    from ndis.hardware import SharedMemory
     from ndis.executive import Executive, Timer
+    from ndis.hardware import SharedMemory
 
 MEMORY_BYTES = 16 << 20
 MEMORY_BASE = 0x1_0000_0000

@@ -73,6 +73,11 @@ class DmaMemory:
         return block if address + length <= block.address + len(block.view) else None
 
     @property
+    def is_huge(self) -> bool:
+        """Whether the file is of hugepages: hugetlbfs names its page as the block size."""
+        return os.fstat(self.fd).st_blksize > PAGE
+
+    @property
     def blocks(self) -> list[Block]:
         """Every block that is out."""
         return [self._blocks[start] for start in self._starts]

@@ -1,8 +1,8 @@
 """A card in a QEMU that runs no CPU: registers over qtest, memory shared in a memfd, a clock that we move.
 
-Messages are aimed at words of our own memory, which the card writes as it would any MSI; a line is seen in the
-status register of configuration space. Both are looked at after whatever can have raised them, so a run is
-deterministic. The qtest connection itself is the lab's: ``QtestFunction`` is all that is needed of it.
+Messages are aimed at words of our own memory, which the card writes as it would any MSI; a line is seen in
+the status register of configuration space. Both are looked at after whatever can have raised them, so a run
+is deterministic. The qtest connection itself is the lab's: ``QtestFunction`` is all that is needed of it.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from miniport.hal.memory import Block
-    from ndis.hardware import SharedMemory
     from ndis.executive import Executive, Timer
+    from ndis.hardware import SharedMemory
 
 BAR0, BAR3 = 0, 3
 BAR0_BYTES = 0x2_0000

@@ -1,7 +1,8 @@
 """A card that Linux's VFIO gives us: inside a guest behind a vIOMMU, or real silicon on a host.
 
-System calls in plain Python: ioctl, mmap, eventfd. The structures are those of ``linux/vfio.h``; the card's DMA
-memory is a memfd of 2 MiB hugepages where the system has some, because a vIOMMU then maps one page for 512.
+System calls in plain Python: ioctl, mmap, eventfd. The structures are those of ``linux/vfio.h``; the card's
+DMA memory is a memfd of 2 MiB hugepages where the system has some, because a vIOMMU then maps one page for
+512.
 """
 
 from __future__ import annotations

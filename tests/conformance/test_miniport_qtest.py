@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import random
 import struct
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -28,13 +27,18 @@ from ndis.suite.cases import CASES
 from ndis.suite.runner import run
 from ndis.verifier.core import Verifier
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lab.qemu.binary import Qemu
+
 KINDS: dict[str, tuple[tuple[int, int], bool]] = {
     "serialized": ((5, 1), False),
     "deserialized": ((5, 1), True),
     "ndis6": ((6, 0), True),
 }
 KNOWN: dict[str, str] = {}
-"""Cases that QEMU's model fails, by identifier, and why. Run all the same; one that passes must leave the list."""
+"""Cases that QEMU's model fails, by identifier, and why. One that passes must leave the list."""
 
 OFFLOAD = Offload(
     v4_transmit=Checksum.TCP | Checksum.UDP | Checksum.IP | Checksum.TCP_OPTIONS | Checksum.IP_OPTIONS,
@@ -45,8 +49,8 @@ PEER = bytes.fromhex("020000000002")
 
 
 @pytest.fixture(scope="module")
-def qemu() -> Any:
-    """The QEMU that drives its own card."""
+def qemu() -> Qemu:
+    """Find the QEMU that drives its own card."""
     try:
         return binary.find()
     except UsageError as reason:
@@ -54,8 +58,8 @@ def qemu() -> Any:
 
 
 @pytest.fixture
-def machine(qemu: Any) -> Iterator[Machine]:
-    """A QEMU with one e1000e and no CPU."""
+def machine(qemu: Qemu) -> Iterator[Machine]:
+    """Start a QEMU with one e1000e and no CPU."""
     made = Machine(qemu.command, qemu.environ(), DEVICE)
     yield made
     made.close()
@@ -74,7 +78,7 @@ def test_every_case_passes_on_qemus_model(kind: str, mode: Signalling) -> None:
         return rigs[-1]
 
     try:
-        outcomes = run(make, CASES, KNOWN, reports=lambda rig: rig.reports)  # type: ignore[attr-defined]  # ours
+        outcomes = run(make, CASES, KNOWN, reports=lambda rig: rig.reports)  # type: ignore[attr-defined]  # the rigs are ours
     finally:
         for rig in rigs:
             rig.close()
@@ -85,7 +89,7 @@ def test_every_case_passes_on_qemus_model(kind: str, mode: Signalling) -> None:
 
 def ones_sum(data: bytes) -> int:
     """Return the ones' complement sum, not inverted."""
-    total = sum(struct.unpack(f">{(len(data) + 1) // 2}H", data + b"\0" * (len(data) % 2)))
+    total: int = sum(struct.unpack(f">{(len(data) + 1) // 2}H", data + b"\0" * (len(data) % 2)))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return total
@@ -133,11 +137,11 @@ def script(seed: int) -> list[Step]:
     return rounds
 
 
-def play(stack: Any, seed: int) -> tuple[list[bytes], list[bytes]]:
+def play(stack: LocalStack | QtestStack, seed: int) -> tuple[list[bytes], list[bytes]]:
     """Run a script; return the wire's trace and what the transport got."""
     assert stack.set(Oid.TCP_TASK_OFFLOAD, OFFLOAD.emit()).status == 0
     stack.adapter.offload = OFFLOAD
-    receive = getattr(stack, "receive", None) or stack.bus.receive
+    receive = stack.receive if isinstance(stack, QtestStack) else stack.bus.receive
     wire: list[bytes] = []
     for send, arrive in script(seed):
         packets = []
@@ -155,7 +159,7 @@ def play(stack: Any, seed: int) -> tuple[list[bytes], list[bytes]]:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_wire_traces_are_equal_on_qemus_model_and_on_ours_in_every_mode(machine: Machine, seed: int) -> None:
-    """Plain frames, summed ones and large sends, both directions: three cards, three kinds of driver, one trace."""
+    """Plain frames, summed ones and large sends, both ways: three cards, three drivers, one trace."""
     settings = {"*TransmitBuffers": 64, "*ReceiveBuffers": 32}
     traces = []
     for version, deserialized in KINDS.values():
@@ -177,7 +181,7 @@ def test_wire_traces_are_equal_on_qemus_model_and_on_ours_in_every_mode(machine:
 
 
 def test_known_fault_tso_psh_qemus_model_drops_psh_from_the_last_segment(machine: Machine) -> None:
-    """``tso-psh``: PSH and FIN belong to the last segment of a large send (datasheet 7.2.4.7); traces go without."""
+    """``tso-psh``: PSH and FIN belong to a large send's last segment (datasheet 7.2.4.7)."""
     frame = tcp(bytes(3000), large=True, flags=ACK | PSH)
     flags = {}
     for name, stack in (("ours", LocalStack()), ("QEMU", QtestStack(machine))):

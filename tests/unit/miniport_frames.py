@@ -22,7 +22,7 @@ def to_us(number: int, length: int = 60) -> bytes:
 def ones_sum(data: bytes) -> int:
     """Return the 16-bit ones' complement sum (RFC 1071), not inverted."""
     words = struct.unpack(f">{(len(data) + 1) // 2}H", data + b"\0" * (len(data) % 2))
-    total = sum(words)
+    total: int = sum(words)
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return total

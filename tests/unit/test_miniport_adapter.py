@@ -6,17 +6,17 @@ The verifier watches every test; what it reports fails it.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from miniport_frames import OURS, THEIRS, ipv4_tcp, plain, tcp_is_right, to_us
 
 from device.engine.native import NativeEngine
 from device.engine.reference import ReferenceEngine
 from device.regs.nic import NIC
 from lab.ndis_rigs import ISR_REGISTERS
 from lab.stack import LocalStack
+from miniport.adapter import Adapter
+from miniport.adapter6 import Adapter6
 from miniport.hal.pci import Signalling
 from ndis.errors import NdisError
 from ndis.filter8023 import PacketFilter
@@ -24,10 +24,16 @@ from ndis.hardware import Fault
 from ndis.nbl import NetBuffer, NetBufferList
 from ndis.offload import Checksum, Offload, PacketChecksum
 from ndis.oids import Oid, PowerState
-from ndis.packet import Buffer, PacketInfo
+from ndis.packet import Buffer, Packet, PacketInfo
 from ndis.status import Status
 from ndis.suite.bench import Recorder
 from ndis.verifier.core import Verifier
+from tests.unit.miniport_frames import OURS, THEIRS, ipv4_tcp, plain, tcp_is_right, to_us
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from miniport.hal.inprocess import EngineFactory
 
 SMALL = {"*TransmitBuffers": 16, "*ReceiveBuffers": 16, "ReceiveSpares": 4}
 KINDS = [((5, 1), False), ((5, 1), True), ((6, 0), True)]
@@ -49,14 +55,14 @@ def offload_on(stack: LocalStack) -> None:
 class Bench:
     """Makes stacks with a verifier, and looks at its reports when the test ends."""
 
-    def __init__(self, version: tuple[int, int], *, deserialized: bool, engine: Any) -> None:
+    def __init__(self, version: tuple[int, int], *, deserialized: bool, engine: EngineFactory) -> None:
         """Remember what to make."""
         self.version = version
         self.deserialized = deserialized
         self.engine = engine
         self.verifiers: list[Verifier] = []
 
-    def stack(self, client: Recorder | None = None, **settings: Any) -> LocalStack:
+    def stack(self, client: Recorder | None = None, **settings: Any) -> LocalStack:  # noqa: ANN401 - the registry holds anything
         """Make a stack; keywords ``mode`` and ``inject`` are its own, others the registry's."""
         verifier = Verifier(isr_registers=ISR_REGISTERS)
         self.verifiers.append(verifier)
@@ -215,7 +221,7 @@ def test_received_checksums_are_reported_when_the_transport_wants_them(bench: Be
     class Looking(Recorder):
         """A transport that reads per-packet information."""
 
-        def receive_packet(self, packet: Any) -> int:
+        def receive_packet(self, packet: Packet) -> int:
             """ProtocolReceivePacket."""
             seen.append(packet.info.get(PacketInfo.TCP_IP_CHECKSUM))
             return super().receive_packet(packet)
@@ -245,7 +251,7 @@ def test_tags_are_inserted_and_stripped_by_the_card(bench: Bench) -> None:
     class Looking(Recorder):
         """A transport that reads tags."""
 
-        def receive_packet(self, packet: Any) -> int:
+        def receive_packet(self, packet: Packet) -> int:
             """ProtocolReceivePacket."""
             tags.append(packet.info.get(PacketInfo.IEEE_8021Q))
             return super().receive_packet(packet)
@@ -280,11 +286,11 @@ def test_two_transmit_queues_keep_each_flows_order(bench: Bench) -> None:
 def test_receive_scaling_spreads_flows_over_both_rings_and_keeps_their_order(bench: Bench) -> None:
     """Two rings are filled; every flow arrives in order."""
     stack = bench.stack(registry={"*NumRssQueues": 2})
-    rings = stack.adapter.driver.nic.receive
+    driver = stack.adapter.driver
+    assert isinstance(driver, Adapter | Adapter6)
+    rings = driver.nic.receive
     used: set[int] = set()
-    flows = [
-        [ipv4_tcp(bytes([n]) * 20, port=port, to=OURS) for n in range(8)] for port in range(2000, 2008)
-    ]
+    flows = [[ipv4_tcp(bytes([n]) * 20, port=port, to=OURS) for n in range(8)] for port in range(2000, 2008)]
 
     for n in range(8):
         for flow in flows:
@@ -300,7 +306,9 @@ def test_receive_scaling_spreads_flows_over_both_rings_and_keeps_their_order(ben
 def test_frames_outside_of_the_packet_filter_are_not_indicated(bench: Bench) -> None:
     """Directed only: no broadcast, no group, no stranger; and groups that only the hash lets through."""
     stack = bench.stack()
-    stack.set(Oid.GEN_CURRENT_PACKET_FILTER, struct.pack("<I", PacketFilter.DIRECTED | PacketFilter.MULTICAST))
+    stack.set(
+        Oid.GEN_CURRENT_PACKET_FILTER, struct.pack("<I", PacketFilter.DIRECTED | PacketFilter.MULTICAST)
+    )
     groups = [bytes.fromhex("01005e0000") + bytes([n]) for n in range(20)]
     stack.set(Oid.O802_3_MULTICAST_LIST, b"".join(groups))
 
@@ -320,7 +328,7 @@ def test_a_reset_aborts_what_the_card_had_and_traffic_goes_on(bench: Bench) -> N
 
     stack.open.reset()
     stack.settle()
-    stack.executive.advance(5_000_000)
+    stack.clock.advance(5_000_000)
     stack.settle()
     stack.send(plain(9))
     wire = stack.settle()
@@ -341,7 +349,7 @@ def test_a_hung_transmitter_is_found_and_reset(bench: Bench) -> None:
 
     stack.send(plain(1))
     stack.settle()
-    stack.executive.advance(6_500_000)
+    stack.clock.advance(6_500_000)
     stack.bus.write_config(4, command.to_bytes(2, "little"))
     stack.settle()
     stack.send(plain(2))
@@ -380,15 +388,17 @@ def test_moderation_bundles_interrupts(bench: Bench) -> None:
         before = stack.bus.card.account.interrupts
         for n in range(20):
             stack.bus.receive(to_us(n))
-            stack.executive.advance(20)
-        stack.executive.advance(5_000)
+            stack.clock.advance(20)
+        stack.clock.advance(5_000)
         spent.append(stack.bus.card.account.interrupts - before)
 
     assert [len(stack.recorder.received) for stack in (quick, slow)] == [20, 20]
     assert spent[1] * 4 <= spent[0]
 
 
-@pytest.mark.parametrize("fault", [f for f in Fault if f is not Fault.REGISTER_IO_PORT_RANGE], ids=lambda f: f.name)
+@pytest.mark.parametrize(
+    "fault", [f for f in Fault if f is not Fault.REGISTER_IO_PORT_RANGE], ids=lambda f: f.name
+)
 def test_each_fault_at_initialize_fails_cleanly_and_the_next_load_works(bench: Bench, fault: Fault) -> None:
     """NDISTest 1c_FaultHandling: nothing leaks, which NDIS itself checks."""
     with pytest.raises(NdisError):
@@ -475,7 +485,7 @@ def test_a_list_of_several_frames_is_completed_once_when_all_are_sent() -> None:
             super().__init__()
             self.completed: list[Any] = []
 
-        def send_net_buffer_lists_complete(self, nbls: Any) -> None:
+        def send_net_buffer_lists_complete(self, nbls: Sequence[NetBufferList]) -> None:
             """ProtocolSendNetBufferListsComplete."""
             self.completed += nbls
 

@@ -6,13 +6,13 @@ import random
 import threading
 
 import pytest
-from miniport_frames import Memory
 
 from device.rings.receive import ExtendedRx, RxStatus
 from miniport.burst import Batch, Bell, Gate, NullCard, RxBurst, Stop, TxBurst
 from miniport.rxring import BUFFER_BYTES
 from miniport.txring import STAGE_BYTES, TxRing
 from ndis.packet import Buffer
+from tests.unit.miniport_frames import Memory
 
 COUNT = 16
 

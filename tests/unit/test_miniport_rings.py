@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from miniport_frames import Memory
 
 from device.rings.receive import ExtendedRx, RxStatus
 from device.rings.transmit import DD, DataTx, LegacyTx, TxCommand, parse
 from miniport.rxring import BUFFER_BYTES, RxBuffer, RxRing
 from miniport.txring import ELEMENT_BYTES, STAGE_BYTES, TxRing
 from ndis.packet import Buffer
+from tests.unit.miniport_frames import Memory
 
 COUNT = 8
 
@@ -36,7 +36,7 @@ class Transmit:
 
 
 @pytest.mark.parametrize("legacy", [False, True])
-def test_a_frame_without_an_address_is_copied_into_the_stage_of_its_descriptor(legacy: bool) -> None:
+def test_a_frame_without_an_address_is_copied_into_the_stage_of_its_descriptor(*, legacy: bool) -> None:
     """One descriptor, with EOP, IFCS and RS, in either format."""
     bench = Transmit(legacy=legacy)
 

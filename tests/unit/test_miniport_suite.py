@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,6 +13,11 @@ from miniport.hal.pci import Signalling
 from ndis.suite.cases import CASES, Case
 from ndis.suite.runner import run
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from miniport.hal.inprocess import EngineFactory
+
 KINDS: dict[str, tuple[tuple[int, int], bool]] = {
     "serialized": ((5, 1), False),
     "deserialized": ((5, 1), True),
@@ -21,26 +25,30 @@ KINDS: dict[str, tuple[tuple[int, int], bool]] = {
 }
 
 
-def failures(make: Callable[[int], Any], cases: list[Case]) -> list[str]:
+def failures(make: Callable[[int], RigBase], cases: list[Case]) -> list[str]:
     """Run cases; return what failed, the verifier's reports included, and halt every adapter."""
     rigs: list[RigBase] = []
 
-    def make_and_keep(cards: int) -> Any:
+    def make_and_keep(cards: int) -> RigBase:
         rig = make(cards)
         rigs.append(rig)
         return rig
 
-    outcomes = run(make_and_keep, cases, reports=lambda rig: rig.reports)  # type: ignore[attr-defined]  # ours
+    outcomes = run(make_and_keep, cases, reports=lambda rig: rig.reports)  # type: ignore[attr-defined]  # the rigs are ours
     for rig in rigs:
         rig.close()
     late = [f"halt: {report.rule}: {report.what}" for rig in rigs for report in rig.reports]
-    return [f"{outcome.case.identifier}: {outcome.failure}" for outcome in outcomes if not outcome.passed] + late
+    return [
+        f"{outcome.case.identifier}: {outcome.failure}" for outcome in outcomes if not outcome.passed
+    ] + late
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("engine", [ReferenceEngine, NativeEngine], ids=["reference", "native"])
 @pytest.mark.parametrize("mode", list(Signalling), ids=lambda m: m.value)
-def test_every_case_passes_on_a_card_in_this_process(kind: str, engine: Any, mode: Signalling) -> None:
+def test_every_case_passes_on_a_card_in_this_process(
+    kind: str, engine: EngineFactory, mode: Signalling
+) -> None:
     """All cases, one card and two, however the card signals."""
     version, deserialized = KINDS[kind]
 
