@@ -120,7 +120,7 @@ class Hardware:
         self.write(r.CTRL_EXT, self.read(r.CTRL_EXT) | r.CTRL_EXT_DRV_LOAD)
 
     def wake_phy(self) -> None:
-        """Power the PHY up and let it negotiate, if whoever had the card before left it otherwise. HardwareError.
+        """Power the PHY up and let it negotiate, if whoever had the card left it otherwise. HardwareError.
 
         Linux's driver powers it down when its interface goes down (e1000_power_down_phy of e1000e/netdev.c).
         A PHY that negotiates already is left alone: starting again would drop the link.
