@@ -162,7 +162,6 @@ def interleaver() -> Iterator[Interleaver]:
     """One set of threads for all schedules."""
     made = Interleaver(random.Random(0))
     yield made
-    made.close()
 
 
 class World:
