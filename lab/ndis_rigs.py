@@ -73,6 +73,10 @@ class RigBase:
         """What the verifier says."""
         return self.verifier.reports
 
+    def close(self) -> None:
+        """Halt, and end what the rig started."""
+        self.halt()
+
     def halt(self) -> None:
         """Take the adapters away."""
         for adapter in self.adapters:
@@ -103,10 +107,6 @@ class InProcessRig(RigBase):
         self._carry()
         self.executive.advance(SETTLE_US)
         self._carry()
-
-    def close(self) -> None:
-        """Halt."""
-        self.halt()
 
     def _carry(self) -> None:
         moved = True

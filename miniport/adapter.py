@@ -52,6 +52,7 @@ class Adapter:
         self._ndis = ndis
         self.nic = Nic(ndis)
         self._causes = 0
+        self._told_up = False  # what the transports know of the link
         self._link_wait_ms = ndis.read_configuration("LinkWaitMs", LINK_WAIT_MS)
 
     # -- coming and going -------------------------------------------------------------------------------
@@ -76,6 +77,7 @@ class Adapter:
         self._requests = Requests(self.nic, (5, 1), self._change_power)
         self.nic.start()
         wait_for_link(self.nic, self._link_wait_ms)
+        self._told_up = self.nic.link_up  # NDIS asks when this returns
         return Status.SUCCESS, Medium.M802_3
 
     def halt(self) -> None:
@@ -144,8 +146,10 @@ class Adapter:
         return causes
 
     def _look_at_link(self) -> None:
-        if self.nic.look_at_link():
-            up = self.nic.link_up
+        self.nic.look_at_link()
+        up = self.nic.link_up
+        if up != self._told_up:  # a reset may have looked, and told nobody
+            self._told_up = up
             self._ndis.indicate_status(Status.MEDIA_CONNECT if up else Status.MEDIA_DISCONNECT)
             self._ndis.indicate_status_complete()
 

@@ -75,6 +75,7 @@ class Adapter6:
         self._ndis = ndis
         self.nic = Nic(ndis)
         self.state = State.HALTED
+        self._told_up = False  # what the transports know of the link
         self._left: dict[NetBufferList, int] = {}  # frames of each list that are not done
         self._link_wait_ms = ndis.read_configuration("LinkWaitMs", LINK_WAIT_MS)
 
@@ -97,6 +98,7 @@ class Adapter6:
         self._requests = Requests(self.nic, (6, 0), self._change_power)
         self.nic.start()
         wait_for_link(self.nic, self._link_wait_ms)
+        self._told_up = self.nic.link_up  # NDIS asks when this returns
         self.state = advance(self.state, "initialize")
         return Status.SUCCESS
 
@@ -181,8 +183,10 @@ class Adapter6:
         self._refuse(refused)
 
     def _look_at_link(self) -> None:
-        if self.nic.look_at_link():
-            up = self.nic.link_up
+        self.nic.look_at_link()
+        up = self.nic.link_up
+        if up != self._told_up:  # a reset may have looked, and told nobody
+            self._told_up = up
             self._ndis.indicate_status(Status.MEDIA_CONNECT if up else Status.MEDIA_DISCONNECT)
             self._ndis.indicate_status_complete()
 

@@ -57,10 +57,12 @@ class Filters:
         wanted = self.packet_filter
         bits = self._options
         bits |= r.RCTL_EN if wanted else 0
-        bits |= r.RCTL_BAM if wanted & PacketFilter.BROADCAST else 0
+        # UPE and MPE say nothing of broadcasts, on QEMU's model at least: promiscuous needs BAM too.
+        bits |= r.RCTL_BAM if wanted & (PacketFilter.BROADCAST | PacketFilter.PROMISCUOUS) else 0
         bits |= r.RCTL_MPE if wanted & (PacketFilter.ALL_MULTICAST | PacketFilter.PROMISCUOUS) else 0
         bits |= r.RCTL_UPE if wanted & PacketFilter.PROMISCUOUS else 0
         self._hardware.write(r.RCTL, bits)
+        self._hardware.flush()
 
     def set_multicast(self, groups: Iterable[bytes]) -> None:
         """Take a new list: the first into the exact filter, the rest into the table."""
@@ -75,6 +77,7 @@ class Filters:
             table[register] |= 1 << bit
         for at, value in enumerate(table):
             self._hardware.write(r.MTA0 + 4 * at, value)
+        self._hardware.flush()
 
     def accepts(self, destination: bytes) -> bool:
         """Tell whether the packet filter lets a frame to this address up."""

@@ -150,6 +150,10 @@ class Hardware:
             self.write(r.MTA0 + 4 * at, 0)
             self.write(r.VFTA0 + 4 * at, 0)
 
+    def flush(self) -> None:
+        """Wait until the writes so far have reached the card: a read overtakes none (PCI ordering rules)."""
+        self.read(r.STATUS)
+
     @property
     def is_gone(self) -> bool:
         """Whether nothing answers any more."""
