@@ -73,7 +73,7 @@ class Event(NamedTuple):
     adapter: str
     name: str
     subject: object = None
-    details: dict[str, Any] = {}  # nobody changes it
+    details: dict[str, Any] = {}  # noqa: RUF012 - a default that nobody changes
 
 
 Observer = Callable[[Event], None]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gc
 import itertools
-import os
 import random
 import sys
 import time
@@ -25,7 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 CHUNK = 250
-LOWEST_PRIORITY = 19
+LINE_EVERY = 40 * CHUNK
+"""Where standard error is no terminal, progress is a line each time so many were played."""
 MOST_FAULTS = 10
 """After that many broken schedules of a mode no more are begun: one is enough to work on."""
 GC_THRESHOLD = 50_000
@@ -70,7 +70,7 @@ class Tally:
 
 def play(mode: str, first: int, count: int) -> Chunk:
     """Play ``count`` schedules from seed ``first`` on."""
-    interleaver = Interleaver(random.Random(first))
+    interleaver = Interleaver(random.Random(first))  # noqa: S311 - a schedule, no secret
     faults = []
     most = 0
     for seed in range(first, first + count):
@@ -117,7 +117,7 @@ def _chunks(count: int, first: int) -> Iterator[tuple[int, int]]:
 
 
 def _progress(tally: Tally, count: int) -> None:
-    if sys.stderr.isatty() or tally.played % (40 * CHUNK) < CHUNK or tally.played == count:
+    if sys.stderr.isatty() or tally.played % LINE_EVERY == 0 or tally.played == count:
         rate = tally.played / max(tally.seconds, 1e-6)
         end = "" if sys.stderr.isatty() else "\n"
         text = f"\rringwalk: {tally.mode}: {tally.played} of {count} schedules, {rate:.0f}/s"
@@ -125,7 +125,6 @@ def _progress(tally: Tally, count: int) -> None:
 
 
 def _prepare() -> None:
-    """Give way to others, and keep the collector from looking through the modules all the time."""
-    os.nice(LOWEST_PRIORITY)
+    """Keep the collector from looking through the modules all the time."""
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD, 20, 100)

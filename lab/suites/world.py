@@ -1,4 +1,4 @@
-"""One schedule: a driver with a ring of three, senders, interrupts, requests, perhaps a reset; and what must hold.
+"""One schedule: a driver with a ring of three, senders, interrupts, requests, resets; and what must hold.
 
 The executive is ``lab.interleave``: a seed is a schedule. Nothing here looks at a clock or a thread.
 """
@@ -6,6 +6,7 @@ The executive is ``lab.interleave``: a seed is a schedule. Nothing here looks at
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ndis.events import Event, Kind
@@ -220,14 +221,14 @@ class World:
         """Run the schedule to its end. Raises what the stack raised."""
         spawn = self.interleaver.spawn
         for first in FLOWS:
-            spawn(f"send {first}", lambda first=first: self._sender(first))
+            spawn(f"send {first}", partial(self._sender, first))
         for number in range(3):
             spawn(f"interrupt {number}", self._interrupt)
         spawn("request a", self._asker)
         spawn("request b", self._asker)
         spawn("return", self._returner)
         if self.reset:
-            spawn("reset", lambda: self.open.reset())
+            spawn("reset", self._resetter)
         self.interleaver.run()
         for _ in range(LATE_INTERRUPTS):  # the rest of the interrupts, until all is home
             if not (self.adapter.sends.outstanding or self.adapter.sends.queued):
@@ -272,6 +273,9 @@ class World:
 
     def _interrupt(self) -> None:
         self.adapter.gate.post(lambda: self.adapter.enter("handle_interrupt", self.card.dpc))
+
+    def _resetter(self) -> None:
+        self.open.reset()
 
     def _asker(self) -> None:
         request = Request.query(Oid.GEN_XMIT_OK)
