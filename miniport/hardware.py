@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 POLLS = 200
 POLL_US = 100
 _PHY_WRITE, _PHY_READ = 1, 2
-_PHY_PAGE, _BMCR = 31, 0
+_BMCR = 0  # the same on every page
 _BMCR_AUTONEG, _BMCR_RESTART = 1 << 12, 1 << 9
 _BMCR_ISOLATED = 1 << 11 | 1 << 10 | 1 << 14  # power down, isolate, loopback (IEEE 802.3 22.2.4.1)
 NVM_WORDS, NVM_SUM = 0x40, 0xBABA
@@ -125,7 +125,6 @@ class Hardware:
         Linux's driver powers it down when its interface goes down (e1000_power_down_phy of e1000e/netdev.c).
         A PHY that negotiates already is left alone: starting again would drop the link.
         """
-        self._phy(_PHY_WRITE, _PHY_PAGE, 0)
         control = self._phy(_PHY_READ, _BMCR)
         if control & _BMCR_ISOLATED or not control & _BMCR_AUTONEG:
             self._phy(_PHY_WRITE, _BMCR, _BMCR_AUTONEG | _BMCR_RESTART)

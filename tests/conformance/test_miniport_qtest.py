@@ -19,6 +19,7 @@ from lab.qemu import binary
 from lab.qtest.machine import Machine
 from lab.qtest_stack import DEVICE, QtestStack
 from lab.stack import MAC, LocalStack
+from lab.suites.subjects import KNOWN
 from miniport.hal.pci import Signalling
 from ndis.offload import Checksum, Offload, PacketChecksum
 from ndis.oids import Oid
@@ -37,9 +38,6 @@ KINDS: dict[str, tuple[tuple[int, int], bool]] = {
     "deserialized": ((5, 1), True),
     "ndis6": ((6, 0), True),
 }
-KNOWN: dict[str, str] = {}
-"""Cases that QEMU's model fails, by identifier, and why. One that passes must leave the list."""
-
 OFFLOAD = Offload(
     v4_transmit=Checksum.TCP | Checksum.UDP | Checksum.IP | Checksum.TCP_OPTIONS | Checksum.IP_OPTIONS,
     large_send_bytes=0xFE00,
@@ -78,7 +76,7 @@ def test_every_case_passes_on_qemus_model(kind: str, mode: Signalling) -> None:
         return rigs[-1]
 
     try:
-        outcomes = run(make, CASES, KNOWN, reports=lambda rig: rig.reports)  # type: ignore[attr-defined]  # the rigs are ours
+        outcomes = run(make, CASES, KNOWN["qtest"], reports=lambda rig: rig.reports)  # type: ignore[attr-defined]  # ours
     finally:
         for rig in rigs:
             rig.close()
