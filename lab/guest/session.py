@@ -47,6 +47,7 @@ class GuestSpec:
     append: str = ""
     extra: tuple[str, ...] = field(default=())
     features: tuple[str, ...] = field(default=())
+    leading: tuple[str, ...] = ()
     interactive: bool = False
     offline: bool = False
 
@@ -69,6 +70,7 @@ class Guest:
             extra=spec.extra,
             interactive=spec.interactive,
             features=spec.features,
+            leading=spec.leading,
         )
         self._process: QemuProcess | None = None
         self._agent: Agent | None = None

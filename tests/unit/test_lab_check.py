@@ -64,9 +64,9 @@ def test_a_selection_goes_to_pytest_alone(check: ModuleType, steps: list[Any]) -
     """Who asks for one test does not wait for the types."""
     planned = check.plan(steps, check.Wish(keyword="cpio", pytest=("-x",)), [])
 
-    assert [step.name for step in planned] == ["tests", "fetch", "guest tests"]
-    assert planned[0].argv[0] == sys.executable
-    assert planned[0].argv[-3:] == ("-k", "cpio", "-x")
+    assert [step.name for step in planned] == ["fetch", "tests", "guest tests"]
+    assert planned[1].argv[0] == sys.executable
+    assert planned[1].argv[-3:] == ("-k", "cpio", "-x")
 
 
 @pytest.mark.parametrize(
