@@ -60,11 +60,31 @@ class Difference:
         return f"input {self.turn}: {self.what}: recorded {self.recorded}, played {self.played}"
 
 
+class SeenMemory:
+    """What the recording has shown of guest memory, to look at: reading it changes nothing."""
+
+    def __init__(self, image: Image) -> None:
+        """Look at an image."""
+        self._image = image
+
+    def read(self, address: int, length: int) -> bytes:
+        """Return bytes; DmaError where the card has never been."""
+        data = self._image.get(address, length)
+        if data is None:
+            raise DmaError(address, length)
+        return data
+
+    def write(self, address: int, data: bytes) -> None:
+        """Refuse: a recording is over."""
+        raise DmaError(address, len(data))
+
+
 class _Memory:
     """The recording's guest memory, for one turn at a time."""
 
     def __init__(self) -> None:
         self.image = Image()
+        self.seen = SeenMemory(self.image)
         self.written: list[tuple[int, bytes]] = []
         self.unknown: list[tuple[int, int]] = []
         self._reads: dict[tuple[int, int], deque[bytes]] = {}
