@@ -35,8 +35,8 @@ def insert(frame: bytearray, start: int, end: int, where: int, add: int = 0) -> 
     """Put the checksum of ``frame[start:end]`` at ``where``; False when the numbers do not fit the frame.
 
     What lies at ``where`` takes part in the sum: drivers put zero or a pseudo header's sum there.
-    ``add`` is added to the sum. A sum of zero in the place of UDP's checksum, 6 bytes after ``start``, is sent
-    as 0xFFFF (RFC 768: zero would say "none").
+    ``add`` is added to the sum. A sum of zero in the place of UDP's checksum, 6 bytes after ``start``, is
+    sent as 0xFFFF (RFC 768: zero would say "none").
     """
     size = len(frame)
     end = min(end, size)

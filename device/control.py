@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from device import phy as mii
-from device.nvm import Nvm
 from device.regs.bank import Access, Owner
 from device.regs.nic import NIC
 
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from device.engine.contract import Engine
+    from device.nvm import Nvm
 
 CTRL, STATUS, EECD, EERD = (NIC[name] for name in ("CTRL", "STATUS", "EECD", "EERD"))
 CTRL_EXT, MDIC, FLA, EEWR = (NIC[name] for name in ("CTRL_EXT", "MDIC", "FLA", "EEWR"))

@@ -49,7 +49,7 @@ def decide(words: list[int], frame: bytes) -> Decision:
     return _address(words, frame, rctl)
 
 
-def _address(words: list[int], frame: bytes, rctl: int) -> Decision:
+def _address(words: list[int], frame: bytes, rctl: int) -> Decision:  # noqa: PLR0911 - a return a filter
     destination = frame[:6]
     exact = _receive_address(words, destination, frame[6:12])
     if exact >= 0:

@@ -235,7 +235,7 @@ class Interrupts:
             self._core.observer(LineMoved(level))
 
     def _flush_delays(self) -> None:
-        """An interrupt leaves anyway: what waits for a timer goes into ICR with it (INT_TIMER_CLR)."""
+        """Put what waits for a timer into ICR: an interrupt leaves anyway (INT_TIMER_CLR)."""
         causes = self.delayed_receive | self.delayed_transmit
         self.delayed_receive = self.delayed_transmit = 0
         self.timers.clear()

@@ -10,9 +10,11 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import socket
 import threading
 import time
 from collections import deque
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from device import vfio_user
@@ -20,6 +22,7 @@ from device.card import REGION_SIZES, Account, Card
 from device.effects import DmaError, FrameSent, Offload
 from device.engine.contract import InterruptMode
 from device.engine.reference import ReferenceEngine
+from device.native_serving import NativeServedCard, serve_native
 from device.regs.nic import NIC, VECTORS
 from device.vfio_user import NO_REGION, PciIrq, RegionInfo, Server
 from device.wire.contract import Framing, Wire, WireClosed
@@ -27,9 +30,6 @@ from device.wire.frame import Frame, Gso, GsoFlag, GsoType
 from device.wire.port import Port
 
 if TYPE_CHECKING:
-    import socket
-    from collections.abc import Callable, Mapping
-
     from device.trace.events import Observer
     from device.vfio_user import DmaMap, Feature, IrqChange, Irqs
 
@@ -299,7 +299,7 @@ def _serve_reference(
     at: str | socket.socket,
     wire: Wire,
     mac: bytes,
-    ready: Callable[[ServedCard], None],
+    ready: _Ready,
     stop: threading.Event,
 ) -> Account:
     served = ServedCard(wire, mac)
@@ -325,7 +325,9 @@ def _stop_when(stop: threading.Event, server: Server) -> None:
     server.stop()
 
 
-_ENGINES: Final = {"reference": _serve_reference}
+_Ready = Callable[[ServedCard | NativeServedCard], None]
+_Serve = Callable[[str | socket.socket, Wire, bytes, _Ready, threading.Event], Account]
+_ENGINES: Final[Mapping[str, _Serve]] = {"reference": _serve_reference, "native": serve_native}
 
 
 def serve(
@@ -334,7 +336,7 @@ def serve(
     mac: bytes,
     engine: str = "reference",
     *,
-    ready: Callable[[ServedCard], None] = lambda _: None,
+    ready: _Ready = lambda _: None,
     stop: threading.Event | None = None,
 ) -> Account:
     """Serve a card at a socket path until ``stop`` is set, to any number of clients; return its account.

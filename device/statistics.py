@@ -6,6 +6,9 @@ Lengths are those on the wire: from the destination address through the FCS.
 
 from __future__ import annotations
 
+from collections import Counter
+
+from device.checksum import FCS_SIZE
 from device.regs.words import place
 
 FULL = 0xFFFF_FFFF
@@ -64,6 +67,21 @@ def sent(words: list[int], destination: bytes, length: int, frames: int = 1) -> 
         count(words, _PTC64 + size_class(length), frames)
     if destination[0] & 1:
         count(words, BPTC if destination == BROADCAST else MPTC, frames)
+
+
+def tally(words: list[int], frames: list[bytes]) -> None:
+    """Count a burst of frames that left; they are without their FCS."""
+    count(words, GPTC, len(frames))
+    count(words, TPT, len(frames))
+    octets = sum(map(len, frames)) + FCS_SIZE * len(frames)
+    count64(words, GOTCL, octets)
+    count64(words, TOTL, octets)
+    for length, times in Counter(map(len, frames)).items():
+        if length + FCS_SIZE >= MIN_LENGTH:
+            count(words, _PTC64 + size_class(length + FCS_SIZE), times)
+    for frame in frames:
+        if frame[0] & 1:
+            count(words, BPTC if frame[:6] == BROADCAST else MPTC)
 
 
 def received(words: list[int], destination: bytes, length: int) -> None:

@@ -207,25 +207,23 @@ def over_tcp(address: str, command: str) -> str:
     return f"bash -c {shlex.quote(CONNECT.format(address, PORT) + '; ' + command)}"
 
 
-def transfer_to_host(guest: Guest, end: FarEnd, address: str) -> Transfer:
+def transfer_to_host(guest: Guest, end: FarEnd, address: str, size_bytes: int = TRANSFER_BYTES) -> Transfer:
     """Send a file from the guest and compare its digest at both ends."""
-    prepared = guest.run(
-        f"head -c {TRANSFER_BYTES} /dev/urandom >/tmp/sent && sha256sum /tmp/sent", check=True
-    )
+    prepared = guest.run(f"head -c {size_bytes} /dev/urandom >/tmp/sent && sha256sum /tmp/sent", check=True)
     number = end.peer.start(program("receive", PORT))
     guest.run(over_tcp(address, "dd bs=128k if=/tmp/sent >&3"), timeout_s=120)
-    return judge(end, number, prepared.out)
+    return judge(end, number, prepared.out, size_bytes)
 
 
-def transfer_to_guest(guest: Guest, end: FarEnd, address: str) -> Transfer:
+def transfer_to_guest(guest: Guest, end: FarEnd, address: str, size_bytes: int = TRANSFER_BYTES) -> Transfer:
     """Send bytes to the guest and compare their digest at both ends."""
-    number = end.peer.start(program("send", PORT, TRANSFER_BYTES, 82574))
+    number = end.peer.start(program("send", PORT, size_bytes, 82574))
     fetched = over_tcp(address, "dd bs=128k of=/tmp/got <&3")
     arrived = guest.run(f"{fetched}; sha256sum /tmp/got", timeout_s=120)
-    return judge(end, number, arrived.out)
+    return judge(end, number, arrived.out, size_bytes)
 
 
-def judge(end: FarEnd, number: int, guest_digest: str) -> Transfer:
+def judge(end: FarEnd, number: int, guest_digest: str, size_bytes: int) -> Transfer:
     """Compare what the far end's program says with the guest's digest."""
     try:
         finished = end.peer.finish(number, 120)
@@ -234,7 +232,7 @@ def judge(end: FarEnd, number: int, guest_digest: str) -> Transfer:
         said = {}
     seconds = float(said.get("seconds", 0.0))
     size = int(said.get("bytes", 0))
-    agrees = size == TRANSFER_BYTES and said.get("sha256") == guest_digest.split(" ", 1)[0].strip()
+    agrees = size == size_bytes and said.get("sha256") == guest_digest.split(" ", 1)[0].strip()
     rate = size * 8 / seconds / 1e6 if seconds else 0.0
     return Transfer(round(size / 1e6, 1), round(rate, 1), agrees)
 

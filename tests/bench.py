@@ -41,6 +41,7 @@ class Ram:
     def __init__(self, size: int = MEMORY) -> None:
         """Start with zeros."""
         self.data = bytearray(size)
+        self._view = memoryview(self.data)  # one copy a read, not two
 
     def _check(self, address: int, length: int) -> None:
         if address < 0 or address + length > len(self.data):
@@ -49,7 +50,7 @@ class Ram:
     def read(self, address: int, length: int) -> bytes:
         """Return bytes."""
         self._check(address, length)
-        return bytes(self.data[address : address + length])
+        return bytes(self._view[address : address + length])
 
     def write(self, address: int, data: bytes) -> None:
         """Store bytes."""

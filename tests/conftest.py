@@ -6,9 +6,9 @@ import importlib.util
 from typing import TYPE_CHECKING, cast
 
 import pytest
-from bench import Bench, EngineFactory
 
 from device.engine.reference import ReferenceEngine
+from tests.bench import Bench, EngineFactory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +21,7 @@ if importlib.util.find_spec("device.engine.native"):
 
 @pytest.fixture(params=sorted(ENGINES))
 def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
-    """A card's engine with link and DMA, on a megabyte of memory; its wire takes no offload."""
+    """Make a card's engine with link and DMA, on a megabyte of memory; its wire takes no offload."""
     made = Bench(ENGINES[request.param])
     yield made
     made.close()
@@ -29,7 +29,7 @@ def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
 
 @pytest.fixture(params=sorted(ENGINES))
 def offloading(request: pytest.FixtureRequest) -> Iterator[Bench]:
-    """The same on a wire that takes frames with an ``Offload``."""
+    """Make the same on a wire that takes frames with an ``Offload``."""
     made = Bench(ENGINES[request.param], offload=True)
     yield made
     made.close()

@@ -6,6 +6,18 @@ and *now* come in as arguments; effects go out as values. What is policy and sha
 (reset, link, PHY, NVM, power: registers with ``Owner.CARD``) is ``device.card``'s, which reads and
 writes the same register file by ``peek`` and ``poke``.
 
+Rules that no register states, so that two engines agree:
+
+* Power-on: no link, no DMA, ``InterruptMode.NONE``, no loopback; ``reset`` leaves these four as told.
+* ``run`` raises transmit causes once, at its end, ``step`` after its descriptor: what is due now first,
+  what IDE delays after it. Frames of a loop are received, and announced, as they leave.
+* A cause is announced once while it stays pending; with MSI-X each time it is raised.
+* A transmit frame gathers at most 256 KiB and becomes at most 4096 segments; one that wants more is
+  dropped (TSCTFC counts a segmentation). A descriptor or data that no memory backs is a ``DmaFault``; the
+  descriptor counts as NULL, the data costs its frame, a write that is lost costs nothing.
+* A receive frame is planned before a byte is stored: without room nothing is touched, and RNBC, MPC and
+  RXO say so.
+
 Whatever a test says of one engine it says of the other; `tests/property` compares them on random
 rings: registers, guest memory and effects after ``run()``.
 """

@@ -1,9 +1,9 @@
 """The native engine: ``device.engine.contract`` over the C core, by cffi.
 
-It has two ways to be used. *By hand* it is sans I/O like the reference: memory, frames and time come in as
-arguments, effects go out as values. *Attached*, frames go to a wire's descriptor, interrupts to eventfds, the
-guest's memory is reached by address, and ``start`` gives the card threads of its own: nothing of a frame's way
-is Python then. ``device.engine.transport`` is the socket's half of that.
+It has two ways to be used. *By hand* it is sans I/O like the reference: memory, frames and time come in
+as arguments, effects go out as values. *Attached*, frames go to a wire's descriptor, interrupts to
+eventfds, the guest's memory is reached by address, and ``start`` gives the card threads of its own:
+nothing of a frame's way is Python then. ``device.engine.transport`` is the socket's half of that.
 
 A call into C releases the GIL (cffi does so); the locks are in C (csrc/card.h).
 """
@@ -25,6 +25,7 @@ from device.effects import (
     Offload,
     WakeRaised,
 )
+from device.engine import native_state
 from device.engine._core import ffi, lib
 
 if TYPE_CHECKING:
@@ -88,6 +89,26 @@ class Change(Protocol):
         """What went, and is still there for the length of the call."""
 
 
+class IrqChange(Protocol):
+    """A change of what the client armed, as ``device.vfio_user.irqs.IrqChange`` has it."""
+
+    @property
+    def index(self) -> int:
+        """The interrupt type."""
+
+    @property
+    def eventfds(self) -> Sequence[int]:
+        """One a vector; -1 is none."""
+
+    @property
+    def masked(self) -> Sequence[bool]:
+        """One a vector."""
+
+    @property
+    def unmasked(self) -> Sequence[int]:
+        """The vectors that were unmasked just now."""
+
+
 class Framing(Protocol):
     """How frames lie in a wire's bytes: a member of ``device.wire.contract.Framing``."""
 
@@ -137,7 +158,7 @@ class Account:
     """Messages of the vfio-user socket that Python answered."""
 
 
-@ffi.def_extern(error=1)  # type: ignore[misc]  # cffi's decorator is not typed
+@ffi.def_extern(error=1)  # type: ignore[untyped-decorator,misc,unused-ignore]  # cffi's decorator is not typed
 def rw_python_dma(context: object, address: int, length: int, data: object, write: int) -> int:
     """Reach memory that has no host address; 0, or 1 where nothing is mapped."""
     engine: NativeEngine = ffi.from_handle(context)
@@ -149,6 +170,15 @@ def rw_python_dma(context: object, address: int, length: int, data: object, writ
     except DmaError:
         return 1
     return 0
+
+
+def never_wait_for_client() -> None:
+    """Let the calling thread reach mapped memory only.
+
+    Memory without a descriptor is then not there for it: the answer to its message would be awaited while
+    the thread that reads the socket may be waiting for this one.
+    """
+    lib.rw_thread_without_slow()
 
 
 class Loan:
@@ -274,6 +304,16 @@ class NativeEngine:
         lib.rw_effects_forget(self.card)
         return list(_effects(raw))
 
+    # -- state ----------------------------------------------------------------------------------------------
+
+    def save(self) -> bytes:
+        """Return the whole state, as the reference engine would."""
+        return native_state.save(self.card)
+
+    def restore(self, state: bytes) -> None:
+        """Take a saved state of either engine over; ValueError when it is not one."""
+        native_state.restore(self.card, state)
+
     # -- attached: memory, wire, interrupts, threads ------------------------------------------------------
 
     def map(self, iova: int, size: int, address: int | None, protection: int = 3) -> None:
@@ -290,6 +330,10 @@ class NativeEngine:
     def unmap(self, iova: int, size: int) -> None:
         """Take every region that the range touches away; when this returns, nothing uses it. OSError."""
         _check(lib.rw_dma_unmap(self.card, iova, size))
+
+    def unmap_all(self) -> None:
+        """Take all memory away; when this returns, nothing uses it."""
+        lib.rw_dma_clear(self.card)
 
     def dma_changed(self, change: Change) -> None:
         """Follow a change of the IOVA map (a listener of ``device.vfio_user.dma.DmaMap``)."""
@@ -334,6 +378,10 @@ class NativeEngine:
         for vector, (fd, mask) in enumerate(zip(eventfds, masked, strict=True)):
             lib.rw_set_irq(self.card, kind, vector, fd, mask, vector in again)
 
+    def irqs_changed(self, change: IrqChange) -> None:
+        """Follow a SET_IRQS (a listener of ``device.vfio_user.irqs.Irqs``)."""
+        self.set_irqs(change.index, change.eventfds, change.masked, change.unmasked)
+
     def start(self) -> None:
         """Start the timers' thread and, with a wire, the wire's. The card keeps its own time. OSError."""
         _check(lib.rw_start(self.card))
@@ -341,6 +389,11 @@ class NativeEngine:
     def stop(self) -> None:
         """Stop the threads; what they had begun is done."""
         lib.rw_stop(self.card)
+
+    @property
+    def line(self) -> bool:
+        """Whether the INTx line is asserted (the Interrupt Status bit of configuration space)."""
+        return bool(lib.rw_line(self.card))
 
     @property
     def wire_closed(self) -> bool:

@@ -1,8 +1,9 @@
 """A connection used both ways: the client's commands in order, and our DMA_READ and DMA_WRITE to it.
 
-Knows threads, no device. The thread that made it is the serving thread; only that one may call ``receive``. A
-command of ours from the serving thread reads on until its reply is there and keeps the client's commands, in
-order, for the next ``receive``; from any other thread it waits for the serving thread to read the reply.
+Knows threads, no device. Whoever waits reads: one thread at a time reads the connection, for all of them.
+It hands replies to the threads that asked and keeps the client's commands, in order, for ``receive``; when
+it has what it wanted, another one that waits reads on. So a thread that asks for memory while it holds a
+lock that the serving thread wants gets its reply all the same.
 """
 
 from __future__ import annotations
@@ -46,12 +47,14 @@ class Channel:
     ) -> None:
         """Use ``transport``.
 
-        ``peer`` tells what the client proposed; ``timeout_s`` bounds the wait of other threads for a reply.
+        ``peer`` tells what the client proposed; ``timeout_s`` bounds the wait for a reply that another
+        thread would read.
         """
         self._transport = transport
         self._peer = peer
         self._timeout_s = timeout_s
-        self._serving = threading.get_ident()
+        self._reading = False
+        self._broken: TransportError | None = None
         self._queued: deque[Incoming] = deque()
         self._awaited: dict[int, Incoming | None] = {}
         self._changed = threading.Condition()
@@ -61,9 +64,17 @@ class Channel:
 
     def receive(self) -> Incoming | None:
         """Return the client's next command; None when it has gone."""
-        if self._queued:
-            return self._queued.popleft()
-        return self._next_command()
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._queued or self._gone or not self._reading)
+                if self._queued:
+                    return self._queued.popleft()
+                if self._broken:
+                    raise self._broken
+                if self._gone:
+                    return None
+                self._reading = True
+            self._read_one(inline=True)
 
     def send(self, data: bytes, fds: Sequence[int] = ()) -> None:
         """Send a whole message."""
@@ -163,51 +174,49 @@ class Channel:
 
     def _await(self, message_id: int) -> Incoming | None:
         """Return the reply to our command, or None when there will be none."""
-        if threading.get_ident() != self._serving:
+
+        def arrived() -> bool:
+            return self._gone or self._awaited[message_id] is not None
+
+        while True:
             with self._changed:
-                self._changed.wait_for(
-                    lambda: self._gone or self._awaited[message_id] is not None, self._timeout_s
-                )
-                return self._awaited[message_id]
-        while self._awaited[message_id] is None:
-            incoming = self._transport.receive()
-            if incoming is None:
-                self._end()
-                return None
-            if not self._routed(incoming):
-                if len(self._queued) >= MAX_QUEUED:
-                    _discard(incoming)
-                    raise TransportError(f"more than {MAX_QUEUED} commands and no reply")
-                self._queued.append(incoming)
-        return self._awaited[message_id]
+                settled = self._changed.wait_for(lambda: arrived() or not self._reading, self._timeout_s)
+                if arrived() or not settled:
+                    return self._awaited[message_id]
+                self._reading = True
+            self._read_one(inline=False)
 
-    def _next_command(self) -> Incoming | None:
-        while not self._gone:
-            incoming = self._transport.receive()
-            if incoming is None:
-                self._end()
-            elif not self._routed(incoming):
-                return incoming
-        return None
+    def _read_one(self, *, inline: bool) -> None:
+        """Read one message for whoever it is; the caller has set ``_reading``.
 
-    def _routed(self, incoming: Incoming) -> bool:
-        """Hand a reply to who waits for it; one that came too late is dropped.
-
-        False: it is a command.
+        A broken stream is the serving thread's to report, whoever found it.
         """
-        if not incoming.header.is_reply:
-            return False
-        _discard(incoming)  # only the fds: no reply of a client has any
-        with self._changed:
-            if incoming.header.message_id in self._awaited:
-                self._awaited[incoming.header.message_id] = incoming
+        incoming: Incoming | None = None
+        broken: TransportError | None = None
+        try:
+            incoming = self._transport.receive(inline=inline)
+        except TransportError as error:
+            broken = error
+        finally:
+            with self._changed:
+                self._reading = False
+                if incoming is None:
+                    self._gone = True
+                elif incoming.header.is_reply:
+                    self._hand_over(incoming)
+                else:
+                    self._queued.append(incoming)
+                    if len(self._queued) > MAX_QUEUED:
+                        self._gone = True
+                        broken = TransportError(f"more than {MAX_QUEUED} commands and no reply")
+                self._broken = broken or self._broken
                 self._changed.notify_all()
-        return True
 
-    def _end(self) -> None:
-        with self._changed:
-            self._gone = True
-            self._changed.notify_all()
+    def _hand_over(self, reply: Incoming) -> None:
+        """Give a reply to who waits for it; one that came too late is dropped."""
+        _discard(reply)  # only the fds: no reply of a client has any
+        if reply.header.message_id in self._awaited:
+            self._awaited[reply.header.message_id] = reply
 
 
 def _discard(incoming: Incoming) -> None:

@@ -41,9 +41,11 @@ class Incoming:
 class Transport(Protocol):
     """A connection that carries messages."""
 
-    def receive(self) -> Incoming | None:
+    def receive(self, *, inline: bool = True) -> Incoming | None:
         """Wait for the next message; None when the other side has gone.
 
+        ``inline``: messages may be answered in here and only the others returned. False: the caller is
+        in the middle of a device access and holds its locks, so every message is returned.
         TransportError: it is no message.
         """
 
@@ -63,7 +65,7 @@ class SocketTransport:
         self._max_bytes = max_message_bytes
         self._sending = Lock()
 
-    def receive(self) -> Incoming | None:
+    def receive(self, *, inline: bool = True) -> Incoming | None:  # noqa: ARG002 - it answers none itself
         """Read one message."""
         fds: list[int] = []
         try:

@@ -31,7 +31,7 @@ EXAMPLES = (
     "  ringwalk boot                                  the whole story\n"
     "  ringwalk boot -i                               a shell in the guest\n"
     "  ringwalk boot --exec 'ethtool -S eth0'         one command's output and status\n"
-    "  ringwalk boot --copy t.sh:/root/t.sh --exec 'sh /root/t.sh'\n"
+    "  ringwalk boot --copy t.sh:/opt/t.sh --exec 'sh /opt/t.sh'\n"
     "  ringwalk boot --nic 82574l --nic virtio-net    two cards\n"
     "  ringwalk boot --wire netns,loss=1%,delay=5ms   a bad cable\n"
     "  ringwalk boot --wire passt                     a guest that reaches the outside"

@@ -116,9 +116,7 @@ def announce(args: argparse.Namespace, wire: Wire, ready: Ready) -> None:
     if args.json:
         print(json.dumps(asdict(ready)), flush=True)
         return
-    print(
-        f"82574L {args.mac}, {args.engine} engine, wire {wire.spec}; give QEMU 10.1.1 or later these arguments:"
-    )
+    print(f"82574L {args.mac}, {args.engine} engine, wire {wire.spec}; for QEMU 10.1.1 or later:")
     print("  " + qemu_arguments(args.socket.absolute()), flush=True)
 
 

@@ -115,7 +115,9 @@ class PrivateApt:
         """Write the configuration; touch no network yet."""
         self.suites = tuple(suites)
         self._config = state / "apt.conf"
-        for part in ("etc", "lists/partial"):
+        self._nothing = state / "nothing"
+        (self._nothing / "partial").mkdir(parents=True, exist_ok=True)
+        for part in ("etc/apt.conf.d", "etc/preferences.d", "etc/trusted.gpg.d", "lists/partial"):
             (state / part).mkdir(parents=True, exist_ok=True)
         (archives / "partial").mkdir(parents=True, exist_ok=True)
         (state / "status").touch()
@@ -128,7 +130,9 @@ class PrivateApt:
 
     def plan(self, packages: Sequence[str]) -> list[Package]:
         """Return every package file that ``packages`` need, dependencies included."""
-        return parse_plan(self._run([*self._install(packages), "--print-uris", "-qq"]))
+        # apt leaves out what it has already: an empty archive makes it name all, also after an interruption
+        empty = f"Dir::Cache::archives={self._nothing}"
+        return parse_plan(self._run([*self._install(packages), "--print-uris", "-qq", "-o", empty]))
 
     def download(self, packages: Sequence[str], progress: Progress) -> None:
         """Bring the files of ``plan`` into the archive directory; partial files are resumed."""
@@ -195,7 +199,7 @@ def system_proxies() -> list[str]:
 
 def apt_failure(errors: str) -> UsageError:
     """Turn apt's complaint into one line with a remedy."""
-    lines = [line.strip() for line in errors.splitlines() if line.startswith(("E:", "W:"))]
+    lines = [line.strip() for line in errors.splitlines() if line.startswith("E:")]
     if any(sign in errors for sign in NETWORK_SIGNS):
         return UsageError("no network to the Debian mirror: connect, or use --offline with a filled cache")
     if "No space left" in errors or "enough free space" in errors:

@@ -47,11 +47,18 @@ def image(*, offline: bool = False) -> Path:
     with cache.exclusive("initramfs"):
         if not path.exists():
             new = path.with_suffix(".new")
-            with new.open("wb") as file:
-                for piece in emit(entries(tree, recipes.load("guest.toml"))):
-                    file.write(piece)
-            for old in path.parent.glob("initramfs-*.cpio"):
-                old.unlink()
+            pieces = emit(entries(tree, recipes.load("guest.toml")))
+            try:
+                with new.open("wb") as file:
+                    file.writelines(pieces)
+            except OSError as error:
+                new.unlink(missing_ok=True)
+                if error.errno in cache.FULL:
+                    raise cache.full_disk(path.parent) from error
+                raise
+            for old in path.parent.glob("initramfs-*.*"):
+                if old != new:
+                    old.unlink()
             new.rename(path)
     return path
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from bench import SEND, Bench, ethernet, signals
 
 from device.engine.contract import DELAY_TICK_NS, TICK_NS, InterruptMode
 from device.regs.nic import INT_ASSERTED, NIC
 from device.rings.transmit import TxCommand
+from tests.bench import SEND, Bench, ethernet, signals
 
 CAUSE = {field.name: field.mask for field in NIC["ICS"].fields}
 ASSERTED = INT_ASSERTED.mask

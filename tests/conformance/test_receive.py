@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from bench import MAC, PEER, RX_BUFFERS, RX_RING, Bench, ethernet, signals
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
@@ -13,6 +12,7 @@ from device.checksum import fcs, internet
 from device.effects import DmaFault, FrameSent, Offload
 from device.regs.nic import NIC
 from device.rings.receive import ExtendedRxRead, RxError, RxStatus, SplitRx
+from tests.bench import MAC, PEER, RX_BUFFERS, RX_RING, Bench, ethernet, signals
 
 RCTL = NIC["RCTL"]
 DONE = RxStatus.DD | RxStatus.EOP
@@ -346,7 +346,7 @@ def scale(bench: Bench, mrqc: int) -> None:
 
 
 @pytest.mark.parametrize(("source", "destination", "sport", "dport", "with_ports", "without"), VECTORS)
-def test_the_hash_is_the_published_one(
+def test_the_hash_is_the_published_one(  # noqa: PLR0917 - a row of the table
     bench: Bench, source: str, destination: str, sport: int, dport: int, with_ports: int, without: int
 ) -> None:
     """TCP over IPv4 and IPv4 alone; the queue is bit 7 of RETA's entry."""

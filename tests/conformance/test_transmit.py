@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from bench import SEND, TX_RING, Bench, ethernet, signals
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Dot1Q, Ether
@@ -15,6 +14,7 @@ from device.regs.nic import NIC
 from device.rings.transmit import IP as CTX_IP
 from device.rings.transmit import TCP as CTX_TCP
 from device.rings.transmit import TSE, ContextTx, TxCommand, TxOptions
+from tests.bench import SEND, TX_RING, Bench, ethernet, signals
 
 FRAME = ethernet(bytes(range(200)))
 OFFLOADED = TxOptions.IXSM | TxOptions.TXSM
@@ -260,7 +260,7 @@ def test_a_udp_checksum_of_zero_leaves_as_ffff(bench: Bench) -> None:
 def test_offsets_beyond_the_frame_insert_nothing(bench: Bench, offsets: dict[str, int]) -> None:
     """Nothing of a context is believed (CVE-2016-2857, CVE-2024-3567)."""
     bench.transmitter()
-    bench.post(Bench.context(**offsets), bench.data(FRAME, options=TxOptions.TXSM))
+    bench.post(Bench.context(TxCommand.NONE, **offsets), bench.data(FRAME, options=TxOptions.TXSM))
 
     assert bench.sent() == [FRAME]
 

@@ -15,8 +15,18 @@ from lab.guest.session import GuestSpec
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-NICS = ("qemu-e1000e", "82574l:reference")
+NICS = ("qemu-e1000e", "82574l:reference", "82574l:native")
 """What every guest test runs with. Their driver on their device judges the tests themselves."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests that share a guest on one worker: those of one file and one kind of card."""
+    for item in items:
+        if item.get_closest_marker("guest") is not None:
+            parameters = getattr(item, "callspec", None)
+            kind = parameters.params.get("nic", "") if parameters is not None else ""
+            item.add_marker(pytest.mark.xdist_group(f"{item.path.name}-{kind}"))
 
 
 @pytest.fixture(scope="session")

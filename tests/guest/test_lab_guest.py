@@ -44,10 +44,10 @@ def test_a_file_comes_back_as_it_went(lab: Lab) -> None:
     """With its mode, into a directory that is not there yet."""
     content = bytes(range(256)) * 5000
 
-    lab.guest.put("/root/new/it's odd", content, 0o750)
+    lab.guest.put("/opt/new/it's odd", content, 0o750)
 
-    assert lab.guest.get("/root/new/it's odd") == content
-    assert lab.guest.run('stat -c %a "/tmp/new/it\'s odd"').out == "750\n"
+    assert lab.guest.get("/opt/new/it's odd") == content
+    assert lab.guest.run('stat -c %a "/opt/new/it\'s odd"').out == "750\n"
 
 
 def test_a_file_that_is_not_there_is_an_error(lab: Lab) -> None:
@@ -97,8 +97,8 @@ def test_tcp_flows_without_an_offload(lab: Lab, off: str) -> None:
     lab.guest.run(f"ethtool -K eth0 {off} off", check=True)
 
     moved = [
-        story.transfer_to_host(lab.guest, end, str(end.address.ip)),
-        story.transfer_to_guest(lab.guest, end, str(end.address.ip)),
+        story.transfer_to_host(lab.guest, end, str(end.address.ip), 8 << 20),
+        story.transfer_to_guest(lab.guest, end, str(end.address.ip), 8 << 20),
     ]
     lab.guest.run(f"ethtool -K eth0 {off} on", check=True)
 

@@ -1,5 +1,6 @@
-"""Random programs for an engine: rings, descriptors, frames, registers, times. From a seed, so that one
-number says the whole of a failure.
+"""Random programs for an engine: rings, descriptors, frames, registers, times.
+
+From a seed, so that one number says the whole of a failure.
 """
 
 from __future__ import annotations
@@ -302,7 +303,10 @@ def _settings(rng: random.Random) -> list[tuple[int, int]]:
                 (at(f"{prefix}BAL{queue}"), BASE + base),
                 (at(f"{prefix}LEN{queue}"), count * 16),
                 (at(f"{prefix}H{queue}"), rng.randrange(count)),
-                (at(f"{prefix}T{queue}"), rng.randrange(count) if prefix == "RD" or rng.random() < 0.5 else 0),
+                (
+                    at(f"{prefix}T{queue}"),
+                    rng.randrange(count) if prefix == "RD" or rng.random() < 0.5 else 0,
+                ),
             ]
         out.append((at(f"TXDCTL{queue}"), rng.choice([0, 1 << 25, 2 << 25])))
         out.append((at(f"TARC{queue}"), rng.choice([0x403, 0x403, 0x401, 0x400, 3])))

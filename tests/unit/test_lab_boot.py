@@ -129,7 +129,7 @@ def test_a_copy_into_a_folder_keeps_the_file_s_name(tmp_path: Path) -> None:
     file = tmp_path / "tool"
     file.touch()
 
-    assert boot.copies([f"{file}:/root/", f"{file}:/bin/x"]) == [(file, "/root/tool"), (file, "/bin/x")]
+    assert boot.copies([f"{file}:/opt/", f"{file}:/bin/x"]) == [(file, "/opt/tool"), (file, "/bin/x")]
 
 
 @pytest.mark.parametrize(("text", "mib"), [("512", 512), ("512M", 512), ("2G", 2048), ("1g", 1024)])

@@ -45,6 +45,7 @@ def test_everything_runs_in_order_and_hooks_in_their_place(check: ModuleType, st
         "ruff check",
         "ruff format",
         "mypy --strict",
+        "generated files",
         "sanitize",
         "tests",
         "fetch",

@@ -10,7 +10,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING
 
 import pytest
@@ -220,6 +220,39 @@ def test_another_thread_reads_memory_without_fd(device: NotingDevice, path: Path
         reader.join(10)
 
     assert found == [b"4567"]
+
+
+def test_a_thread_gets_its_memory_while_the_serving_thread_waits_for_its_lock(
+    device: NotingDevice, path: Path
+) -> None:
+    """A frame that arrives while the guest rings a doorbell: both want the card."""
+    card = Lock()
+    found: list[bytes] = []
+    waits = Event()
+
+    def ring() -> None:
+        waits.set()
+        with card:
+            found.append(b"rang")
+
+    device.on_doorbell = ring
+    with serving(device, path), Client.connect(path) as client:
+        client.map_dma(0x1000, bytearray(b"0123456789abcdef"))
+
+        def arrive() -> None:
+            with card:
+                client.write(BAR0, DOORBELL, b"ring", posted=True)
+                waits.wait(10)
+                found.append(device.dma.read(0x1004, 4))
+
+        frame = Thread(target=arrive)
+        frame.start()
+        waits.wait(10)
+        while not client.process(0.1):
+            pass
+        frame.join(10)
+
+    assert found == [b"4567", b"rang"]
 
 
 def test_commands_that_overtake_a_dma_reply_are_done_in_order(device: NotingDevice, path: Path) -> None:
@@ -588,8 +621,8 @@ def test_another_transport_can_take_the_connection(device: NotingDevice, path: P
     taken: list[int] = []
 
     class Counting(SocketTransport):
-        def receive(self):  # type: ignore[no-untyped-def]  # noqa: ANN202 - as its base class has it
-            incoming = super().receive()
+        def receive(self, *, inline: bool = True):  # type: ignore[no-untyped-def]  # noqa: ANN202 - its base's
+            incoming = super().receive(inline=inline)
             if incoming is not None:
                 taken.append(incoming.header.command)
             return incoming

@@ -72,9 +72,10 @@ static void write_tail(struct rw_card *card, uint32_t offset, uint32_t value)
 {
     /* sequentially consistent, with rx_hungry: see threads.c */
     atomic_store(&card->reg[offset / 4], value & 0xffff);
-    RW_COUNT(card, doorbells, 1);
-    if (offset == RW_TDT0 || offset == RW_TDT1)
+    if (offset == RW_TDT0 || offset == RW_TDT1) {
+        RW_COUNT(card, doorbells, 1);
         return;
+    }
     if (atomic_load(&card->rx_hungry) && atomic_exchange(&card->rx_hungry, false))
         rw_wake(card);
     rw_flow_replenished(card);
@@ -160,10 +161,18 @@ void rw_write(rw_card *card, uint32_t offset, uint32_t value)
     }
 }
 
-void rw_access_write(struct rw_card *card, uint32_t offset, uint32_t value)
+bool rw_access_write(struct rw_card *card, uint32_t offset, uint32_t value)
 {
+    bool done;
+
     rw_write(card, offset, value);
     offset = rw_regs[offset / 4].canonical * 4u;
-    if (is_ring(offset, RW_TDBAL0) || offset == RW_TCTL)
-        rw_run(card);
+    if (!is_ring(offset, RW_TDBAL0) && offset != RW_TCTL)
+        return true;
+    rw_slow_mode = RW_SLOW_LATER;
+    rw_run(card);
+    done = !rw_slow_wanted;
+    rw_slow_wanted = false;
+    rw_slow_mode = RW_SLOW_ALLOWED;
+    return done;
 }

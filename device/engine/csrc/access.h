@@ -3,5 +3,5 @@
 
 #include "core.h"
 
-/* rw_write, and the work it makes. */
-void rw_access_write(struct rw_card *card, uint32_t offset, uint32_t value);
+/* rw_write, and the work it makes. False: Python is to do it again, because it touches slow memory. */
+bool rw_access_write(struct rw_card *card, uint32_t offset, uint32_t value);

@@ -88,7 +88,7 @@ struct rw_context {
 struct rw_txq {
     struct rw_context context, segmentation;
     bool started, segmenting, stamp, dropping;
-    uint8_t options;
+    uint8_t options, css;
     uint32_t size, stored, frags;
     uint32_t resume; /* segments of the frame that a blocked wire took already */
     struct rw_fragment frag[RW_FRAGS];
@@ -227,6 +227,12 @@ RW_INLINE uint32_t rw_get_tail(struct rw_card *card, uint32_t offset)
     atomic_store_explicit(&(card)->account.name,                                                       \
                           atomic_load_explicit(&(card)->account.name, memory_order_relaxed) + (n),     \
                           memory_order_relaxed)
+
+/* Memory without a host address is reached by Python. A thread of ours cannot; the pump leaves the whole access to
+ * Python, because the client's answer comes over the socket that the pump reads. Per thread. */
+enum rw_slow { RW_SLOW_ALLOWED, RW_SLOW_LATER, RW_SLOW_NEVER };
+extern _Thread_local enum rw_slow rw_slow_mode;
+extern _Thread_local bool rw_slow_wanted; /* RW_SLOW_LATER, and something slow was met */
 
 /* dma.c: 0 when every byte of the range is covered with the right; else a fault was reported, but by try */
 int rw_dma_try_load(struct rw_card *card, uint32_t *cache, uint64_t address, void *to, uint32_t length);

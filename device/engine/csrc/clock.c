@@ -13,7 +13,7 @@
 enum { L2_V2, L4_V1, L2_L4_V2, ALL = 4, EVENT_V2 };
 enum { PTP_HEADER = 34, EVENT_MESSAGES = 8, V1_CONTROL = 32, SOURCE = 22, SEQUENCE = 30 };
 
-static uint64_t value_locked(struct rw_card *card)
+uint64_t rw_clock_value_locked(struct rw_card *card)
 {
     const uint32_t increment = card->time.timinca & 0xffffff, period = card->time.timinca >> 24;
 
@@ -33,7 +33,7 @@ uint32_t rw_clock_read(struct rw_card *card, uint32_t offset)
     uint64_t value;
 
     pthread_mutex_lock(&card->irq_lock);
-    value = value_locked(card);
+    value = rw_clock_value_locked(card);
     pthread_mutex_unlock(&card->irq_lock);
     return (uint32_t)(offset == RW_SYSTIML ? value : value >> 32);
 }
@@ -55,18 +55,18 @@ void rw_clock_write(struct rw_card *card, uint32_t offset, uint32_t value)
 {
     pthread_mutex_lock(&card->irq_lock);
     if (offset == RW_SYSTIML) {
-        set_locked(card, (value_locked(card) & ~0xffffffffull) | value);
+        set_locked(card, (rw_clock_value_locked(card) & ~0xffffffffull) | value);
     } else if (offset == RW_SYSTIMH) {
-        set_locked(card, (value_locked(card) & 0xffffffffull) | (uint64_t)value << 32);
+        set_locked(card, (rw_clock_value_locked(card) & 0xffffffffull) | (uint64_t)value << 32);
     } else if (offset == RW_TIMINCA) {
         rw_put(card, offset, value);
-        set_locked(card, value_locked(card)); /* what has passed has passed at the old pace */
+        set_locked(card, rw_clock_value_locked(card)); /* what has passed has passed at the old pace */
         card->time.timinca = value;
     } else if (offset == RW_TIMADJH) {
         const uint64_t amount = (uint64_t)(value & ~SIGN) << 32 | rw_get(card, RW_TIMADJL);
 
         rw_put(card, offset, value);
-        set_locked(card, value & SIGN ? value_locked(card) - amount : value_locked(card) + amount);
+        set_locked(card, value & SIGN ? rw_clock_value_locked(card) - amount : rw_clock_value_locked(card) + amount);
     } else { /* TSYNCTXCTL, TSYNCRXCTL */
         rw_put(card, offset, (value & rw_regs[offset / 4].mask) | (rw_get(card, offset) & TSYNC_VALID));
     }
@@ -80,7 +80,7 @@ static bool hold_locked(struct rw_card *card, uint32_t control, uint32_t stamp)
 
     if ((state & (TSYNC_ENABLED | TSYNC_VALID)) != TSYNC_ENABLED)
         return false;
-    value = value_locked(card);
+    value = rw_clock_value_locked(card);
     rw_put(card, stamp, (uint32_t)value);
     rw_put(card, stamp + 4, (uint32_t)(value >> 32));
     rw_put(card, control, state | TSYNC_VALID);

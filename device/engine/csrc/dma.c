@@ -127,26 +127,38 @@ uint8_t *rw_dma_host(struct rw_card *card, uint32_t *cache, uint64_t address, ui
     return region->host + (address - region->first);
 }
 
+_Thread_local enum rw_slow rw_slow_mode;
+_Thread_local bool rw_slow_wanted;
+
+enum cover { NOT_COVERED, COVERED, COVERED_LATER };
+
 /* Whether every byte of a range is covered with a right, be it by several regions. */
-static bool covered(const struct rw_card *card, uint64_t address, uint32_t length, int right)
+static enum cover covered(const struct rw_card *card, uint64_t address, uint32_t length, int right)
 {
     const uint64_t last = address + length - 1;
     uint32_t at = find(card, address);
+    bool slow = false;
 
     if (last < address) /* wraps: no region covers that */
-        return false;
+        return NOT_COVERED;
     for (;; at++) {
         const struct rw_region *region;
 
         if (at >= card->region_count)
-            return false;
+            return NOT_COVERED;
         region = &card->regions[at];
-        if (region->first > address || !(region->protection & right) || (!region->host && !card->slow))
-            return false;
+        if (region->first > address || !(region->protection & right))
+            return NOT_COVERED;
+        slow |= !region->host;
         if (region->last >= last)
-            return true;
+            break;
         address = region->last + 1;
     }
+    if (!slow)
+        return COVERED;
+    if (!card->slow || rw_slow_mode == RW_SLOW_NEVER)
+        return NOT_COVERED;
+    return rw_slow_mode == RW_SLOW_LATER ? COVERED_LATER : COVERED;
 }
 
 /* A range in pieces, mapped or slow. The range is covered. */
@@ -178,26 +190,33 @@ static int pieces(struct rw_card *card, uint64_t address, uint8_t *data, uint32_
     return 0;
 }
 
-static RW_COLD int across(struct rw_card *card, uint64_t address, uint8_t *data, uint32_t length, bool write)
+/* A range that is not in one mapped region. -EFAULT: not to be had; said, if `tell`. */
+static RW_COLD int across(struct rw_card *card, uint64_t address, uint8_t *data, uint32_t length, bool write,
+                          bool tell)
 {
+    enum cover cover;
+
     if (!length)
         return 0;
-    if (!covered(card, address, length, write ? RW_DMA_WRITE : RW_DMA_READ) ||
-        pieces(card, address, data, length, write)) {
-        rw_fault(card, address, length, write);
+    cover = covered(card, address, length, write ? RW_DMA_WRITE : RW_DMA_READ);
+    if (cover == COVERED_LATER) {
+        rw_slow_wanted = true;
         return -EFAULT;
     }
-    return 0;
+    if (cover == COVERED && !pieces(card, address, data, length, write))
+        return 0;
+    if (tell)
+        rw_fault(card, address, length, write);
+    return -EFAULT;
 }
 
 int rw_dma_try_load(struct rw_card *card, uint32_t *cache, uint64_t address, void *to, uint32_t length)
 {
     const uint8_t *host = rw_dma_host(card, cache, address, length, RW_DMA_READ);
 
-    if (host)
-        memcpy(to, host, length);
-    else if (!covered(card, address, length, RW_DMA_READ) || pieces(card, address, to, length, false))
-        return -EFAULT;
+    if (!host)
+        return across(card, address, to, length, false, false);
+    memcpy(to, host, length);
     return 0;
 }
 
@@ -206,7 +225,7 @@ int rw_dma_load(struct rw_card *card, uint32_t *cache, uint64_t address, void *t
     const uint8_t *host = rw_dma_host(card, cache, address, length, RW_DMA_READ);
 
     if (!host)
-        return across(card, address, to, length, false);
+        return across(card, address, to, length, false, true);
     memcpy(to, host, length);
     return 0;
 }
@@ -216,7 +235,7 @@ int rw_dma_store(struct rw_card *card, uint32_t *cache, uint64_t address, const 
     uint8_t *host = rw_dma_host(card, cache, address, length, RW_DMA_WRITE);
 
     if (!host) /* only read from: `write` is true */
-        return across(card, address, (uint8_t *)(uintptr_t)from, length, true);
+        return across(card, address, (uint8_t *)(uintptr_t)from, length, true, true);
     memcpy(host, from, length);
     return 0;
 }

@@ -32,7 +32,7 @@ void rw_flow_send_locked(struct rw_card *card, uint32_t quanta)
     frame[16] = (uint8_t)(quanta >> 8);
     frame[17] = (uint8_t)quanta;
     rw_tally(card, quanta & 0xffff ? RW_XOFFTXC : RW_XONTXC, 1);
-    if (!card->wire_attached)
+    if (!card->wire_attached && !card->live)
         rw_effect_frame(card, &whole, 1, NULL);
     else if (rw_wire_send(card, &whole, 1, NULL) == RW_BLOCKED)
         RW_COUNT(card, wire_lost, 1); /* the partner that is to stop does not read */

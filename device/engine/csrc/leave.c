@@ -100,7 +100,7 @@ static bool send(struct rw_card *card, struct rw_frame *frame, const struct rw_o
         rw_rx_loop(card, card->loop, size);
         return true;
     }
-    if (card->wire_attached) {
+    if (card->wire_attached || card->live) { /* without a wire, and threads: into the void */
         if (rw_wire_send(card, frame->frag, frame->count, offload) == RW_BLOCKED)
             return false;
     } else {
@@ -210,8 +210,9 @@ static bool segmented(struct rw_card *card, struct rw_txq *queue, struct rw_fram
     if (!queue->resume)
         rw_tally(card, RW_TSCTC, 1);
     for (uint32_t n = queue->resume; n < rw_segment_count(frame->size, context); n++) {
-        struct rw_frame one = {.count = 0, .size = 0};
+        struct rw_frame one;
 
+        one.count = one.size = 0;
         rw_frame_add(&one, card->segment, rw_cut(frame, context, options, n, card->segment));
         if (!leave(card, &one, NULL, low, high)) {
             queue->resume = n;
@@ -256,13 +257,14 @@ static void shorten(struct rw_frame *frame, uint32_t by)
 
 bool rw_finish(struct rw_card *card, struct rw_txq *queue, uint32_t low, uint32_t high)
 {
-    struct rw_frame frame = {.count = 0, .size = 0};
+    struct rw_frame frame; /* a kilobyte: not to be cleared for each */
 
     if (queue->dropping) {
         if (queue->segmenting)
             rw_tally(card, RW_TSCTFC, 1);
         return true;
     }
+    frame.count = frame.size = 0;
     rw_frame_add(&frame, queue->store, queue->stored);
     for (uint32_t n = 0; n < queue->frags; n++)
         rw_frame_add(&frame, queue->frag[n].base, queue->frag[n].length);
@@ -271,8 +273,8 @@ bool rw_finish(struct rw_card *card, struct rw_txq *queue, uint32_t low, uint32_
     if (queue->segmenting && low & RW_TXD_DEXT)
         return segmented(card, queue, &frame, low, high);
     if (!queue->options && low & RW_TXD_IC && !(low & RW_TXD_DEXT)) {
-        linear(&frame, card->segment); /* legacy: from CSS to the end, into CSO */
-        rw_sum_insert(card->segment, frame.size, high >> 8 & 0xff, frame.size, low >> 16 & 0xff, 0);
+        linear(&frame, card->segment); /* CSS of the first descriptor to the end, into CSO of the last */
+        rw_sum_insert(card->segment, frame.size, queue->css, frame.size, low >> 16 & 0xff, 0);
     } else if (!queue->options && !(low & (RW_TXD_IFCS | RW_TXD_VLE))) {
         if (frame.size < RW_FCS_BYTES || !fcs_right(&frame))
             return true;

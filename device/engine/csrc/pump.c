@@ -39,7 +39,8 @@ struct multi_write {
 struct rw_pump {
     struct rw_card *card;
     int fd;
-    bool answers;
+    pthread_mutex_t send_lock; /* Python may send from any thread */
+    bool ready; /* VERSION was answered: before that, everything is Python's */
     uint32_t largest, spin_us;
     uint8_t *buffer; /* `largest` bytes and what came behind them */
     uint32_t room, at, end;
@@ -65,7 +66,7 @@ rw_pump *rw_pump_new(rw_card *card, int fd, uint32_t largest_bytes, uint32_t spi
         return NULL;
     pump->card = card;
     pump->fd = fd;
-    pump->answers = true;
+    pthread_mutex_init(&pump->send_lock, NULL);
     pump->largest = largest_bytes;
     pump->spin_us = spin_us;
     pump->room = largest_bytes + 65536;
@@ -82,30 +83,35 @@ void rw_pump_free(rw_pump *pump)
     if (!pump)
         return;
     close_fds(pump);
+    pthread_mutex_destroy(&pump->send_lock);
     free(pump->buffer);
     free(pump);
 }
 
-void rw_pump_inline(rw_pump *pump, bool enabled)
+void rw_pump_ready(rw_pump *pump)
 {
-    pump->answers = enabled;
+    pump->ready = true;
 }
 
 /* Send everything; waits for room. 0 or a negated errno. */
-static int send_all(int fd, struct iovec *iov, int count, const void *control, size_t control_length)
+static int send_all(struct rw_pump *pump, struct iovec *iov, int count, const void *control, size_t control_length)
 {
     struct msghdr message = {.msg_iov = iov, .msg_iovlen = (size_t)count};
+    int result = 0;
 
     message.msg_control = (void *)(uintptr_t)control;
     message.msg_controllen = control_length;
+    pthread_mutex_lock(&pump->send_lock);
     while (message.msg_iovlen) {
-        ssize_t done = sendmsg(fd, &message, MSG_NOSIGNAL);
+        ssize_t done = sendmsg(pump->fd, &message, MSG_NOSIGNAL);
 
         if (done < 0) {
-            struct pollfd wait = {.fd = fd, .events = POLLOUT};
+            struct pollfd wait = {.fd = pump->fd, .events = POLLOUT};
 
-            if (errno != EINTR && errno != EAGAIN)
-                return -errno;
+            if (errno != EINTR && errno != EAGAIN) {
+                result = -errno;
+                break;
+            }
             if (errno == EAGAIN)
                 poll(&wait, 1, -1);
             continue;
@@ -122,7 +128,8 @@ static int send_all(int fd, struct iovec *iov, int count, const void *control, s
             message.msg_iov->iov_len -= (size_t)done;
         }
     }
-    return 0;
+    pthread_mutex_unlock(&pump->send_lock);
+    return result;
 }
 
 int rw_pump_send(rw_pump *pump, const uint8_t *data, uint32_t length, const int *fds, uint32_t count)
@@ -144,7 +151,7 @@ int rw_pump_send(rw_pump *pump, const uint8_t *data, uint32_t length, const int 
         memcpy(CMSG_DATA(&control.align), fds, count * sizeof(int));
         control_length = CMSG_SPACE(count * sizeof(int));
     }
-    return send_all(pump->fd, &iov, 1, &control, control_length);
+    return send_all(pump, &iov, 1, &control, control_length);
 }
 
 /* Whether an access is to a register that the data path owns. */
@@ -161,7 +168,7 @@ static int reply(struct rw_pump *pump, const struct header *to, const void *body
 
     if (to->flags & FLAG_NO_REPLY)
         return 0;
-    return send_all(pump->fd, iov, 2, NULL, 0);
+    return send_all(pump, iov, 2, NULL, 0);
 }
 
 static int answer_read(struct rw_pump *pump, const struct header *header, const uint8_t *body)
@@ -189,7 +196,8 @@ static int answer_write(struct rw_pump *pump, const struct header *header, const
     if (header->size != sizeof *header + sizeof access + sizeof value || !ours(&access))
         return 1;
     memcpy(&value, body + sizeof access, sizeof value);
-    rw_access_write(pump->card, (uint32_t)access.offset, value);
+    if (!rw_access_write(pump->card, (uint32_t)access.offset, value))
+        return 1;
     RW_COUNT(pump->card, inline_writes, 1);
     return reply(pump, header, &access, sizeof access);
 }
@@ -209,18 +217,19 @@ static int answer_multi(struct rw_pump *pump, const struct header *header, const
     }
     for (uint64_t n = 0; n < count; n++) {
         memcpy(&one, body + sizeof count + n * sizeof one, sizeof one);
-        rw_access_write(pump->card, (uint32_t)one.access.offset, one.value);
+        if (!rw_access_write(pump->card, (uint32_t)one.access.offset, one.value))
+            return 1; /* all of it again: a write before is a tail, or harmless twice */
         RW_COUNT(pump->card, inline_writes, 1);
     }
     return reply(pump, header, &count, sizeof count);
 }
 
 /* 0: answered; 1: not for us; else a negated errno. */
-static int answer(struct rw_pump *pump, const struct header *header)
+static int answer_inline(struct rw_pump *pump, const struct header *header)
 {
     const uint8_t *body = pump->buffer + pump->at + sizeof *header;
 
-    if (!pump->answers || (header->flags & FLAG_TYPE) || (header->flags & ~(uint32_t)(FLAG_TYPE | FLAG_NO_REPLY)))
+    if (!pump->ready || (header->flags & FLAG_TYPE) || (header->flags & ~(uint32_t)(FLAG_TYPE | FLAG_NO_REPLY)))
         return 1;
     if (pump->fd_count && pump->fds_at >= pump->at && pump->fds_at < pump->at + header->size)
         return 1; /* descriptors that nothing asked for: not ours to refuse */
@@ -315,9 +324,10 @@ static int fill(struct rw_pump *pump)
 
 /*
  * Answer what is ours until there is something that is not: RW_PUMP_MESSAGE, RW_PUMP_CLOSED, or a negated errno.
+ * Without `answer` nothing is ours: the caller is in the middle of an access and holds its locks.
  * -EINTR: a signal came; call again. -EMSGSIZE: a message shorter than its header or longer than `largest`.
  */
-int rw_pump_next(rw_pump *pump)
+int rw_pump_next(rw_pump *pump, bool answer)
 {
     if (pump->message) { /* Python is done with it; what it did not take is closed */
         if (pump->fd_count && pump->fds_at < pump->at + pump->message)
@@ -341,7 +351,7 @@ int rw_pump_next(rw_pump *pump)
                 return result;
             continue;
         }
-        result = answer(pump, &header);
+        result = answer ? answer_inline(pump, &header) : 1;
         if (result < 0)
             return result;
         if (result > 0) {

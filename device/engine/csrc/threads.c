@@ -94,6 +94,7 @@ static void *wire_main(void *argument)
 {
     struct rw_card *card = argument;
 
+    rw_slow_mode = RW_SLOW_NEVER;
     while (!atomic_load(&card->stopping)) {
         struct pollfd fds[2] = {{.fd = card->wake_fd, .events = POLLIN}, {.fd = card->wire_fd, .events = 0}};
         enum appetite wanted = appetite(card);
@@ -140,6 +141,7 @@ static void *timer_main(void *argument)
 {
     struct rw_card *card = argument;
 
+    rw_slow_mode = RW_SLOW_NEVER;
     while (!atomic_load(&card->stopping)) {
         uint64_t times;
 

@@ -88,6 +88,8 @@ void rw_timer_fire_locked(struct rw_card *card, uint64_t now_ns)
 {
     uint64_t at;
 
+    if (card->live && now_ns > rw_now(card))
+        now_ns = rw_now(card); /* what runs by itself has no future */
     while (rw_timer_next_locked(card, &at) && at <= now_ns) {
         if (at > atomic_load_explicit(&card->now, memory_order_relaxed))
             atomic_store_explicit(&card->now, at, memory_order_relaxed);

@@ -26,7 +26,7 @@ RW_INLINE uint32_t at(uint32_t queue, uint32_t offset)
 static void clear(struct rw_txq *queue)
 {
     queue->started = queue->segmenting = queue->stamp = queue->dropping = false;
-    queue->options = 0;
+    queue->options = queue->css = 0;
     queue->size = queue->stored = queue->frags = queue->resume = 0;
 }
 
@@ -119,7 +119,7 @@ static void gather(struct rw_card *card, struct rw_txq *queue, uint64_t address,
     } else {
         settle(queue);
         if (rw_dma_load(card, &card->tx_data_cache, address, queue->store + queue->stored, length)) {
-            queue->dropping = true;
+            queue->dropping = !rw_slow_wanted;
             return;
         }
         queue->stored += length;
@@ -147,7 +147,7 @@ static void remember(struct rw_txq *queue, const struct descriptor *d)
         queue->context = context;
 }
 
-/* One descriptor's frame part; false when the wire is blocked and it is to be done again. */
+/* One descriptor's frame part; false when it is to be done again: the wire is blocked, or rw_slow_wanted. */
 static bool process(struct rw_card *card, struct rw_txq *queue, const struct descriptor *d)
 {
     const uint32_t size = queue->size;
@@ -166,9 +166,13 @@ static bool process(struct rw_card *card, struct rw_txq *queue, const struct des
         queue->started = true;
         gather(card, queue, d->address, d->low & 0xfffff);
     } else {
+        if (!queue->started)
+            queue->css = (uint8_t)(d->high >> 8);
         queue->started = true;
         gather(card, queue, d->address, d->low & 0xffff);
     }
+    if (rw_slow_wanted)
+        return false;
     if (!(d->low & RW_TXD_EOP))
         return true;
     if (!rw_finish(card, queue, d->low, d->high)) {
@@ -200,7 +204,7 @@ static uint32_t fetch(struct rw_card *card, uint32_t queue, uint32_t most, struc
     return 1;
 }
 
-/* Consume descriptors of one queue; false when the wire is blocked. Adds to tx_done, tx_causes, tx_delayed. */
+/* Consume descriptors of one queue; false when the wire is blocked, or with rw_slow_wanted. Adds to tx_done, tx_causes, tx_delayed. */
 static bool burst(struct rw_card *card, uint32_t number, uint32_t most, bool one_frame)
 {
     struct rw_txq *queue = &card->txq[number];
@@ -213,7 +217,8 @@ static bool burst(struct rw_card *card, uint32_t number, uint32_t most, bool one
     const uint32_t run = fetch(card, number, most, ring);
     uint32_t head = rw_get(card, at(number, RW_TDH0));
 
-    card->tx_active = number;
+    if (rw_slow_wanted)
+        return false;
     for (uint32_t n = 0; n < run; n++) {
         const struct descriptor *d = &ring[n];
         const bool ends = d->low & RW_TXD_EOP && !(d->low & RW_TXD_DEXT && !(d->low & RW_TXD_DTYP));
@@ -263,7 +268,7 @@ static void sigbus(struct rw_card *card)
     card->tx_done++;
 }
 
-/* A burst that a SIGBUS cannot kill; false when the wire is blocked. */
+/* A burst that a SIGBUS cannot kill. */
 static __attribute__((noinline)) bool guarded(struct rw_card *card, uint32_t queue, uint32_t most, bool one_frame)
 {
     struct rw_guard guard;
@@ -303,8 +308,10 @@ static void work(struct rw_card *card, uint32_t most)
 
     while (card->tx_done < most && choose(card, &queue, &contended))
         if (!guarded(card, queue, most - card->tx_done, contended)) {
-            atomic_store(&card->tx_blocked, true);
-            RW_COUNT(card, wire_blocked, 1);
+            if (!rw_slow_wanted) {
+                atomic_store(&card->tx_blocked, true);
+                RW_COUNT(card, wire_blocked, 1);
+            }
             break;
         }
     if (card->txq[0].frags || card->txq[1].frags)

@@ -3,7 +3,8 @@
 A queue's descriptors from RDH up to RDT belong to the card. A frame's whole way is planned before a
 byte is stored: which descriptors, which buffers. Where they do not suffice the frame is missed::
 
-    wire ─► PAUSE? ─► length ─► VLAN, address filters ─► strip, hash, checksums ─► plan ─► buffers ─► DD ─► RXT0
+    wire ─► length ─► PAUSE? ─► VLAN, address filters ─► strip ─► hash, checksums
+         ─► plan ─► buffers ─► DD ─► RXT0 ─► (RDTR)
 
 Invariants: nothing is stored beyond a buffer's programmed size; a descriptor is written back after its
 buffers; a frame costs at most one walk of the ring; nothing here transmits, so a loop does not recurse.
@@ -380,7 +381,7 @@ def _starts(slot: Slot) -> bool:
 def _fill(
     raw: bytes, sizes: tuple[int, ...], header: int, done: int, size: int
 ) -> tuple[tuple[tuple[int, int, int], ...], tuple[int, ...], int]:
-    """Lay the frame from ``done`` on into one descriptor's buffers; return pieces, lengths, the new ``done``."""
+    """Lay the frame from ``done`` on into one descriptor's buffers; return pieces, lengths, new ``done``."""
     if len(sizes) == 1:
         address = int.from_bytes(raw[:8], "little")
         take = min(sizes[0], size - done) if address else 0

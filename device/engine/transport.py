@@ -1,0 +1,101 @@
+"""The native engine's ``Transport`` for a vfio-user server: the hot registers are answered in C.
+
+``receive`` waits in C with the GIL released; reads and writes of the data path's registers are answered
+there, TX runs inline on the TDT write, and every other message comes back as the ``Incoming`` that the
+plain transport would have given. Fits ``device.vfio_user.server.Server(transport_factory=…)``.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING
+
+from device.engine._core import ffi, lib
+from device.vfio_user.errors import TransportError
+from device.vfio_user.messages import Header
+from device.vfio_user.protocol import HEADER_BYTES, Command, HeaderFlags
+from device.vfio_user.transport import MAX_MESSAGE_BYTES, Incoming
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Sequence
+
+    from device.engine.native import NativeEngine
+
+
+_GONE = frozenset({errno.ECONNRESET, errno.EPIPE, errno.ETIMEDOUT})
+
+
+class NativeTransport:
+    """A connection whose hot messages never reach Python. It owns the socket."""
+
+    def __init__(
+        self,
+        engine: NativeEngine,
+        connection: socket.socket,
+        *,
+        spin_us: int = 0,
+        max_message_bytes: int = MAX_MESSAGE_BYTES,
+    ) -> None:
+        """Take ``connection`` over. ``spin_us``: look at the socket that long before sleeping on it."""
+        connection.setblocking(True)  # noqa: FBT003 - the method has no keyword
+        self._socket = connection
+        self._engine = engine  # the pump points into it
+        self._pump = lib.rw_pump_new(engine.card, connection.fileno(), max_message_bytes, spin_us)
+        if self._pump == ffi.NULL:
+            raise MemoryError("no memory for a connection")
+        self._length = ffi.new("uint32_t *")
+        self._fds = ffi.new("int[]", lib.RW_PUMP_FDS)
+
+    def receive(self, *, inline: bool = True) -> Incoming | None:
+        """Wait for the next message that is not answered in C; None when the other side has gone.
+
+        Without ``inline`` none is answered in C: the caller is in the middle of an access.
+
+        TransportError: it is no message, or carried more than 16 descriptors.
+        """
+        while True:
+            result = lib.rw_pump_next(self._pump, inline)
+            if result == -errno.EINTR:
+                continue  # Python's signal handlers have run; one that raises does not come here
+            break
+        if result == lib.RW_PUMP_CLOSED or -result in _GONE:
+            return None
+        if result < 0:
+            raise TransportError(f"the connection broke: {os.strerror(-result)}")
+        start = lib.rw_pump_bytes(self._pump, self._length)
+        raw = bytes(ffi.buffer(start, self._length[0]))
+        count = lib.rw_pump_take_fds(self._pump, self._fds)
+        header = Header(*Header.FORMAT.unpack_from(raw))
+        return Incoming(header, raw[HEADER_BYTES:], tuple(self._fds[n] for n in range(count)))
+
+    def send(self, data: bytes, fds: Sequence[int] = ()) -> None:
+        """Send one whole message; any thread may. TransportError when the other side has gone."""
+        result = lib.rw_pump_send(self._pump, ffi.from_buffer(data), len(data), list(fds), len(fds))
+        if result < 0:
+            raise TransportError(f"could not send: {os.strerror(-result)}")
+        header = Header(*Header.FORMAT.unpack_from(data))
+        if (
+            header.command == Command.VERSION
+            and header.flags & (HeaderFlags.TYPE | HeaderFlags.ERROR) == HeaderFlags.REPLY
+        ):
+            lib.rw_pump_ready(self._pump)
+
+    def close(self) -> None:
+        """Close the connection; a second time does nothing. The serving thread calls it."""
+        if self._pump != ffi.NULL:
+            lib.rw_pump_free(self._pump)
+            self._pump = ffi.NULL
+            self._socket.close()
+
+
+def transport_factory(
+    engine: NativeEngine, *, spin_us: int = 0
+) -> Callable[[socket.socket], NativeTransport]:
+    """Return what ``Server`` wants for its ``transport_factory``."""
+
+    def make(connection: socket.socket) -> NativeTransport:
+        return NativeTransport(engine, connection, spin_us=spin_us)
+
+    return make

@@ -1,0 +1,223 @@
+"""Runs one card with the native engine: C moves the frames, Python answers what is not hot. The I/O shell.
+
+Four threads: the socket's (``Server``; it stays in C while messages are for the data path's registers), the
+wire's and the timers' (C's own), and the housekeeper (link negotiation, carrier). One Python lock covers the
+card's policy; C's own locks (csrc/card.h) cover the rings, and are taken inside it, never around it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import threading
+import time
+from typing import TYPE_CHECKING, Final
+
+from device import vfio_user
+from device.card import REGION_SIZES, Account, Card
+from device.effects import DmaError
+from device.engine.contract import InterruptMode
+from device.engine.native import NativeEngine, never_wait_for_client
+from device.engine.transport import transport_factory
+from device.regs.nic import VECTORS
+from device.vfio_user import NO_REGION, PciIrq, RegionInfo, Server
+from device.wire.contract import Framing
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Mapping
+
+    from device.vfio_user import DmaMap, Feature, IrqChange, Irqs
+    from device.wire.contract import Wire
+
+IRQ_COUNTS: Final = (1, 1, VECTORS, 1, 1)
+_CARRIER_POLL_S: Final = 0.25
+_CONFIG: Final = 7
+
+
+class SlowMemory:
+    """The client's memory that came without a descriptor: reached by messages. Without a client, nothing."""
+
+    def __init__(self) -> None:
+        """Start with no client."""
+        self.dma: DmaMap | None = None
+
+    def read(self, address: int, length: int) -> bytes:
+        """Return bytes; DmaError where the client has none."""
+        if self.dma is None:
+            raise DmaError(address, length)
+        try:
+            return self.dma.read(address, length)
+        except vfio_user.DmaError as error:
+            raise DmaError(address, length) from error
+
+    def write(self, address: int, data: bytes) -> None:
+        """Store bytes; DmaError where the client has none."""
+        if self.dma is None:
+            raise DmaError(address, len(data))
+        try:
+            self.dma.write(address, data)
+        except vfio_user.DmaError as error:
+            raise DmaError(address, len(data)) from error
+
+
+class NativeServedCard:
+    """A card whose data path is C's, as ``vfio_user.Server`` wants a device."""
+
+    regions = tuple(RegionInfo(size) if size else NO_REGION for size in REGION_SIZES)
+    irq_counts = IRQ_COUNTS
+
+    def __init__(self, wire: Wire, mac: bytes) -> None:
+        """Power a card on, plugged into ``wire``, which stays the caller's."""
+        self.lock = threading.RLock()
+        self.wire = wire
+        self.memory = SlowMemory()
+        self.engine = NativeEngine(offload=wire.framing is Framing.VNET)
+        self.engine.memory = self.memory
+        self.engine.attach_wire(wire.fd, wire.framing)
+        self.engine.attach_irqs()
+        self.card = Card(self.engine, mac)
+        self.card.advance(time.monotonic_ns())
+        self.card.set_carrier(present=wire.link)
+        self.wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self.stopping = False
+        self._irqs: Irqs | None = None
+        self._unsubscribe: tuple[Callable[[], None], ...] = ()
+        self.engine.start()
+
+    @property
+    def features(self) -> Mapping[int, Feature]:
+        """None: migration is refused."""
+        return {}
+
+    # -- the socket's thread -----------------------------------------------------------------------
+
+    def read_region(self, index: int, offset: int, count: int) -> bytes:
+        """Read what C left to us."""
+        with self.lock:
+            if index == _CONFIG:
+                self.card.function.show_line(asserted=self.engine.line)
+            return self.card.read_region(index, offset, count)
+
+    def write_region(self, index: int, offset: int, data: bytes) -> None:
+        """Write what C left to us, and do the work that it makes."""
+        with self.lock:
+            self.card.write_region(index, offset, data)
+        os.eventfd_write(self.wake, 1)  # negotiation may have begun
+
+    def reset(self) -> None:
+        """Power-cycle the card; the cable stays plugged in."""
+        with self.lock:
+            self.card.reset()
+            self.card.advance(time.monotonic_ns())
+        os.eventfd_write(self.wake, 1)
+
+    def attached(self, dma: DmaMap, irqs: Irqs) -> None:
+        """Use this client's memory and interrupts."""
+        with self.lock:
+            self.memory.dma = dma
+            self._irqs = irqs
+            self._unsubscribe = (dma.on_change(self.engine.dma_changed), irqs.on_change(self._armed))
+
+    def detached(self) -> None:
+        """Forget them: when this returns, C uses neither."""
+        with self.lock:
+            for unsubscribe in self._unsubscribe:
+                unsubscribe()
+            self._unsubscribe = ()
+            self.engine.unmap_all()
+            self.engine.attach_irqs()
+            self.memory.dma = None
+            self._irqs = None
+            self.card.set_interrupt_mode(None)
+
+    def _armed(self, change: IrqChange) -> None:
+        """Follow what the client armed: QEMU arms what its guest enabled."""
+        self.engine.irqs_changed(change)
+        with self.lock:
+            if self._irqs is None:
+                return
+            mode = None
+            if self._irqs.armed(PciIrq.MSIX):
+                mode = InterruptMode.MSIX
+            elif self._irqs.armed(PciIrq.MSI):
+                mode = InterruptMode.MSI
+            self.card.set_interrupt_mode(mode)
+
+    # -- the housekeeper -----------------------------------------------------------------------------
+
+    def keep_house(self) -> None:
+        """Let negotiation go on and follow the carrier, until ``stop``."""
+        never_wait_for_client()
+        poll = select.poll()
+        poll.register(self.wake, select.POLLIN)
+        while not self.stopping:
+            with self.lock:
+                now = time.monotonic_ns()
+                self.card.advance(now)
+                self.card.set_carrier(present=self.wire.link and not self.engine.wire_closed)
+                deadline = self.card.phy.deadline()
+            timeout_s = _CARRIER_POLL_S
+            if deadline is not None:
+                timeout_s = min(timeout_s, max(0, deadline - now) / 1e9)
+            poll.poll(timeout_s * 1000 + 1)
+            with contextlib.suppress(BlockingIOError):
+                os.eventfd_read(self.wake)
+
+    def stop(self) -> None:
+        """Make ``keep_house`` return; any thread may call it."""
+        self.stopping = True
+        os.eventfd_write(self.wake, 1)
+
+    def account(self) -> Account:
+        """Return what the card did so far, C's part and Python's."""
+        native, policy = self.engine.account(), self.card.account
+        return Account(
+            frames_sent=native.frames_sent,
+            frames_received=native.frames_received,
+            descriptors=native.tx_descriptors,
+            doorbells=native.doorbells,
+            interrupts=native.interrupts,
+            dma_faults=native.faults,
+            register_reads=native.inline_reads + policy.register_reads,
+            register_writes=native.inline_writes + policy.register_writes,
+        )
+
+    def close(self) -> None:
+        """End C's threads and close what the shell opened; the others have ended."""
+        self.engine.stop()
+        os.close(self.wake)
+
+
+def serve_native(
+    at: str | socket.socket,
+    wire: Wire,
+    mac: bytes,
+    ready: Callable[[NativeServedCard], None],
+    stop: threading.Event,
+) -> Account:
+    """Serve a card at a socket path until ``stop`` is set; return its account."""
+    served = NativeServedCard(wire, mac)
+    keeper = threading.Thread(target=served.keep_house, name="housekeeper", daemon=True)
+    try:
+        with Server(at, served, transport_factory=transport_factory(served.engine)) as server:
+            watcher = threading.Thread(target=_stop_when, args=(stop, server), name="stop", daemon=True)
+            keeper.start()
+            watcher.start()
+            try:
+                ready(served)
+                server.serve_forever()
+            finally:
+                stop.set()
+                served.stop()
+                keeper.join()
+                watcher.join()
+        return served.account()
+    finally:
+        served.close()
+
+
+def _stop_when(stop: threading.Event, server: Server) -> None:
+    stop.wait()
+    server.stop()

@@ -1,0 +1,103 @@
+"""What a check is: an id, a sentence, a source, and a function over a ``Subject``."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lab.conformance.bench import Capability
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from lab.conformance.subject import Subject
+
+    Body = Callable[[Subject], None]
+
+ID = re.compile(r"[A-Z0-9]+(-[A-Z0-9_]+)+\Z")
+
+
+class Mismatch(Exception):
+    """The card did something else than it must."""
+
+    def __init__(self, what: str, got: object, want: object) -> None:
+        """Say what was looked at, what was seen and what is right."""
+        super().__init__(f"{what}: got {_show(got)}, want {_show(want)}")
+        self.what = what
+        self.got = got
+        self.want = want
+
+
+def expect(what: str, got: object, want: object) -> None:
+    """Raise ``Mismatch`` unless the two are equal."""
+    if got != want:
+        raise Mismatch(what, got, want)
+
+
+def _show(value: object) -> str:
+    if isinstance(value, bool) or value is None:
+        return str(value)
+    if isinstance(value, int):
+        return f"{value:#x}"
+    if isinstance(value, bytes):
+        shown = value[:48].hex()
+        return f"{len(value)} bytes {shown}{'…' if len(value) > 48 else ''}"
+    if isinstance(value, list | tuple):
+        inside = ", ".join(_show(one) for one in value[:6])
+        return f"{len(value)} [{inside}{', …' if len(value) > 6 else ''}]"
+    return repr(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One behaviour. ``destructive``: may disturb what else hangs on the machine's bus or the card's NVM."""
+
+    id: str
+    summary: str
+    source: str
+    body: Body
+    needs: Capability = Capability.NONE
+    destructive: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse an id that ``-k`` could not name, and a check without a source."""
+        if not ID.match(self.id):
+            raise ValueError(f"{self.id!r} is no check id")
+        if not self.source or not self.summary:
+            raise ValueError(f"{self.id} needs a sentence and a source")
+
+
+class Topic:
+    """The checks of one subject; ``source`` is where its rules are from unless a check says better."""
+
+    def __init__(self, name: str, source: str) -> None:
+        """Start an empty topic."""
+        self.name = name
+        self.source = source
+        self._checks: list[Check] = []
+
+    def __iter__(self) -> Iterator[Check]:
+        """Iterate in the order of declaration."""
+        return iter(self._checks)
+
+    def add(self, check: Check) -> None:
+        """Take a check that was made from data."""
+        self._checks.append(check)
+
+    def check(
+        self,
+        name: str,
+        source: str = "",
+        *,
+        needs: Capability = Capability.NONE,
+        destructive: bool = False,
+    ) -> Callable[[Body], Body]:
+        """Declare the function below as a check; its docstring's first line is the sentence."""
+
+        def declare(body: Body) -> Body:
+            summary = (body.__doc__ or "").split("\n")[0]
+            self.add(Check(name, summary, source or self.source, body, needs, destructive))
+            return body
+
+        return declare

@@ -1,0 +1,1 @@
+"""The checks, a module a topic; ``lab.conformance.catalogue`` gathers them."""

@@ -1,0 +1,82 @@
+"""Runs checks over benches, one after another; it knows no report and no command line."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Protocol
+
+from lab.conformance.bench import Bench, BenchError
+from lab.conformance.check import Mismatch
+from lab.conformance.subject import Subject
+from lab.conformance.verdict import Outcome, Result
+from lab.qtest.client import Gone
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from lab.conformance.check import Check
+
+# How a target says that it is not there any more, or that no memory answers; anything else is a bug of
+# ours or of the model, and its traceback is wanted.
+LOST = (BenchError, Gone, ConnectionError, TimeoutError)
+
+
+class Target(Protocol):
+    """What ``--target`` names: something that can make a bench, again after it died."""
+
+    name: str
+    real: bool
+    """It is silicon: checks that could leave a mark want leave."""
+
+    def open(self) -> Bench:
+        """Make the bench; raises ``UsageError`` when the machine lacks something."""
+
+
+def skip_reason(check: Check, bench: Bench, *, destructive: bool) -> str:
+    """Say why a check cannot run here; empty when it can."""
+    lacking = check.needs & ~bench.capabilities
+    if lacking:
+        return f"the target has no {lacking.words}"
+    if check.destructive and not destructive:
+        return "destructive on real hardware: give --yes"
+    return ""
+
+
+def judge(check: Check, target: str, bench: Bench) -> Outcome:
+    """Run one check on a card that is reset for it."""
+    began = time.monotonic()
+    try:
+        check.body(Subject(bench))
+    except Mismatch as mismatch:
+        return Outcome(check.id, target, Result.FAIL, str(mismatch), time.monotonic() - began)
+    except LOST as lost:
+        return Outcome(check.id, target, Result.ERROR, str(lost) or repr(lost), time.monotonic() - began)
+    return Outcome(check.id, target, Result.PASS, "", time.monotonic() - began)
+
+
+def run(
+    checks: Iterable[Check],
+    target: Target,
+    *,
+    destructive: bool = False,
+    alive: Callable[[Outcome], bool] = lambda outcome: outcome.result is not Result.ERROR,
+) -> Iterator[Outcome]:
+    """Yield an outcome a check; a target that was lost is opened again for the next."""
+    bench: Bench | None = None
+    try:
+        for check in checks:
+            if bench is None:
+                bench = target.open()
+            if reason := skip_reason(check, bench, destructive=destructive or not target.real):
+                yield Outcome(check.id, target.name, Result.SKIP, reason)
+                continue
+            outcome = judge(check, target.name, bench)
+            yield outcome
+            if not alive(outcome):
+                bench.close()
+                bench = None
+    finally:
+        if bench is not None:
+            bench.close()
+
+

@@ -1,0 +1,122 @@
+"""``qtest:DEVICE``: one of QEMU's own cards on a bench, its clock in our hands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lab.conformance.bench import BenchError, Capability, Signal
+from lab.conformance.targets import capabilities
+from lab.errors import UsageError
+from lab.qtest import protocol
+from lab.qtest.client import Gone
+from lab.qtest.machine import Machine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lab.qemu.binary import Qemu
+
+DMA = range(0x0100_0000, 0x0110_0000)
+MAILBOX = 0x0120_0000
+MAC = "52:54:00:12:34:56"
+
+
+class QtestBench:
+    """The card of a machine that runs no CPU."""
+
+    capabilities = (
+        Capability.WIRE
+        | Capability.CLOCK
+        | Capability.LINE
+        | Capability.MSI
+        | Capability.MSIX
+        | Capability.TABLE
+        | Capability.CONFIG
+        | Capability.SPARE
+    )
+    dma = DMA
+
+    def __init__(self, qemu: Qemu, device: str) -> None:
+        """Start QEMU; raises ``UsageError`` with its words when it refuses."""
+        try:
+            self._machine = Machine(qemu.command, qemu.environ(), f"{device},mac={MAC}")
+        except Gone as error:
+            raise UsageError(f"{error}: is `{device}` a network card that this QEMU has?") from error
+        self._client, self._function = self._machine.client, self._machine.function
+
+    def read(self, offset: int, width: int = 4, bar: int = 0) -> int:
+        """Read a BAR."""
+        return self._client.ask(self._commands(bar)[0](self._address(bar, offset), width))
+
+    def write(self, offset: int, value: int, width: int = 4, bar: int = 0) -> None:
+        """Write a BAR."""
+        self._client.ask(self._commands(bar)[1](self._address(bar, offset), value, width))
+
+    def config_read(self, offset: int, width: int = 4) -> int:
+        """Read configuration space."""
+        return self._function.read(offset, width)
+
+    def config_write(self, offset: int, value: int, width: int = 4) -> None:
+        """Write configuration space."""
+        self._function.write(offset, value, width)
+
+    def memory_read(self, address: int, length: int) -> bytes:
+        """Read RAM, which is our own memory."""
+        return self._machine.ram.read(address, length)
+
+    def memory_write(self, address: int, data: bytes) -> None:
+        """Write RAM."""
+        self._machine.ram.write(address, data)
+
+    def send(self, frame: bytes) -> None:
+        """Put a frame on the wire."""
+        self._machine.send_frame(frame)
+
+    def frames(self) -> list[bytes]:
+        """Collect what left."""
+        return self._machine.frames()
+
+    def settle(self) -> None:
+        """Let QEMU's main loop go round."""
+        self._client.sync()
+
+    def signal(self, how: Signal) -> None:
+        """Program the capabilities, messages aimed at RAM."""
+        capabilities.switch(self, how, MAILBOX)
+
+    def line(self) -> bool:
+        """Read the Interrupt Status bit, which follows the card's own level (PCI 3.0, 6.2.3)."""
+        return bool(self.config_read(capabilities.STATUS, 2) & capabilities.INTX_PENDING)
+
+    def messages(self) -> frozenset[int]:
+        """Read and clear the mailbox."""
+        size = 4 * capabilities.MAILBOX_WORDS
+        words = self._machine.ram.read(MAILBOX, size)
+        self._machine.ram.write(MAILBOX, bytes(size))
+        return capabilities.vectors(words)
+
+    def advance(self, step_ns: int) -> None:
+        """Move the virtual clock."""
+        self._client.clock_step(step_ns)
+
+    def reset(self) -> None:
+        """Reset the machine; frames that wait for a receiver are forgotten."""
+        try:
+            self._machine.reset()
+            self._machine.purge()
+        except (Gone, BrokenPipeError, ConnectionResetError) as error:
+            raise BenchError(f"QEMU is gone: {error}") from error
+        self.frames()
+        self.messages()
+
+    def close(self) -> None:
+        """Stop QEMU."""
+        self._machine.close()
+
+    def _commands(self, bar: int) -> tuple[Callable[[int, int], str], Callable[[int, int, int], str]]:
+        if self._function.bars[bar].io:
+            return protocol.in_command, protocol.out_command
+        return protocol.read_command, protocol.write_command
+
+    def _address(self, bar: int, offset: int) -> int:
+        return self._function.bars[bar].address + offset

@@ -1,0 +1,1 @@
+"""A client of QEMU's qtest: one device of QEMU, driven from here with no CPU and a clock that we move."""
