@@ -22,6 +22,8 @@ from lab.errors import UsageError
 from lab.peer import LocalPeer, answer
 from lab.qemu.command import memory_arguments, vfio_user_device
 from lab.serving import Ready
+from lab.step import arguments as stepping
+from lab.step.live import Live
 
 if TYPE_CHECKING:
     import argparse
@@ -51,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--wire", metavar="SPEC", default="netns", help="the card's cable (default netns)")
     parser.add_argument("--mac", type=mac, default=LOCAL_MAC.format(1), help="the card's address")
     parser.add_argument("--engine", choices=ENGINES, default=ENGINES[0], help="who moves the frames")
+    stepping.add_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON line when ready, one at the end")
     parser.add_argument(
         "--control-fd",
@@ -90,15 +93,13 @@ def run(args: argparse.Namespace) -> int:
             control = socket.socket(fileno=args.control_fd)
             threading.Thread(target=obey, args=(control, served, peer, stop), daemon=True).start()
 
+    path, address_bytes = str(args.socket.absolute()), bytes.fromhex(args.mac.replace(":", ""))
+    wish = stepping.wish(args)
     try:
-        account = serve(
-            str(args.socket.absolute()),
-            wire,
-            bytes.fromhex(args.mac.replace(":", "")),
-            args.engine,
-            ready=ready,
-            stop=stop,
-        )
+        if wish.anything:
+            account = Live(wire, address_bytes, wish).serve(path, ready, stop)
+        else:
+            account = serve(path, wire, address_bytes, args.engine, ready=ready, stop=stop)
     except ListenError as error:
         raise UsageError(str(error)) from error
     except KeyError as error:

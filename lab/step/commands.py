@@ -126,6 +126,8 @@ def _reverse_step(context: Context, rest: str) -> str:
 def _reverse_continue(context: Context, _: str) -> str:
     session = context.session
     points = [one for one in session.breakpoints if one.enabled]
+    if not points:
+        raise CommandError("there is no breakpoint to go back to: set one, or `reverse-step`, `seek 1`")
     return _back(
         context, lambda event: any(one.matches(event) and session.holds(one, event) for one in points)
     )

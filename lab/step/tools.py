@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 class Tools:
     """The watchers of one session."""
 
-    def __init__(self, session: Session, *, quit_: Callable[[], None] = lambda: None) -> None:
-        """Watch a session from now on; ``quit_`` ends what a live card belongs to."""
+    def __init__(self, session: Session, *, hooks: Hooks | None = None) -> None:
+        """Watch a session from now on; ``quit`` may be set to what ends a live card."""
         self._session = session
         self.checker = Lint(session.look.engine.peek)
         self.counted = Statistics()
-        self.hooks = Hooks()
-        self.quit = quit_
+        self.hooks = hooks or Hooks()
+        self.quit: Callable[[], None] = lambda: None
         session.watchers.append(self._watch)
 
     def _watch(self, event: Event) -> None:
