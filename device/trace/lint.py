@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from device.trace.events import Event
 
 PATIENCE_NS: Final = 1_000_000_000
+_LOOK_NS: Final = 10_000_000  # how often patience is looked at: six registers a queue
 _KEPT: Final = 3
 
 
@@ -138,7 +139,7 @@ class Lint:
         """Look at registers by ``peek``."""
         self._peek = peek
         self._broken: dict[str, _Broken] = {}
-        self._position = self._now = 0
+        self._position = self._now = self._waited = 0
         self._written_back: dict[tuple[str, int, int], tuple[int, bytes]] = {}
         self._tx = (_TxQueue(), _TxQueue())
         self._signalled: tuple[int, str] | None = None
@@ -160,7 +161,9 @@ class Lint:
     def observe(self, position: int, now_ns: int, event: Event) -> None:
         """Take an event, its number and the card's time."""
         self._position, self._now = position, now_ns
-        self._wait()
+        if now_ns - self._waited >= _LOOK_NS:
+            self._waited = now_ns
+            self._wait()
         rule = self._rules.get(type(event))
         if rule is not None:
             rule(event)
