@@ -29,6 +29,7 @@ _INTERRUPTS: Final = (
 _QUEUE: Final = (
     "chunks",
     "context",
+    "css",
     "dropping",
     "options",
     "segmentation",
@@ -60,9 +61,9 @@ def parts(card: Card, engine: ReferenceEngine) -> list[tuple[object, tuple[str, 
 
 
 def capture(card: Card, engine: ReferenceEngine) -> Values:
-    """Return the state, as values that later changes do not touch."""
+    """Return the state, as values that later changes do not touch: flat containers of immutable things."""
     return [
-        {name: copy.deepcopy(getattr(thing, name)) for name in names} for thing, names in parts(card, engine)
+        {name: copy.copy(getattr(thing, name)) for name in names} for thing, names in parts(card, engine)
     ]
 
 
@@ -70,7 +71,7 @@ def restore(card: Card, engine: ReferenceEngine, values: Values) -> None:
     """Go back. Lists and the like are filled in place: other parts of the engine hold on to them."""
     for (thing, _), saved in zip(parts(card, engine), values, strict=True):
         for name, value in saved.items():
-            _put(thing, name, copy.deepcopy(value))
+            _put(thing, name, copy.copy(value))
 
 
 def _put(thing: object, name: str, value: Any) -> None:  # noqa: ANN401 - any attribute's value
