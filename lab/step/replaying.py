@@ -69,7 +69,9 @@ class Replay:
     def _set_out(self, wanted: Seek) -> None:
         target = wanted.target
         if isinstance(wanted, SeekLast):
-            target = self._last(wanted.target, wanted.fits) or 1
+            found = self._last(wanted.target, wanted.fits)
+            self.session.arrival = "here" if found else "there was none before: the recording begins here"
+            target = found or 1
         self._return_to(self._point_before(target))
         self.session.run()
         self.session.target = target

@@ -124,6 +124,8 @@ class Session:
         self.now: Callable[[], int] = lambda: 0
         self.scan: Scan | None = None
         self.target = 0
+        self.arrival = "here"
+        """What is said on arriving at ``target``."""
         self._until: frozenset[type] | None = KINDS["any"]
         self._count = 1
         self._pause = False
@@ -208,7 +210,8 @@ class Session:
             if self.position < self.target:
                 return ""
             self.target = 0
-            return "here"
+            arrival, self.arrival = self.arrival, "here"
+            return arrival
         reason = ""
         if self._until is not None and type(event) in self._until:
             self._count -= 1
@@ -278,4 +281,4 @@ class Session:
         It is its user's own code on their own machine, as in any debugger; no builtins that open things.
         """
         code = compile(expression, "<expression>", "eval")
-        return eval(code, {"__builtins__": {}}, self.names(event))  # noqa: S307 - see the docstring
+        return eval(code, self.names(event) | {"__builtins__": {}})  # noqa: S307 - see the docstring

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from device.engine.reference import ReferenceEngine
 from device.trace.card import Journal, JournaledMemory, TracedCard
 from device.trace.recording import About, Writer
+from lab.step.hooks import Hooks
+from lab.step.injection import HookedCard, HookedMemory, HookedSink
 from lab.step.small_driver import MAC, Messages, Ram, SmallDriver, Symptom, work
 
 if TYPE_CHECKING:
@@ -42,19 +44,27 @@ def build(
     *,
     observer: Observer | None = None,
     write: Callable[[bytes], object] | None = None,
+    hooks: Hooks | None = None,
 ) -> Workbench:
     """Join a driver, with a planted fault perhaps, to a card; ``write`` takes a recording's bytes."""
     ram, messages = Ram(), Messages()
     wire: list[bytes] = []
     journal = None
-    memory: GuestMemory = ram
+    hooks = hooks or Hooks()
+    hooked = HookedMemory(ram, hooks)
+    memory: GuestMemory = hooked
     if write is not None:
         journal = Journal(Writer(write, About(MAC.hex(":"), comment=f"small driver {fault}".strip())))
-        memory = JournaledMemory(ram, journal)
+        memory = JournaledMemory(hooked, journal)
     engine = ReferenceEngine(memory, observer=observer)
+    hooked.engine = engine
+    sink = HookedSink(messages, hooks)
 
     def send(effect: FrameSent) -> None:
         wire.append(effect.data)
 
-    card = TracedCard(engine, MAC, send=send, sink=messages, observer=observer, journal=journal)
+    card = HookedCard(
+        engine, MAC, send=send, sink=sink, observer=observer, journal=journal, hooks=hooks
+    )
+    sink.later = card.later
     return Workbench(card, engine, ram, SmallDriver(card, ram, fault), messages, wire, journal)
