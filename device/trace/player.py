@@ -230,7 +230,12 @@ class Player:
                 break
         self._place, given = found
         outcomes: list[Record] = []
-        while (found := self._next()) is not None:
+        while True:
+            found = self._next()
+            if found is None:
+                if self.recording.damage is not None:
+                    return None  # what came of the last input was cut off
+                break
             if found[1].kind in INPUTS or found[1].kind == Kind.END:
                 self._ahead.append(found)
                 break

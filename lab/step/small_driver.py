@@ -186,15 +186,12 @@ class SmallDriver:
                 break
             buffer = _RX_BUFFERS + self._next_rx * _BUFFER
             self.received.append(self.ram.read(buffer, descriptor.length))
-            if self.fault == "stale-receive":
-                self.write("RDT0", self._next_rx)
-                self._next_rx = (self._next_rx + 1) % SLOTS
-                if len(self.received) > 3 * SLOTS:
-                    break  # it would go round for ever: the descriptors all look done
-                continue
-            self.ram.write(where, LegacyRx(buffer).emit())
+            if self.fault != "stale-receive":
+                self.ram.write(where, LegacyRx(buffer).emit())
             self.write("RDT0", self._next_rx)
             self._next_rx = (self._next_rx + 1) % SLOTS
+            if self.fault == "stale-receive":
+                break  # one an interrupt: with DD everywhere the loop would not end
 
 
 def frame_number(number: int, *, to: bytes = PEER, source: bytes = MAC) -> bytes:

@@ -154,8 +154,9 @@ def test_the_state_to_go_back_to_is_whole() -> None:
 
     A new attribute of the engine that is not in the table fails here, and not in somebody's replay.
     """
-    bench = build()
-    bench.work(3)
+    player = Player(Recording(recorded()))
+    player.run()
+    assert player.reference is not None
     wired = {
         "Core": {"memory", "offload", "observer", "interrupts", "time"},
         "Interrupts": {"_core"},
@@ -171,7 +172,7 @@ def test_the_state_to_go_back_to_is_whole() -> None:
         },
     }
 
-    for thing, names in checkpoint.parts(bench.card, bench.engine):
+    for thing, names in checkpoint.parts(player.card, player.reference):
         slots = getattr(type(thing), "__slots__", ())
         there = set(vars(thing)) if hasattr(thing, "__dict__") else set(slots)
 
