@@ -108,7 +108,11 @@ def frame_of(effect: FrameSent) -> Frame:
 
 
 def plain_card(
-    memory: GuestMemory, offload: bool, mac: bytes, send: Callable[[FrameSent], None], sink: InterruptSink  # noqa: FBT001 - the seam's shape
+    memory: GuestMemory,
+    offload: bool,  # noqa: FBT001 - the seam's shape
+    mac: bytes,
+    send: Callable[[FrameSent], None],
+    sink: InterruptSink,
 ) -> Card:
     """Make a card with the reference engine."""
     return Card(ReferenceEngine(memory, offload=offload), mac, send=send, sink=sink)
@@ -121,7 +125,7 @@ class ServedCard:
     irq_counts = IRQ_COUNTS
 
     def __init__(self, wire: Wire, mac: bytes, build: CardBuilder | None = None) -> None:
-        """Power a card on, plugged into ``wire``, which stays the caller's; ``build`` may make another kind."""
+        """Power a card on, plugged into ``wire``, which stays the caller's; ``build`` makes another kind."""
         self.lock = threading.RLock()
         self.memory = ClientMemory()
         self.interrupts = ClientInterrupts()
@@ -311,9 +315,7 @@ def _serve_reference(
     return serve_card(ServedCard(wire, mac), at, ready, stop)
 
 
-def serve_card(
-    served: ServedCard, at: str | socket.socket, ready: _Ready, stop: threading.Event
-) -> Account:
+def serve_card(served: ServedCard, at: str | socket.socket, ready: _Ready, stop: threading.Event) -> Account:
     """Serve a card that was built until ``stop`` is set; see ``serve``. Its threads end before it returns."""
     cable = threading.Thread(target=served.run_cable, name="cable", daemon=True)
     with Server(at, served) as server:

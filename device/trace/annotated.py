@@ -1,7 +1,7 @@
 """Frames with what the card did for them: a comment for each frame of a pcapng file.
 
 Sans I/O: events and times come in, blocks of bytes go out by ``write``. A frame's comment is complete only
-when its last descriptor was written back and its interrupt left; so a frame is held until the next one begins.
+when its last descriptor was written back and its interrupt left; so a frame is held until the next begins.
 """
 
 from __future__ import annotations

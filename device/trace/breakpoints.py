@@ -181,9 +181,7 @@ def parse(text: str) -> Breakpoint:
             compile(expression, "<breakpoint>", "eval")
         except SyntaxError as error:
             raise BreakpointError(f"`{expression}` is no expression: {error.msg}") from error
-    return Breakpoint(
-        text, KINDS[kind], tuple(conditions), expression.strip(), kind == "doorbell", every
-    )
+    return Breakpoint(text, KINDS[kind], tuple(conditions), expression.strip(), kind == "doorbell", every)
 
 
 def _count(text: str) -> int:

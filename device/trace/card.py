@@ -272,7 +272,5 @@ def record(
     """Return a card that is recorded from power-on, and its journal, which is to be closed."""
     journal = Journal(writer)
     engine = build(JournaledMemory(memory, journal))
-    card = TracedCard(
-        engine, mac, send=send, sink=sink or NoInterrupts(), observer=observer, journal=journal
-    )
+    card = TracedCard(engine, mac, send=send, sink=sink or NoInterrupts(), observer=observer, journal=journal)
     return card, journal

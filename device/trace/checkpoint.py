@@ -62,9 +62,7 @@ def parts(card: Card, engine: ReferenceEngine) -> list[tuple[object, tuple[str, 
 
 def capture(card: Card, engine: ReferenceEngine) -> Values:
     """Return the state, as values that later changes do not touch: flat containers of immutable things."""
-    return [
-        {name: copy.copy(getattr(thing, name)) for name in names} for thing, names in parts(card, engine)
-    ]
+    return [{name: copy.copy(getattr(thing, name)) for name in names} for thing, names in parts(card, engine)]
 
 
 def restore(card: Card, engine: ReferenceEngine, values: Values) -> None:

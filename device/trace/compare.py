@@ -40,7 +40,7 @@ def told(record: Record | None) -> str:
         return "nothing: it ends here"
     data = record.data[:_SHOWN].hex() + ("..." if len(record.data) > _SHOWN else "")
     name = Kind(record.kind).name.lower().replace("_", " ")
-    return f"{name} {record.index}/{record.count} {record.value:#x} {data}".rstrip()
+    return f"{name} {record.which}/{record.amount} {record.value:#x} {data}".rstrip()
 
 
 def _said(recording: Recording) -> Iterator[Record]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from device.trace.events import Event
 
-Value = int | str | bytes | bool | frozenset[str]
+Value = int | str | bool | frozenset[str]
 Facts = dict[str, Value]
 
 NAMES: Final[dict[type, str]] = {
@@ -77,24 +77,34 @@ def descriptor(ring: str, raw: bytes) -> Facts:
         return {
             "type": "rx",
             "address": int.from_bytes(raw[:8], "little"),
-            "flag": frozenset(f.name or "" for f in RxStatus if raw[8] & f and f) if len(raw) == 16 else frozenset(),
+            "flag": frozenset(f.name or "" for f in RxStatus if raw[8] & f and f)
+            if len(raw) == 16
+            else frozenset(),
         }
     parsed = parse_tx(raw)
     if isinstance(parsed, ContextTx):
         flags = frozenset(f.name or "" for f in TxCommand if parsed.command & f and f)
-        return {"type": "context", "mss": parsed.mss, "hdrlen": parsed.hdrlen, "length": parsed.paylen, "flag": flags}
+        return {
+            "type": "context",
+            "mss": parsed.mss,
+            "hdrlen": parsed.hdrlen,
+            "length": parsed.paylen,
+            "flag": flags,
+        }
     flags = frozenset(f.name or "" for f in TxCommand if parsed.command & f and f)
     facts: Facts = {"address": parsed.address, "length": parsed.length}
     if isinstance(parsed, DataTx):
         if parsed.command & TxCommand.IC:
             flags = flags - {"IC"} | {"TSE"}
         flags |= {f.name or "" for f in type(parsed.options) if parsed.options & f and f}
-        return facts | {"type": "data", "flag": flags}
-    return facts | {"type": "legacy", "flag": flags}
+    facts["type"] = "data" if isinstance(parsed, DataTx) else "legacy"
+    facts["flag"] = flags
+    return facts
 
 
 def _fetched(event: ev.DescriptorFetched) -> Facts:
-    return {"ring": event.ring, "queue": event.queue, "index": event.place} | descriptor(event.ring, event.raw)
+    facts: Facts = {"ring": event.ring, "queue": event.queue, "index": event.place}
+    return facts | descriptor(event.ring, event.raw)
 
 
 def _written_back(event: ev.DescriptorWrittenBack) -> Facts:
@@ -150,11 +160,15 @@ def _say_register(event: ev.RegisterRead | ev.RegisterWritten) -> str:
     name = register_name(event.offset)
     arrow = "->" if isinstance(event, ev.RegisterRead) else "<-"
     found = NIC.find(event.offset)
-    fields = [] if found is None else [
-        f.name if f.low == f.high else f"{f.name}={f.get(event.value)}"
-        for f in found[0].fields
-        if event.value & f.mask
-    ]
+    fields = (
+        []
+        if found is None
+        else [
+            f.name if f.low == f.high else f"{f.name}={f.get(event.value)}"
+            for f in found[0].fields
+            if event.value & f.mask
+        ]
+    )
     return f"{name} {arrow} {_hexdigits(event.value)}" + (f"  {' '.join(fields)}" if fields else "")
 
 
@@ -176,7 +190,9 @@ _SAID: Final[dict[type, Callable[..., str]]] = {
     ev.RegisterWritten: _say_register,
     ev.DescriptorFetched: _say_fetched,
     ev.DataFetched: lambda e: f"tx[{e.queue}] {len(e.data)} bytes from {e.address:#x}",
-    ev.FrameCompleted: lambda e: f"tx[{e.queue}] {'looped' if e.looped else 'to the wire'}: {dissect(e.data).summary}",
+    ev.FrameCompleted: lambda e: (
+        f"tx[{e.queue}] {'looped' if e.looped else 'to the wire'}: {dissect(e.data).summary}"
+    ),
     ev.FrameDropped: lambda e: f"{e.ring}[{e.queue}] {e.reason}" if e.queue >= 0 else f"{e.ring} {e.reason}",
     ev.FrameArrived: lambda e: f"{'looped' if e.looped else 'from the wire'}: {dissect(e.data).summary}",
     ev.FrameFiltered: lambda e: f"{'accepted by' if e.accepted else 'refused by'} {e.reason}",
@@ -188,12 +204,12 @@ _SAID: Final[dict[type, Callable[..., str]]] = {
     ev.InterruptSent: lambda e: f"vector {e.vector}",
     ev.LineMoved: lambda e: f"INTx {'asserted' if e.asserted else 'released'}",
     ev.TimerFired: lambda e: f"{e.name} ran out",
-    ev.DmaFaulted: lambda e: f"nothing is mapped at {e.address:#x}+{e.length:#x} ({'write' if e.write else 'read'})",
+    ev.DmaFaulted: lambda e: (
+        f"nothing is mapped at {e.address:#x}+{e.length:#x} ({'write' if e.write else 'read'})"
+    ),
 }
 
 
 def say(event: Event) -> str:
     """Return the event in one line, its kind first."""
     return f"{name_of(event):9} {_SAID[type(event)](event)}"
-
-

@@ -8,12 +8,15 @@ from __future__ import annotations
 from typing import Final
 
 PAGE: Final = 4096
+_EMPTY: Final = bytes(PAGE)
 
 
 class _Page:
     __slots__ = ("data", "generation", "known")
 
-    def __init__(self, generation: int, data: bytes = bytes(PAGE), known: bytes = bytes(PAGE)) -> None:
+    def __init__(
+        self, generation: int, data: bytes | bytearray = _EMPTY, known: bytes | bytearray = _EMPTY
+    ) -> None:
         self.generation = generation
         self.data = bytearray(data)
         self.known = bytearray(known)

@@ -186,12 +186,11 @@ class Statistics:
         for one in self.histograms:
             if one.number:
                 out.append(
-                    f"{one.title} ({one.unit}): {one.number} values, mean {one.mean:.1f},"
-                    f" 50 % below {one.percentile(0.5)}, 99 % below {one.percentile(0.99)}, most {one.largest}"
+                    f"{one.title} ({one.unit}): {one.number} values, mean {one.mean:.1f}, 50 % below"
+                    f" {one.percentile(0.5)}, 99 % below {one.percentile(0.99)}, most {one.largest}"
                 )
                 most = max(one.counts)
-                out += [
-                    f"  {low:>12} .. {high:<12} {'#' * max(1, count * 40 // most) if count else '':40} {count}"
-                    for low, high, count in one.filled()
-                ]
+                for low, high, count in one.filled():
+                    bar = "#" * max(1, count * 40 // most) if count else ""
+                    out.append(f"  {low:>12} .. {high:<12} {bar:40} {count}")
         return out

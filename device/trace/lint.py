@@ -9,7 +9,6 @@ time, when the next event comes.
 
 from __future__ import annotations
 
-import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +18,7 @@ from device.regs.nic import NIC
 from device.rings.transmit import DD, ContextTx, TxCommand, parse
 from device.trace import events as ev
 from device.trace.facts import causes, register_name, say
+from device.trace.rules import RULES, Rule, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,44 +28,6 @@ if TYPE_CHECKING:
 PATIENCE_NS: Final = 1_000_000_000
 _LOOK_NS: Final = 10_000_000  # how often patience is looked at: six registers a queue
 _KEPT: Final = 3
-
-
-class Severity(enum.Enum):
-    """How sure a rule is."""
-
-    ERROR = "error"  # the hardware's documentation forbids it, or it cannot work
-    WARNING = "warning"  # it works by luck, or costs
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """A thing that drivers must not do. ``source`` is where that is written."""
-
-    name: str
-    severity: Severity
-    text: str
-    source: str
-
-
-RULES: Final = {
-    rule.name: rule
-    for rule in (
-        Rule("tail-beyond-ring", Severity.ERROR, "a tail is set beyond its ring", "datasheet 10.2.5.6, 10.2.6.13"),
-        Rule("unaligned-ring", Severity.ERROR, "a ring's base or length breaks its alignment", "datasheet 7.1.6, 7.2.5: base 16 bytes, length 128"),
-        Rule("touched-while-enabled", Severity.ERROR, "a ring's registers are written while its direction is enabled and descriptors are out", "datasheet 4.6.5, 4.6.6"),
-        Rule("stale-descriptor", Severity.ERROR, "a descriptor is handed over as the card left it, DD still set", "datasheet 7.1.4, 7.2.4"),
-        Rule("missing-rs", Severity.ERROR, "a whole ring of descriptors asks for no report: completions cannot come", "datasheet 7.2.3.3"),
-        Rule("unmapped-dma", Severity.ERROR, "the card is sent to memory that nothing maps", "PCI: the access is aborted"),
-        Rule("unacknowledged-interrupt", Severity.WARNING, "an interrupt was sent and no cause or mask register touched for a second", "datasheet 7.4"),
-        Rule("interrupt-goes-nowhere", Severity.ERROR, "an enabled cause has no valid vector in IVAR while MSI-X is on", "datasheet 7.4.1.1, 10.2.4.9"),
-        Rule("write-to-read-only", Severity.WARNING, "a register that cannot be written is written", "datasheet chapter 10"),
-        Rule("reserved-register", Severity.WARNING, "an offset that the datasheet leaves reserved is written", "datasheet chapter 10"),
-        Rule("unfinished-frame", Severity.WARNING, "descriptors wait for one with EOP for a second: what follows stands behind them", "datasheet 7.2.2"),
-        Rule("head-of-line-stall", Severity.WARNING, "descriptors are ready and the queue has not moved for a second", "datasheet 7.2.1"),
-        Rule("tail-not-moved", Severity.WARNING, "a doorbell rings with the tail where it was", "datasheet 10.2.6.13"),
-    )
-}  # fmt: skip
-"""Every rule by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +182,8 @@ class Lint:
         head, tail = self._peek(_offset(f"{kind}H{queue}")), self._peek(_offset(f"{kind}T{queue}"))
         if head != tail and self._peek(_offset(f"{kind}LEN{queue}")):
             self._report(
-                "touched-while-enabled", f"{say(event)} with head {head}, tail {tail}, {register_name(control)}.EN set"
+                "touched-while-enabled",
+                f"{say(event)} with head {head}, tail {tail}, {register_name(control)}.EN set",
             )
 
     def _read(self, event: ev.RegisterRead) -> None:
@@ -250,7 +213,9 @@ class Lint:
             queue.since_report += 1
             count = self._peek(_offset(f"TDLEN{event.queue}")) // 16
             if queue.since_report == max(1, count - 1):
-                self._report("missing-rs", f"{queue.since_report} descriptors without RS, the last: {say(event)}")
+                self._report(
+                    "missing-rs", f"{queue.since_report} descriptors without RS, the last: {say(event)}"
+                )
         if not isinstance(descriptor, ContextTx) and not descriptor.command & TxCommand.EOP:
             if queue.open_since is None:
                 queue.open_since = self._now
@@ -261,7 +226,7 @@ class Lint:
         first = event.address if event.ring == "tx" and len(event.raw) != 1 else event.address & ~0xF
         if event.ring == "rx":
             first = event.address if len(event.raw) >= 16 else event.address - (16 - len(event.raw))
-        if event.ring == "rx" or event.raw[:1] and event.raw[0] & DD:
+        if event.ring == "rx" or (event.raw[:1] and event.raw[0] & DD):
             self._written_back[event.ring, event.queue, first] = (self._position, event.raw)
 
     def _completed(self, event: ev.FrameCompleted) -> None:
@@ -283,7 +248,7 @@ class Lint:
         self._signalled = (self._now, f"#{self._position} {say(event)}") if event.asserted else None
 
     def _caused(self, event: ev.CausesRaised) -> None:
-        """MSI-X is on as soon as EIAC or IVAR is used; without either nothing says so here."""
+        """Look for a vector: MSI-X is on as soon as IVAR is used; without it nothing says so here."""
         ivar, ims = self._peek(_offset("IVAR")), self._peek(_offset("IMS"))
         if not ivar or not ims:
             return
@@ -291,8 +256,8 @@ class Lint:
             if event.causes & ims & mask and not NIC["IVAR"][name].get(ivar) & 8:
                 self._report(
                     "interrupt-goes-nowhere",
-                    f"{'|'.join(sorted(causes(event.causes & mask)))} is raised and enabled, IVAR {ivar:#010x} has"
-                    f" no valid entry for {name}",
+                    f"{'|'.join(sorted(causes(event.causes & mask)))} is raised and enabled,"
+                    f" IVAR {ivar:#010x} has no valid entry for {name}",
                 )
 
     # -- patience ------------------------------------------------------------------------------------------
@@ -310,7 +275,7 @@ class Lint:
             self._stands(number, queue)
 
     def _stands(self, number: int, queue: _TxQueue) -> None:
-        """A head that waits behind a tail while the transmitter is on."""
+        """Report a head that waits behind a tail while the transmitter is on."""
         control, enabled = _ENABLE["TD"]
         count = self._peek(_offset(f"TDLEN{number}")) // 16
         head, tail = self._peek(_offset(f"TDH{number}")), self._peek(_offset(f"TDT{number}"))

@@ -15,7 +15,7 @@ _VLAN: Final = 0x8100
 _TCP_FLAGS: Final = ("FIN", "SYN", "RST", "PSH", "ACK", "URG")
 _PROTOCOLS: Final = {1: "ICMP", 6: "TCP", 17: "UDP", 58: "ICMPv6"}
 
-Fact = int | str | bytes | bool | frozenset[str]
+Fact = int | str | bool | frozenset[str]
 
 
 @dataclass(slots=True)
@@ -45,7 +45,9 @@ def dissect(frame: bytes) -> Dissection:
     name = _ETHERTYPES.get(kind, f"type {kind:#06x}")
     out.lines.insert(0, f"Ethernet  {source} > {target} {name} {len(frame)} bytes")
     out.summary = f"{source} > {target} {name}"
-    _NETWORK.get(kind, lambda *_: None)(frame[at:], out)
+    network = _NETWORK.get(kind)
+    if network is not None:
+        network(frame[at:], out)
     out.summary += f", {len(frame)} bytes"
     return out
 

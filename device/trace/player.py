@@ -17,8 +17,8 @@ from device.engine.reference import ReferenceEngine
 from device.trace import checkpoint
 from device.trace.card import TracedCard
 from device.trace.image import Image
-from device.trace.records import INPUTS, NO_MODE, OUTCOMES, Kind, Record, frame_data, frame_of
 from device.trace.recording import Place
+from device.trace.records import INPUTS, NO_MODE, OUTCOMES, Kind, Record, frame_data, frame_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -175,9 +175,7 @@ class Player:
         self.engine = factory.make(self.memory, about.offload)
         self.reference = self.engine if isinstance(self.engine, ReferenceEngine) else None
         mac = bytes.fromhex(about.mac.replace(":", ""))
-        self.card = TracedCard(
-            self.engine, mac, send=self._keep, sink=self._sink, observer=None
-        )
+        self.card = TracedCard(self.engine, mac, send=self._keep, sink=self._sink, observer=None)
         self._sink.signals.clear()
         if observer is not None:
             self.observe(observer)
@@ -189,7 +187,7 @@ class Player:
             Kind.READ: self._read,
             Kind.WRITE: self._write,
             Kind.RESET: lambda _: self.card.reset(),
-            Kind.CARRIER: lambda record: self.card.set_carrier(present=bool(record.index)),
+            Kind.CARRIER: lambda record: self.card.set_carrier(present=bool(record.which)),
             Kind.MODE: self._mode,
             Kind.REARM: lambda _: self.card.rearm(),
             Kind.RECEIVE: self._receive,
@@ -255,7 +253,7 @@ class Player:
         self.memory.begin(outcomes)
         self._sent.clear()
         self._sink.signals.clear()
-        self._sink.answers = deque(bool(r.count) for r in outcomes if r.kind == Kind.MESSAGE)
+        self._sink.answers = deque(bool(r.amount) for r in outcomes if r.kind == Kind.MESSAGE)
         result = self._actions[given.kind](given)
         self._compare(given, outcomes, result)
         self.turn += 1
@@ -273,14 +271,14 @@ class Player:
         self.card.advance(record.value)
 
     def _read(self, record: Record) -> Record:
-        data = self.card.read_region(record.index, record.value, record.count)
+        data = self.card.read_region(record.which, record.value, record.amount)
         return Record(Kind.ANSWER, data=data)
 
     def _write(self, record: Record) -> None:
-        self.card.write_region(record.index, record.value, record.data)
+        self.card.write_region(record.which, record.value, record.data)
 
     def _mode(self, record: Record) -> None:
-        mode = None if record.index == NO_MODE else InterruptMode(record.index)
+        mode = None if record.which == NO_MODE else InterruptMode(record.which)
         self.card.set_interrupt_mode(mode)
 
     def _receive(self, record: Record) -> Record:
@@ -292,9 +290,7 @@ class Player:
     def _compare(self, given: Record, outcomes: list[Record], result: Record | None) -> None:
         def differs(what: str, recorded: str, played: str) -> None:
             if len(self.differences) < _MOST_DIFFERENCES:
-                self.differences.append(
-                    Difference(self.turn, self.time_ns, given, what, recorded, played)
-                )
+                self.differences.append(Difference(self.turn, self.time_ns, given, what, recorded, played))
 
         for address, length in self.memory.unknown:
             differs("guest memory that the recording never saw", "nothing", f"read {address:#x}+{length:#x}")
@@ -302,11 +298,11 @@ class Player:
         if answer is not None and result is not None and answer != result:
             what = "the answer" if answer.kind == Kind.ANSWER else "whether the frame was stored"
             differs(what, _value(answer), _value(result))
-        frames = [(r.index, r.data) for r in outcomes if r.kind == Kind.FRAME]
+        frames = [(r.which, r.data) for r in outcomes if r.kind == Kind.FRAME]
         if frames != self._sent:
             number = _first(frames, self._sent)
             differs(f"frame {number} to the wire", _frame(frames, number), _frame(self._sent, number))
-        signals = [(r.kind, r.index) for r in outcomes if r.kind in (Kind.MESSAGE, Kind.LEVEL)]
+        signals = [(r.kind, r.which) for r in outcomes if r.kind in (Kind.MESSAGE, Kind.LEVEL)]
         if signals != self._sink.signals:
             differs("interrupts", _signals(signals), _signals(self._sink.signals))
         written = [(r.value, r.data) for r in outcomes if r.kind == Kind.DMA_WRITE]
@@ -369,7 +365,7 @@ def _hex(content: dict[int, int], addresses: list[int]) -> str:
 
 def _value(record: Record) -> str:
     if record.kind == Kind.STORED:
-        return "stored" if record.index else "not stored"
+        return "stored" if record.which else "not stored"
     return f"{int.from_bytes(record.data, 'little'):#x}"
 
 

@@ -151,7 +151,7 @@ class Recording:
         if end != Kind.END:
             raise RecordingError("the recording has no end: it is cut short, or still being written", at)
 
-    def records(self, start: Place = Place()) -> Iterator[tuple[Place, Record]]:  # noqa: B008 - frozen
+    def records(self, start: Place = Place()) -> Iterator[tuple[Place, Record]]:
         """Yield the records from a place on, each with the place after it."""
         at = start.offset
         for number in range(start.block, len(self._blocks)):

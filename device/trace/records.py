@@ -4,10 +4,10 @@ Every record has one shape, so that C can write it and a reader can skip it::
 
      0      1       2        4              8                        16
      +------+-------+--------+--------------+------------------------+----------
-     | kind | index | count  | data's length|         value          | data ...
+     | kind | which | amount | data's length|         value          | data ...
      +------+-------+--------+--------------+------------------------+----------
 
-What ``index``, ``count`` and ``value`` mean is in ``Kind``. Little-endian.
+What ``which``, ``amount`` and ``value`` mean is in ``Kind``. Little-endian.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ class Kind(enum.IntEnum):
     """What a record says. Inputs are below 16; outcomes belong to the input before them."""
 
     ADVANCE = 1  # value: now, ns
-    READ = 2  # a region is read: index, value = offset, count
-    WRITE = 3  # a region is written: index, value = offset, data
+    READ = 2  # a region is read: which, value = offset, amount
+    WRITE = 3  # a region is written: which, value = offset, data
     RESET = 4  # the VMM resets the function
-    CARRIER = 5  # index: 1 plugged in
-    MODE = 6  # index: the interrupt mode, NO_MODE: as configuration space says
+    CARRIER = 5  # which: 1 plugged in
+    MODE = 6  # which: the interrupt mode, NO_MODE: as configuration space says
     REARM = 7  # vectors were armed or unmasked
-    RECEIVE = 8  # a frame off the wire: index 1: an offload is before the data
+    RECEIVE = 8  # a frame off the wire: which 1: an offload is before the data
 
     ANSWER = 16  # data: what READ returned
-    STORED = 17  # index: whether RECEIVE stored its frame
+    STORED = 17  # which: whether RECEIVE stored its frame
     DMA_READ = 18  # value: address; data: what was there
     DMA_READ_FAULT = 19  # value: address; data: the length asked for, 4 bytes
     DMA_WRITE = 20  # value: address; data
     DMA_WRITE_FAULT = 21  # value: address; data: the length, 4 bytes
-    FRAME = 22  # a frame to the wire: index 1: an offload is before the data
-    MESSAGE = 23  # index: vector; count: 1 when it could be sent
-    LEVEL = 24  # index: the INTx line
+    FRAME = 22  # a frame to the wire: which 1: an offload is before the data
+    MESSAGE = 23  # which: vector; amount: 1 when it could be sent
+    LEVEL = 24  # which: the INTx line
 
     NOTE = 32  # data: a text for people
     END = 33  # the recording is whole; data: why it ended
@@ -61,15 +61,15 @@ class Record(NamedTuple):
     """One record; see ``Kind``."""
 
     kind: int
-    index: int = 0
-    count: int = 0
+    which: int = 0
+    amount: int = 0
     value: int = 0
     data: bytes = b""
 
     def emit(self) -> bytes:
         """Return the record's bytes."""
-        kind, index, count, value, data = self
-        return HEADER.pack(kind, index, count, len(data), value) + data
+        kind, which, amount, value, data = self
+        return HEADER.pack(kind, which, amount, len(data), value) + data
 
 
 def parse(block: bytes, at: int = 0) -> Iterator[tuple[int, Record]]:
@@ -91,7 +91,7 @@ def parse(block: bytes, at: int = 0) -> Iterator[tuple[int, Record]]:
 
 
 def frame_data(frame: bytes, offload: Offload | None) -> tuple[int, bytes]:
-    """Return ``index`` and ``data`` of a record that carries a frame."""
+    """Return ``which`` and ``data`` of a record that carries a frame."""
     if offload is None:
         return 0, bytes(frame)
     flags = offload.needs_csum * _NEEDS_CSUM | offload.ecn * _ECN
@@ -104,7 +104,7 @@ def frame_data(frame: bytes, offload: Offload | None) -> tuple[int, bytes]:
 
 def frame_of(record: Record) -> tuple[bytes, Offload | None]:
     """Return the frame and the offload of a record that carries one. ValueError: cut short."""
-    if not record.index:
+    if not record.which:
         return record.data, None
     if len(record.data) < _OFFLOAD.size:
         raise ValueError("a frame's offload is cut short")

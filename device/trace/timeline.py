@@ -21,8 +21,21 @@ if TYPE_CHECKING:
     from device.trace.events import Event
 
 STAGE_NS: Final = 100
-_TAILS: Final = {NIC[f"{kind}T{queue}"].offset: f"{ring} queue {queue}" for kind, ring in (("TD", "tx"), ("RD", "rx")) for queue in (0, 1)}
-TRACKS: Final = ("registers", "tx queue 0", "tx queue 1", "rx queue 0", "rx queue 1", "wire", "interrupts", "faults")
+_TAILS: Final = {
+    NIC[f"{kind}T{queue}"].offset: f"{ring} queue {queue}"
+    for kind, ring in (("TD", "tx"), ("RD", "rx"))
+    for queue in (0, 1)
+}
+TRACKS: Final = (
+    "registers",
+    "tx queue 0",
+    "tx queue 1",
+    "rx queue 0",
+    "rx queue 1",
+    "wire",
+    "interrupts",
+    "faults",
+)
 """The tracks, in the order they are shown."""
 
 # Varints and field numbers of perfetto's protos/perfetto/trace/trace_packet.proto and track_event.proto.
@@ -72,12 +85,15 @@ class Timeline:
         """Take an event and the card's time."""
         at = max(now_ns, self._last + STAGE_NS)
         self._last = at
-        track = self._tracks.get(type(event), lambda _: "interrupts")(event)
+        which = self._tracks.get(type(event))
+        track = "interrupts" if which is None else which(event)
         self.items.append(Item(track, at, STAGE_NS, _title(event), say(event), self._flow_of(event, track)))
 
     def _flow_of(self, event: Event, track: str) -> int:
-        """A doorbell or a frame off the wire begins a flow; what follows on its way belongs to it."""
-        if isinstance(event, ev.FrameArrived) or (isinstance(event, ev.RegisterWritten) and track.startswith("tx")):
+        """Return the flow: a doorbell or a frame off the wire begins one, what follows belongs to it."""
+        if isinstance(event, ev.FrameArrived) or (
+            isinstance(event, ev.RegisterWritten) and track.startswith("tx")
+        ):
             self._flow += 1
             if track.startswith("tx"):
                 self._queue[track] = self._flow
@@ -92,14 +108,21 @@ class Timeline:
         """Return the Trace Event Format (JSON), times in microseconds."""
         numbers = {track: number for number, track in enumerate(TRACKS, 1)}
         out: list[dict[str, object]] = [
-            {"ph": "M", "pid": 1, "tid": n, "name": "thread_name", "args": {"name": t}} for t, n in numbers.items()
+            {"ph": "M", "pid": 1, "tid": n, "name": "thread_name", "args": {"name": t}}
+            for t, n in numbers.items()
         ]
         out += [{"ph": "M", "pid": 1, "name": "process_name", "args": {"name": "82574L"}}]
         started: set[int] = set()
         for item in self.items:
             where = {"pid": 1, "tid": numbers[item.track], "ts": item.start_ns / 1000}
             out.append(
-                {"ph": "X", "name": item.name, "cat": item.track, "dur": item.length_ns / 1000, "args": {"what": item.text}}
+                {
+                    "ph": "X",
+                    "name": item.name,
+                    "cat": item.track,
+                    "dur": item.length_ns / 1000,
+                    "args": {"what": item.text},
+                }
                 | where
             )
             if item.flow:
@@ -119,16 +142,16 @@ class Timeline:
             told = _number(_UUID, uuid) + _text(_TRACK_NAME, track) + _number(_PARENT, 1)
             yield _packet(_message(_TRACK_DESCRIPTOR, told))
         for item in self.items:
-            told = _message(_ANNOTATIONS, _text(_ANNOTATION_NAME, "what") + _text(_ANNOTATION_STRING, item.text))
+            told = _message(
+                _ANNOTATIONS, _text(_ANNOTATION_NAME, "what") + _text(_ANNOTATION_STRING, item.text)
+            )
             begin = _number(_TYPE, _SLICE_BEGIN) + _number(_TRACK_UUID, uuids[item.track])
             begin += _text(_CATEGORIES, item.track) + _text(_NAME, item.name) + told
             if item.flow:
                 begin += _fixed64(_FLOWS, item.flow)
             yield _packet(_number(_TIMESTAMP, item.start_ns) + _message(_TRACK_EVENT, begin))
             end = _number(_TYPE, _SLICE_END) + _number(_TRACK_UUID, uuids[item.track])
-            yield _packet(
-                _number(_TIMESTAMP, item.start_ns + item.length_ns) + _message(_TRACK_EVENT, end)
-            )
+            yield _packet(_number(_TIMESTAMP, item.start_ns + item.length_ns) + _message(_TRACK_EVENT, end))
 
 
 def _title(event: Event) -> str:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from device.engine.native import NativeEngine
 from device.trace.compare import compare
-from device.trace.lint import Severity
 from device.trace.player import REFERENCE, EngineFactory, Player
 from device.trace.recording import Recording, RecordingError
+from device.trace.rules import Severity
 from lab.errors import UsageError
 from lab.step.export import export
 from lab.step.prompt import Prompt
@@ -56,8 +56,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--step", action="store_true", help="step through it, with a prompt")
     parser.add_argument("--tui", action="store_true", help="step through it on a full screen (extra: tui)")
-    parser.add_argument("--command", metavar="FILE", type=Path, help="take the stepper's commands from a file")
-    parser.add_argument("--diff", nargs=2, metavar=("A", "B"), type=Path, help="find where two recordings part")
+    parser.add_argument(
+        "--command", metavar="FILE", type=Path, help="take the stepper's commands from a file"
+    )
+    parser.add_argument(
+        "--diff", nargs=2, metavar=("A", "B"), type=Path, help="find where two recordings part"
+    )
     parser.add_argument("--partial", action="store_true", help="take what is whole of a damaged recording")
     parser.add_argument("--html", metavar="FILE", type=Path, help="write a page of statistics")
     parser.add_argument(
@@ -94,7 +98,9 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("give a recording, or --diff A B")
     recording = load(args.file, partial=args.partial)
     if recording.damage is not None:
-        print(f"ringwalk: {args.file}: {recording.damage}: playing what is whole before that", file=sys.stderr)
+        print(
+            f"ringwalk: {args.file}: {recording.damage}: playing what is whole before that", file=sys.stderr
+        )
     if args.step or args.tui or args.command:
         return step(recording, args)
     if args.engine != "reference" and (args.html or args.export or args.check == "driver"):

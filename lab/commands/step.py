@@ -37,13 +37,21 @@ EXAMPLES = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     told = "; ".join(f"{name}: {text}" for name, text in FAULTS.items())
-    parser.add_argument("--fault", choices=tuple(FAULTS), default="", metavar="NAME", help=f"plant a fault: {told}")
+    parser.add_argument(
+        "--fault", choices=tuple(FAULTS), default="", metavar="NAME", help=f"plant a fault: {told}"
+    )
     parser.add_argument("--frames", type=int, default=20, help="frames to send and to receive (default 20)")
     parser.add_argument("--record", metavar="FILE", type=Path, help="keep the recording too")
-    parser.add_argument("--command", metavar="FILE", type=Path, help="take the stepper's commands from a file")
+    parser.add_argument(
+        "--command", metavar="FILE", type=Path, help="take the stepper's commands from a file"
+    )
     parser.add_argument("--tui", action="store_true", help="a full screen (extra: tui)")
-    parser.add_argument("--live", action="store_true", help="stop while the driver runs; hooks may inject faults")
-    parser.add_argument("--hook", metavar="FILE", type=Path, help="a tracer class of your own (--live: injects)")
+    parser.add_argument(
+        "--live", action="store_true", help="stop while the driver runs; hooks may inject faults"
+    )
+    parser.add_argument(
+        "--hook", metavar="FILE", type=Path, help="a tracer class of your own (--live: injects)"
+    )
     parser.add_argument("--walk", action="store_true", help="print the bug hunt that docs/stepping.md tells")
 
 

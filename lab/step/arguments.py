@@ -1,4 +1,4 @@
-"""The options by which ``boot`` and ``serve`` ask for the stepper and for recordings, and the card they make."""
+"""The options by which ``boot`` and ``serve`` ask for the stepper and for recordings; the card they make."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--step", action="store_true", help="stop at the first register access, with a prompt")
     group.add_argument("--command", metavar="FILE", type=Path, help="take the stepper's commands from a file")
     group.add_argument("--record", metavar="FILE", type=Path, help="keep all that the card sees and does")
-    group.add_argument("--hook", metavar="FILE", type=Path, help="a tracer class of your own; may inject faults")
+    group.add_argument(
+        "--hook", metavar="FILE", type=Path, help="a tracer class of your own; may inject faults"
+    )
     group.add_argument("--html", metavar="FILE", type=Path, help="write a page of statistics at the end")
 
 

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from lab.step.session import Session
 
 
-
 def _capture(path: Path, session: Session, recording: Recording) -> Callable[[], None]:
     file = path.open("wb")
     capture = AnnotatedCapture(file.write, recording.about.epoch_ns)
@@ -30,7 +29,9 @@ def _capture(path: Path, session: Session, recording: Recording) -> Callable[[],
     return finish
 
 
-def _timeline(render: Callable[[Timeline], bytes]) -> Callable[[Path, Session, Recording], Callable[[], None]]:
+def _timeline(
+    render: Callable[[Timeline], bytes],
+) -> Callable[[Path, Session, Recording], Callable[[], None]]:
     def make(path: Path, session: Session, _: Recording) -> Callable[[], None]:
         timeline = Timeline()
 
@@ -38,7 +39,11 @@ def _timeline(render: Callable[[Timeline], bytes]) -> Callable[[Path, Session, R
             timeline.observe(session.now(), event)
 
         session.watchers.append(watch)
-        return lambda: path.write_bytes(render(timeline)) and None
+
+        def finish() -> None:
+            path.write_bytes(render(timeline))
+
+        return finish
 
     return make
 

@@ -72,7 +72,7 @@ class HookedSink:
         """Stand before ``sink``; ``later`` is set by the card."""
         self._sink = sink
         self._hooks = hooks
-        self.later: Callable[[Delay, Callable[[], object]], None] = lambda _, action: action() and None
+        self.later: Callable[[Delay, Callable[[], object]], object] = lambda _, action: action()
 
     def message(self, vector: int) -> bool:
         """Send, or not, or later."""

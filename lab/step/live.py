@@ -116,7 +116,9 @@ class Live:
             card.engine.observer = session.observe
         card.watch(session.observe)
 
-    def serve(self, at: str | socket.socket, ready: Callable[[ServedCard], None], stop: threading.Event) -> Account:
+    def serve(
+        self, at: str | socket.socket, ready: Callable[[ServedCard], None], stop: threading.Event
+    ) -> Account:
         """Serve until ``stop`` is set; then finish the recording and write the page."""
         if self.tools is not None:
             self.tools.quit = stop.set

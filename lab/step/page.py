@@ -104,7 +104,9 @@ def page(counted: Statistics, findings: Sequence[Finding]) -> str:
             )
         parts.append(bars(one))
     parts.append("<h2>What the driver does wrong</h2>")
-    parts += [f"<pre>{escape(str(one))}</pre>" for one in findings] or ["<p>Nothing that the rules forbid.</p>"]
+    parts += [f"<pre>{escape(str(one))}</pre>" for one in findings] or [
+        "<p>Nothing that the rules forbid.</p>"
+    ]
     rows = "".join(f"<tr><td>{escape(n)}</td><td>{c}</td></tr>" for n, c in sorted(counted.counts.items()))
     parts.append(f"<h2>Events</h2><table>{rows}</table></html>")
     return "\n".join(parts)

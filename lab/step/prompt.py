@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Final, TextIO
 
-from lab.step.commands import CommandError, Context, GoOn, complete, execute
+from lab.step.command import CommandError, Context, GoOn
+from lab.step.commands import complete, execute
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

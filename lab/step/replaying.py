@@ -22,9 +22,7 @@ _MOST_POINTS: Final = 512
 class Replay:
     """A player, a session on it, and the points in between."""
 
-    def __init__(
-        self, recording: Recording, front: Front, *, every: int = CHECKPOINT_TURNS
-    ) -> None:
+    def __init__(self, recording: Recording, front: Front, *, every: int = CHECKPOINT_TURNS) -> None:
         """Stand before the first input; a point is taken each ``every`` inputs."""
         self.player = Player(recording, REFERENCE)
         self.session = Session(Look(self.player.engine, self.player.memory.seen), front, can_go_back=True)

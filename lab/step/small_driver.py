@@ -232,9 +232,7 @@ def work(driver: SmallDriver, messages: Messages, wire: list[bytes], frames: int
     driver.wait(2_000_000_000)
     _deliver(driver, messages)
     driver.read("STATUS")
-    return Symptom(
-        frames, driver.sent, driver.refused, driver.completed, len(wire), len(driver.received)
-    )
+    return Symptom(frames, driver.sent, driver.refused, driver.completed, len(wire), len(driver.received))
 
 
 def _deliver(driver: SmallDriver, messages: Messages) -> None:

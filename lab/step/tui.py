@@ -1,7 +1,7 @@
 """The stepper on a full screen (textual): rings, the event, what changed, and the same commands below.
 
-The card runs in a thread of its own, where the session stops; the screen runs in the main thread. ``Screen``
-is the front end between them: at a stop it takes pictures of everything (texts), gives them to the screen, and
+The card runs in a thread of its own, where the session stops; the screen runs in the main thread.
+``Screen`` is the front end between them: at a stop it takes pictures of everything (texts), gives them to the screen, and
 waits for command lines.
 """
 
@@ -17,7 +17,8 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.suggester import SuggestFromList
 from textual.widgets import Footer, Input, RichLog, Static
 
-from lab.step.commands import COMMANDS, CommandError, Context, GoOn, execute
+from lab.step.command import CommandError, Context, GoOn
+from lab.step.commands import COMMANDS, execute
 from lab.step.replaying import Replay
 from lab.step.session import Leave
 from lab.step.tools import Tools
@@ -150,7 +151,9 @@ class Stepper(App[None]):
         yield Input(
             placeholder="a command: help",
             id="command",
-            suggester=SuggestFromList([f"{c.names[0]} {w}".strip() for c in COMMANDS for w in ("", *c.completions)]),
+            suggester=SuggestFromList(
+                [f"{c.names[0]} {w}".strip() for c in COMMANDS for w in ("", *c.completions)]
+            ),
         )
         yield Footer()
 

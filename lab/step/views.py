@@ -7,7 +7,7 @@ moment of asking; nothing here has a side effect on the card.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Self
 
 from device.effects import DmaError
 from device.regs.nic import NIC
@@ -38,7 +38,7 @@ class RegisterValue(int):
 
     name: str
 
-    def __new__(cls, value: int, name: str) -> RegisterValue:
+    def __new__(cls, value: int, name: str) -> Self:
         """Keep the register's name."""
         made = super().__new__(cls, value)
         made.name = name
@@ -277,7 +277,9 @@ class RingView:
         cells = []
         for cell in range(min(width, count)):
             first, last = cell * count // min(width, count), (cell + 1) * count // min(width, count)
-            owned = any((index - self.head) % count < self.pending for index in range(first, max(last, first + 1)))
+            owned = any(
+                (index - self.head) % count < self.pending for index in range(first, max(last, first + 1))
+            )
             cells.append("#" if owned else ".")
         return "   " + "".join(cells)
 

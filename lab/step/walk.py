@@ -9,9 +9,8 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, Final
 
-from device.trace.lint import Severity
-from device.trace.player import Player
 from device.trace.recording import Recording
+from device.trace.rules import Severity
 from lab.step.prompt import Prompt
 from lab.step.replaying import Replay
 from lab.step.tools import Tools
@@ -28,24 +27,24 @@ STEPS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
         ("seek 100000", "ring tx0"),
     ),
     (
-        "The card owns nothing: head has met tail, so it has sent all it was given. And yet no slot shows DD.\n"
-        "Was a completion interrupt ever sent? Vector 1 is the transmit vector.",
+        """The card owns nothing: head has met tail, so it has sent all it was given. Yet no slot shows DD.
+Was a completion interrupt ever sent? Vector 1 is the transmit vector.""",
         ("interrupts", "break irq vector=1", "reverse-continue", "where"),
     ),
     (
-        "Never: going back for one leads to the beginning. So look at a frame on its way. First the doorbell,\n"
-        "then stage by stage what the card does with it.",
+        """Never: going back for one leads to the beginning. So look at a frame on its way: the doorbell,
+then stage by stage what the card does with it.""",
         ("delete all", "until doorbell tx value>0", "step", "descriptor", "step 2", "step", "step"),
     ),
     (
-        "Fetch, data, frame, and then the next thing is the queue-empty cause: no write-back in between. A card\n"
-        "writes back only where the descriptor asks for it with RS; this one says EOP|IFCS and no more.\n"
-        "Is there any descriptor with RS at all?",
+        """Fetch, data, frame, and then the next thing is the queue-empty cause: no write-back in between.
+The card writes back only where a descriptor asks for it with RS; this one says EOP|IFCS and no more.
+Is there any descriptor with RS at all?""",
         (
             "seek 1",
             "break fetch tx0 flag=RS",
             "continue",
-            'print [(d.index, sorted(d.flags)) for d in [tx[0].desc[n] for n in range(7)]]',
+            "print [(d.index, sorted(d.flags)) for d in [tx[0].desc[n] for n in range(7)]]",
             "lint",
         ),
     ),
@@ -95,7 +94,7 @@ def _check(recording: Recording) -> str:
     replay.session.detach()
     tools = Tools(replay.session)
     replay.run()
-    player: Player = replay.player
+    player = replay.player
     findings = tools.checker.findings()
     wrong = player.differences or any(one.rule.severity is Severity.ERROR for one in findings)
     lines = [*map(str, findings), "check failed" if wrong else "check passed", f"status {int(bool(wrong))}"]

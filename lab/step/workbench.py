@@ -63,8 +63,6 @@ def build(
     def send(effect: FrameSent) -> None:
         wire.append(effect.data)
 
-    card = HookedCard(
-        engine, MAC, send=send, sink=sink, observer=observer, journal=journal, hooks=hooks
-    )
+    card = HookedCard(engine, MAC, send=send, sink=sink, observer=observer, journal=journal, hooks=hooks)
     sink.later = card.later
     return Workbench(card, engine, ram, SmallDriver(card, ram, fault), messages, wire, journal)

@@ -13,8 +13,8 @@ from device.trace import checkpoint
 from device.trace.compare import compare
 from device.trace.facts import say
 from device.trace.player import REFERENCE, EngineFactory, Player
-from device.trace.records import Kind, Record
 from device.trace.recording import About, Recording, Writer
+from device.trace.records import Kind, Record
 from lab.step.small_driver import FAULTS
 from lab.step.workbench import build
 
@@ -94,7 +94,7 @@ def _change_writeback(records: list[Record]) -> None:
 
 def _change_stored(records: list[Record]) -> None:
     at = find(records, Kind.STORED)
-    records[at] = records[at]._replace(index=0)
+    records[at] = records[at]._replace(which=0)
 
 
 def _forget_memory(records: list[Record]) -> None:

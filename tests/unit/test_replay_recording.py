@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from device.effects import GsoType, Offload
-from device.trace.records import Kind, Record, frame_data, frame_of
 from device.trace.recording import About, Place, Recording, RecordingError, Writer
+from device.trace.records import Kind, Record, frame_data, frame_of
 
 ABOUT = About("52:54:00:82:57:01", offload=True, comment="a test", epoch_ns=7)
 RECORDS = st.builds(

@@ -10,14 +10,23 @@ from device.trace.breakpoints import BreakpointError, parse
 
 EOP_RS = LegacyTx(0x1000, 64, command=TxCommand.EOP | TxCommand.RS).emit()
 EOP = DataTx(0x1000, 1500, TxCommand.DEXT | TxCommand.EOP | TxCommand.IC).emit()
-ARP = bytes.fromhex("ffffffffffff52540082570108060001080006040001525400825701" + "0a523902" + "000000000000" + "0a523901")
+ARP = bytes.fromhex(
+    "ffffffffffff52540082570108060001080006040001525400825701" + "0a523902" + "000000000000" + "0a523901"
+)
 
 
 def tcp(sport: int, dport: int) -> bytes:
     """Return a frame of TCP between two hosts."""
     header = bytes.fromhex("020000000001525400825701" + "0800")
     ip = bytes.fromhex("4500002800000000400600000a5239020a523901")
-    return header + ip + sport.to_bytes(2, "big") + dport.to_bytes(2, "big") + bytes.fromhex("0000000100000002501220000000") + b"\0\0"
+    return (
+        header
+        + ip
+        + sport.to_bytes(2, "big")
+        + dport.to_bytes(2, "big")
+        + bytes.fromhex("0000000100000002501220000000")
+        + b"\0\0"
+    )
 
 
 CASES = [
@@ -63,7 +72,9 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("text", "event", "hit"), CASES, ids=[f"{t}-{type(e).__name__}-{h}" for t, e, h in CASES])
+@pytest.mark.parametrize(
+    ("text", "event", "hit"), CASES, ids=[f"{t}-{type(e).__name__}-{h}" for t, e, h in CASES]
+)
 def test_a_breakpoint_matches_what_it_says(text: str, event: ev.Event, hit: bool) -> None:  # noqa: FBT001 - a column of the table
     """One row, one event."""
     assert parse(text).matches(event) is hit

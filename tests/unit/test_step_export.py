@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 class Passing:
     """A front end that lets everything pass."""
 
-    def stopped(self, session: Session, stop: Stop) -> None:
+    def stopped(self, session: Session, stop: Stop) -> None:  # noqa: ARG002 - the seam's shape
         """Go on."""
         session.run()
 
@@ -106,7 +106,11 @@ def test_perfetto_s_own_reader_takes_the_timeline(tmp_path: Path) -> None:
     trace = protos.Trace()
     trace.ParseFromString(path.read_bytes())
 
-    tracks = {p.track_descriptor.uuid: p.track_descriptor.name for p in trace.packet if p.HasField("track_descriptor")}
+    tracks = {
+        p.track_descriptor.uuid: p.track_descriptor.name
+        for p in trace.packet
+        if p.HasField("track_descriptor")
+    }
     slices = [p for p in trace.packet if p.HasField("track_event")]
     begins = [p for p in slices if p.track_event.type == 1]
     assert len(begins) * 2 == len(slices)

@@ -18,8 +18,8 @@ from lab.step.workbench import Workbench, build
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lab.step.small_driver import Symptom
     from lab.step.session import Stop
+    from lab.step.small_driver import Symptom
 
 HEAD = "from lab.step.hooks import DROP, Delay\nclass Tracer:\n"
 
@@ -44,7 +44,9 @@ def test_a_lost_doorbell_hangs_the_ring(tmp_path: Path) -> None:
 
 def test_a_lost_interrupt_is_believed_sent(tmp_path: Path) -> None:
     """The card did its part; the driver never hears."""
-    symptom, bench, _ = hooked(tmp_path, "def on_interrupt(self, vector): return DROP if vector == 1 else None")
+    symptom, bench, _ = hooked(
+        tmp_path, "def on_interrupt(self, vector): return DROP if vector == 1 else None"
+    )
 
     assert (symptom.completed, symptom.on_the_wire, symptom.received) == (0, 7, 10)
     assert bench.card.account.interrupts == 17
@@ -61,7 +63,10 @@ def test_a_delayed_interrupt_comes_later(tmp_path: Path) -> None:
 
 def test_a_corrupted_write_back_reaches_memory_so(tmp_path: Path) -> None:
     """DD is lost."""
-    body = "def on_write_back(self, ring, index, raw):\n    return b'\\0' if ring == 'tx0' and index == 2 else None"
+    body = (
+        "def on_write_back(self, ring, index, raw):\n"
+        "    return b'\\0' if ring == 'tx0' and index == 2 else None"
+    )
     symptom, bench, _ = hooked(tmp_path, body)
 
     assert symptom.completed == 2
@@ -115,7 +120,7 @@ def test_a_tracer_is_told_of_registers_descriptors_and_everything(tmp_path: Path
     bench = build()
 
     class Front:
-        def stopped(self, session: Session, stop: Stop) -> None:
+        def stopped(self, session: Session, stop: Stop) -> None:  # noqa: ARG002 - the seam's shape
             session.run()
 
     session = Session(Look(bench.engine, bench.ram), Front())
@@ -123,7 +128,7 @@ def test_a_tracer_is_told_of_registers_descriptors_and_everything(tmp_path: Path
     bench.engine.observer = session.observe
     tools.hook(path)
     bench.work(2)
-    seen = tools.hooks._tracer.seen  # type: ignore[union-attr, attr-defined]  # the test's own class
+    seen = tools.hooks._tracer.seen  # type: ignore[attr-defined]  # the test's own class
 
     path.write_text(HEAD + "    def on_rx_descriptor(self, ring, index, desc): pass\n")
     told = tools.hook(None)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from device.engine.contract import InterruptMode
-from device.trace.lint import RULES, Finding, Lint
+from device.trace.lint import Finding, Lint
+from device.trace.rules import RULES
 from lab.step.small_driver import SLOTS, frame_number
 from lab.step.workbench import Workbench, build
 

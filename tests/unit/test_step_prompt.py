@@ -25,7 +25,9 @@ def ringwalk(*arguments: str | Path, given: str = "") -> subprocess.CompletedPro
 
 def test_a_session_at_a_terminal() -> None:
     """Commands, Tab, an empty line that repeats, help, the end."""
-    with pexpect.spawn(RINGWALK[0], [*RINGWALK[1:], "step"], cwd=str(TOP), encoding="utf-8", timeout=60) as child:
+    with pexpect.spawn(
+        RINGWALK[0], [*RINGWALK[1:], "step"], cwd=str(TOP), encoding="utf-8", timeout=60
+    ) as child:
         child.expect(PROMPT)
         child.sendline("break fetch tx0")
         child.expect("breakpoint 1: fetch tx0")
@@ -92,7 +94,9 @@ def test_a_faulty_driver_s_recording_fails_its_check_and_a_good_one_s_passes(tmp
 def test_a_live_driver_is_stepped_with_a_hook(tmp_path: Path) -> None:
     """Faults are injected while one looks."""
     hook, script = tmp_path / "hook.py", tmp_path / "script"
-    hook.write_text("from lab.step.hooks import DROP\nclass Tracer:\n    def on_interrupt(self, vector): return DROP\n")
+    hook.write_text(
+        "from lab.step.hooks import DROP\nclass Tracer:\n    def on_interrupt(self, vector): return DROP\n"
+    )
     script.write_text("until irq\ndetach\n")
 
     done = ringwalk("step", "--live", "--hook", hook, "--command", script)

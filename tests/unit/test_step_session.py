@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from device.trace.recording import Recording
-from lab.step.commands import COMMANDS, CommandError, complete, find
+from lab.step.command import CommandError
+from lab.step.commands import COMMANDS, complete, find
 from lab.step.prompt import Prompt
 from lab.step.replaying import Replay
 from lab.step.session import Session
@@ -35,7 +36,10 @@ def replay(script: str, fault: str = "", frames: int = 8, every: int = 7) -> tup
 
 def stops(text: str) -> list[int]:
     """Return the numbers of the events that were stopped at."""
-    return [int(number) for number in re.findall(r"^#(\d+) .*\((?:step|here|breakpoint|there)", text, re.MULTILINE)]
+    return [
+        int(number)
+        for number in re.findall(r"^#(\d+) .*\((?:step|here|breakpoint|there)", text, re.MULTILINE)
+    ]
 
 
 def kinds(text: str) -> list[str]:
@@ -134,7 +138,10 @@ def test_seeking_shows_the_same_state_from_both_sides() -> None:
     backwards, _, _ = replay(f"seek 9999\nseek 60\n{look}quit")
 
     at = "#60 "
-    assert forwards[forwards.index(at) :] == backwards[backwards.rindex(at, 0, backwards.index("registers all")) :]
+    assert (
+        forwards[forwards.index(at) :]
+        == backwards[backwards.rindex(at, 0, backwards.index("registers all")) :]
+    )
 
 
 def test_a_ring_shows_head_tail_and_owners() -> None:
@@ -143,7 +150,9 @@ def test_a_ring_shows_head_tail_and_owners() -> None:
 
     assert "head 0  tail 1  the card owns 1" in text
     assert "\n   #.......\n" in text
-    assert re.search(r"^H  \[  0\] card   legacy +64 bytes  buffer 0x10000  EOP\|IFCS\|RS$", text, re.MULTILINE)
+    assert re.search(
+        r"^H  \[  0\] card   legacy +64 bytes  buffer 0x10000  EOP\|IFCS\|RS$", text, re.MULTILINE
+    )
     assert re.search(r"^ T \[  1\] driver legacy", text, re.MULTILINE)
 
 
@@ -166,8 +175,8 @@ def test_registers_that_changed_since_the_last_stop_are_named() -> None:
 def test_commands_that_cannot_be_done_say_why() -> None:
     """And the script goes on."""
     text, _, prompt = replay(
-        "until doorbell tx\nnonsense\nstep sideways\nring zx9\ndescriptor tx0 99\nmemory zero\nbreak write NOSUCH\n"
-        "delete 7\nprint 1/0\nprint nosuch\nprint (\nreverse-continue\nassert tx[0].count == 9\nquit"
+        "until doorbell tx\nnonsense\nstep sideways\nring zx9\ndescriptor tx0 99\nmemory zero\n"
+        "break write NOSUCH\ndelete 7\nprint 1/0\nprint nosuch\nprint (\nreverse-continue\nassert tx[0].count == 9\nquit"
     )
 
     assert len(prompt.failed) == 12
