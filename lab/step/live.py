@@ -75,6 +75,8 @@ class Live:
         self.tools: Tools | None = None
         if wish.watched or front is not None:
             self._watch(card, front or _prompt(wish))
+        if self.session is not None and front is None and not (wish.step or wish.commands):
+            self.session.run()
 
     def _build(
         self,
@@ -110,8 +112,6 @@ class Live:
             self.tools.hook(self.wish.hook)
         if isinstance(front, Prompt):
             front.tools = self.tools
-        if not (self.wish.step or self.wish.commands):
-            session.run()
         if isinstance(card.engine, ReferenceEngine):
             card.engine.observer = session.observe
         card.watch(session.observe)

@@ -90,7 +90,7 @@ def test_a_script_drives_boot_and_leaves_a_recording_that_checks(
     """As a user would: `boot --command --record --html`, then `replay --check` on both engines."""
     script, recording, page = tmp_path / "script", tmp_path / "run.rw", tmp_path / "run.html"
     script.write_text(
-        "until doorbell tx value>0\nring tx0\nassert tx[0].pending > 0\ndescriptor tx0 0\ndetach\n"
+        "until fetch tx0\nring tx0\nassert tx[0].pending > 0\ndescriptor tx0 0\ndetach\n"
     )
     run = [sys.executable, "-m", "lab.cli"]
 
