@@ -48,31 +48,34 @@ class Journal:
     def __init__(self, keeper: Keeper) -> None:
         """Record into ``keeper``, from power-on."""
         self._keeper = keeper
+        self._add = keeper.add
         self._now = self._written = 0
-        self._begun = False
         self.open = False
 
     def advance(self, now_ns: int) -> None:
         """Note that time passes."""
-        self._now = max(self._now, now_ns)
+        if now_ns > self._now:
+            self._now = now_ns
 
     def input(self, kind: int, index: int = 0, count: int = 0, value: int = 0, data: bytes = b"") -> None:
         """Write an input down, before it is worked on; ``done`` ends it."""
         if self._keeper.full:
             self._keeper.close("the limit was reached")
-        self._tell_time()
-        self._keeper.add(kind, index, count, value, data)
+        if self._now != self._written:
+            self._tell_time()
+        self._add(kind, index, count, value, data)
         self.open = True
 
     def outcome(self, kind: int, index: int = 0, count: int = 0, value: int = 0, data: bytes = b"") -> None:
         """Write down what comes of the present input, or of time."""
-        self._tell_time()
-        self._keeper.add(kind, index, count, value, data)
+        if self._now != self._written:
+            self._tell_time()
+        self._add(kind, index, count, value, data)
 
     def _tell_time(self) -> None:
         if self._now != self._written:
             self._written = self._now
-            self._keeper.add(Kind.ADVANCE, 0, 0, self._now, b"")
+            self._add(Kind.ADVANCE, 0, 0, self._now, b"")
 
     def done(self) -> None:
         """End the present input."""

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 MAGIC: Final = b"RWREC\r\n\x1a"
 VERSION: Final = 1
 BLOCK_BYTES: Final = 1 << 16
+BLOCK_RECORDS: Final = 1024
+"""A block ends with as many bytes of data, or as many records."""
+
 _HEAD: Final = Struct("<8sHHII")
 _BLOCK: Final = Struct("<4sIII")
 _MARK: Final = b"RWBK"
@@ -66,8 +69,8 @@ class Writer:
     def __init__(self, write: Callable[[bytes], object], about: About, *, limit: int | None = None) -> None:
         """Write the header. After ``limit`` bytes of records the recording ends by itself."""
         self._write = write
-        self._block = bytearray()
-        self._count = 0
+        self._records: list[tuple[int, int, int, int, bytes]] = []
+        self._bytes = 0  # of data in the block
         self._left = limit
         self.closed = False
         header = json.dumps(asdict(about)).encode()
@@ -75,13 +78,10 @@ class Writer:
 
     def add(self, kind: int, index: int, count: int, value: int, data: bytes) -> None:
         """Append a record."""
-        if self.closed:
-            return
-        block = self._block
-        block += HEADER.pack(kind, index, count, len(data), value)
-        block += data
-        self._count += 1
-        if len(block) >= BLOCK_BYTES:
+        records = self._records
+        records.append((kind, index, count, value, data))
+        self._bytes += len(data)
+        if len(records) >= BLOCK_RECORDS or self._bytes >= BLOCK_BYTES:
             self._flush()
 
     @property
@@ -90,13 +90,21 @@ class Writer:
         return self._left is not None and self._left <= 0
 
     def _flush(self) -> None:
-        payload = bytes(self._block)
-        if payload:
-            self._write(_BLOCK.pack(_MARK, len(payload), self._count, crc32(payload)) + payload)
-            if self._left is not None:
-                self._left -= len(payload)
-        self._block.clear()
-        self._count = 0
+        """Make the block's bytes in one go: half as much work as record by record."""
+        records = self._records
+        if not records or self.closed:
+            return
+        pack = HEADER.pack
+        parts: list[bytes] = []
+        for kind, index, count, value, data in records:
+            parts.append(pack(kind, index, count, len(data), value))
+            parts.append(data)
+        payload = b"".join(parts)
+        self._write(_BLOCK.pack(_MARK, len(payload), len(records), crc32(payload)) + payload)
+        if self._left is not None:
+            self._left -= len(payload)
+        records.clear()
+        self._bytes = 0
 
     def close(self, reason: str = "closed") -> None:
         """Write the end. A second time does nothing."""
