@@ -93,6 +93,7 @@ class Writer:
         """Make the block's bytes in one go: half as much work as record by record."""
         records = self._records
         if not records or self.closed:
+            records.clear()  # what comes after the end is not kept
             return
         pack = HEADER.pack
         parts: list[bytes] = []

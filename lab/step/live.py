@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import IO, TYPE_CHECKING, Final
 
 from device.engine.reference import ReferenceEngine
 from device.serving import ServedCard, serve_card
-from device.trace.card import Journal, JournaledMemory
+from device.trace.card import Journal, JournaledMemory, TracedCard
 from device.trace.recording import About, Writer
 from lab.errors import UsageError
 from lab.step.hooks import Hooks
@@ -62,7 +62,7 @@ class Live:
 
     def __init__(self, wire: Wire, mac: bytes, wish: Wish, front: Front | None = None) -> None:
         """Power a card on. UsageError: a file of the wish cannot be used."""
-        self.wish = wish
+        self.wish = wish if front is None else replace(wish, step=True)
         self.hooks = Hooks()
         self._file: IO[bytes] | None = None
         self.journal: Journal | None = None
@@ -73,9 +73,9 @@ class Live:
         card = self.served.card
         self.session: Session | None = None
         self.tools: Tools | None = None
-        if wish.watched or front is not None:
+        if self.wish.watched:
             self._watch(card, front or _prompt(wish))
-        if self.session is not None and front is None and not (wish.step or wish.commands):
+        if self.session is not None and not (self.wish.step or wish.commands):
             self.session.run()
 
     def _build(
@@ -87,15 +87,17 @@ class Live:
         sink: InterruptSink,
     ) -> Card:
         self._memory = memory
-        hooked = HookedMemory(memory, self.hooks)
-        seen: GuestMemory = hooked
+        hooked = HookedMemory(memory, self.hooks) if self.wish.watched else None
+        seen = hooked or memory
         if self._file is not None:
             epoch = time.time_ns() - time.monotonic_ns()
             about = About(mac.hex(":"), offload=offload, epoch_ns=epoch)
             writer = Writer(self._file.write, about, limit=RECORD_LIMIT_BYTES)
             self.journal = Journal(writer)
-            seen = JournaledMemory(hooked, self.journal)
+            seen = JournaledMemory(seen, self.journal)
         engine = ReferenceEngine(seen, offload=offload)
+        if hooked is None:
+            return TracedCard(engine, mac, send=send, sink=sink, journal=self.journal)
         hooked.engine = engine
         passing = HookedSink(sink, self.hooks)
         card = HookedCard(engine, mac, send=send, sink=passing, journal=self.journal, hooks=self.hooks)

@@ -1,8 +1,8 @@
 """The stepper on a full screen (textual): rings, the event, what changed, and the same commands below.
 
 The card runs in a thread of its own, where the session stops; the screen runs in the main thread.
-``Screen`` is the front end between them: at a stop it takes pictures of everything (texts), gives them to the screen, and
-waits for command lines.
+``Screen`` is the front end between them: at a stop it takes pictures of everything (texts), gives them to
+the screen, and waits for command lines.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ import pytest
 from device.engine.contract import InterruptMode
 from device.engine.native import NativeEngine
 from device.trace import checkpoint
+from device.trace.card import Journal
 from device.trace.compare import compare
 from device.trace.facts import say
 from device.trace.player import REFERENCE, EngineFactory, Player
@@ -40,15 +41,10 @@ def changed(data: bytes, change: Callable[[list[Record]], None]) -> Recording:
     change(records)
     out = io.BytesIO()
     writer = Writer(out.write, recording.about)
-    for record in records:
-        writer.add(*record)
-    writer.closed = True
-    out_bytes = io.BytesIO()
-    again = Writer(out_bytes.write, recording.about)
     for record in records[:-1]:
-        again.add(*record)
-    again.close()
-    return Recording(out_bytes.getvalue())
+        writer.add(*record)
+    writer.close()
+    return Recording(out.getvalue())
 
 
 def find(records: list[Record], kind: Kind, number: int = 0) -> int:
@@ -232,3 +228,25 @@ def test_the_interrupt_mode_and_faults_are_part_of_a_recording() -> None:
 def test_a_recording_names_its_card() -> None:
     """The address is needed to build it again."""
     assert Recording(recorded()).about == About("52:54:00:82:57:01", comment="small driver")
+
+
+def test_a_recording_that_reached_its_limit_ends_between_two_inputs_and_plays() -> None:
+    """And keeps nothing of what comes later."""
+    whole = recorded(frames=400)
+    limited = io.BytesIO()
+    writer = Writer(limited.write, About("52:54:00:82:57:01"), limit=60_000)
+    journal = Journal(writer)
+    for _, record in Recording(whole).records():
+        if record.kind < 16:
+            journal.input(*record)
+        elif record.kind != Kind.END:
+            journal.outcome(*record)
+
+    recording = Recording(limited.getvalue())
+    player = Player(recording)
+    turns = player.run()
+
+    assert player.differences == []
+    assert 100 < turns < Player(Recording(whole)).run()
+    assert [record.data for _, record in recording.records()][-1] == b"the limit was reached"
+    assert writer._records == []
