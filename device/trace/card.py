@@ -22,18 +22,32 @@ if TYPE_CHECKING:
     from device.engine.contract import Engine, InterruptMode
     from device.nvm import Nvm
     from device.trace.events import Observer
-    from device.trace.recording import Writer
+    from device.trace.recording import Entry, Writer
+
+
+# Plain numbers: an enum's member costs as much to look up as the rest of a record.
+_ADVANCE, _READ, _WRITE = int(Kind.ADVANCE), int(Kind.READ), int(Kind.WRITE)
+_DMA_READ, _DMA_WRITE = int(Kind.DMA_READ), int(Kind.DMA_WRITE)
+_ANSWER, _FRAME, _RECEIVE, _STORED = (
+    int(kind) for kind in (Kind.ANSWER, Kind.FRAME, Kind.RECEIVE, Kind.STORED)
+)
+
+
+def _forget(_: Entry) -> None:
+    """Take what comes after a recording's end."""
 
 
 class Keeper(Protocol):
     """Where records go: ``device.trace.recording.Writer``."""
 
+    append: Callable[[Entry], None]
+
     @property
     def full(self) -> bool:
         """Whether no more is wanted."""
 
-    def add(self, kind: int, index: int, count: int, value: int, data: bytes) -> None:
-        """Append a record."""
+    def settle(self) -> None:
+        """Write what is due."""
 
     def close(self, reason: str = ...) -> None:
         """Write the end."""
@@ -48,34 +62,34 @@ class Journal:
     def __init__(self, keeper: Keeper) -> None:
         """Record into ``keeper``, from power-on."""
         self._keeper = keeper
-        self._add = keeper.add
+        self._append = keeper.append
         self._now = self._written = 0
         self.open = False
 
     def advance(self, now_ns: int) -> None:
         """Note that time passes."""
-        if now_ns > self._now:
-            self._now = now_ns
+        self._now = max(self._now, now_ns)
 
-    def input(self, kind: int, index: int = 0, count: int = 0, value: int = 0, data: bytes = b"") -> None:
+    def input(self, kind: int, which: int = 0, amount: int = 0, value: int = 0, data: bytes = b"") -> None:
         """Write an input down, before it is worked on; ``done`` ends it."""
         if self._keeper.full:
             self._keeper.close("the limit was reached")
+            self._append = _forget
+        self._keeper.settle()
         if self._now != self._written:
             self._tell_time()
-        self._add(kind, index, count, value, data)
+        self._append((kind, which, amount, value, data))
         self.open = True
 
-    def outcome(self, kind: int, index: int = 0, count: int = 0, value: int = 0, data: bytes = b"") -> None:
+    def outcome(self, kind: int, which: int = 0, amount: int = 0, value: int = 0, data: bytes = b"") -> None:
         """Write down what comes of the present input, or of time."""
         if self._now != self._written:
             self._tell_time()
-        self._add(kind, index, count, value, data)
+        self._append((kind, which, amount, value, data))
 
     def _tell_time(self) -> None:
-        if self._now != self._written:
-            self._written = self._now
-            self._add(Kind.ADVANCE, 0, 0, self._now, b"")
+        self._written = self._now
+        self._append((_ADVANCE, 0, 0, self._now, b""))
 
     def done(self) -> None:
         """End the present input."""
@@ -83,7 +97,8 @@ class Journal:
 
     def close(self, reason: str = "closed") -> None:
         """End the recording."""
-        self._tell_time()
+        if self._now != self._written:
+            self._tell_time()
         self._keeper.close(reason)
 
 
@@ -92,27 +107,28 @@ class JournaledMemory:
 
     def __init__(self, memory: GuestMemory, journal: Journal) -> None:
         """Stand before ``memory``."""
-        self._memory = memory
+        self._read = memory.read
+        self._write = memory.write
         self._outcome = journal.outcome
 
     def read(self, address: int, length: int) -> bytes:
         """Read, and keep what was read."""
         try:
-            data = self._memory.read(address, length)
+            data = self._read(address, length)
         except DmaError:
             self._outcome(Kind.DMA_READ_FAULT, 0, 0, address, length.to_bytes(4, "little"))
             raise
-        self._outcome(Kind.DMA_READ, 0, 0, address, data)
+        self._outcome(_DMA_READ, 0, 0, address, data)
         return data
 
     def write(self, address: int, data: bytes) -> None:
         """Write, and keep what was written."""
         try:
-            self._memory.write(address, data)
+            self._write(address, data)
         except DmaError:
             self._outcome(Kind.DMA_WRITE_FAULT, 0, 0, address, len(data).to_bytes(4, "little"))
             raise
-        self._outcome(Kind.DMA_WRITE, 0, 0, address, bytes(data))
+        self._outcome(_DMA_WRITE, 0, 0, address, bytes(data))
 
 
 class JournaledSink:
@@ -158,7 +174,7 @@ class TracedCard(Card):
         def kept(effect: FrameSent) -> None:
             if journal is not None:
                 index, data = frame_data(effect.data, effect.offload)
-                journal.outcome(Kind.FRAME, index, 0, 0, data)
+                journal.outcome(_FRAME, index, 0, 0, data)
             send(effect)
 
         if journal is not None and sink is not None:
@@ -234,9 +250,9 @@ class TracedCard(Card):
         if journal is None:
             return super().receive(frame, offload)
         index, data = frame_data(frame, offload)
-        journal.input(Kind.RECEIVE, index, 0, 0, data)
+        journal.input(_RECEIVE, index, 0, 0, data)
         stored = super().receive(frame, offload)
-        journal.outcome(Kind.STORED, int(stored))
+        journal.outcome(_STORED, int(stored))
         journal.done()
         return stored
 
@@ -245,9 +261,9 @@ class TracedCard(Card):
         journal = self._journal
         if journal is None:
             return super().read_region(index, offset, count)
-        journal.input(Kind.READ, index, count, offset)
+        journal.input(_READ, index, count, offset)
         data = super().read_region(index, offset, count)
-        journal.outcome(Kind.ANSWER, 0, 0, 0, data)
+        journal.outcome(_ANSWER, 0, 0, 0, data)
         journal.done()
         return data
 
@@ -257,7 +273,7 @@ class TracedCard(Card):
         if journal is None:
             super().write_region(index, offset, data)
             return
-        journal.input(Kind.WRITE, index, 0, offset, bytes(data))
+        journal.input(_WRITE, index, 0, offset, bytes(data))
         super().write_region(index, offset, data)
         journal.done()
 

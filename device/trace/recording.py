@@ -24,14 +24,17 @@ if TYPE_CHECKING:
 
 MAGIC: Final = b"RWREC\r\n\x1a"
 VERSION: Final = 1
-BLOCK_BYTES: Final = 1 << 16
-BLOCK_RECORDS: Final = 1024
-"""A block ends with as many bytes of data, or as many records."""
+BLOCK_RECORDS: Final = 512
+"""How many records a block has at least, the last one aside."""
 
 _HEAD: Final = Struct("<8sHHII")
 _BLOCK: Final = Struct("<4sIII")
 _MARK: Final = b"RWBK"
 _LARGEST_BLOCK: Final = 1 << 26
+
+
+Entry = tuple[int, int, int, int, bytes]
+"""A record that waits to be written: kind, which, amount, value, data."""
 
 
 class RecordingError(Exception):
@@ -69,19 +72,22 @@ class Writer:
     def __init__(self, write: Callable[[bytes], object], about: About, *, limit: int | None = None) -> None:
         """Write the header. After ``limit`` bytes of records the recording ends by itself."""
         self._write = write
-        self._records: list[tuple[int, int, int, int, bytes]] = []
-        self._bytes = 0  # of data in the block
+        self._records: list[Entry] = []
+        self.append = self._records.append
+        """Append a record: the list's own method, because it is called a dozen times a frame."""
         self._left = limit
         self.closed = False
         header = json.dumps(asdict(about)).encode()
         write(_HEAD.pack(MAGIC, VERSION, 0, len(header), crc32(header)) + header)
 
-    def add(self, kind: int, index: int, count: int, value: int, data: bytes) -> None:
-        """Append a record."""
-        records = self._records
-        records.append((kind, index, count, value, data))
-        self._bytes += len(data)
-        if len(records) >= BLOCK_RECORDS or self._bytes >= BLOCK_BYTES:
+    def add(self, kind: int, which: int, amount: int, value: int, data: bytes) -> None:
+        """Append a record, and write the block when it is full."""
+        self.append((kind, which, amount, value, data))
+        self.settle()
+
+    def settle(self) -> None:
+        """Write the block if it is full; a recorder calls it once an input."""
+        if len(self._records) >= BLOCK_RECORDS:
             self._flush()
 
     @property
@@ -93,7 +99,6 @@ class Writer:
         """Make the block's bytes in one go: half as much work as record by record."""
         records = self._records
         if not records or self.closed:
-            records.clear()  # what comes after the end is not kept
             return
         pack = HEADER.pack
         parts: list[bytes] = []
@@ -105,7 +110,6 @@ class Writer:
         if self._left is not None:
             self._left -= len(payload)
         records.clear()
-        self._bytes = 0
 
     def close(self, reason: str = "closed") -> None:
         """Write the end. A second time does nothing."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import ipaddress
 import signal
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from device.engine.reference import ReferenceEngine
 from device.wire.contract import WireError
 from device.wire.spec import open_wire
 from lab import cards
@@ -83,7 +85,9 @@ def _fit(
 
     if wanted.step:
         _pause_on_interrupt(thread)
-    return Fitted(spec, VfioUserNic(path, spec.mac), end, thread.account, close), thread
+    return Fitted(
+        replace(spec, engine=ReferenceEngine.name), VfioUserNic(path, spec.mac), end, thread.account, close
+    ), thread
 
 
 def _pause_on_interrupt(thread: LiveThread) -> None:

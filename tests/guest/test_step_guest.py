@@ -89,9 +89,7 @@ def test_a_script_drives_boot_and_leaves_a_recording_that_checks(
 ) -> None:
     """As a user would: `boot --command --record --html`, then `replay --check` on both engines."""
     script, recording, page = tmp_path / "script", tmp_path / "run.rw", tmp_path / "run.html"
-    script.write_text(
-        "until fetch tx0\nring tx0\nassert tx[0].pending > 0\ndescriptor tx0 0\ndetach\n"
-    )
+    script.write_text("until fetch tx0\nring tx0\nassert tx[0].pending > 0\ndescriptor tx0 0\ndetach\n")
     run = [sys.executable, "-m", "lab.cli"]
 
     booted_ = subprocess.run(

@@ -176,7 +176,8 @@ def test_commands_that_cannot_be_done_say_why() -> None:
     """And the script goes on."""
     text, _, prompt = replay(
         "until doorbell tx\nnonsense\nstep sideways\nring zx9\ndescriptor tx0 99\nmemory zero\n"
-        "break write NOSUCH\ndelete 7\nprint 1/0\nprint nosuch\nprint (\nreverse-continue\nassert tx[0].count == 9\nquit"
+        "break write NOSUCH\ndelete 7\nprint 1/0\nprint nosuch\nprint (\nreverse-continue\n"
+        "assert tx[0].count == 9\nquit"
     )
 
     assert len(prompt.failed) == 12
