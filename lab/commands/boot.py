@@ -18,6 +18,7 @@ from lab.errors import UsageError
 from lab.guest.session import GuestError, GuestSpec, check_kernel
 from lab.peer import PeerError
 from lab.qemu.process import QemuError
+from lab.step import arguments as stepping
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +37,9 @@ EXAMPLES = (
     "  ringwalk boot --nic 82574l --nic virtio-net    two cards\n"
     "  ringwalk boot --wire netns,loss=1%,delay=5ms   a bad cable\n"
     "  ringwalk boot --guest nt                       our own driver and NDIS in the guest\n"
-    "  ringwalk boot --wire passt                     a guest that reaches the outside"
+    "  ringwalk boot --wire passt                     a guest that reaches the outside\n"
+    "  ringwalk boot --step                           stop at every access and descriptor\n"
+    "  ringwalk boot --record run.rw                  keep the card's whole life, for `replay`"
 )
 ENGINES = ("native", "reference")
 UNITS = {"": 1, "m": 1, "g": 1024}
@@ -115,6 +118,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ARG",
         help="one more argument for QEMU (repeatable)",
     )
+    stepping.add_arguments(parser)
     parser.add_argument("--offline", action="store_true", help="use only what is in the cache")
     parser.add_argument("--json", action="store_true", help="the same as data, on standard output")
 
@@ -179,6 +183,7 @@ def guest_spec(args: argparse.Namespace) -> GuestSpec:
         extra=tuple(args.qemu_arg),
         interactive=args.interactive,
         offline=args.offline,
+        patient=stepping.wish(args).watched,
     )
 
 
@@ -187,11 +192,13 @@ def run(args: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGHUP, _interrupt)
     script = command(args)
+    wish = stepping.wish(args)
+    fit = stepping.fit(wish)
     files = copies(args.copy)
     if args.guest == "nt":
         return run_nt(args)
     try:
-        with terminal_restored(), booting.booted(card_specs(args), guest_spec(args)) as lab:
+        with terminal_restored(), booting.booted(card_specs(args), guest_spec(args), fit) as lab:
             for host, guest_path in files:
                 lab.guest.put(guest_path, host.read_bytes(), host.stat().st_mode & 0o777)
             if args.interactive:
