@@ -156,7 +156,9 @@ class Control:
 
     def apply_mastering(self) -> None:
         """Tell the engine whether it may do DMA."""
-        allowed = self.mastering_allowed and not self.held and not self._engine.peek(CTRL.offset) & _GIO_DISABLE
+        allowed = (
+            self.mastering_allowed and not self.held and not self._engine.peek(CTRL.offset) & _GIO_DISABLE
+        )
         self._engine.set_mastering(enabled=allowed)
 
     # -- CTRL, STATUS, CTRL_EXT -----------------------------------------------------------------------------

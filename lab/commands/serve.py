@@ -71,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--control-fd",
         type=int,
         metavar="N",
-        help="answer requests on this inherited socket (account, save, start, finish), and end when it closes",
+        help="answer requests on this inherited socket (account, save, start, finish); end when it closes",
     )
 
 
@@ -86,16 +86,12 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(str(error)) from error
     reached = far_end(wire)
     peer, address = reached or (None, None)
-    state: Path | None = args.state
-    kept = state.read_bytes() if state is not None and state.exists() else None
+    begin = with_state(args.state)
     if not args.no_harden:
         confine(args, programs=peer is not None)
 
     def ready(served: Served) -> None:
-        if kept is not None:
-            served.restore(kept)
-        if state is not None:
-            on_request(lambda: keep(served, state, hold=False))
+        begin(served)
         announce(
             args,
             wire,
@@ -111,7 +107,7 @@ def run(args: argparse.Namespace) -> int:
         )
         if args.control_fd is not None:
             control = socket.socket(fileno=args.control_fd)
-            threading.Thread(target=obey, args=(control, served, peer, stop, state), daemon=True).start()
+            threading.Thread(target=obey, args=(control, served, peer, stop, args.state), daemon=True).start()
 
     try:
         account = serve(
@@ -126,7 +122,7 @@ def run(args: argparse.Namespace) -> int:
     except ListenError as error:
         raise UsageError(str(error)) from error
     except ValueError as error:
-        raise UsageError(f"--state {state}: {error}; remove it to start afresh") from error
+        raise UsageError(f"--state {args.state}: {error}; remove it to start afresh") from error
     except KeyError as error:
         raise UsageError(f"this build has no {args.engine} engine: use --engine reference") from error
     finally:
@@ -145,6 +141,19 @@ def confine(args: argparse.Namespace, *, programs: bool) -> None:
         hardening.harden(sockets=sockets, files=files, programs=programs)
     except OSError as error:
         raise UsageError(f"cannot give up rights ({error}): use --no-harden, or look at doctor") from error
+
+
+def with_state(path: Path | None) -> Callable[[Served], None]:
+    """Read the state there is, while we may; return what gives it to a card and keeps it when asked to."""
+    kept = path.read_bytes() if path is not None and path.exists() else None
+
+    def begin(served: Served) -> None:
+        if kept is not None:
+            served.restore(kept)
+        if path is not None:
+            on_request(lambda: keep(served, path, hold=False))
+
+    return begin
 
 
 def keep(served: Served, path: Path, *, hold: bool) -> str:
