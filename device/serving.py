@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import socket
 import threading
 import time
 from collections import deque
@@ -30,6 +29,8 @@ from device.wire.frame import Frame, Gso, GsoFlag, GsoType
 from device.wire.port import Port
 
 if TYPE_CHECKING:
+    import socket
+
     from device.trace.events import Observer
     from device.vfio_user import DmaMap, Feature, IrqChange, Irqs
 
