@@ -39,6 +39,8 @@ REGION_SIZES: Final = (BAR0_SIZE, FLASH_SIZE, IO_SIZE, MSIX_SIZE, 0, 0, 0, 4096,
 _FLASH_WRITES_ALLOWED: Final = 2  # EECD.FWE
 _IO_FLASH: Final = 0x8_0000  # IOADDR: registers below 128 KiB, the flash from here (datasheet 10.1.1.4)
 _D3HOT: Final = 3
+_WUC, _WUFC = NIC["WUC"], NIC["WUFC"]
+_LNKC: Final = _WUFC["LNKC"].mask
 
 
 class InterruptSink(Protocol):
@@ -172,7 +174,7 @@ class Card:
     def set_carrier(self, *, present: bool) -> None:
         """Plug the cable in or out: what the wire says is at its other end."""
         self.phy.set_carrier(present=present)
-        self.control.update_link()
+        self._follow_link()
         self._dispatch()
 
     def set_interrupt_mode(self, mode: InterruptMode | None) -> None:
@@ -194,8 +196,20 @@ class Card:
         before = self.phy.state
         self.phy.advance(now_ns)
         if self.phy.state is not before:
-            self.control.update_link()
+            self._follow_link()
         self._work()
+
+    def _follow_link(self) -> None:
+        """Let STATUS follow; a change of the link wakes a sleeping card that WUFC asks to (LNKC)."""
+        if self.control.update_link() and self.sleeps:
+            peek = self.engine.peek
+            if peek(_WUC.offset) & _WUC["PME_EN"].mask and peek(_WUFC.offset) & _LNKC:
+                self._wake(WakeRaised(_LNKC))
+
+    @property
+    def sleeps(self) -> bool:
+        """Whether the card may not do DMA (D3, bus mastering off): frames are for the wake-up filters alone."""
+        return not self.control.mastering
 
     def deadline(self) -> int | None:
         """Return when ``advance`` is next needed."""
@@ -207,6 +221,11 @@ class Card:
     def can_receive(self) -> bool:
         """Tell whether a frame offered now would be stored."""
         return self.engine.can_receive()
+
+    def starve(self) -> None:
+        """Tell the card that a frame waits on the wire for descriptors: it may pause its partner."""
+        self.engine.starve()
+        self._dispatch()
 
     def receive(self, frame: bytes, offload: Offload | None = None) -> bool:
         """Take a frame off the wire."""
@@ -251,6 +270,7 @@ class Card:
     def _wake(self, effect: WakeRaised) -> None:
         where = NIC["WUS"].offset
         self.engine.poke(where, self.engine.peek(where) | effect.cause)
+        self.engine.poke(_WUC.offset, self.engine.peek(_WUC.offset) | _WUC["PME_STATUS"].mask)
         self.function.config.put(PMCSR, 2, self.function.config.get(PMCSR, 2) | PME_STATUS)
 
     # -- regions ------------------------------------------------------------------------------------------
@@ -258,6 +278,7 @@ class Card:
     def read_region(self, index: int, offset: int, count: int) -> bytes:
         """Return ``count`` bytes of a BAR or of configuration space; the range was checked."""
         if index == CONFIG:
+            self._dispatch()  # a wake-up shows in PMCSR
             return self.function.config.read(offset, count)
         if index > BAR3:
             return bytes(count)

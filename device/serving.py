@@ -130,6 +130,7 @@ class ServedCard:
         self.card.advance(time.monotonic_ns())
         self.card.set_carrier(present=wire.link)
         self.listens = False
+        self.told = False
         self.sleeps_until: int | None = None
         self.stopping = False
         self._unsubscribe: Callable[[], None] = lambda: None
@@ -247,7 +248,7 @@ class ServedCard:
         return not self.card.engine.peek(_RCTL) & _RCTL_EN or not self.card.phy.link
 
     def _wants_frames(self) -> bool:
-        return self.wire.fd >= 0 and (self.card.can_receive() or self._deaf())
+        return self.wire.fd >= 0 and (self.card.can_receive() or self.card.sleeps or self._deaf())
 
     def run_cable(self) -> None:
         """Move frames and time until ``stop_cable``."""
@@ -257,13 +258,18 @@ class ServedCard:
         open_ended = True
         while not self.stopping:
             with self.lock:
+                self.card.advance(
+                    time.monotonic_ns()
+                )  # receive timestamps are of now, not of the last access
                 if open_ended:
                     open_ended = self._take_frames()
+                self._tell_starved(open_ended=open_ended)
                 self._flush()
                 self.card.advance(time.monotonic_ns())
                 self.card.set_carrier(present=self.wire.link)
                 self.listens = open_ended and self._wants_frames()
-                wanted = select.POLLIN * self.listens | select.POLLOUT * bool(self.backlog)
+                alert = self.listens or (open_ended and not self.told)
+                wanted = select.POLLIN * alert | select.POLLOUT * bool(self.backlog)
                 deadline = self.sleeps_until = self.card.deadline()
             if wanted != registered and self.wire.fd >= 0:
                 poll.register(self.wire.fd, wanted) if wanted else poll.unregister(self.wire.fd)
@@ -290,6 +296,14 @@ class ServedCard:
         except WireClosed:
             return False
         return True
+
+    def _tell_starved(self, *, open_ended: bool) -> None:
+        """Let the card pause its partner once, while a frame waits that it has no descriptors for."""
+        if not open_ended or self._wants_frames():
+            self.told = False
+        elif not self.told and self.wire.fd >= 0 and select.select([self.wire.fd], [], [], 0)[0]:
+            self.card.starve()
+            self.told = True
 
     def _flush(self) -> None:
         while self.backlog and self._write(self.backlog[0]):

@@ -17,6 +17,7 @@ Rules that no register states, so that two engines agree:
   descriptor counts as NULL, the data costs its frame, a write that is lost costs nothing.
 * A receive frame is planned before a byte is stored: without room nothing is touched, and RNBC, MPC and
   RXO say so.
+* Without DMA, and with WUC.PME_EN, a frame that passed the filters is only compared with WUFC: ``WakeRaised``.
 
 Whatever a test says of one engine it says of the other; `tests/property` compares them on random
 rings: registers, guest memory and effects after ``run()``.
@@ -100,6 +101,12 @@ class Engine(Protocol):
 
         ``offload.needs_csum``: the checksum is not complete but known good; the engine completes it
         before the frame is stored. A frame with ``gso`` set is segmented by the caller before.
+        """
+
+    def starve(self) -> None:
+        """Take note that a frame waits on the wire for descriptors.
+
+        Once, until there are some again, an XOFF frame leaves, if the driver asked for it (CTRL.TFCE, FCRTH).
         """
 
     # -- time -----------------------------------------------------------------------------------

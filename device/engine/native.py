@@ -257,6 +257,10 @@ class NativeEngine:
         work = ffi.NULL if offload is None else _to_c(offload)
         return bool(lib.rw_receive(self.card, ffi.from_buffer(frame), len(frame), work))
 
+    def starve(self) -> None:
+        """Pause the partner, if the driver asked for it: a frame waits on the wire."""
+        lib.rw_starve(self.card)
+
     # -- time -------------------------------------------------------------------------------------------
 
     def advance(self, now_ns: int) -> None:

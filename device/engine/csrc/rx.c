@@ -301,6 +301,10 @@ static void take(struct rw_card *card, uint8_t *frame, uint32_t size, uint32_t s
     struct rw_packet packet;
     uint32_t stripped = size, before, slots;
 
+    if (!atomic_load_explicit(&card->mastering, memory_order_relaxed) && rw_wake_armed(card)) {
+        rw_wake_consider(card, frame, size, !(status & RW_RXS_PIF));
+        return;
+    }
     if (crc) {
         const uint32_t fcs = rw_fcs(0, frame, size);
 

@@ -3,7 +3,9 @@
  * transmission when a cable that could take nothing can again; the timers' thread fires what is due.
  *
  * Backpressure: while the receiver is on and has no descriptors, the cable is not read, so that its other end
- * feels it; a write to RDT wakes the thread. While the receiver or the link is off, frames are read and lost.
+ * feels it; a write to RDT wakes the thread. A frame that has to wait so makes the card send XOFF, where the
+ * driver asked for flow control. While the receiver or the link is off, frames are read and lost; without DMA
+ * (a sleeping card) they are read, because one may wake it.
  */
 #include <errno.h>
 #include <poll.h>
@@ -42,6 +44,8 @@ static enum appetite appetite(struct rw_card *card)
 {
     if (!rw_rx_listening(card))
         return DISCARD;
+    if (!atomic_load_explicit(&card->mastering, memory_order_relaxed))
+        return FULL;
     return rw_can_receive(card) ? FULL : HUNGRY;
 }
 
@@ -107,9 +111,9 @@ static void *wire_main(void *argument)
             atomic_store(&card->rx_hungry, true);
             wanted = appetite(card);
         }
-        if (wanted != HUNGRY)
+        if (wanted != HUNGRY || rw_flow_wanted(card))
             fds[1].events |= POLLIN;
-        else
+        if (wanted == HUNGRY)
             RW_COUNT(card, rx_starved, 1);
         if (atomic_load(&card->tx_blocked))
             fds[1].events |= POLLOUT;
@@ -122,12 +126,16 @@ static void *wire_main(void *argument)
         if (fds[1].revents & POLLOUT)
             resume_transmit(card);
         if (fds[1].revents & POLLIN) {
-            if (wanted == DISCARD)
+            if (wanted == DISCARD) {
                 discard(card);
-            else
+            } else if (wanted == HUNGRY) {
+                if (appetite(card) == HUNGRY)
+                    rw_flow_missed(card);
+            } else {
                 while (batch(card) && appetite(card) == FULL && !atomic_load(&card->stopping) &&
                        !atomic_load(&card->tx_blocked))
                     ;
+            }
         } else if (fds[1].revents & (POLLERR | POLLHUP | POLLNVAL)) {
             struct rw_offload offload;
 

@@ -227,6 +227,10 @@ class ReferenceEngine:
         """Take a frame off the wire; False: not stored."""
         return self.receiver.receive(frame, offload)
 
+    def starve(self) -> None:
+        """Pause the partner, if the driver asked for it: a frame waits on the wire."""
+        self.flow.missed()
+
     # -- the contract: time -----------------------------------------------------------------------------
 
     def advance(self, now_ns: int) -> None:

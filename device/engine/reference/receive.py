@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from device import filters, packet, statistics
 from device.checksum import FCS_SIZE, fcs, internet
 from device.engine.contract import MOST_SLOTS, InterruptMode
+from device.engine.reference import wake
 from device.engine.reference.core import ADDRESS_MASK
 from device.engine.reference.metadata import Metadata, describe
 from device.engine.reference.timestamp import stamp
@@ -203,6 +204,9 @@ class Receiver:
         """Strip, describe and store an accepted frame."""
         core = self._core
         words = core.words
+        if not core.mastering and wake.armed(words):
+            wake.consider(core, frame, exact=not status & _PIF)
+            return self._drop(-1, "the card sleeps")
         vlan = 0
         stripped = frame
         if words[_CTRL] & _VME and filters.tagged(words, frame):
