@@ -152,7 +152,7 @@ class Card:
         return state
 
     def restore(self, state: bytes) -> None:
-        """Take a saved state over and hold; ValueError, with the card as after a reset, when it is not one."""
+        """Take a saved state over and hold; ValueError, and the card is reset, when it is not one."""
         self.reset()
         try:
             card_state.restore(self, state)

@@ -1,4 +1,4 @@
-"""The saved state of a card, as JSON: its engine's, and what is policy (configuration space, PHY, NVM, MSI-X).
+"""The saved state of a card, as JSON: its engine's, and the policy's (configuration space, PHY, NVM, MSI-X).
 
 Either engine takes over what the other saved. A state is untrusted: ``restore`` raises ``ValueError`` for one
 that is not whole; the card then has to be reset.

@@ -98,7 +98,11 @@ def harden(*, sockets: Iterable[Path] = (), files: Iterable[Path] = (), programs
     if abi:
         _restrict(rules, abi, strict=not programs)
     return Posture(
-        no_new_privs=True, landlock_abi=abi, open_files=most, capabilities=programs and os.geteuid() == 0, programs=programs
+        no_new_privs=True,
+        landlock_abi=abi,
+        open_files=most,
+        capabilities=programs and os.geteuid() == 0,
+        programs=programs,
     )
 
 
@@ -111,7 +115,10 @@ def landlock_abi() -> int:
 def _readable() -> set[Path]:
     """Return the folders that the interpreter, its libraries and our modules are in."""
     ours = Path(__file__).resolve().parents[1]
-    found = {Path(name) for name in (*sys.path, sys.prefix, sys.base_prefix, "/usr", "/lib", "/lib64", "/proc/self")}
+    found = {
+        Path(name)
+        for name in (*sys.path, sys.prefix, sys.base_prefix, "/usr", "/lib", "/lib64", "/proc/self")
+    }
     return {folder for folder in found | {ours} if folder.is_dir()}
 
 

@@ -111,7 +111,7 @@ class NativeServedCard:
     # -- state ---------------------------------------------------------------------------------------
 
     def save(self, *, hold: bool = False) -> bytes:
-        """Return the card's whole state; ``hold``: it does no DMA from this instant on, so memory is of it too."""
+        """Return the card's whole state; ``hold``: it does no DMA from this instant on."""
         with self.lock:
             self.card.advance(time.monotonic_ns())
             state = self.card.save()
@@ -122,8 +122,8 @@ class NativeServedCard:
     def restore(self, state: bytes) -> None:
         """Take a saved state over. ValueError.
 
-        The next client goes on where it was: DMA is held until it has mapped memory and then armed an interrupt
-        or touched configuration space. DEVICE_RESET, or its end, makes an ordinary card of it.
+        The next client goes on where it was: DMA is held until it has mapped memory and then armed an
+        interrupt or written configuration space. DEVICE_RESET, or its end, makes an ordinary card of it.
         """
         with self.lock:
             self.card.advance(time.monotonic_ns())
@@ -225,6 +225,7 @@ def serve_native(
     mac: bytes,
     ready: Callable[[NativeServedCard], None],
     stop: threading.Event,
+    *,
     allowed_uids: Collection[int] | None = None,
 ) -> Account:
     """Serve a card at a socket path until ``stop`` is set; return its account."""

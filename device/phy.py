@@ -86,7 +86,9 @@ class Phy:
 
     def restore(self, saved: dict[str, Any]) -> None:
         """Take a saved state over; KeyError, TypeError or ValueError when it is not one."""
-        registers = {(int(page), int(number)): int(value) & 0xFFFF for page, number, value in saved["registers"]}
+        registers = {
+            (int(page), int(number)): int(value) & 0xFFFF for page, number, value in saved["registers"]
+        }
         if not registers.keys() >= _DEFAULTS.keys():
             raise ValueError("PHY registers are missing")
         state, left = State[saved["state"]], int(saved["left"])

@@ -10,12 +10,11 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import socket
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from device import vfio_user
 from device.card import CONFIG, REGION_SIZES, Account, Card, InterruptSink
@@ -30,6 +29,8 @@ from device.wire.frame import Frame, Gso, GsoFlag, GsoType
 from device.wire.port import Port
 
 if TYPE_CHECKING:
+    import socket
+
     from device.vfio_user import DmaMap, Feature, IrqChange, Irqs
 
 IRQ_COUNTS: Final = (1, 1, VECTORS, 1, 1)
@@ -169,7 +170,7 @@ class ServedCard:
     # -- state ---------------------------------------------------------------------------------------
 
     def save(self, *, hold: bool = False) -> bytes:
-        """Return the card's whole state; ``hold``: it does no DMA from this instant on, so memory is of it too."""
+        """Return the card's whole state; ``hold``: it does no DMA from this instant on."""
         with self.lock:
             self.card.advance(time.monotonic_ns())
             state = self.card.save()
@@ -180,8 +181,8 @@ class ServedCard:
     def restore(self, state: bytes) -> None:
         """Take a saved state over. ValueError.
 
-        The next client goes on where it was: DMA is held until it has mapped memory and then armed an interrupt
-        or touched configuration space. DEVICE_RESET, or its end, makes an ordinary card of it.
+        The next client goes on where it was: DMA is held until it has mapped memory and then armed an
+        interrupt or written configuration space. DEVICE_RESET, or its end, makes an ordinary card of it.
         """
         with self.lock:
             self.card.advance(time.monotonic_ns())
@@ -354,6 +355,7 @@ def _serve_reference(
     mac: bytes,
     ready: _Ready,
     stop: threading.Event,
+    *,
     allowed_uids: Collection[int] | None,
 ) -> Account:
     return serve_card(ServedCard(wire, mac), at, ready, stop, allowed_uids)
@@ -393,7 +395,24 @@ CardBuilder = Callable[[GuestMemory, bool, bytes, Callable[[FrameSent], None], I
 """Makes the card of a ``ServedCard``: memory, whether the wire takes offloads, address, wire, interrupts."""
 
 _Ready = Callable[[ServedCard | NativeServedCard], None]
-_Serve = Callable[[str | socket.socket, Wire, bytes, _Ready, threading.Event, Collection[int] | None], Account]
+
+
+class _Serve(Protocol):
+    """Serves a card with one of the engines."""
+
+    def __call__(
+        self,
+        at: str | socket.socket,
+        wire: Wire,
+        mac: bytes,
+        ready: _Ready,
+        stop: threading.Event,
+        *,
+        allowed_uids: Collection[int] | None,
+    ) -> Account:
+        """Serve until ``stop`` is set."""
+
+
 _ENGINES: Final[Mapping[str, _Serve]] = {"reference": _serve_reference, "native": serve_native}
 
 
@@ -413,4 +432,4 @@ def serve(
     refused (None: of none). ListenError where the path cannot be used;
     KeyError for an engine there is not.
     """
-    return _ENGINES[engine](at, wire, mac, ready, stop or threading.Event(), allowed_uids)
+    return _ENGINES[engine](at, wire, mac, ready, stop or threading.Event(), allowed_uids=allowed_uids)

@@ -1,11 +1,12 @@
 """A small driver of the card over a vfio-user connection: both rings, frames round a plug, counted.
 
-It stands in for a guest where QEMU would be too slow or too large: fuzzing, soaking, state, kills. Rings of 64;
-memory of its own, 256 KiB, given to the card by a descriptor or, without ``shared``, by messages.
+It stands in for a guest where QEMU would be too slow or too large: to fuzz, to soak, to kill. Rings of 64
+and memory of its own, 256 KiB, given to the card by a descriptor or, without ``shared``, by messages.
 """
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import struct
@@ -177,10 +178,8 @@ class Exerciser:
         if arrived:
             tail = (self._rx - 1) % COUNT
             self.client.write(0, NIC["RDT0"].offset, tail.to_bytes(4, "little"), posted=True)
-        try:
+        with contextlib.suppress(BlockingIOError):
             self.interrupts += os.eventfd_read(self.vector)
-        except BlockingIOError:
-            pass
         self.received += arrived
         return arrived
 

@@ -145,10 +145,8 @@ def answer(
 ) -> Answer:
     """Answer one request of a control socket; ``save`` writes the card's state and returns where."""
     do = request.get("do")
-    if do == "account":
-        return {"account": account()}
-    if do == "save":
-        return _saved(save)
+    if do in ("account", "save"):
+        return {"account": account()} if do == "account" else _saved(save)
     if do in ("start", "finish") and peer is None:
         return {"error": "this wire's far end is not ours"}
     try:

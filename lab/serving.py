@@ -100,7 +100,9 @@ def start_card(
     ours, theirs = socket.socketpair()
     with theirs:
         process = children.start(
-            serve_arguments(socket_path, wire, mac=mac, engine=engine, control_fd=theirs.fileno(), state=state),
+            serve_arguments(
+                socket_path, wire, mac=mac, engine=engine, control_fd=theirs.fileno(), state=state
+            ),
             fds=[theirs.fileno()],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

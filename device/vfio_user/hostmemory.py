@@ -5,8 +5,8 @@ for each mapping (a client may make 65,535), hides the address that a native eng
 unmapped while a buffer of it is about.
 
 A client may cut its file short after we mapped it; a copy would then end us with a SIGBUS. A file that is
-sealed against that (QEMU's memory-backend-memfd is) is copied directly, 0.8 µs from Python; while any other is
-mapped, copies go through /proc/self/mem, 2.2 µs, where the kernel answers EIO instead. Measured against
+sealed against that (QEMU's memory-backend-memfd is) is copied directly, 0.8 µs from Python; while any other
+is mapped, copies go through /proc/self/mem, 2.2 µs, where the kernel answers EIO instead. Measured against
 process_vm_readv (6.4 µs by ctypes) and pread of the client's fd (one fd kept for each mapping).
 """
 

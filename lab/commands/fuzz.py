@@ -37,12 +37,20 @@ def count(text: str) -> int:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("--minutes", type=float, metavar="N", help="how long in all (default 1, or no limit with counts)")
-    parser.add_argument("--messages", type=count, metavar="N", help="malformed messages for each engine's server")
+    parser.add_argument(
+        "--minutes", type=float, metavar="N", help="how long in all (default 1, or no limit with counts)"
+    )
+    parser.add_argument(
+        "--messages", type=count, metavar="N", help="malformed messages for each engine's server"
+    )
     parser.add_argument("--programs", type=count, metavar="N", help="hostile ring programs for both engines")
-    parser.add_argument("--kills", type=count, metavar="N", help="clients killed in the middle of traffic, each engine")
+    parser.add_argument(
+        "--kills", type=count, metavar="N", help="clients killed in the middle of traffic, each engine"
+    )
     parser.add_argument("--seed", type=count, default=1, metavar="S", help="the first seed (default 1)")
-    parser.add_argument("--engine", choices=(*ENGINES, "both"), default="both", help="whose server is attacked")
+    parser.add_argument(
+        "--engine", choices=(*ENGINES, "both"), default="both", help="whose server is attacked"
+    )
     parser.add_argument("--json", action="store_true", help="print the results as data")
 
 
@@ -63,7 +71,9 @@ def run(args: argparse.Namespace) -> int:
             parts.append((f"killed clients, {engine}", 0.05, _kills(engine, args.seed, args.kills or 20)))
     if every or args.programs:
         number = args.programs or endless
-        parts.append(("ring programs", 0.5, lambda until, told: contest.run(args.seed, number, until=until, told=told)))
+        parts.append(
+            ("ring programs", 0.5, lambda until, told: contest.run(args.seed, number, until=until, told=told))
+        )
     whole = sum(share for _, share, _ in parts)
     results: dict[str, Any] = {}
     for name, share, part in parts:
@@ -97,7 +107,9 @@ def describe(result: attack.Result | contest.Result) -> str:
     return "\n".join([line, *(f"  FAILED {failure}" for failure in result.failures)])
 
 
-def _messages(engine: str, seed: int, number: int) -> Callable[[float | None, Callable[[int], None]], attack.Result]:
+def _messages(
+    engine: str, seed: int, number: int
+) -> Callable[[float | None, Callable[[int], None]], attack.Result]:
     def part(until: float | None, told: Callable[[int], None]) -> attack.Result:
         folder = scratch.make()
         card = start_card(folder / "card", "loopback", engine=engine)
@@ -110,7 +122,9 @@ def _messages(engine: str, seed: int, number: int) -> Callable[[float | None, Ca
     return part
 
 
-def _kills(engine: str, seed: int, number: int) -> Callable[[float | None, Callable[[int], None]], attack.Result]:
+def _kills(
+    engine: str, seed: int, number: int
+) -> Callable[[float | None, Callable[[int], None]], attack.Result]:
     def part(_until: float | None, told: Callable[[int], None]) -> attack.Result:
         folder = scratch.make()
         card = start_card(folder / "card", "loopback", engine=engine)

@@ -74,7 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--control-fd",
         type=int,
         metavar="N",
-        help="answer requests on this inherited socket (account, save, start, finish), and end when it closes",
+        help="answer requests on this inherited socket (account, save, start, finish); end when it closes",
     )
 
 
@@ -89,18 +89,14 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(str(error)) from error
     reached = far_end(wire)
     peer, address = reached or (None, None)
-    state: Path | None = args.state
-    kept = state.read_bytes() if state is not None and state.exists() else None
+    begin = with_state(args.state)
     wish = stepping.wish(args)
     hardened = not (args.no_harden or wish.anything)  # a stepper opens files and loads hooks as it goes
     if hardened:
         confine(args, programs=peer is not None)
 
     def ready(served: Served) -> None:
-        if kept is not None:
-            served.restore(kept)
-        if state is not None:
-            on_request(lambda: keep(served, state, hold=False))
+        begin(served)
         announce(
             args,
             wire,
@@ -116,7 +112,7 @@ def run(args: argparse.Namespace) -> int:
         )
         if args.control_fd is not None:
             control = socket.socket(fileno=args.control_fd)
-            threading.Thread(target=obey, args=(control, served, peer, stop, state), daemon=True).start()
+            threading.Thread(target=obey, args=(control, served, peer, stop, args.state), daemon=True).start()
 
     path, address_bytes = str(args.socket.absolute()), bytes.fromhex(args.mac.replace(":", ""))
     uids = {0, os.geteuid()} if hardened else None
@@ -130,7 +126,7 @@ def run(args: argparse.Namespace) -> int:
     except ListenError as error:
         raise UsageError(str(error)) from error
     except ValueError as error:
-        raise UsageError(f"--state {state}: {error}; remove it to start afresh") from error
+        raise UsageError(f"--state {args.state}: {error}; remove it to start afresh") from error
     except KeyError as error:
         raise UsageError(f"this build has no {args.engine} engine: use --engine reference") from error
     finally:
@@ -149,6 +145,19 @@ def confine(args: argparse.Namespace, *, programs: bool) -> None:
         hardening.harden(sockets=sockets, files=files, programs=programs)
     except OSError as error:
         raise UsageError(f"cannot give up rights ({error}): use --no-harden, or look at doctor") from error
+
+
+def with_state(path: Path | None) -> Callable[[Served], None]:
+    """Read the state there is, while we may; return what gives it to a card and keeps it when asked to."""
+    kept = path.read_bytes() if path is not None and path.exists() else None
+
+    def begin(served: Served) -> None:
+        if kept is not None:
+            served.restore(kept)
+        if path is not None:
+            on_request(lambda: keep(served, path, hold=False))
+
+    return begin
 
 
 def keep(served: Served, path: Path, *, hold: bool) -> str:

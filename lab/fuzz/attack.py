@@ -197,7 +197,9 @@ def attack(
                 result.longest_answer_s = max(result.longest_answer_s, last.answer_s)
                 told(result.messages)
                 if last.fds > first.fds:
-                    result.failures.append(f"volley {number}: {last.fds} descriptors, {first.fds} at the start")
+                    result.failures.append(
+                        f"volley {number}: {last.fds} descriptors, {first.fds} at the start"
+                    )
                     break
         last = look(path, pid)
     except (OSError, TransportError) as error:  # TimeoutError is one

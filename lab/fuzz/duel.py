@@ -10,8 +10,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from device.effects import DmaError
 from device.engine._core import lib
+
+from device.effects import DmaError
 from device.engine.contract import InterruptMode
 from device.engine.native import NativeEngine
 from device.engine.reference import ReferenceEngine
@@ -124,9 +125,7 @@ def perform(engine: Engine, ram: Ram, program: Program, started_ns: int) -> Outc
         else:
             answers.append(_DO[str(kind)](engine, *arguments))
         effects += engine.effects()
-    outcome = Outcome(
-        answers, effects, registers(engine), engine.deadline(), bytes(ram.content)
-    )
+    outcome = Outcome(answers, effects, registers(engine), engine.deadline(), bytes(ram.content))
     engine.reset()
     engine.set_interrupt_mode(InterruptMode.NONE)
     engine.set_loopback(enabled=False)

@@ -1,6 +1,6 @@
 """Malformed vfio-user messages, with a knowledge of what well-formed ones look like.
 
-Pure: a seed gives a ``Volley``, all that one hostile client sends over one connection. Most messages are nearly
+Pure: a seed gives a ``Volley``, all that one hostile client sends over one connection. Most are nearly
 right, since what is wholly wrong is refused at once and reaches no code behind it. Source of the formats:
 QEMU's docs/interop/vfio-user.rst.
 """
@@ -25,10 +25,31 @@ _MAP: Final = struct.Struct("<IIQQQ")
 _UNMAP: Final = struct.Struct("<IIQQ")
 _IRQS: Final = struct.Struct("<IIIII")
 _NUMBERS: Final = (0, 1, 2, 3, 4, 5, 7, 8, 15, 16, 31, 32, 0xFF, 0xFFF, 0x1000, 0xFFFF, 0x1_0000)
-_LARGE: Final = (1 << 20, (1 << 31) - 1, 1 << 31, (1 << 32) - 1, 1 << 32, (1 << 63) - 1, 1 << 63, (1 << 64) - 1)
+_LARGE: Final = (
+    1 << 20,
+    (1 << 31) - 1,
+    1 << 31,
+    (1 << 32) - 1,
+    1 << 32,
+    (1 << 63) - 1,
+    1 << 63,
+    (1 << 64) - 1,
+)
 _NO_REPLY: Final = 1 << 4
 _OFFSETS: Final = tuple(offset for register in NIC for offset in register.offsets())
-_SETTING_UP: Final = ("TDBAL0", "TDLEN0", "TDT0", "TDH0", "RDBAL0", "RDLEN0", "RDT0", "RDH0", "TCTL", "RCTL", "CTRL")
+_SETTING_UP: Final = (
+    "TDBAL0",
+    "TDLEN0",
+    "TDT0",
+    "TDH0",
+    "RDBAL0",
+    "RDLEN0",
+    "RDT0",
+    "RDH0",
+    "TCTL",
+    "RCTL",
+    "CTRL",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +135,13 @@ class _Draw:
         count = rng.choice((0, 1, 1, 2, 5))
         if rng.random() < 0.6:
             return _IRQS.pack(20, 0x24, rng.choice((0, 1, 2, 2)), 0, count), ("eventfd",) * count
-        kinds = tuple(rng.choice(("eventfd", "pipe", "null", "memory")) for _ in range(rng.choice((0, 1, 2, 5, 16))))
+        kinds = tuple(
+            rng.choice(("eventfd", "pipe", "null", "memory")) for _ in range(rng.choice((0, 1, 2, 5, 16)))
+        )
         flags = rng.getrandbits(6)
-        return _IRQS.pack(self.u32(), flags, rng.randrange(7), self.u32(), self.u32()) + rng.randbytes(count), kinds
+        return _IRQS.pack(self.u32(), flags, rng.randrange(7), self.u32(), self.u32()) + rng.randbytes(
+            count
+        ), kinds
 
     def info(self) -> tuple[bytes, tuple[str, ...]]:
         return struct.pack("<IIII", self.u32(), self.u32(), self.u32(), self.u32()), ()
@@ -164,7 +189,9 @@ class _Draw:
         if rng.random() < 0.005:
             fds = (*fds, *(("null",) * rng.choice((1, 1, 8, 8, 17))))
         self._number = self._number + 1 & 0xFFFF
-        header = _HEADER.pack(self._number, number, size & 0xFFFF_FFFF, flags, self.u32() if spoil > 0.98 else 0)
+        header = _HEADER.pack(
+            self._number, number, size & 0xFFFF_FFFF, flags, self.u32() if spoil > 0.98 else 0
+        )
         return Shot(header + payload, fds, truncate=rng.random() < 0.004)
 
     def ending(self) -> Shot:

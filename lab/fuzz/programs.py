@@ -1,12 +1,13 @@
 """Hostile ring programs: what a guest could put into registers, rings and frames, from one number.
 
-Pure: a seed gives a ``Program``, always the same. ``duel`` runs it. Addresses, lengths and heads are drawn from
-what broke other models (the fault table of docs/security.md) far more often than chance would.
+Pure: a seed gives a ``Program``, always the same. ``duel`` runs it. Addresses, lengths and heads are drawn
+from what broke other models (the fault table of docs/security.md) far more often than chance would.
 """
 
 from __future__ import annotations
 
 import functools
+import itertools
 import random
 import struct
 from dataclasses import dataclass, field
@@ -75,7 +76,7 @@ class Program:
     windows: tuple[Window, ...]
     offload: bool
     overlapping: bool
-    """Rings, buffers and data may share bytes: the outcome depends on what is read first, and is not compared."""
+    """Rings, buffers and data may share bytes: what is read first decides, and nothing is compared."""
     actions: list[Action] = field(default_factory=list)
 
 
@@ -193,7 +194,7 @@ class _Draw:
             return (Window(0, RAM_BYTES, READ | WRITE, rng.random() < 0.8),)
         cuts = sorted({0, RAM_BYTES, *(rng.randrange(0x1000, RAM_BYTES, 0x10) for _ in range(3))})
         out = []
-        for start, end in zip(cuts, cuts[1:], strict=False):
+        for start, end in itertools.pairwise(cuts):
             protection = rng.choice((READ | WRITE, READ | WRITE, READ | WRITE, READ, WRITE))
             if start == 0 or rng.random() < 0.85:
                 out.append(Window(start, end, protection if start else READ | WRITE, rng.random() < 0.8))
@@ -264,7 +265,9 @@ class _Draw:
 
     def doorbell(self) -> Action:
         name = self.rng.choice(("TDT0", "TDT0", "TDT1", "RDT0", "RDT1", "TDH0", "RDH0"))
-        value = self.rng.choice((0, 7, 8, 63, 64, 0xFFFF)) if self.rng.random() < 0.3 else self.rng.randrange(64)
+        value = (
+            self.rng.choice((0, 7, 8, 63, 64, 0xFFFF)) if self.rng.random() < 0.3 else self.rng.randrange(64)
+        )
         return ("write", at(name), value)
 
     def register(self) -> Action:

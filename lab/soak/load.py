@@ -1,4 +1,4 @@
-"""The mixed load: traffic both ways, interrupts, resets of three kinds, memory that comes and goes, reconnections.
+"""The mixed load: traffic both ways, interrupts, resets of three kinds, mappings that change, new clients.
 
 Drawn from a seed; knows no measurement.
 """

@@ -82,4 +82,6 @@ def verdict(samples: list[Sample]) -> list[str]:
 
 def row(one: Sample) -> str:
     """Return a row for a plot: tab separated, in the order of ``COLUMNS``."""
-    return "\t".join(f"{value:.2f}" if isinstance(value, float) else str(value) for value in asdict(one).values())
+    return "\t".join(
+        f"{value:.2f}" if isinstance(value, float) else str(value) for value in asdict(one).values()
+    )

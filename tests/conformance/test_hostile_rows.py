@@ -1,4 +1,4 @@
-"""The hostile-guest table, row by row, on both engines: what a guest may do to a ring costs its own frames."""
+"""The hostile-guest table, row by row, on both engines: what a guest does to a ring costs its own frames."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from device.card import Card
 from device.effects import DmaFault, FrameSent
-from device.engine.contract import MOST_SLOTS, WORK_BUDGET
+from device.engine.contract import MOST_SLOTS, WORK_BUDGET, InterruptMode
 from device.regs.nic import NIC
 from device.rings.receive import ExtendedRxRead
 from device.rings.transmit import IP, TCP, TSE, ContextTx, DataTx, LegacyTx, TxCommand, TxOptions
@@ -45,7 +45,7 @@ def segmentation(mss: int, header: int = 54, paylen: int = 3000) -> ContextTx:
 
 
 def oversize(bench: Bench) -> None:
-    """A frame longer than LPE allows, into buffers of 256 bytes."""
+    """Send a frame longer than LPE allows, into buffers of 256 bytes."""
     bench.receiver(8, control=RCTL["BSIZE"].put(3), buffer_size=256)
     before = bytes(bench.ram.data[RX_BUFFERS : RX_BUFFERS + 0x4000])
     assert not bench.engine.receive(ethernet(bytes(4000)))
@@ -53,7 +53,7 @@ def oversize(bench: Bench) -> None:
 
 
 def heads_outside(bench: Bench) -> None:
-    """TDH, TDT, RDH, RDT beyond the ring: the queue stands still."""
+    """Put TDH, TDT, RDH, RDT beyond the ring: the queue stands still."""
     for head, tail in ((9, 3), (3, 9), (0xFFFF, 0xFFFE), (8, 8), (0, 0xFFFF)):
         bench.transmitter(8)
         bench.receiver(8)
@@ -65,7 +65,7 @@ def heads_outside(bench: Bench) -> None:
 
 
 def endless_fragments(bench: Bench) -> None:
-    """A chain of a whole ring without EOP, again and again."""
+    """Fill the ring with a chain without EOP, again and again."""
     bench.transmitter(64)
     where = bench.buffer(bytes(4000))
     for _ in range(6):
@@ -75,7 +75,7 @@ def endless_fragments(bench: Bench) -> None:
 
 
 def null_descriptors(bench: Bench) -> None:
-    """Rings of zeros."""
+    """Hand over rings of zeros."""
     bench.transmitter(64)
     bench.ram.write(TX_RING[0], bytes(64 * 16))
     bench.write("TDT0", 63)
@@ -86,7 +86,7 @@ def null_descriptors(bench: Bench) -> None:
 
 
 def loop_into_registers(bench: Bench) -> None:
-    """Frames that loop back into buffers at the card's own doorbells."""
+    """Loop frames back into buffers at the card's own doorbells."""
     bench.receiver(8, control=RCTL["LBM"].put(1) | RCTL["UPE"].mask)
     for index in range(8):
         bench.ram.write(RX_RING[0] + 16 * index, ExtendedRxRead(BAR0 + NIC["TDT0"].offset).emit())
@@ -97,7 +97,7 @@ def loop_into_registers(bench: Bench) -> None:
 
 
 def dma_at_registers(bench: Bench) -> None:
-    """A ring and data in the card's own BAR."""
+    """Put a ring and data in the card's own BAR."""
     bench.transmitter(8, base=BAR0 + 0x3800)
     bench.write("TDT0", 7)
     bench.engine.run()
@@ -106,7 +106,7 @@ def dma_at_registers(bench: Bench) -> None:
 
 
 def sums_beyond(bench: Bench) -> None:
-    """Checksum offsets beyond a short, fragmented packet."""
+    """Point checksum offsets beyond a short, fragmented packet."""
     bench.transmitter(32)
     half = bench.buffer(ethernet(bytes(8))[:30])
     for context in (
@@ -120,7 +120,7 @@ def sums_beyond(bench: Bench) -> None:
 
 
 def nonsense_segmentation(bench: Bench) -> None:
-    """MSS 0, headers of 0 and longer than the frame, payloads that lie: each costs its frame and counts."""
+    """Ask for MSS 0, headers of 0 and beyond the frame, payloads that lie: each costs its frame."""
     bench.transmitter(64)
     for mss, header, paylen in (
         (0, 54, 3000),
@@ -135,7 +135,7 @@ def nonsense_segmentation(bench: Bench) -> None:
 
 
 def split_sizes(bench: Bench) -> None:
-    """Packet split with every size 0, and with sizes that sum to little."""
+    """Split packets with every size 0, and with sizes that sum to little."""
     for psrctl in (0, 1, 0x0101_0101, 0x3F3F_3F7F):
         bench.engine.reset()
         bench.split_receiver([(RX_BUFFERS, 0, 1, 0xFFFF_FFFF_FFFF_FFF0)] * 16, psrctl)
@@ -143,7 +143,7 @@ def split_sizes(bench: Bench) -> None:
 
 
 def ring_in_its_data(bench: Bench) -> None:
-    """A receive ring whose buffers are the ring."""
+    """Make a receive ring its own buffers."""
     bench.receiver(8)
     for index in range(8):
         bench.ram.write(RX_RING[0] + 16 * index, ExtendedRxRead(RX_RING[0]).emit())
@@ -152,7 +152,7 @@ def ring_in_its_data(bench: Bench) -> None:
 
 
 def at_the_end_of_memory(bench: Bench) -> None:
-    """A ring and a buffer whose last bytes are beyond what is mapped; both wrap nowhere."""
+    """Put the last bytes of a ring and of a buffer beyond what is mapped; neither wraps."""
     bench.transmitter(8, base=MEMORY - 32)
     bench.ram.write(MEMORY - 32, LegacyTx(MEMORY - 8, 64, command=SEND).emit() * 2)
     bench.write("TDT0", 7)
@@ -163,16 +163,14 @@ def at_the_end_of_memory(bench: Bench) -> None:
 
 
 def longest_lengths(bench: Bench) -> None:
-    """Lengths of a megabyte, and of everything a descriptor can say."""
+    """Ask for a megabyte, and for all that a descriptor can say."""
     bench.transmitter(8)
     bench.post(LegacyTx(TX_BUFFERS, 0xFFFF, command=SEND), DataTx(TX_BUFFERS, 0xF_FFFF, DEXT | SEND))
     assert [len(frame) for frame in bench.sent()] == [0xFFFF]
 
 
 def timers_over_a_mode_change(bench: Bench) -> None:
-    """RDTR and TIDV pending when MSI-X goes and when the card is reset."""
-    from device.engine.contract import InterruptMode
-
+    """Let RDTR and TIDV be pending when MSI-X goes and when the card is reset."""
     bench.write("RDTR", 100)
     bench.write("TIDV", 100)
     bench.write("IMS", 0xFFFF_FFFF)
@@ -187,7 +185,7 @@ def timers_over_a_mode_change(bench: Bench) -> None:
 
 
 def short_loop(bench: Bench) -> None:
-    """Frames of 1 to 20 bytes that loop back."""
+    """Loop frames of 1 to 20 bytes back."""
     bench.receiver(64, control=RCTL["LBM"].put(1) | RCTL["SBP"].mask | RCTL["UPE"].mask)
     bench.transmitter(64)
     bench.post(*(LegacyTx(TX_BUFFERS, length, command=SEND) for length in range(1, 21)))
