@@ -120,9 +120,7 @@ def run(args: argparse.Namespace) -> int:
         if wish.anything:
             account = Live(wire, address_bytes, wish).serve(path, ready, stop)
         else:
-            account = serve(
-                path, wire, address_bytes, args.engine, ready=ready, stop=stop, allowed_uids=uids
-            )
+            account = serve(path, wire, address_bytes, args.engine, ready=ready, stop=stop, allowed_uids=uids)
     except ListenError as error:
         raise UsageError(str(error)) from error
     except ValueError as error:

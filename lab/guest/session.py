@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Self
 
 from lab.errors import UsageError
-from lab.guest import initramfs
+from lab.guest import extras, initramfs
 from lab.guest.agent import Agent, AgentError, Result
 from lab.qemu import accelerator, binary
 from lab.qemu.accelerator import Choice, Verdict
@@ -50,6 +50,8 @@ class GuestSpec:
     extra: tuple[str, ...] = field(default=())
     features: tuple[str, ...] = field(default=())
     leading: tuple[str, ...] = ()
+    extras: tuple[str, ...] = field(default=())
+    """Further package sets whose programs the guest shall have: ``dpdk``."""
     interactive: bool = False
     offline: bool = False
     patient: bool = False
@@ -66,7 +68,7 @@ class Guest:
         self.qemu = binary.find(spec.qemu, offline=spec.offline)
         self._machine = Machine(
             kernel=spec.kernel or initramfs.kernel(offline=spec.offline),
-            initrd=spec.initrd or initramfs.image(offline=spec.offline),
+            initrd=spec.initrd or extras.image(spec.extras, offline=spec.offline),
             nics=spec.nics,
             cpus=spec.cpus,
             memory_mib=spec.memory_mib,
