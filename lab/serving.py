@@ -70,16 +70,27 @@ class CardProcess:
 
 
 def serve_arguments(
-    socket_path: Path, wire: str, *, mac: str | None, engine: str, control_fd: int
+    socket_path: Path,
+    wire: str,
+    *,
+    mac: str | None,
+    engine: str,
+    control_fd: int,
+    options: tuple[str, ...] = (),
 ) -> list[str]:
     """Return the arguments of the card's process."""
     argv = [sys.executable, "-m", "lab.cli", "serve", "--json", "--socket", str(socket_path)]
     argv += ["--wire", wire, "--engine", engine, "--control-fd", str(control_fd)]
-    return argv + (["--mac", mac] if mac else [])
+    return [*argv, *(["--mac", mac] if mac else []), *options]
 
 
 def start_card(
-    socket_path: Path, wire: str, *, mac: str | None = None, engine: str = "native"
+    socket_path: Path,
+    wire: str,
+    *,
+    mac: str | None = None,
+    engine: str = "native",
+    options: tuple[str, ...] = (),
 ) -> CardProcess:
     """Start a card on ``socket_path`` with ``wire`` and wait until it listens.
 
@@ -88,7 +99,9 @@ def start_card(
     ours, theirs = socket.socketpair()
     with theirs:
         process = children.start(
-            serve_arguments(socket_path, wire, mac=mac, engine=engine, control_fd=theirs.fileno()),
+            serve_arguments(
+                socket_path, wire, mac=mac, engine=engine, control_fd=theirs.fileno(), options=options
+            ),
             fds=[theirs.fileno()],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
