@@ -10,15 +10,14 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Collection, Mapping
+from typing import TYPE_CHECKING, Final, Protocol
 
 from device import vfio_user
-from device.card import REGION_SIZES, Account, Card, InterruptSink
+from device.card import CONFIG, REGION_SIZES, Account, Card, InterruptSink
 from device.effects import DmaError, FrameSent, GuestMemory, Offload
 from device.engine.contract import InterruptMode
 from device.engine.reference import ReferenceEngine
@@ -30,6 +29,8 @@ from device.wire.frame import Frame, Gso, GsoFlag, GsoType
 from device.wire.port import Port
 
 if TYPE_CHECKING:
+    import socket
+
     from device.vfio_user import DmaMap, Feature, IrqChange, Irqs
 
 IRQ_COUNTS: Final = (1, 1, VECTORS, 1, 1)
@@ -139,6 +140,7 @@ class ServedCard:
         self.card.advance(time.monotonic_ns())
         self.card.set_carrier(present=wire.link)
         self.listens = False
+        self.told = False
         self.sleeps_until: int | None = None
         self.stopping = False
         self._unsubscribe: Callable[[], None] = lambda: None
@@ -161,7 +163,35 @@ class ServedCard:
         with self.lock:
             self.card.advance(time.monotonic_ns())
             self.card.write_region(index, offset, data)
+            if index == CONFIG:
+                self._go_on()
             self._stir()
+
+    # -- state ---------------------------------------------------------------------------------------
+
+    def save(self, *, hold: bool = False) -> bytes:
+        """Return the card's whole state; ``hold``: it does no DMA from this instant on."""
+        with self.lock:
+            self.card.advance(time.monotonic_ns())
+            state = self.card.save()
+            if hold:
+                self.card.hold()
+            return state
+
+    def restore(self, state: bytes) -> None:
+        """Take a saved state over. ValueError.
+
+        The next client goes on where it was: DMA is held until it has mapped memory and then armed an
+        interrupt or written configuration space. DEVICE_RESET, or its end, makes an ordinary card of it.
+        """
+        with self.lock:
+            self.card.advance(time.monotonic_ns())
+            self.card.restore(state)
+
+    def _go_on(self) -> None:
+        """End the hold of a restored card once there is memory."""
+        if self.card.control.held and self.memory.dma is not None and self.memory.dma.regions:
+            self.card.release()
 
     def reset(self) -> None:
         """Power-cycle the card; the cable stays plugged in."""
@@ -197,6 +227,7 @@ class ServedCard:
             elif irqs.armed(PciIrq.MSI):
                 mode = InterruptMode.MSI
             self.card.set_interrupt_mode(mode)
+            self._go_on()
             self.card.rearm()
 
     def _stir(self) -> None:
@@ -227,7 +258,7 @@ class ServedCard:
         return not self.card.engine.peek(_RCTL) & _RCTL_EN or not self.card.phy.link
 
     def _wants_frames(self) -> bool:
-        return self.wire.fd >= 0 and (self.card.can_receive() or self._deaf())
+        return self.wire.fd >= 0 and (self.card.can_receive() or self.card.sleeps or self._deaf())
 
     def run_cable(self) -> None:
         """Move frames and time until ``stop_cable``."""
@@ -237,13 +268,18 @@ class ServedCard:
         open_ended = True
         while not self.stopping:
             with self.lock:
+                self.card.advance(
+                    time.monotonic_ns()
+                )  # receive timestamps are of now, not of the last access
                 if open_ended:
                     open_ended = self._take_frames()
+                self._tell_starved(open_ended=open_ended)
                 self._flush()
                 self.card.advance(time.monotonic_ns())
                 self.card.set_carrier(present=self.wire.link)
                 self.listens = open_ended and self._wants_frames()
-                wanted = select.POLLIN * self.listens | select.POLLOUT * bool(self.backlog)
+                alert = self.listens or (open_ended and not self.told)
+                wanted = select.POLLIN * alert | select.POLLOUT * bool(self.backlog)
                 deadline = self.sleeps_until = self.card.deadline()
             if wanted != registered and self.wire.fd >= 0:
                 poll.register(self.wire.fd, wanted) if wanted else poll.unregister(self.wire.fd)
@@ -270,6 +306,14 @@ class ServedCard:
         except WireClosed:
             return False
         return True
+
+    def _tell_starved(self, *, open_ended: bool) -> None:
+        """Let the card pause its partner once, while a frame waits that it has no descriptors for."""
+        if not open_ended or self._wants_frames():
+            self.told = False
+        elif not self.told and self.wire.fd >= 0 and select.select([self.wire.fd], [], [], 0)[0]:
+            self.card.starve()
+            self.told = True
 
     def _flush(self) -> None:
         while self.backlog and self._write(self.backlog[0]):
@@ -311,14 +355,22 @@ def _serve_reference(
     mac: bytes,
     ready: _Ready,
     stop: threading.Event,
+    *,
+    allowed_uids: Collection[int] | None,
 ) -> Account:
-    return serve_card(ServedCard(wire, mac), at, ready, stop)
+    return serve_card(ServedCard(wire, mac), at, ready, stop, allowed_uids)
 
 
-def serve_card(served: ServedCard, at: str | socket.socket, ready: _Ready, stop: threading.Event) -> Account:
+def serve_card(
+    served: ServedCard,
+    at: str | socket.socket,
+    ready: _Ready,
+    stop: threading.Event,
+    allowed_uids: Collection[int] | None = None,
+) -> Account:
     """Serve a card that was built until ``stop`` is set; see ``serve``. Its threads end before it returns."""
     cable = threading.Thread(target=served.run_cable, name="cable", daemon=True)
-    with Server(at, served) as server:
+    with Server(at, served, allowed_uids=allowed_uids) as server:
         watcher = threading.Thread(target=_stop_when, args=(stop, server), name="stop", daemon=True)
         cable.start()
         watcher.start()
@@ -343,7 +395,24 @@ CardBuilder = Callable[[GuestMemory, bool, bytes, Callable[[FrameSent], None], I
 """Makes the card of a ``ServedCard``: memory, whether the wire takes offloads, address, wire, interrupts."""
 
 _Ready = Callable[[ServedCard | NativeServedCard], None]
-_Serve = Callable[[str | socket.socket, Wire, bytes, _Ready, threading.Event], Account]
+
+
+class _Serve(Protocol):
+    """Serves a card with one of the engines."""
+
+    def __call__(
+        self,
+        at: str | socket.socket,
+        wire: Wire,
+        mac: bytes,
+        ready: _Ready,
+        stop: threading.Event,
+        *,
+        allowed_uids: Collection[int] | None,
+    ) -> Account:
+        """Serve until ``stop`` is set."""
+
+
 _ENGINES: Final[Mapping[str, _Serve]] = {"reference": _serve_reference, "native": serve_native}
 
 
@@ -355,10 +424,12 @@ def serve(
     *,
     ready: _Ready = lambda _: None,
     stop: threading.Event | None = None,
+    allowed_uids: Collection[int] | None = None,
 ) -> Account:
     """Serve a card at a socket path until ``stop`` is set, to any number of clients; return its account.
 
-    ``ready`` is called once, when a client may connect. ListenError where the path cannot be used;
+    ``ready`` is called once, when a client may connect; clients of other users than ``allowed_uids`` are
+    refused (None: of none). ListenError where the path cannot be used;
     KeyError for an engine there is not.
     """
-    return _ENGINES[engine](at, wire, mac, ready, stop or threading.Event())
+    return _ENGINES[engine](at, wire, mac, ready, stop or threading.Event(), allowed_uids=allowed_uids)

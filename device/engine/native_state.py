@@ -82,8 +82,9 @@ def restore(card: ffi.CData, state: bytes) -> None:
     raw.paused = _time(saved["paused"])
     raw.systim = saved["systim"] & ((1 << 64) - 1)
     raw.announced = saved["signalled"] & _WORD
-    for name in ("timinca", "delayed_receive", "delayed_transmit", "turn", "left"):
+    for name in ("timinca", "delayed_receive", "delayed_transmit", "turn"):
         setattr(raw, name, saved[name] & _WORD)
+    raw.left = max(0, min(saved["left"], _WORD))  # the reference counts below 0 where nobody waits
     raw.held = sum(1 << number for number in set(saved["held"]))
     for order, (name, left) in enumerate(saved["timers"].items(), 1):
         number = _TIMERS.index(name)

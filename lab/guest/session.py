@@ -49,6 +49,7 @@ class GuestSpec:
     append: str = ""
     extra: tuple[str, ...] = field(default=())
     features: tuple[str, ...] = field(default=())
+    leading: tuple[str, ...] = ()
     interactive: bool = False
     offline: bool = False
     patient: bool = False
@@ -73,6 +74,7 @@ class Guest:
             extra=spec.extra,
             interactive=spec.interactive,
             features=spec.features,
+            leading=spec.leading,
         )
         self._process: QemuProcess | None = None
         self._agent: Agent | None = None

@@ -85,9 +85,8 @@ def _fit(spec: CardSpec, folder: Path, number: int, wanted: Wish, front: Front |
 
     if wanted.step:
         _pause_on_interrupt(thread)
-    return Fitted(
-        replace(spec, engine=ReferenceEngine.name), VfioUserNic(path, spec.mac), end, thread.account, close
-    ), thread
+    told = replace(spec, engine=ReferenceEngine.name)
+    return Fitted(told, VfioUserNic(path, spec.mac), end, thread.account, close)
 
 
 def _pause_on_interrupt(thread: LiveThread) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from device.effects import DmaError, Effect
@@ -15,7 +15,7 @@ from device.engine.native import NativeEngine
 from device.engine.reference import ReferenceEngine
 from device.regs.bank import Owner
 from device.regs.nic import NIC
-from tests.property.engine_programs import BASE, Program, prepare, program
+from tests.property.engine_programs import BASE, Program, make, prepare, program
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -117,6 +117,7 @@ def both(what: Program, *, mapped: bool) -> tuple[Outcome, Outcome]:
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@example(make(69073), 5)  # the arbitration's count of frames below 0
 @given(program(), st.integers(0, 40))
 def test_each_engine_goes_on_where_the_other_was_saved(what: Program, cut: int) -> None:
     """Half of a program on one engine, the other half on the other: nobody sees the change."""

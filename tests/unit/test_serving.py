@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from device.regs.nic import NIC
-from device.serving import ServedCard, serve
+from device.serving import serve
 from device.vfio_user import Client, PciIrq
 from device.wire.simple import LoopbackWire
 from tests.bench import MAC, SEND, ethernet
@@ -25,18 +25,18 @@ MEMORY = 1 << 20
 TX_RING, RX_RING, TX_BUFFER, RX_BUFFER = 0x1000, 0x2000, 0x8000, 0x10000
 
 
-@pytest.fixture
-def at(tmp_path: Path) -> Iterator[str]:
-    """Serve a card of the reference engine on a plug that returns every frame."""
+@pytest.fixture(params=["reference", "native"])
+def at(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Serve a card on a plug that returns every frame."""
     stop, ready = threading.Event(), threading.Event()
     path = str(tmp_path / "card.sock")
     wire = LoopbackWire()
 
-    def note(_card: ServedCard) -> None:
+    def note(_card: object) -> None:
         ready.set()
 
     thread = threading.Thread(
-        target=serve, args=(path, wire, MAC, "reference"), kwargs={"ready": note, "stop": stop}
+        target=serve, args=(path, wire, MAC, request.param), kwargs={"ready": note, "stop": stop}
     )
     thread.start()
     assert ready.wait(10)

@@ -371,6 +371,12 @@ void rw_irq_store(struct rw_card *card, uint32_t offset, uint32_t value)
     pthread_mutex_unlock(&card->irq_lock);
 }
 
+static void forget_pending(struct rw_card *card)
+{
+    for (uint32_t n = 0; n < 3 * RW_VECTORS; n++)
+        card->irq_fd[n / RW_VECTORS][n % RW_VECTORS].pending = false;
+}
+
 void rw_irq_reset_locked(struct rw_card *card)
 {
     card->announced = card->held = 0;
@@ -378,8 +384,7 @@ void rw_irq_reset_locked(struct rw_card *card)
     memset(card->timer, 0, sizeof card->timer);
     memset(card->quiet_until, 0, sizeof card->quiet_until);
     drive(card, false);
-    for (uint32_t n = 0; n < 3 * RW_VECTORS; n++)
-        card->irq_fd[n / RW_VECTORS][n % RW_VECTORS].pending = false;
+    forget_pending(card);
 }
 
 void rw_set_mode(rw_card *card, int mode)
@@ -392,6 +397,7 @@ void rw_set_mode(rw_card *card, int mode)
         memset(card->timer, 0, sizeof card->timer);
         card->held = 0;
         drive(card, false);
+        forget_pending(card); /* of the mode that was */
         card->mode = mode;
         card->announced = 0;
         rw_put(card, RW_ICR, rw_get(card, RW_ICR) | waiting);

@@ -115,10 +115,11 @@ static uint32_t plan(struct rw_card *card, uint32_t queue, const struct arrival 
     uint32_t lengths[SPLIT_BUFFERS];
 
     while (done < arrival->size) {
-        struct rw_slot *slot = &card->plan[slots++];
+        struct rw_slot *slot = &card->plan[slots];
 
-        if (left < units)
+        if (left < units || slots == RW_MOST_SLOTS)
             return 0;
+        slots++;
         if (rw_dma_load(card, &card->rx_ring_cache, base + (uint64_t)RW_DESC_BYTES * index, slot->buffer,
                         RW_DESC_BYTES * units))
             memset(slot, 0, sizeof *slot); /* a ring outside memory reads as NULL buffers */
@@ -185,6 +186,47 @@ static void finish_slot(struct rw_card *card, uint64_t address, const struct arr
     write_back(card, address, words, 4, 1);
 }
 
+/* A piece of a frame to where it belongs; it may be there already, or a tag's length beside. A write that nothing
+ * covers is lost: being posted, the card does not notice. */
+static void deliver(struct rw_card *card, uint64_t address, const uint8_t *data, uint32_t length)
+{
+    uint8_t *host = rw_dma_host(card, &card->rx_data_cache, address, length, RW_DMA_WRITE);
+
+    if (!host)
+        rw_dma_store(card, &card->rx_data_cache, address, data, length);
+    else if (host != data)
+        memmove(host, data, length);
+}
+
+bool rw_rx_ring_is_slow(struct rw_card *card)
+{
+    bool slow;
+
+    if (atomic_load(&card->slow_used))
+        return false; /* and it is known */
+    pthread_mutex_lock(&card->rx_lock);
+    slow = rw_dma_is_slow(card, ring_base(card, 0) + (uint64_t)RW_DESC_BYTES * rw_get(card, RW_RDH0));
+    pthread_mutex_unlock(&card->rx_lock);
+    return slow;
+}
+
+uint8_t *rw_rx_direct(struct rw_card *card, uint32_t *room)
+{
+    struct buffers buffers;
+    struct rw_slot slot;
+
+    /* one buffer, one queue, nothing to add behind the frame */
+    buffers_of(card, &buffers);
+    if (buffers.split || rw_rss_enabled(card) || !(rw_get(card, RW_RCTL) & RW_RCTL_SECRC) || !available(card, 0) ||
+        rw_dma_try_load(card, &card->rx_ring_cache,
+                        ring_base(card, 0) + (uint64_t)RW_DESC_BYTES * rw_get(card, RW_RDH0), slot.buffer,
+                        RW_DESC_BYTES) ||
+        !slot.buffer[0])
+        return NULL;
+    *room = buffers.size[0];
+    return rw_dma_host(card, &card->rx_data_cache, slot.buffer[0], buffers.size[0], RW_DMA_WRITE);
+}
+
 static void store(struct rw_card *card, uint32_t queue, const struct arrival *arrival,
                   const struct buffers *buffers, uint32_t slots)
 {
@@ -199,9 +241,8 @@ static void store(struct rw_card *card, uint32_t queue, const struct arrival *ar
 
         done = fill(slot, buffers, arrival->header, done, arrival->size, lengths);
         for (uint32_t b = 0; b < buffers->count; b++) {
-            /* a write that nothing covers is lost; being posted, the card does not notice */
             if (lengths[b])
-                rw_dma_store(card, &card->rx_data_cache, slot->buffer[b], arrival->data + from, lengths[b]);
+                deliver(card, slot->buffer[b], arrival->data + from, lengths[b]);
             from += lengths[b];
         }
         finish_slot(card, base + (uint64_t)RW_DESC_BYTES * index, arrival, buffers, lengths, first,
@@ -260,6 +301,10 @@ static void take(struct rw_card *card, uint8_t *frame, uint32_t size, uint32_t s
     struct rw_packet packet;
     uint32_t stripped = size, before, slots;
 
+    if (!atomic_load_explicit(&card->mastering, memory_order_relaxed) && rw_wake_armed(card)) {
+        rw_wake_consider(card, frame, size, !(status & RW_RXS_PIF));
+        return;
+    }
     if (crc) {
         const uint32_t fcs = rw_fcs(0, frame, size);
 
@@ -354,20 +399,6 @@ static void arrive(struct rw_card *card, uint8_t *frame, uint32_t size, struct r
         take(card, frame, size, exact ? 0 : RW_RXS_PIF, outcome);
 }
 
-/* A frame in memory of ours, under a guard for what it is stored into. */
-static void guarded(struct rw_card *card, uint8_t *frame, uint32_t size, struct rw_rx_outcome *outcome)
-{
-    struct rw_guard guard;
-
-    if (RW_GUARD(guard)) { /* the frame is lost, and the descriptor that it was for is not written back */
-        RW_COUNT(card, sigbus, 1);
-        rw_fault(card, 0, 0, true);
-        return;
-    }
-    arrive(card, frame, size, outcome);
-    rw_guard_leave(&guard);
-}
-
 /* Make a checksum whole that is known to be good (Offload.needs_csum). */
 static void complete(uint8_t *frame, uint32_t size, const struct rw_offload *offload)
 {
@@ -376,18 +407,32 @@ static void complete(uint8_t *frame, uint32_t size, const struct rw_offload *off
     rw_sum_insert(frame, size, offload->csum_start, size, where, 0);
 }
 
-void rw_rx_frame_locked(struct rw_card *card, uint8_t *frame, uint32_t size, const struct rw_offload *offload,
-                        struct rw_rx_outcome *outcome)
+static void off_the_wire(struct rw_card *card, uint8_t *frame, uint32_t size, const struct rw_offload *offload,
+                         struct rw_rx_outcome *outcome)
 {
-    if (!atomic_load_explicit(&card->link, memory_order_relaxed) || rw_looped(card) || size < RW_ETH_BYTES)
-        return;
     if (offload && offload->needs_csum)
         complete(frame, size, offload);
     if (size < RW_MIN_FRAME) { /* as its sender's MAC would have */
         memset(frame + size, 0, RW_MIN_FRAME - size);
         size = RW_MIN_FRAME;
     }
-    guarded(card, frame, size, outcome);
+    arrive(card, frame, size, outcome);
+}
+
+void rw_rx_frame_locked(struct rw_card *card, uint8_t *frame, uint32_t size, const struct rw_offload *offload,
+                        struct rw_rx_outcome *outcome)
+{
+    struct rw_guard guard;
+
+    if (!atomic_load_explicit(&card->link, memory_order_relaxed) || rw_looped(card) || size < RW_ETH_BYTES)
+        return;
+    if (RW_GUARD(guard)) { /* the frame is lost, and the descriptor that it was for is not written back */
+        RW_COUNT(card, sigbus, 1);
+        rw_fault(card, 0, 0, true);
+        return;
+    }
+    off_the_wire(card, frame, size, offload, outcome);
+    rw_guard_leave(&guard);
 }
 
 /* Raise what the frames of a batch raised. No lock is held but, in a loop, tx_lock. */
@@ -421,8 +466,16 @@ void rw_rx_loop(struct rw_card *card, uint8_t *frame, uint32_t size)
 {
     struct rw_rx_outcome outcome = {0};
 
+    struct rw_guard guard;
+
     pthread_mutex_lock(&card->rx_lock);
-    guarded(card, frame, size, &outcome);
+    if (RW_GUARD(guard)) {
+        RW_COUNT(card, sigbus, 1);
+        rw_fault(card, 0, 0, true);
+    } else {
+        arrive(card, frame, size, &outcome);
+        rw_guard_leave(&guard);
+    }
     pthread_mutex_unlock(&card->rx_lock);
     rw_rx_announce(card, &outcome);
     if (outcome.missed)

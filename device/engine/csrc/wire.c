@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "card.h"
+#include "receive.h"
 
 #define PREFIX_BYTES 4u
 #define STREAM_BYTES (1u << 17)
@@ -134,25 +135,86 @@ static bool parse_vnet(const struct vnet_header *vnet, uint32_t length, struct r
     return true;
 }
 
+/* The guest's next buffer, or NULL; memory that went away is none. */
+static __attribute__((noinline)) uint8_t *direct(struct rw_card *card, uint32_t *room)
+{
+    struct rw_guard guard;
+    uint8_t *buffer;
+
+    if (RW_GUARD(guard))
+        return NULL;
+    buffer = rw_rx_direct(card, room);
+    rw_guard_leave(&guard);
+    return buffer;
+}
+
+/* A frame longer than the guest's buffer: its parts together in rx_frame, whose start has the second. */
+static __attribute__((noinline)) bool join(struct rw_card *card, const uint8_t *buffer, uint32_t room, uint32_t length)
+{
+    struct rw_guard guard;
+
+    memmove(card->rx_frame + room, card->rx_frame, length - room);
+    if (RW_GUARD(guard))
+        return false;
+    memcpy(card->rx_frame, buffer, room);
+    rw_guard_leave(&guard);
+    return true;
+}
+
+/* Read into the guest's next buffer where one is big enough, and on into rx_frame. */
+static ssize_t read_frame(struct rw_card *card, struct vnet_header *vnet, bool may)
+{
+    const bool has_header = card->framing == RW_FRAMING_VNET;
+    uint32_t room = 0;
+    uint8_t *buffer = may ? direct(card, &room) : NULL;
+    struct iovec iov[3];
+    int used = 0;
+    ssize_t got;
+
+    if (room < RW_MIN_FRAME)
+        buffer = NULL;
+    if (has_header)
+        iov[used++] = (struct iovec){vnet, sizeof *vnet};
+    if (buffer)
+        iov[used++] = (struct iovec){buffer, room};
+    iov[used++] = (struct iovec){card->rx_frame, RW_LARGEST_FRAME + 1};
+    got = readv(card->wire_fd, iov, used);
+    card->rx_data = buffer ? buffer : card->rx_frame;
+    if (got <= 0)
+        return got;
+    if (has_header)
+        got = got < (ssize_t)sizeof *vnet ? 0 : got - (ssize_t)sizeof *vnet;
+    if (got > (ssize_t)RW_LARGEST_FRAME || got < (ssize_t)RW_ETH_BYTES)
+        return 1; /* no frame: refused by its length */
+    if (buffer && got > (ssize_t)room) {
+        card->rx_data = card->rx_frame;
+        if (!join(card, buffer, room, (uint32_t)got))
+            return 1;
+    }
+    return got;
+}
+
 static int32_t read_message(struct rw_card *card, struct rw_offload *offload)
 {
     struct vnet_header vnet;
-    struct iovec iov[2] = {{&vnet, sizeof vnet}, {card->rx_frame, RW_LARGEST_FRAME + 1}};
-    const bool has_header = card->framing == RW_FRAMING_VNET;
+    bool may = true;
 
     for (uint32_t tries = 0; tries < RW_BATCH; tries++) { /* a flood of nonsense does not keep us here */
-        ssize_t got = readv(card->wire_fd, has_header ? iov : iov + 1, has_header ? 2 : 1);
+        const ssize_t got = read_frame(card, &vnet, may);
 
+        if (got < 0 && errno == EFAULT) { /* the buffer's memory went away, and the frame with it */
+            RW_COUNT(card, sigbus, 1);
+            may = false;
+            continue;
+        }
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
             return gone(errno) ? -1 : 0;
         if (got == 0 && card->wire_ends)
             return -1;
-        if (has_header)
-            got -= (ssize_t)sizeof vnet;
-        if (got < (ssize_t)RW_ETH_BYTES || got > (ssize_t)RW_LARGEST_FRAME ||
-            (has_header && !parse_vnet(&vnet, (uint32_t)got, offload))) {
+        if (got < (ssize_t)RW_ETH_BYTES ||
+            (card->framing == RW_FRAMING_VNET && !parse_vnet(&vnet, (uint32_t)got, offload))) {
             RW_COUNT(card, rx_discarded, 1);
             continue;
         }
@@ -224,6 +286,7 @@ int32_t rw_wire_read(struct rw_card *card, struct rw_offload *offload)
     int32_t length;
 
     memset(offload, 0, sizeof *offload);
+    card->rx_data = card->rx_frame;
     length = card->framing == RW_FRAMING_STREAM ? read_stream(card) : read_message(card, offload);
     if (length < 0)
         atomic_store(&card->wire_closed, true);

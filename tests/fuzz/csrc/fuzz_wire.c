@@ -43,11 +43,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     rw_dma_map(card, GUEST_IOVA, GUEST_BYTES, ram, RW_DMA_READ | RW_DMA_WRITE);
     rw_attach_wire(card, pair[0], framing);
     guest_setup(card);
+    for (uint32_t n = 0; n < 64; n++) { /* the last of them reaches beyond memory */
+        const uint64_t buffer = GUEST_IOVA + GUEST_BYTES - 2048 - n % 8 * 2000 + (n == 63 ? 100 : 0);
+
+        memcpy(ram + 0x800 + n * RW_DESC_BYTES, &buffer, sizeof buffer);
+    }
+    if (take(&input, 1) & 1) /* straight into these */
+        rw_write(card, RW_RCTL, rw_read(card, RW_RCTL) | RW_RCTL_SECRC);
+    if (take(&input, 1) & 1)
+        rw_poke(card, RW_CTRL, RW_CTRL_VME);
     while (input.left) {
         send_piece(pair[1], &input, framing);
         pthread_mutex_lock(&card->rx_lock);
         while ((length = rw_wire_read(card, &offload)) > 0)
-            rw_rx_frame_locked(card, card->rx_frame, (uint32_t)length, &offload, &outcome);
+            rw_rx_frame_locked(card, card->rx_data, (uint32_t)length, &offload, &outcome);
         pthread_mutex_unlock(&card->rx_lock);
         rw_write(card, RW_RDT0, (rw_read(card, RW_RDH0) + 63) % 64);
         if (length < 0)

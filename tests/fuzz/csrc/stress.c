@@ -69,6 +69,7 @@ static void guest(void)
             guest_setup(card);
             rw_write(card, RW_IVAR, 0x000a0908);
             rw_write(card, RW_EIAC, 0x01f00000);
+            rw_write(card, RW_RCTL, rw_read(card, RW_RCTL) | (n % 4000 ? RW_RCTL_SECRC : 0));
             rw_write(card, RW_EITR, 40);
             rw_write(card, RW_EITR + 4, 40);
             rw_write(card, RW_TIDV, 8);
