@@ -54,7 +54,7 @@ def parts(card: Card, engine: ReferenceEngine) -> list[tuple[object, tuple[str, 
         (card.nvm, ("flash", "_words")),
         (card.msix, ("_table", "_used", "pending")),
         (card.function.config, ("_image",)),
-        (card.control, ("mastering_allowed",)),
+        (card.control, ("mastering_allowed", "held")),
         (card.account, tuple(card.account.__dataclass_fields__)),
         (card, ("_io_address", "_forced", "faults")),
     ]

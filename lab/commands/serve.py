@@ -91,9 +91,7 @@ def run(args: argparse.Namespace) -> int:
     peer, address = reached or (None, None)
     begin = with_state(args.state)
     wish = wished(args)
-    hardened = not (args.no_harden or wish.anything)  # a stepper opens files and loads hooks as it goes
-    if hardened:
-        confine(args, programs=peer is not None)
+    uids = harden(args, wish, programs=peer is not None)
 
     def ready(served: Served) -> None:
         begin(served)
@@ -116,7 +114,6 @@ def run(args: argparse.Namespace) -> int:
 
     path, address_bytes = str(args.socket.absolute()), bytes.fromhex(args.mac.replace(":", ""))
     engine = ("reference", args.engine)[not wish.anything]
-    uids = None if args.no_harden else {0, os.geteuid()}
     try:
         if wish.anything:
             account = Live(wire, address_bytes, wish).serve(path, ready, stop, allowed_uids=uids)
@@ -144,6 +141,18 @@ def confine(args: argparse.Namespace, *, programs: bool) -> None:
         hardening.harden(sockets=sockets, files=files, programs=programs)
     except OSError as error:
         raise UsageError(f"cannot give up rights ({error}): use --no-harden, or look at doctor") from error
+
+
+def harden(args: argparse.Namespace, wish: Wish, *, programs: bool) -> set[int] | None:
+    """Confine this process, and return whose clients may come; None: everybody's.
+
+    A stepper is not confined: it opens files and loads hooks as it goes.
+    """
+    if args.no_harden:
+        return None
+    if not wish.anything:
+        confine(args, programs=programs)
+    return {0, os.geteuid()}
 
 
 def wished(args: argparse.Namespace) -> Wish:
