@@ -38,6 +38,8 @@ class CardSpec:
     engine: str = "native"
     asked_wire: str | None = None
     """The wire as the user wrote it, where more was filled in since."""
+    options: tuple[str, ...] = ()
+    """More arguments for the card's process (``ringwalk serve``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,9 @@ def fit(spec: CardSpec, folder: Path, number: int) -> Fitted:
     """Start what a card needs; ``folder`` is private and holds its socket. Raises ``UsageError``."""
     if spec.kind in QEMU_DRIVERS:
         return fit_qemu(spec, number)
-    card = start_card(folder / f"card{number}", spec.wire, mac=spec.mac, engine=spec.engine)
+    card = start_card(
+        folder / f"card{number}", spec.wire, mac=spec.mac, engine=spec.engine, options=spec.options
+    )
     address = card.ready.peer_address
     end = (
         FarEnd(card.peer, ipaddress.IPv4Interface(address) if address else None)

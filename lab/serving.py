@@ -74,13 +74,20 @@ class CardProcess:
 
 
 def serve_arguments(
-    socket_path: Path, wire: str, *, mac: str | None, engine: str, control_fd: int, state: Path | None = None
+    socket_path: Path,
+    wire: str,
+    *,
+    mac: str | None,
+    engine: str,
+    control_fd: int,
+    state: Path | None = None,
+    options: tuple[str, ...] = (),
 ) -> list[str]:
     """Return the arguments of the card's process."""
     argv = [sys.executable, "-m", "lab.cli", "serve", "--json", "--socket", str(socket_path)]
     argv += ["--wire", wire, "--engine", engine, "--control-fd", str(control_fd)]
     argv += ["--state", str(state)] if state else []
-    return argv + (["--mac", mac] if mac else [])
+    return [*argv, *(["--mac", mac] if mac else []), *options]
 
 
 def start_card(
@@ -90,6 +97,7 @@ def start_card(
     mac: str | None = None,
     engine: str = "native",
     state: Path | None = None,
+    options: tuple[str, ...] = (),
 ) -> CardProcess:
     """Start a card on ``socket_path`` with ``wire`` and wait until it listens.
 
@@ -101,7 +109,13 @@ def start_card(
     with theirs:
         process = children.start(
             serve_arguments(
-                socket_path, wire, mac=mac, engine=engine, control_fd=theirs.fileno(), state=state
+                socket_path,
+                wire,
+                mac=mac,
+                engine=engine,
+                control_fd=theirs.fileno(),
+                state=state,
+                options=options,
             ),
             fds=[theirs.fileno()],
             stdout=subprocess.PIPE,

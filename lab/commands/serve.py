@@ -24,7 +24,7 @@ from lab.peer import LocalPeer, answer
 from lab.qemu.command import memory_arguments, vfio_user_device
 from lab.serving import Ready
 from lab.step import arguments as stepping
-from lab.step.live import Live
+from lab.step.live import Live, Wish
 
 if TYPE_CHECKING:
     import argparse
@@ -90,10 +90,8 @@ def run(args: argparse.Namespace) -> int:
     reached = far_end(wire)
     peer, address = reached or (None, None)
     begin = with_state(args.state)
-    wish = stepping.wish(args)
-    hardened = not (args.no_harden or wish.anything)  # a stepper opens files and loads hooks as it goes
-    if hardened:
-        confine(args, programs=peer is not None)
+    wish = wished(args)
+    uids = harden(args, wish, programs=peer is not None)
 
     def ready(served: Served) -> None:
         begin(served)
@@ -103,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
             Ready(
                 socket=str(args.socket.absolute()),
                 mac=args.mac,
-                engine=args.engine,
+                engine=engine,
                 wire=args.wire,
                 peer_address=address,
                 has_peer=peer is not None,
@@ -115,10 +113,10 @@ def run(args: argparse.Namespace) -> int:
             threading.Thread(target=obey, args=(control, served, peer, stop, args.state), daemon=True).start()
 
     path, address_bytes = str(args.socket.absolute()), bytes.fromhex(args.mac.replace(":", ""))
-    uids = {0, os.geteuid()} if hardened else None
+    engine = ("reference", args.engine)[not wish.anything]
     try:
         if wish.anything:
-            account = Live(wire, address_bytes, wish).serve(path, ready, stop)
+            account = Live(wire, address_bytes, wish).serve(path, ready, stop, allowed_uids=uids)
         else:
             account = serve(path, wire, address_bytes, args.engine, ready=ready, stop=stop, allowed_uids=uids)
     except ListenError as error:
@@ -143,6 +141,26 @@ def confine(args: argparse.Namespace, *, programs: bool) -> None:
         hardening.harden(sockets=sockets, files=files, programs=programs)
     except OSError as error:
         raise UsageError(f"cannot give up rights ({error}): use --no-harden, or look at doctor") from error
+
+
+def harden(args: argparse.Namespace, wish: Wish, *, programs: bool) -> set[int] | None:
+    """Confine this process, and return whose clients may come; None: everybody's.
+
+    A stepper is not confined: it opens files and loads hooks as it goes.
+    """
+    if args.no_harden:
+        return None
+    if not wish.anything:
+        confine(args, programs=programs)
+    return {0, os.geteuid()}
+
+
+def wished(args: argparse.Namespace) -> Wish:
+    """Return what is asked of the stepper. UsageError: it cannot be had with the rest."""
+    wish = stepping.wish(args)
+    if wish.record is not None and args.state is not None:
+        raise UsageError("a recording begins at power-on: give --record or --state, not both")
+    return wish
 
 
 def with_state(path: Path | None) -> Callable[[Served], None]:

@@ -50,21 +50,21 @@ def fit(wanted: Wish, front: Front | None = None) -> Callable[[CardSpec, Path, i
     """Return how to fit cards into a guest: the first of ours as wished, the others as always."""
     if not wanted.anything and front is None:
         return cards.fit
-    done: list[LiveThread] = []
+    done: list[int] = []
 
     def make(spec: CardSpec, folder: Path, number: int) -> Fitted:
         if done or spec.kind != STEPPED:
             return cards.fit(spec, folder, number)
-        fitted, thread = _fit(spec, folder, number, wanted, front)
-        done.append(thread)
-        return fitted
+        done.append(number)
+        if front is None and not wanted.watched:  # a recording needs no terminal: a process of its own
+            options = ("--record", str(wanted.record))
+            return cards.fit(replace(spec, engine=ReferenceEngine.name, options=options), folder, number)
+        return _fit(spec, folder, number, wanted, front)
 
     return make
 
 
-def _fit(
-    spec: CardSpec, folder: Path, number: int, wanted: Wish, front: Front | None
-) -> tuple[Fitted, LiveThread]:
+def _fit(spec: CardSpec, folder: Path, number: int, wanted: Wish, front: Front | None) -> Fitted:
     try:
         wire = open_wire(spec.wire)
     except WireError as error:
@@ -85,9 +85,8 @@ def _fit(
 
     if wanted.step:
         _pause_on_interrupt(thread)
-    return Fitted(
-        replace(spec, engine=ReferenceEngine.name), VfioUserNic(path, spec.mac), end, thread.account, close
-    ), thread
+    told = replace(spec, engine=ReferenceEngine.name)
+    return Fitted(told, VfioUserNic(path, spec.mac), end, thread.account, close)
 
 
 def _pause_on_interrupt(thread: LiveThread) -> None:

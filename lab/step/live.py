@@ -25,7 +25,7 @@ from lab.step.views import Look
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from pathlib import Path
 
     from device.card import Account, Card, InterruptSink
@@ -119,13 +119,18 @@ class Live:
         card.watch(session.observe)
 
     def serve(
-        self, at: str | socket.socket, ready: Callable[[ServedCard], None], stop: threading.Event
+        self,
+        at: str | socket.socket,
+        ready: Callable[[ServedCard], None],
+        stop: threading.Event,
+        *,
+        allowed_uids: Collection[int] | None = None,
     ) -> Account:
         """Serve until ``stop`` is set; then finish the recording and write the page."""
         if self.tools is not None:
             self.tools.quit = stop.set
         try:
-            return serve_card(self.served, at, lambda _: ready(self.served), stop)
+            return serve_card(self.served, at, lambda _: ready(self.served), stop, allowed_uids)
         finally:
             self.finish()
 
