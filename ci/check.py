@@ -19,7 +19,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 TOP = HERE.parent
 PYTEST_NOTHING_COLLECTED = 5
-TEST_KINDS = frozenset({"tests", "guest"})
+TEST_KINDS = frozenset({"tests", "guest", "extra tests"})
+EXTRA_KINDS = frozenset({"extra", "extra tests"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,8 @@ class Wish:
     """What the caller asked for."""
 
     fast: bool = False
+    extra: bool = False
+    """Only the tests that need more packages than boot does."""
     keyword: str | None = None
     pytest: tuple[str, ...] = ()
 
@@ -74,6 +77,8 @@ def plan(steps: list[Step], wish: Wish, extra: list[Step]) -> list[Step]:
     """Return what is to be run: hooks in their place, what was not wanted left out, arguments filled in."""
     chosen: list[Step] = []
     for step in steps:
+        if wish.extra != (step.kind in EXTRA_KINDS):
+            continue
         if wish.fast and step.kind in {"guest", "fetch"}:
             continue
         if wish.only_tests and step.kind in {"lint", "hooks"}:
@@ -144,17 +149,18 @@ def main() -> int:
     """Run the checks; 0 when all passed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--fast", action="store_true")
+    parser.add_argument("--extra", action="store_true")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("-k", dest="keyword")
     parser.add_argument("pytest", nargs="*")
     args = parser.parse_args()
-    wish = Wish(args.fast, args.keyword, tuple(args.pytest))
+    wish = Wish(args.fast, args.extra, args.keyword, tuple(args.pytest))
     outcomes = []
     steps = plan(read_steps((HERE / "steps.toml").read_text()), wish, hooks(HERE / "hooks"))
     for number, step in enumerate(steps, start=1):
         say(f"[{number}/{len(steps)}] {step.name}")
         outcomes.append(run(step, wish))
-        if step.kind == "fetch" and not outcomes[-1].ok:
+        if step.kind in {"fetch", "extra"} and not outcomes[-1].ok:
             say("  the guest tests need what could not be fetched; --fast leaves them out")
             break
     ok = all(one.ok for one in outcomes)

@@ -208,7 +208,7 @@ class Card:
 
     @property
     def sleeps(self) -> bool:
-        """Whether the card may not do DMA (D3, bus mastering off): frames are for the wake-up filters alone."""
+        """Whether the card may not do DMA (D3, bus mastering off): frames only meet the wake-up filters."""
         return not self.control.mastering
 
     def deadline(self) -> int | None:

@@ -17,7 +17,7 @@ Rules that no register states, so that two engines agree:
   descriptor counts as NULL, the data costs its frame, a write that is lost costs nothing.
 * A receive frame is planned before a byte is stored: without room nothing is touched, and RNBC, MPC and
   RXO say so.
-* Without DMA, and with WUC.PME_EN, a frame that passed the filters is only compared with WUFC: ``WakeRaised``.
+* Without DMA, and with WUC.PME_EN, a frame that passed the filters is compared with WUFC: ``WakeRaised``.
 
 Whatever a test says of one engine it says of the other; `tests/property` compares them on random
 rings: registers, guest memory and effects after ``run()``.

@@ -27,6 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("--fast", action="store_true", help="leave out the tests that boot a guest")
     parser.add_argument(
+        "--extra", action="store_true", help="only the tests that fetch more: DPDK in the guest, UEFI (70 MB)"
+    )
+    parser.add_argument(
         "-k", dest="keyword", metavar="EXPRESSION", help="only the tests that match (as pytest's)"
     )
     parser.add_argument(
@@ -46,6 +49,7 @@ def run(args: argparse.Namespace) -> int:
         )
     argv = [sys.executable, str(script)]
     argv += ["--fast"] if args.fast else []
+    argv += ["--extra"] if args.extra else []
     argv += ["--json"] if args.json else []
     argv += ["-k", args.keyword] if args.keyword is not None else []
     argv += ["--", *args.pytest] if args.pytest else []

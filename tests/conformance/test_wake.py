@@ -85,7 +85,7 @@ def test_the_first_frame_is_kept(bench: Bench) -> None:
         (("MC", "BC"), ethernet()),
         (("ARP",), frame(ARP(op=2, pdst=OURS), BROADCAST)),
         (("ARP",), frame(ARP(op=1, pdst="10.0.0.3"), BROADCAST)),
-        (("ARP",), frame(ARP(op=1, pdst="0.0.0.0"), BROADCAST)),
+        (("ARP",), frame(ARP(op=1, pdst="0.0.0.0"), BROADCAST)),  # noqa: S104 - RFC 826
         (("IPV4",), frame(IP(dst="10.0.0.3") / UDP())),
         (("IPV6",), frame(IPv6(dst="fd00::3") / UDP())),
         (("ARP", "IPV4", "IPV6"), ethernet(b"\x08", MAC, 0x0806)),

@@ -89,7 +89,7 @@ class Pair:
 
 
 def join_pair(guest: Guest, near: str, far: str, namespace: str, network: int) -> Pair:
-    """Put ``far`` into a new namespace, give both ends addresses of 10.82.``network``.0/24, wait for links."""
+    """Put ``far`` into a new namespace; both ends get addresses of 10.82.``network``.0/24."""
     pair = Pair(guest, near, far, namespace, network)
     pair.run(
         f"ip netns add {namespace} && ip link set {far} netns {namespace}"

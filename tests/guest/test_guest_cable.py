@@ -1,4 +1,4 @@
-"""What the guest's driver and our card put on the cable, and what they make of frames that the test puts there.
+"""What the guest's driver and our card put on the cable, and what they make of a test's frames.
 
 The other end of the cable is this process, so each frame is seen as it is, and nothing else is on the cable.
 """
@@ -116,7 +116,7 @@ def test_a_checksum_on_the_cable_is_right_whoever_summed(cabled: Cabled, offload
 def test_a_long_segment_leaves_as_segments_with_whole_checksums(cabled: Cabled) -> None:
     """TSO: what Linux gives in one piece is on the cable in pieces of the MSS, in order, each one right.
 
-    4000 bytes are less than Linux's first congestion window of ten segments, so that nothing is to be confirmed.
+    4000 bytes fit into Linux's first congestion window of ten segments: nothing is to be confirmed.
     """
     lab, end = cabled
     lab.guest.run(f"ip neigh replace {PARTNER_IP} lladdr {PARTNER} dev eth0 nud permanent", check=True)
@@ -125,7 +125,7 @@ def test_a_long_segment_leaves_as_segments_with_whole_checksums(cabled: Cabled) 
         f"bash -c 'exec 3<>/dev/tcp/{PARTNER_IP}/5001; head -c 4000 /dev/zero >&3; sleep 2' >/dev/null 2>&1 &"
     )
     lab.guest.run(script, check=True)
-    tcp = lambda frame: frame[12:14] == b"\x08\x00" and frame[23] == 6  # noqa: E731 - one line, used three times
+    tcp = lambda frame: frame[12:14] == b"\x08\x00" and frame[23] == 6  # noqa: E731 - one line
     opening = end.wait(tcp)
     assert opening is not None
     syn = Ether(opening)[TCP]
@@ -221,7 +221,8 @@ def test_the_frame_check_sequence_is_kept_when_asked_for(cabled: Cabled) -> None
     lab.guest.wait_link("eth0")
     frame = bytes(Ether(src=PARTNER, dst=lab.fitted[0].spec.mac, type=0x88B5) / bytes(range(50)))
     lab.guest.run(
-        "(tcpdump -p -n --immediate-mode -c 1 -i eth0 -w /tmp/fcs ether proto 0x88b5 2>/tmp/said; : >/tmp/done) &"
+        "(tcpdump -p -n --immediate-mode -c 1 -i eth0 -w /tmp/fcs ether proto 0x88b5 2>/tmp/said;"
+        " : >/tmp/done) &"
         " n=0; until grep -q listening /tmp/said; do n=$((n+1)); [ $n -lt 100 ] || exit 3; sleep 0.1; done",
         check=True,
     )
@@ -229,7 +230,8 @@ def test_the_frame_check_sequence_is_kept_when_asked_for(cabled: Cabled) -> None
     end.send(frame)
     arrived = answer_arrives(end)
     captured = lab.guest.run(
-        "n=0; until [ -e /tmp/done ] || [ $n -gt 50 ]; do n=$((n+1)); sleep 0.1; done; od -An -v -tx1 /tmp/fcs",
+        "n=0; until [ -e /tmp/done ] || [ $n -gt 50 ]; do n=$((n+1)); sleep 0.1; done;"
+        " od -An -v -tx1 /tmp/fcs",
         check=True,
     ).out
     lab.guest.run("ethtool -K eth0 rx-fcs off", check=True)
@@ -256,9 +258,9 @@ def test_pause_frames_are_counted_and_consumed(cabled: Cabled) -> None:
 
 
 def test_a_partner_is_paused_while_the_ring_is_full(cabled: Cabled) -> None:
-    """The guest stands still: frames find no descriptor, and XOFF is on the cable; when it goes on, XON."""
+    """The guest stands still: frames find no descriptor, and XOFF is sent; when it goes on, XON."""
     lab, end = cabled
-    pause = lambda frame: frame[:6] == PAUSE_ADDRESS and frame[12:16] == b"\x88\x08\x00\x01"  # noqa: E731 - as above
+    pause = lambda frame: frame[:6] == PAUSE_ADDRESS and frame[12:16] == b"\x88\x08\x00\x01"  # noqa: E731 - one line
     before = counters(lab)
     end.drain()
     frame = bytes(Ether(src=PARTNER, dst=lab.fitted[0].spec.mac, type=0x88B5) / bytes(1000))

@@ -1,4 +1,4 @@
-"""What ethtool shows and sets: the driver's own view of the card, and its self-test, which QEMU's model fails."""
+"""What ethtool shows and sets: the driver's view of the card, and the self-test that QEMU's model fails."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.guest, pytest.mark.timeout(300)]
 
 SELF_TEST = ("Register test", "Eeprom test", "Interrupt test", "Loopback test", "Link test")
+PART = re.compile(r"^(\w+ test) +\(.*\)\s+(\d+)$", re.MULTILINE)
+ATTEMPTS = 3
 NVM_SUM = 0xBABA
 NVM_SUMMED_WORDS = 0x40
 
 
 def settled(lab: Lab, command: str) -> str:
-    """Run a command that makes the driver set the card up anew, and return its output once the link is back."""
+    """Run a command that makes the driver set the card up anew; return its output when the link is back."""
     out = lab.guest.run(command, check=True).out
     lab.guest.wait_link("eth0")
     return out
@@ -44,14 +46,20 @@ def nvm(lab: Lab) -> bytes:
 
 @pytest.mark.parametrize(("mode", "kind"), [(2, "MSI-X"), (1, "MSI"), (0, "INTx")])
 def test_the_driver_s_self_test_passes(ours: Lab, mode: int, kind: str) -> None:
-    """`ethtool -t eth0 offline`: all five parts 0, in each interrupt mode; then it still pings."""
+    """`ethtool -t eth0 offline`: all five parts 0, in each interrupt mode; then it still pings.
+
+    The driver gives an interrupt 10 ms (e1000_intr_test), which a busy machine may miss: one of three
+    runs is to be clean.
+    """
     ours.guest.run(f"rmmod e1000e && modprobe e1000e IntMode={mode}", check=True)
     ours.configure()
 
-    verdict = settled(ours, "ethtool -t eth0 offline")
+    verdicts: list[list[tuple[str, str]]] = []
+    while len(verdicts) < ATTEMPTS and not any(all(n == "0" for _, n in parts) for parts in verdicts):
+        verdicts.append(PART.findall(settled(ours, "ethtool -t eth0 offline || true")))
     seen = story.interrupt_kind(ours.guest.run("cat /proc/interrupts").out, "eth0")
 
-    assert re.findall(r"^(\w+ test) +\(.*\)\s+(\d+)$", verdict, re.MULTILINE) == [(p, "0") for p in SELF_TEST]
+    assert verdicts[-1] == [(part, "0") for part in SELF_TEST], verdicts
     assert seen.split(",")[0] == kind
     assert pings(ours) == 5
 
@@ -162,7 +170,7 @@ def test_rings_of_another_length_carry_traffic(ours: Lab, rx: int, tx: int) -> N
 
 @pytest.mark.parametrize("feature", ["rx", "tx", "tso", "rxvlan", "rxhash"])
 def test_a_feature_is_switched_off_and_on(ours: Lab, feature: str) -> None:
-    """`ethtool -K`; it pings in between. (The driver keeps txvlan equal to rxvlan: one bit, CTRL.VME.)"""
+    """`ethtool -K`; it pings in between. The driver keeps txvlan equal to rxvlan: one bit, CTRL.VME."""
     settled(ours, f"ethtool -K eth0 {feature} off")
     received = pings(ours)
     settled(ours, f"ethtool -K eth0 {feature} on")

@@ -167,7 +167,7 @@ OPTIONS = (
 
 SYNC_S = 12
 AGREED_NS = 50_000_000
-"""Two clocks 48 years apart are to come within 50 ms; what they reach is the machine's scheduling (0.1 to 5 ms)."""
+"""Two clocks 48 years apart are to come within 50 ms; scheduling leaves them 0.1 to 5 ms."""
 
 
 def test_two_clocks_of_two_cards_agree_by_ptp(four: Four) -> None:

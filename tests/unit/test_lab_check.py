@@ -60,6 +60,13 @@ def test_fast_leaves_out_what_boots(check: ModuleType, steps: list[Any]) -> None
     assert kinds == {"lint", "tests"}
 
 
+def test_extra_is_only_what_needs_more_packages(check: ModuleType, steps: list[Any]) -> None:
+    """They are fetched first; nothing else runs."""
+    planned = check.plan(steps, check.Wish(extra=True), [])
+
+    assert [step.name for step in planned] == ["fetch extras", "extra guest tests"]
+
+
 def test_a_selection_goes_to_pytest_alone(check: ModuleType, steps: list[Any]) -> None:
     """Who asks for one test does not wait for the types."""
     planned = check.plan(steps, check.Wish(keyword="cpio", pytest=("-x",)), [])

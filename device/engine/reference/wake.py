@@ -1,8 +1,8 @@
 """Wake-up frames: which of WUFC's filters a frame meets, and what the card keeps of the first one.
 
-Source: datasheet 5.3 (wake-up), 10.2.8 (WUC, WUFC, WUS, IPAV, IP4AT, IP6AT, WUPL, WUPM); Linux e1000e netdev.c
-(__e1000_shutdown arms it, __e1000_resume reads WUS). The flexible filters are registers only: no driver that we
-know sets them.
+Source: datasheet 5.3 (wake-up), 10.2.8 (WUC, WUFC, WUS, IPAV, IP4AT, IP6AT, WUPL, WUPM); Linux e1000e
+netdev.c (__e1000_shutdown arms it, __e1000_resume reads WUS). The flexible filters are registers only:
+no driver that we know sets them.
 
 It does not know power states: whoever calls says that the card sleeps.
 """
@@ -40,7 +40,7 @@ def armed(words: list[int]) -> bool:
 
 
 def met(words: list[int], frame: bytes, *, exact: bool) -> int:
-    """Return the filters that a frame meets, as bits of WUFC; it passed the receive filters (``exact``: RAL)."""
+    """Return the filters that a frame meets, as bits of WUFC; ``exact``: it is for one of RAL."""
     destination, kind = frame[:6], frame[12:14]
     found = _cast(destination, exact=exact)
     mac = words[_RAL].to_bytes(4, "little") + (words[_RAL + 1] & 0xFFFF).to_bytes(2, "little")
