@@ -152,7 +152,8 @@ class Control:
     @property
     def mastering(self) -> bool:
         """Whether the card may do DMA: the PCI function's word, and CTRL.GIO_MASTER_DISABLE."""
-        return self.mastering_allowed and not self._engine.peek(CTRL.offset) & _GIO_DISABLE
+        allowed = self.mastering_allowed and not self.held
+        return allowed and not self._engine.peek(CTRL.offset) & _GIO_DISABLE
 
     def update_link(self) -> bool:
         """Let STATUS and the engine follow the PHY and CTRL; LSC and True when the link came or went."""
@@ -167,7 +168,7 @@ class Control:
 
     def apply_mastering(self) -> None:
         """Tell the engine whether it may do DMA."""
-        self._engine.set_mastering(enabled=self.mastering and not self.held)
+        self._engine.set_mastering(enabled=self.mastering)
 
     # -- CTRL, STATUS, CTRL_EXT -----------------------------------------------------------------------------
 

@@ -17,8 +17,8 @@ from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Final, Protocol
 
 from device import vfio_user
-from device.card import CONFIG, REGION_SIZES, Account, Card
-from device.effects import DmaError, FrameSent, Offload
+from device.card import CONFIG, REGION_SIZES, Account, Card, InterruptSink
+from device.effects import DmaError, FrameSent, GuestMemory, Offload
 from device.engine.contract import InterruptMode
 from device.engine.reference import ReferenceEngine
 from device.native_serving import NativeServedCard, serve_native
@@ -31,7 +31,6 @@ from device.wire.port import Port
 if TYPE_CHECKING:
     import socket
 
-    from device.trace.events import Observer
     from device.vfio_user import DmaMap, Feature, IrqChange, Irqs
 
 IRQ_COUNTS: Final = (1, 1, VECTORS, 1, 1)
@@ -110,14 +109,25 @@ def frame_of(effect: FrameSent) -> Frame:
     )
 
 
+def plain_card(
+    memory: GuestMemory,
+    offload: bool,  # noqa: FBT001 - the seam's shape
+    mac: bytes,
+    send: Callable[[FrameSent], None],
+    sink: InterruptSink,
+) -> Card:
+    """Make a card with the reference engine."""
+    return Card(ReferenceEngine(memory, offload=offload), mac, send=send, sink=sink)
+
+
 class ServedCard:
     """A card as ``vfio_user.Server`` wants a device: every call under the lock, at the present time."""
 
     regions = tuple(RegionInfo(size) if size else NO_REGION for size in REGION_SIZES)
     irq_counts = IRQ_COUNTS
 
-    def __init__(self, wire: Wire, mac: bytes, observer: Observer | None = None) -> None:
-        """Power a card on, plugged into ``wire``, which stays the caller's."""
+    def __init__(self, wire: Wire, mac: bytes, build: CardBuilder | None = None) -> None:
+        """Power a card on, plugged into ``wire``, which stays the caller's; ``build`` makes another kind."""
         self.lock = threading.RLock()
         self.memory = ClientMemory()
         self.interrupts = ClientInterrupts()
@@ -126,8 +136,8 @@ class ServedCard:
         self.backlog: deque[FrameSent] = deque()
         self.lost = 0
         self.wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        engine = ReferenceEngine(self.memory, offload=wire.framing is Framing.VNET, observer=observer)
-        self.card = Card(engine, mac, send=self._send, sink=self.interrupts)
+        make = build or plain_card
+        self.card = make(self.memory, wire.framing is Framing.VNET, mac, self._send, self.interrupts)
         self.card.advance(time.monotonic_ns())
         self.card.set_carrier(present=wire.link)
         self.listens = False
@@ -351,7 +361,17 @@ def _serve_reference(
     *,
     allowed_uids: Collection[int] | None,
 ) -> Account:
-    served = ServedCard(wire, mac)
+    return serve_card(ServedCard(wire, mac), at, ready, stop, allowed_uids)
+
+
+def serve_card(
+    served: ServedCard,
+    at: str | socket.socket,
+    ready: _Ready,
+    stop: threading.Event,
+    allowed_uids: Collection[int] | None = None,
+) -> Account:
+    """Serve a card that was built until ``stop`` is set; see ``serve``. Its threads end before it returns."""
     cable = threading.Thread(target=served.run_cable, name="cable", daemon=True)
     with Server(at, served, allowed_uids=allowed_uids) as server:
         watcher = threading.Thread(target=_stop_when, args=(stop, server), name="stop", daemon=True)
@@ -373,6 +393,9 @@ def _stop_when(stop: threading.Event, server: Server) -> None:
     stop.wait()
     server.stop()
 
+
+CardBuilder = Callable[[GuestMemory, bool, bytes, Callable[[FrameSent], None], InterruptSink], Card]
+"""Makes the card of a ``ServedCard``: memory, whether the wire takes offloads, address, wire, interrupts."""
 
 _Ready = Callable[[ServedCard | NativeServedCard], None]
 

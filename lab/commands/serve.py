@@ -23,6 +23,8 @@ from lab.errors import UsageError
 from lab.peer import LocalPeer, answer
 from lab.qemu.command import memory_arguments, vfio_user_device
 from lab.serving import Ready
+from lab.step import arguments as stepping
+from lab.step.live import Live
 
 if TYPE_CHECKING:
     import argparse
@@ -59,6 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--wire", metavar="SPEC", default="netns", help="the card's cable (default netns)")
     parser.add_argument("--mac", type=mac, default=LOCAL_MAC.format(1), help="the card's address")
     parser.add_argument("--engine", choices=ENGINES, default=ENGINES[0], help="who moves the frames")
+    stepping.add_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON line when ready, one at the end")
     parser.add_argument(
         "--state",
@@ -87,7 +90,9 @@ def run(args: argparse.Namespace) -> int:
     reached = far_end(wire)
     peer, address = reached or (None, None)
     begin = with_state(args.state)
-    if not args.no_harden:
+    wish = stepping.wish(args)
+    hardened = not (args.no_harden or wish.anything)  # a stepper opens files and loads hooks as it goes
+    if hardened:
         confine(args, programs=peer is not None)
 
     def ready(served: Served) -> None:
@@ -109,16 +114,13 @@ def run(args: argparse.Namespace) -> int:
             control = socket.socket(fileno=args.control_fd)
             threading.Thread(target=obey, args=(control, served, peer, stop, args.state), daemon=True).start()
 
+    path, address_bytes = str(args.socket.absolute()), bytes.fromhex(args.mac.replace(":", ""))
+    uids = {0, os.geteuid()} if hardened else None
     try:
-        account = serve(
-            str(args.socket.absolute()),
-            wire,
-            bytes.fromhex(args.mac.replace(":", "")),
-            args.engine,
-            ready=ready,
-            stop=stop,
-            allowed_uids=None if args.no_harden else {0, os.geteuid()},
-        )
+        if wish.anything:
+            account = Live(wire, address_bytes, wish).serve(path, ready, stop)
+        else:
+            account = serve(path, wire, address_bytes, args.engine, ready=ready, stop=stop, allowed_uids=uids)
     except ListenError as error:
         raise UsageError(str(error)) from error
     except ValueError as error:

@@ -92,7 +92,7 @@ def join_pair(guest: Guest, near: str, far: str, namespace: str, network: int) -
     """Put ``far`` into a new namespace, give both ends addresses of 10.82.``network``.0/24, wait for links."""
     pair = Pair(guest, near, far, namespace, network)
     pair.run(
-        f"mkdir -p /var/run && ip netns add {namespace} && ip link set {far} netns {namespace}"
+        f"ip netns add {namespace} && ip link set {far} netns {namespace}"
         f" && ip -n {namespace} address add {pair.far_address}/24 dev {far}"
         f" && ip -n {namespace} link set lo up && ip -n {namespace} link set {far} up"
         f" && ip address add {pair.near_address}/24 dev {near} && ip link set {near} up"
