@@ -38,6 +38,7 @@ BACKLOG: Final = 1024
 """Frames kept while the wire takes none; more are lost, as in a switch."""
 
 _CARRIER_POLL_S: Final = 0.25
+_SLICE_PAUSE_S: Final = 0.001
 _BATCH: Final = 64  # frames taken off the wire before the lock is given up
 _RCTL, _RCTL_EN = NIC["RCTL"].offset, NIC["RCTL"]["EN"].mask
 
@@ -286,7 +287,9 @@ class ServedCard:
                 registered = wanted
             timeout = _CARRIER_POLL_S
             if deadline is not None:
-                timeout = min(timeout, max(0, deadline - time.monotonic_ns()) / 1e9)
+                left_s = (deadline - time.monotonic_ns()) / 1e9
+                # Due already, right after ``advance``: a run used its budget. Whoever wants the lock gets it.
+                timeout = min(timeout, left_s if left_s > 0 else _SLICE_PAUSE_S)
             # poll() counts milliseconds, the card's timers microseconds: the select call keeps the fraction.
             _wait(poll, timeout)
             with contextlib.suppress(BlockingIOError):

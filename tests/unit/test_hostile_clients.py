@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from device.regs.nic import NIC
 from device.vfio_user import Client, PciIrq
 from device.vfio_user.errors import ReplyError
 from device.vfio_user.messages import DmaMapRequest
@@ -332,3 +334,30 @@ except ConnectionError:
 
     assert (done.stdout, done.stderr) == ("b''\n", "")
     card.close()
+
+
+def test_the_socket_is_served_while_a_guest_asks_for_a_million_segments(card: CardProcess) -> None:
+    """Segmentation to one byte a frame, a whole ring of it: done in slices, between which others are served."""
+    one = Exerciser(card.ready.socket).start()
+    one.wait_link()
+    one.write("RCTL", 0)  # what comes back is lost
+    count, segments = (16 if card.ready.engine == "reference" else 60), 4096
+    context = struct.pack("<BBHBBHII", 14, 24, 33, 34, 50, 0, 0x2700_0000 | segments, 0x0001_3600)
+    one.memory[TX_RING : TX_RING + 16] = context
+    for index in range(1, count + 1):
+        at = TX_RING + 16 * index
+        one.memory[at : at + 16] = struct.pack("<QII", TX_BUFFERS, 0x2F10_0000 | 54 + segments, 0)
+
+    one.client.write(0, NIC["TDT0"].offset, (count + 1).to_bytes(4, "little"), posted=True)
+    heads, longest = [], 0.0
+    deadline = time.monotonic() + DEADLINE_S
+    while (not heads or heads[-1] != count + 1) and time.monotonic() < deadline:
+        began = time.monotonic()
+        heads.append(one.read("TDH0"))
+        longest = max(longest, time.monotonic() - began)
+
+    assert heads[-1] == count + 1
+    assert {head for head in heads if head <= count}  # looked at in the middle of the work
+    assert longest < DEADLINE_S / 6
+    assert one.read("TSCTC") == count
+    one.close()
