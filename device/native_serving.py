@@ -12,6 +12,7 @@ import os
 import select
 import threading
 import time
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from device import vfio_user
@@ -22,6 +23,7 @@ from device.engine.native import NativeEngine, never_wait_for_client
 from device.engine.transport import transport_factory
 from device.regs.nic import VECTORS
 from device.vfio_user import NO_REGION, PciIrq, RegionInfo, Server
+from device.vfio_user.session import SERVER_CAPABILITIES
 from device.wire.contract import Framing
 
 if TYPE_CHECKING:
@@ -34,6 +36,16 @@ if TYPE_CHECKING:
 IRQ_COUNTS: Final = (1, 1, VECTORS, 1, 1)
 _CARRIER_POLL_S: Final = 0.25
 _CONFIG: Final = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """What the way from the VMM to the card is tuned to; the defaults are what won (docs/performance.md)."""
+
+    spin_us: int = 0
+    """How long the socket's thread looks for the next message before it sleeps; it keeps a core busy."""
+    write_multiple: bool = False
+    """Whether REGION_WRITE_MULTI is offered."""
 
 
 class SlowMemory:
@@ -196,12 +208,19 @@ def serve_native(
     mac: bytes,
     ready: Callable[[NativeServedCard], None],
     stop: threading.Event,
+    *,
+    tuning: Tuning,
 ) -> Account:
     """Serve a card at a socket path until ``stop`` is set; return its account."""
     served = NativeServedCard(wire, mac)
     keeper = threading.Thread(target=served.keep_house, name="housekeeper", daemon=True)
     try:
-        with Server(at, served, transport_factory=transport_factory(served.engine)) as server:
+        with Server(
+            at,
+            served,
+            transport_factory=transport_factory(served.engine, spin_us=tuning.spin_us),
+            offered=replace(SERVER_CAPABILITIES, write_multiple=tuning.write_multiple),
+        ) as server:
             watcher = threading.Thread(target=_stop_when, args=(stop, server), name="stop", daemon=True)
             keeper.start()
             watcher.start()

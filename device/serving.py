@@ -10,26 +10,29 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import socket
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, Protocol
 
 from device import vfio_user
 from device.card import REGION_SIZES, Account, Card
 from device.effects import DmaError, FrameSent, Offload
 from device.engine.contract import InterruptMode
 from device.engine.reference import ReferenceEngine
-from device.native_serving import NativeServedCard, serve_native
+from device.native_serving import NativeServedCard, Tuning, serve_native
 from device.regs.nic import NIC, VECTORS
 from device.vfio_user import NO_REGION, PciIrq, RegionInfo, Server
+from device.vfio_user.session import SERVER_CAPABILITIES
 from device.wire.contract import Framing, Wire, WireClosed
 from device.wire.frame import Frame, Gso, GsoFlag, GsoType
 from device.wire.port import Port
 
 if TYPE_CHECKING:
+    import socket
+
     from device.trace.events import Observer
     from device.vfio_user import DmaMap, Feature, IrqChange, Irqs
 
@@ -301,10 +304,13 @@ def _serve_reference(
     mac: bytes,
     ready: _Ready,
     stop: threading.Event,
+    *,
+    tuning: Tuning,
 ) -> Account:
     served = ServedCard(wire, mac)
     cable = threading.Thread(target=served.run_cable, name="cable", daemon=True)
-    with Server(at, served) as server:
+    offered = replace(SERVER_CAPABILITIES, write_multiple=tuning.write_multiple)
+    with Server(at, served, offered=offered) as server:
         watcher = threading.Thread(target=_stop_when, args=(stop, server), name="stop", daemon=True)
         cable.start()
         watcher.start()
@@ -325,8 +331,26 @@ def _stop_when(stop: threading.Event, server: Server) -> None:
     server.stop()
 
 
+DEFAULT_TUNING: Final = Tuning()
 _Ready = Callable[[ServedCard | NativeServedCard], None]
-_Serve = Callable[[str | socket.socket, Wire, bytes, _Ready, threading.Event], Account]
+
+
+class _Serve(Protocol):
+    """Serves a card with one of the engines."""
+
+    def __call__(
+        self,
+        at: str | socket.socket,
+        wire: Wire,
+        mac: bytes,
+        ready: _Ready,
+        stop: threading.Event,
+        *,
+        tuning: Tuning,
+    ) -> Account:
+        """Serve until ``stop`` is set; return the account."""
+
+
 _ENGINES: Final[Mapping[str, _Serve]] = {"reference": _serve_reference, "native": serve_native}
 
 
@@ -338,10 +362,11 @@ def serve(
     *,
     ready: _Ready = lambda _: None,
     stop: threading.Event | None = None,
+    tuning: Tuning = DEFAULT_TUNING,
 ) -> Account:
     """Serve a card at a socket path until ``stop`` is set, to any number of clients; return its account.
 
     ``ready`` is called once, when a client may connect. ListenError where the path cannot be used;
-    KeyError for an engine there is not.
+    KeyError for an engine there is not. Of ``tuning`` the reference engine has ``write_multiple`` alone.
     """
-    return _ENGINES[engine](at, wire, mac, ready, stop or threading.Event())
+    return _ENGINES[engine](at, wire, mac, ready, stop or threading.Event(), tuning=tuning)

@@ -18,6 +18,7 @@ from lab.errors import UsageError
 from lab.peer import Control, PeerError, RemotePeer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 READY_TIMEOUT_S = 30.0
@@ -70,25 +71,33 @@ class CardProcess:
 
 
 def serve_arguments(
-    socket_path: Path, wire: str, *, mac: str | None, engine: str, control_fd: int
+    socket_path: Path,
+    wire: str,
+    *,
+    mac: str | None,
+    engine: str,
+    control_fd: int,
+    extra: Sequence[str] = (),
 ) -> list[str]:
     """Return the arguments of the card's process."""
     argv = [sys.executable, "-m", "lab.cli", "serve", "--json", "--socket", str(socket_path)]
     argv += ["--wire", wire, "--engine", engine, "--control-fd", str(control_fd)]
-    return argv + (["--mac", mac] if mac else [])
+    return [*argv, *(["--mac", mac] if mac else []), *extra]
 
 
 def start_card(
-    socket_path: Path, wire: str, *, mac: str | None = None, engine: str = "native"
+    socket_path: Path, wire: str, *, mac: str | None = None, engine: str = "native", extra: Sequence[str] = ()
 ) -> CardProcess:
     """Start a card on ``socket_path`` with ``wire`` and wait until it listens.
 
-    Raises ``UsageError`` with the card's own words when it cannot.
+    ``extra`` are more arguments of ``serve``. Raises ``UsageError`` with the card's own words when it cannot.
     """
     ours, theirs = socket.socketpair()
     with theirs:
         process = children.start(
-            serve_arguments(socket_path, wire, mac=mac, engine=engine, control_fd=theirs.fileno()),
+            serve_arguments(
+                socket_path, wire, mac=mac, engine=engine, control_fd=theirs.fileno(), extra=extra
+            ),
             fds=[theirs.fileno()],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

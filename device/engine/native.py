@@ -304,6 +304,10 @@ class NativeEngine:
         lib.rw_effects_forget(self.card)
         return list(_effects(raw))
 
+    def forget_effects(self) -> None:
+        """Drop the effects since the last call, unread."""
+        lib.rw_effects_forget(self.card)
+
     # -- state ----------------------------------------------------------------------------------------------
 
     def save(self) -> bytes:

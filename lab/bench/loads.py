@@ -114,7 +114,7 @@ def whole(seconds: float) -> int:
 
 
 def iperf(lane: Lane, options: str) -> dict[str, Any]:
-    """Run iperf3 in the guest, as often as its server needs to be ready, and return what it says at the end."""
+    """Run iperf3 in the guest until its server is ready, and return what it says at the end."""
     command = f"iperf3 -J -c {lane.host_address} -p {IPERF_PORT} {options}"
     script = f"for n in 1 2 3 4 5 6 7 8; do {command} >/tmp/iperf && break; sleep 0.5; done; cat /tmp/iperf"
     said = json.loads(lane.guest.run(script, timeout_s=180).out or "{}")

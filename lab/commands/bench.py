@@ -1,4 +1,4 @@
-"""``ringwalk bench``: how fast the parts are, on this machine, now; the parts are modules of ``lab.bench``."""
+"""``ringwalk bench``: how fast the parts are on this machine, now. They are modules of ``lab.bench``."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from device.native_serving import Tuning
 from device.serving import serve
 from device.vfio_user import ListenError
 from device.wire.contract import Wire, WireError
@@ -36,6 +37,7 @@ EXAMPLES = (
     "  ringwalk serve --socket /tmp/nic.sock --wire pcap:out.pcapng --engine reference"
 )
 EXAMPLE_MEMORY_MIB = 1024
+MOST_SPIN_US = 1_000_000
 
 
 class Served(Protocol):
@@ -51,6 +53,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--wire", metavar="SPEC", default="netns", help="the card's cable (default netns)")
     parser.add_argument("--mac", type=mac, default=LOCAL_MAC.format(1), help="the card's address")
     parser.add_argument("--engine", choices=ENGINES, default=ENGINES[0], help="who moves the frames")
+    parser.add_argument(
+        "--spin-us",
+        type=int,
+        default=0,
+        metavar="N",
+        help="look N µs for the next message before sleeping; keeps a core busy (default 0; native engine)",
+    )
+    parser.add_argument(
+        "--write-multiple",
+        action="store_true",
+        help="let the VMM put register writes together (off: no gain)",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON line when ready, one at the end")
     parser.add_argument(
         "--control-fd",
@@ -98,6 +112,7 @@ def run(args: argparse.Namespace) -> int:
             args.engine,
             ready=ready,
             stop=stop,
+            tuning=tuning(args),
         )
     except ListenError as error:
         raise UsageError(str(error)) from error
@@ -109,6 +124,13 @@ def run(args: argparse.Namespace) -> int:
         wire.close()
     close(asdict(account), as_json=args.json)
     return 0
+
+
+def tuning(args: argparse.Namespace) -> Tuning:
+    """Return how the transport shall be tuned."""
+    if not 0 <= args.spin_us <= MOST_SPIN_US:
+        raise UsageError(f"--spin-us {args.spin_us}: give 0 to {MOST_SPIN_US}")
+    return Tuning(spin_us=args.spin_us, write_multiple=args.write_multiple)
 
 
 def announce(args: argparse.Namespace, wire: Wire, ready: Ready) -> None:
