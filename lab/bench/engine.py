@@ -2,8 +2,9 @@
 
 *sink*: frames leave into the void, so that the ring's work alone is left (no byte of a frame is read).
 *copy*: each frame is copied out, as effects are. *loop*: frames go round the MAC loopback, through the
-transmitter and the receiver into another buffer. *memcpy*: one call that copies as many bytes from one area to
-another, the least that *copy* could take. Figures are medians of rounds in which all variants take their turn, the
+transmitter and the receiver into another buffer. *memcpy*: one call that copies as many bytes, the least that
+*copy* could take. Time is the thread's own, since others may run, too; figures are medians of rounds in which
+all variants take their turn, and the
 ratio to memcpy is of one round (``lab.bench.pairing``).
 """
 
@@ -229,7 +230,7 @@ def variants() -> list[Variant]:
 
 
 def once(variant: Variant, seconds: float) -> float:
-    """Return the nanoseconds of this thread a unit, over at least ``seconds`` of them: others may run, too."""
+    """Return the thread's nanoseconds a unit, over at least ``seconds``."""
     done, clock = 0, time.thread_time_ns
     began = now = clock()
     while now - began < seconds * 1e9:

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "core.h"
+#include "guard.h" /* guard.c: see there */
 #include "regs.h"
 
 #define RW_BAR_BYTES 0x20000u
@@ -232,8 +233,8 @@ RW_INLINE uint32_t rw_get_tail(struct rw_card *card, uint32_t offset)
 /* Memory without a host address is reached by Python. A thread of ours cannot; the pump leaves the whole access to
  * Python, because the client's answer comes over the socket that the pump reads. Per thread. */
 enum rw_slow { RW_SLOW_ALLOWED, RW_SLOW_LATER, RW_SLOW_NEVER };
-extern _Thread_local enum rw_slow rw_slow_mode;
-extern _Thread_local bool rw_slow_wanted; /* RW_SLOW_LATER, and something slow was met */
+extern RW_THREAD_LOCAL enum rw_slow rw_slow_mode;
+extern RW_THREAD_LOCAL bool rw_slow_wanted; /* RW_SLOW_LATER, and something slow was met */
 
 /* dma.c: 0 when every byte of the range is covered with the right; else a fault was reported, but by try */
 int rw_dma_try_load(struct rw_card *card, uint32_t *cache, uint64_t address, void *to, uint32_t length);
@@ -241,9 +242,6 @@ int rw_dma_load(struct rw_card *card, uint32_t *cache, uint64_t address, void *t
 int rw_dma_store(struct rw_card *card, uint32_t *cache, uint64_t address, const void *from, uint32_t length);
 /* The host address of the whole range, or NULL: not covered by one mapped region. Reports nothing. */
 uint8_t *rw_dma_host(struct rw_card *card, uint32_t *cache, uint64_t address, uint64_t length, int right);
-
-/* guard.c: see there */
-#include "guard.h"
 
 /* effects.c */
 void rw_effect_frame(struct rw_card *card, const struct rw_fragment *frag, uint32_t count,

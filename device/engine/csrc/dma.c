@@ -127,8 +127,8 @@ uint8_t *rw_dma_host(struct rw_card *card, uint32_t *cache, uint64_t address, ui
     return region->host + (address - region->first);
 }
 
-_Thread_local enum rw_slow rw_slow_mode;
-_Thread_local bool rw_slow_wanted;
+RW_THREAD_LOCAL enum rw_slow rw_slow_mode;
+RW_THREAD_LOCAL bool rw_slow_wanted;
 
 enum cover { NOT_COVERED, COVERED, COVERED_LATER };
 
