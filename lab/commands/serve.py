@@ -61,6 +61,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="look N µs for the next message before sleeping; keeps a core busy (default 0; native engine)",
     )
     parser.add_argument(
+        "--doorbell",
+        choices=("message", "mmap"),
+        default="message",
+        help="mmap: a polling driver may map the ring registers; QEMU then posts no write (native engine)",
+    )
+    parser.add_argument(
         "--write-multiple",
         action="store_true",
         help="let the VMM put register writes together (off: no gain)",
@@ -130,7 +136,11 @@ def tuning(args: argparse.Namespace) -> Tuning:
     """Return how the transport shall be tuned."""
     if not 0 <= args.spin_us <= MOST_SPIN_US:
         raise UsageError(f"--spin-us {args.spin_us}: give 0 to {MOST_SPIN_US}")
-    return Tuning(spin_us=args.spin_us, write_multiple=args.write_multiple)
+    if args.engine != "native" and (args.spin_us or args.doorbell == "mmap"):
+        raise UsageError("--spin-us and --doorbell mmap are the native engine's: leave --engine out")
+    return Tuning(
+        spin_us=args.spin_us, write_multiple=args.write_multiple, mapped_doorbells=args.doorbell == "mmap"
+    )
 
 
 def announce(args: argparse.Namespace, wire: Wire, ready: Ready) -> None:

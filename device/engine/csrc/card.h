@@ -128,6 +128,8 @@ struct rw_buffer {
     X(sigbus) X(wire_lost) X(wire_refused) X(wire_blocked) X(rx_discarded) X(rx_starved)               \
     X(inline_reads) X(inline_writes) X(forwarded)
 
+struct rw_mapped;
+
 struct rw_card {
     _Atomic uint32_t reg[RW_WORDS];
 
@@ -198,6 +200,7 @@ struct rw_card {
     _Atomic bool stopping;
     _Atomic bool running, wire_running, timer_running;
     pthread_t wire_thread, timer_thread;
+    struct rw_mapped *mapped; /* mapped.c; NULL: doorbells are messages */
 
     struct {
 #define X(name) _Atomic uint64_t name;

@@ -17,6 +17,7 @@
 
 #include "access.h"
 #include "card.h"
+#include "mapped.h"
 
 enum { CMD_REGION_READ = 9, CMD_REGION_WRITE = 10, CMD_REGION_WRITE_MULTI = 15 };
 enum { FLAG_TYPE = 0xf, FLAG_REPLY = 1, FLAG_NO_REPLY = 1 << 4 };
@@ -351,6 +352,8 @@ int rw_pump_next(rw_pump *pump, bool answer)
                 return result;
             continue;
         }
+        if (answer)
+            rw_mapped_sync(pump->card);
         result = answer ? answer_inline(pump, &header) : 1;
         if (result < 0)
             return result;
