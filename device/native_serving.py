@@ -20,7 +20,7 @@ from device import vfio_user
 from device.card import REGION_SIZES, Account, Card
 from device.effects import DmaError
 from device.engine.contract import InterruptMode
-from device.engine.native import MAPPED_DOORBELLS, NativeEngine, never_wait_for_client
+from device.engine.native import MAPPED_DOORBELLS, NativeEngine, ask_before_waiting
 from device.engine.transport import transport_factory
 from device.regs.nic import VECTORS
 from device.vfio_user import NO_REGION, PciIrq, RegionInfo, Server
@@ -32,7 +32,7 @@ from device.wire.contract import Framing
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from device.vfio_user import DmaMap, Feature, IrqChange, Irqs
     from device.wire.contract import Wire
@@ -152,7 +152,35 @@ class NativeServedCard:
         """Write what C left to us, and do the work that it makes."""
         with self.lock:
             self.card.write_region(index, offset, data)
+            if index == _CONFIG:
+                self._go_on()
         os.eventfd_write(self.wake, 1)  # negotiation may have begun
+
+    # -- state ---------------------------------------------------------------------------------------
+
+    def save(self, *, hold: bool = False) -> bytes:
+        """Return the card's whole state; ``hold``: it does no DMA from this instant on."""
+        with self.lock:
+            self.card.advance(time.monotonic_ns())
+            state = self.card.save()
+            if hold:
+                self.card.hold()
+            return state
+
+    def restore(self, state: bytes) -> None:
+        """Take a saved state over. ValueError.
+
+        The next client goes on where it was: DMA is held until it has mapped memory and then armed an
+        interrupt or written configuration space. DEVICE_RESET, or its end, makes an ordinary card of it.
+        """
+        with self.lock:
+            self.card.advance(time.monotonic_ns())
+            self.card.restore(state)
+
+    def _go_on(self) -> None:
+        """End the hold of a restored card once there is memory."""
+        if self.card.control.held and self.memory.dma is not None and self.memory.dma.regions:
+            self.card.release()
 
     def reset(self) -> None:
         """Power-cycle the card; the cable stays plugged in."""
@@ -192,12 +220,13 @@ class NativeServedCard:
             elif self._irqs.armed(PciIrq.MSI):
                 mode = InterruptMode.MSI
             self.card.set_interrupt_mode(mode)
+            self._go_on()
 
     # -- the housekeeper -----------------------------------------------------------------------------
 
     def keep_house(self) -> None:
         """Let negotiation go on and follow the carrier, until ``stop``."""
-        never_wait_for_client()
+        ask_before_waiting()
         poll = select.poll()
         poll.register(self.wake, select.POLLIN)
         while not self.stopping:
@@ -249,6 +278,7 @@ def serve_native(
     stop: threading.Event,
     *,
     tuning: Tuning,
+    allowed_uids: Collection[int] | None = None,
 ) -> Account:
     """Serve a card at a socket path until ``stop`` is set; return its account."""
     served = NativeServedCard(wire, mac, tuning)
@@ -259,6 +289,7 @@ def serve_native(
             served,
             transport_factory=transport_factory(served.engine, spin_us=tuning.spin_us),
             offered=replace(SERVER_CAPABILITIES, write_multiple=tuning.write_multiple),
+            allowed_uids=allowed_uids,
         ) as server:
             watcher = threading.Thread(target=_stop_when, args=(stop, server), name="stop", daemon=True)
             keeper.start()

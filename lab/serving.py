@@ -53,6 +53,10 @@ class CardProcess:
         counts: dict[str, int] = self._control.ask("account")["account"]
         return counts
 
+    def save(self) -> None:
+        """Have the card's state written to its file; it does no DMA from that instant on. ``PeerError``."""
+        self._control.ask("save")
+
     @property
     def running(self) -> bool:
         """Whether the card's process is alive."""
@@ -77,26 +81,43 @@ def serve_arguments(
     mac: str | None,
     engine: str,
     control_fd: int,
+    state: Path | None = None,
     extra: Sequence[str] = (),
 ) -> list[str]:
     """Return the arguments of the card's process."""
     argv = [sys.executable, "-m", "lab.cli", "serve", "--json", "--socket", str(socket_path)]
     argv += ["--wire", wire, "--engine", engine, "--control-fd", str(control_fd)]
+    argv += ["--state", str(state)] if state else []
     return [*argv, *(["--mac", mac] if mac else []), *extra]
 
 
 def start_card(
-    socket_path: Path, wire: str, *, mac: str | None = None, engine: str = "native", extra: Sequence[str] = ()
+    socket_path: Path,
+    wire: str,
+    *,
+    mac: str | None = None,
+    engine: str = "native",
+    state: Path | None = None,
+    extra: Sequence[str] = (),
 ) -> CardProcess:
     """Start a card on ``socket_path`` with ``wire`` and wait until it listens.
 
-    ``extra`` are more arguments of ``serve``. Raises ``UsageError`` with the card's own words when it cannot.
+    ``state``: the file that it starts from, if it is there, and that ``save`` writes. ``extra``: more
+    arguments of ``serve``.
+
+    Raises ``UsageError`` with the card's own words when it cannot.
     """
     ours, theirs = socket.socketpair()
     with theirs:
         process = children.start(
             serve_arguments(
-                socket_path, wire, mac=mac, engine=engine, control_fd=theirs.fileno(), extra=extra
+                socket_path,
+                wire,
+                mac=mac,
+                engine=engine,
+                control_fd=theirs.fileno(),
+                state=state,
+                extra=extra,
             ),
             fds=[theirs.fileno()],
             stdout=subprocess.PIPE,

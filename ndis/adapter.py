@@ -106,8 +106,16 @@ class MiniportAdapter:
 
     @property
     def is_started(self) -> bool:
-        """Whether frames may be indicated."""
+        """Whether data flows."""
         return self.state in MAY_INDICATE
+
+    @property
+    def may_indicate(self) -> bool:
+        """Whether the driver may indicate frames.
+
+        An NDIS 5 driver does not know of pauses: it may until its Halt has returned.
+        """
+        return self.state in (MAY_INDICATE if self.ndis6 else INITIALIZED)
 
     @property
     def is_asleep(self) -> bool:
@@ -125,18 +133,10 @@ class MiniportAdapter:
         """Tell the observer. Callers check first that there is one: making an event costs."""
         if self.observer is not None:
             executive = self.executive
-            self.observer(
-                Event(
-                    kind,
-                    executive.now_us(),
-                    executive.context(),
-                    self.irql.current,
-                    self.name,
-                    name,
-                    subject,
-                    {"block": self, **details},
-                )
-            )
+            context = executive.context()
+            details["block"] = self
+            irql = self.irql.of(context)
+            self.observer(Event(kind, executive.now_us(), context, irql, self.name, name, subject, details))
 
     def enter(self, name: str, call: Callable[..., Any], *arguments: Any) -> Any:  # noqa: ANN401 - each handler has its own types
         """Call one handler of the driver."""

@@ -71,7 +71,7 @@ class ListSends(Sends):
         """Wrap every packet in a list and send those."""
         lists = []
         for packet in packets:
-            nbl = NetBufferList((NetBuffer(packet.buffers),))
+            nbl = NetBufferList((NetBuffer(packet._buffers),))  # noqa: SLF001 - NDIS wraps, it does not look
             nbl.packet = packet
             nbl.source = packet.ndis_reserved
             nbl.cancel_id = packet.cancel_id
@@ -219,7 +219,7 @@ class ListSends(Sends):
         for nbl in nbls:
             if adapter.observer is not None:
                 adapter.emit(Kind.INDICATE, "list", nbl, resources=resources)
-            if not adapter.is_started:
+            if not adapter.may_indicate:
                 raise BugCheckError(f"receive indicated while {adapter.state.name}")
             nbl.transfer(Owner.MINIPORT, Owner.NDIS)
             self.indicated[nbl] = adapter.executive.now_us()

@@ -258,7 +258,7 @@ class PacketPool:
         self._free: list[Packet] = [kind(self, n) for n in range(size)]
         self._busy: set[Packet] = set()
 
-    def allocate(self, data: Memory | Iterable[Memory] | None = None) -> Packet:
+    def allocate(self, data: Memory | Iterable[Memory | Buffer] | None = None) -> Packet:
         """NdisAllocatePacket, with one buffer for each piece of data.
 
         Raises NdisError(RESOURCES).
@@ -271,7 +271,7 @@ class PacketPool:
         packet.owner = self.holder
         if data is not None:
             pieces = (data,) if isinstance(data, bytes | bytearray | memoryview) else data
-            packet._buffers.extend(Buffer(piece) for piece in pieces)  # noqa: SLF001 - same module: filling is not looking
+            packet._buffers.extend(p if isinstance(p, Buffer) else Buffer(p) for p in pieces)  # noqa: SLF001 - same module: filling is not looking
         return packet
 
     def free(self, packet: Packet) -> None:

@@ -242,13 +242,13 @@ class Open:
 
     def deliver(self, packet: Packet, *, resources: bool) -> int:
         """Give the client one received packet; return the references it takes."""
+        if self.receives_lists:
+            return self.adapter.lists.deliver_packet(self, packet, resources=resources)
         if self._receive_packet is not None:
             taken = int(self.callout("receive_packet", packet))
             if taken and self.adapter.observer is not None:
                 self.adapter.emit(Kind.RETAINED, "retained", packet, open=self, resources=resources)
             return 0 if resources else taken
-        if self.receives_lists:
-            return self.adapter.lists.deliver_packet(self, packet, resources=resources)
         raw = packet.snapshot()
         header, rest = raw[: packet.header_size], raw[packet.header_size :]
         lookahead = max(self.adapter.filter.of(self).lookahead, 64)
@@ -257,8 +257,12 @@ class Open:
 
     def send_completed(self, packet: Packet, status: Status) -> None:
         """Give a sent packet back."""
-        self.callout("send_complete", packet, status)
-        self.check_closed()
+        if self.adapter.observer is None:  # the hot path: no name to look up, nothing to tell
+            self.client.send_complete(packet, status)
+        else:
+            self.callout("send_complete", packet, status)
+        if self.state is OpenState.CLOSING:
+            self.check_closed()
 
     def transfer_completed(self, packet: Packet, status: Status, copied: int) -> None:
         """Give back a packet that TransferData filled later."""

@@ -91,7 +91,6 @@ class Receives:
         ``size`` is the payload's length; ``context`` names it to TransferData.
         """
         adapter = self._adapter
-        self._check_may_indicate()
         if adapter.observer is not None:
             adapter.emit(Kind.INDICATE, "lookahead", None, header=header, lookahead=len(lookahead), size=size)
         self._check_may_indicate()
@@ -185,5 +184,5 @@ class Receives:
             open_.callout("receive_complete")
 
     def _check_may_indicate(self) -> None:
-        if not self._adapter.is_started:
+        if not self._adapter.may_indicate:
             raise BugCheckError(f"receive indicated while {self._adapter.state.name}")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ndis.errors import BugCheckError, NdisError
 from ndis.events import Kind
 from ndis.filter8023 import split_addresses
+from ndis.offload import Offload
 from ndis.oids import Oid, ProtocolOption, oid_name
 from ndis.status import Status
 
@@ -166,6 +167,7 @@ class RequestQueue:
             (RequestKind.SET, Oid.O802_3_MULTICAST_LIST): self._set_multicast,
             (RequestKind.SET, Oid.GEN_CURRENT_LOOKAHEAD): self._set_lookahead,
             (RequestKind.SET, Oid.GEN_PROTOCOL_OPTIONS): self._set_options,
+            (RequestKind.SET, Oid.TCP_TASK_OFFLOAD): self._set_offload,
             (RequestKind.QUERY, Oid.GEN_CURRENT_PACKET_FILTER): self._query_filter,
             (RequestKind.QUERY, Oid.O802_3_MULTICAST_LIST): self._query_multicast,
             (RequestKind.QUERY, Oid.GEN_CURRENT_LOOKAHEAD): self._query_lookahead,
@@ -296,6 +298,9 @@ class RequestQueue:
         if request.driver_buffer is not request.buffer:
             request.buffer.bytes_read = request.buffer.length
         request.status = status
+        accepted = status is Status.SUCCESS and request.kind is RequestKind.SET
+        if accepted and request.oid == Oid.TCP_TASK_OFFLOAD:
+            self._adapter.offload = Offload.parse(request.buffer.data)
         if request.done is not None:
             request.done(request, status)
         elif request.open is not None:
@@ -343,6 +348,13 @@ class RequestQueue:
             return Status.INVALID_LENGTH
         open_.options = ProtocolOption(value)
         return Status.SUCCESS
+
+    def _set_offload(self, _open: Open, request: Request) -> Status | None:
+        try:
+            Offload.parse(request.buffer.data)
+        except NdisError as error:
+            return error.status
+        return None
 
     def _query_filter(self, open_: Open, request: Request) -> Status | None:
         return request.buffer.write_number(self._adapter.filter.of(open_).packet_filter)

@@ -102,13 +102,22 @@ class Resets:
         if status is not Status.PENDING:
             self.complete(status, addressing=addressing)
 
-    def _readdress(self) -> None:
+    def restore_filters(self) -> None:
+        """Set filter, multicast list and lookahead again in a driver that has been started anew."""
+        for oid, data in self._settings():
+            self._adapter.tell(oid, data)
+
+    def _settings(self) -> tuple[tuple[Oid, bytes], ...]:
         adapter = self._adapter
-        settings = (
+        return (
             (Oid.GEN_CURRENT_PACKET_FILTER, adapter.requests.filter_bytes()),
             (Oid.O802_3_MULTICAST_LIST, b"".join(adapter.filter.multicast)),
             (Oid.GEN_CURRENT_LOOKAHEAD, adapter.requests.lookahead_bytes()),
         )
+
+    def _readdress(self) -> None:
+        adapter = self._adapter
+        settings = self._settings()
         self._left = len(settings)
         for oid, data in settings:
             request = Request(RequestKind.SET, oid, InformationBuffer(data=data), self._one_set)

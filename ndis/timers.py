@@ -31,6 +31,7 @@ class MiniportTimer:
         self._below: Timer | None = None
         self._set: Resource | None = None
         self._period_ms = 0
+        self._lock = adapter.executive.spin_lock("timer")
 
     @property
     def is_set(self) -> bool:
@@ -51,10 +52,9 @@ class MiniportTimer:
 
     def cancel(self) -> bool:
         """NdisMCancelTimer: True when it was set and will not fire."""
-        if self._set is None:
+        mine = self._set
+        if mine is None or not self._claim(mine):
             return False
-        self._adapter.resources.give(self._set)
-        self._set = None
         if self._below is not None:
             self._below.cancel()
         return True
@@ -71,13 +71,22 @@ class MiniportTimer:
         self._adapter.gate.post(lambda: self._run(mine))
 
     def _run(self, mine: Resource) -> None:
-        if self._set is not mine:  # cancelled, or set anew, while it waited for the lock
+        if not self._claim(mine):  # cancelled, or set anew, while it waited for the lock
             return
-        self._adapter.resources.give(mine)
-        self._set = None
         if self._period_ms:
             self._arm(self._period_ms)
         self._adapter.enter("timer", self._routine)
+
+    def _claim(self, mine: Resource) -> bool:
+        """Decide between firing and cancelling: True for whoever comes first."""
+        self._lock.acquire()
+        first = self._set is mine
+        if first:
+            self._set = None
+        self._lock.release()
+        if first:
+            self._adapter.resources.give(mine)
+        return first
 
 
 class WorkItems:

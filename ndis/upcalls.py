@@ -62,6 +62,11 @@ class Upcalls:
         return self._adapter.name
 
     @property
+    def is_started(self) -> bool:
+        """Whether frames may be indicated now."""
+        return self._adapter.may_indicate
+
+    @property
     def resources(self) -> Resources:
         """Registers, shared memory, configuration space: see ``ndis.hardware``."""
         return self._adapter.resources
@@ -126,6 +131,10 @@ class Upcalls:
         """NdisScheduleWorkItem."""
         self._adapter.work_items.schedule(routine)
 
+    def wait(self, until: Callable[[], bool], what: str) -> None:
+        """NdisWaitEvent: return when ``until()``. Only at PASSIVE_LEVEL, as in Halt."""
+        self._adapter.executive.wait(until, what)
+
     def now_us(self) -> int:
         """NdisGetCurrentSystemTime, in microseconds."""
         return self._adapter.executive.now_us()
@@ -135,7 +144,10 @@ class Upcalls:
     def send_complete(self, packet: Packet, status: Status) -> None:
         """NdisMSendComplete."""
         adapter = self._adapter
-        adapter.upcall("send_complete", adapter.sends.complete, packet, status)
+        if adapter.observer is None:  # the hot path
+            adapter.sends.complete(packet, status)
+        else:
+            adapter.upcall("send_complete", adapter.sends.complete, packet, status)
 
     def send_resources_available(self) -> None:
         """NdisMSendResourcesAvailable."""

@@ -251,10 +251,12 @@ class Ndis:
         return [(o, o.callout("pnp_event", event)) for o in adapter.opens]
 
     def _touched(self, packet: Packet) -> None:
-        self._emit(Kind.TOUCH, "touch", packet)
+        sender = packet.ndis_reserved
+        name = sender.adapter.name if isinstance(sender, Open) else ""
+        self._emit(Kind.TOUCH, "touch", packet, name)
 
-    def _emit(self, kind: Kind, name: str, subject: object, **details: object) -> None:
+    def _emit(self, kind: Kind, name: str, subject: object, adapter: str = "", **details: object) -> None:
         if self.observer is not None:
             executive = self.executive
             now_us, context = executive.now_us(), executive.context()
-            self.observer(Event(kind, now_us, context, self.irql.current, "", name, subject, details))
+            self.observer(Event(kind, now_us, context, self.irql.current, adapter, name, subject, details))

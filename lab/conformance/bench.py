@@ -11,7 +11,7 @@ from typing import Protocol
 
 
 class Capability(enum.Flag):
-    """What a bench can do beyond register accesses and DMA; a check that needs more is skipped, and says so."""
+    """What a bench can do beyond register accesses and DMA; a check that needs more is skipped."""
 
     NONE = 0
     WIRE = enum.auto()

@@ -15,6 +15,8 @@ from lab.conformance.checks import (
     receive,
     registers,
     reset,
+    statistics,
+    timers,
     transmit,
 )
 
@@ -24,7 +26,20 @@ if TYPE_CHECKING:
 TOPICS: tuple[Topic, ...] = tuple(
     module.TOPIC
     for module in (
-        *(registers, reset, transmit, offload, receive, filters, interrupts, periphery, pci, hostile),
+        *(
+            registers,
+            reset,
+            transmit,
+            offload,
+            receive,
+            filters,
+            interrupts,
+            timers,
+            periphery,
+            statistics,
+            pci,
+            hostile,
+        ),
     )
 )
 

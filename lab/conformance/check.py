@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 ID = re.compile(r"[A-Z0-9]+(-[A-Z0-9_]+)+\Z")
 
 
-class Mismatch(Exception):
+class MismatchError(Exception):
     """The card did something else than it must."""
 
     def __init__(self, what: str, got: object, want: object) -> None:
@@ -30,9 +30,21 @@ class Mismatch(Exception):
 
 
 def expect(what: str, got: object, want: object) -> None:
-    """Raise ``Mismatch`` unless the two are equal."""
+    """Raise ``MismatchError`` unless the two are equal."""
     if got != want:
-        raise Mismatch(what, got, want)
+        raise MismatchError(what, got, want)
+
+
+def is_true(what: str, got: object) -> None:
+    """Raise ``MismatchError`` unless it holds."""
+    if not got:
+        raise MismatchError(what, got, want=True)
+
+
+def is_false(what: str, got: object) -> None:
+    """Raise ``MismatchError`` if it holds."""
+    if got:
+        raise MismatchError(what, got, want=False)
 
 
 def _show(value: object) -> str:

@@ -1,5 +1,7 @@
-"""Frames for the checks, built from nothing but their fields. Sources: IEEE 802.3, 802.1Q; RFC 791, 768, 9293,
-8200, 1071. It shares no code with the card on purpose: a mistake made in both places would not show.
+"""Frames for the checks, built from nothing but their fields.
+
+Sources: IEEE 802.3, 802.1Q; RFC 791, 768, 9293, 8200, 1071. It shares no code with the
+card on purpose: a mistake made in both places would not show.
 """
 
 from __future__ import annotations
@@ -44,7 +46,7 @@ def ones_sum(data: bytes) -> int:
     """Return the 16-bit one's complement sum (RFC 1071), not inverted."""
     if len(data) % 2:
         data += b"\0"
-    total = sum(struct.unpack(f">{len(data) // 2}H", data))
+    total: int = sum(struct.unpack(f">{len(data) // 2}H", data))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return total

@@ -9,11 +9,11 @@ import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from device.rings import transmit
 from device.rings.receive import ExtendedRx, ExtendedRxRead, LegacyRx, RxStatus, SplitRx, SplitRxRead
 from device.rings.transmit import DD, LegacyTx, TxCommand
 
 if TYPE_CHECKING:
+    from device.rings import transmit
     from lab.conformance.subject import Subject
 
 DESCRIPTOR = 16
@@ -56,6 +56,7 @@ class TxRing:
     def doorbell(self) -> None:
         """Write the tail and let the card work."""
         self.card.write(f"TDT{self.queue}", self.tail)
+        self.card.soon(lambda: self.head == self.tail or None)
         self.card.bench.settle()
 
     def send(self, *descriptors: transmit.TxDescriptor | bytes) -> None:
@@ -96,7 +97,7 @@ class Kind(enum.Enum):
     SPLIT = "split"
 
 
-BUFFER_CODES = {  # buffer size in bytes: BSIZE, BSEX (datasheet 10.2.5.1)
+BUFFER_CODES = {  # buffer size in bytes: BSIZE, BSEX (datasheet 10.2.5)
     256: (3, 0),
     512: (2, 0),
     1024: (1, 0),
@@ -153,7 +154,7 @@ class RxRing:
         """Set the queue up with ``fill`` descriptors handed over (all but one unless told)."""
         self.card, self.queue, self.kind = card, queue, kind
         self.size = 32 if kind is Kind.SPLIT else DESCRIPTOR
-        # The index registers count 16 bytes, whatever the format: e1000_alloc_rx_buffers_ps in Linux's netdev.c.
+        # The index registers count 16 bytes in every format: e1000_alloc_rx_buffers_ps in Linux's netdev.c.
         self._unit = self.size // DESCRIPTOR
         self.count, self.buffer_bytes = count, buffer_bytes
         self.base = card.allocate(count * self.size, align=128)
@@ -262,5 +263,3 @@ class RxRing:
         first = self.data(index, header if split else one.length0)
         rest = [self.data(index, length, piece) for piece, length in enumerate(lengths[1:], 1)]
         return first + b"".join(rest)
-
-

@@ -6,10 +6,10 @@ import time
 from typing import TYPE_CHECKING, Protocol
 
 from lab.conformance.bench import Bench, BenchError
-from lab.conformance.check import Mismatch
+from lab.conformance.check import MismatchError
 from lab.conformance.subject import Subject
 from lab.conformance.verdict import Outcome, Result
-from lab.qtest.client import Gone
+from lab.qtest.client import GoneError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -18,15 +18,19 @@ if TYPE_CHECKING:
 
 # How a target says that it is not there any more, or that no memory answers; anything else is a bug of
 # ours or of the model, and its traceback is wanted.
-LOST = (BenchError, Gone, ConnectionError, TimeoutError)
+LOST = (BenchError, GoneError, ConnectionError, TimeoutError)
 
 
 class Target(Protocol):
     """What ``--target`` names: something that can make a bench, again after it died."""
 
-    name: str
-    real: bool
-    """It is silicon: checks that could leave a mark want leave."""
+    @property
+    def name(self) -> str:
+        """What the user calls it."""
+
+    @property
+    def real(self) -> bool:
+        """It is silicon: checks that could leave a mark want leave."""
 
     def open(self) -> Bench:
         """Make the bench; raises ``UsageError`` when the machine lacks something."""
@@ -47,7 +51,7 @@ def judge(check: Check, target: str, bench: Bench) -> Outcome:
     began = time.monotonic()
     try:
         check.body(Subject(bench))
-    except Mismatch as mismatch:
+    except MismatchError as mismatch:
         return Outcome(check.id, target, Result.FAIL, str(mismatch), time.monotonic() - began)
     except LOST as lost:
         return Outcome(check.id, target, Result.ERROR, str(lost) or repr(lost), time.monotonic() - began)
@@ -78,5 +82,3 @@ def run(
     finally:
         if bench is not None:
             bench.close()
-
-

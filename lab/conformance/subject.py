@@ -5,10 +5,10 @@ It knows the register bank and the way a driver brings the card up, no bench and
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from device.regs.nic import NIC
-from lab.conformance.bench import BenchError
+from lab.conformance.bench import BenchError, Capability
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +20,8 @@ UNTOUCHED = 0xA5  # what memory is filled with, so that a stray write shows
 GUARD_BYTES = 64  # between two allocations
 LINK_STEP_NS = 50 * MILLISECOND
 LINK_STEPS = 200
-MDIC_STEPS = 50
+SOON_STEPS = 50
+T = TypeVar("T")
 
 CTRL, STATUS = NIC["CTRL"], NIC["STATUS"]
 PHY_ADDRESS = 1
@@ -128,6 +129,16 @@ class Subject:
                 return True
             self.bench.advance(step_ns)
         return what()
+
+    def soon(self, look: Callable[[], T | None]) -> T | None:
+        """Return what ``look`` finds; a target with a clock of its own is given half a second."""
+        found = look()
+        for _ in range(SOON_STEPS):
+            if found is not None or Capability.CLOCK & self.bench.capabilities:
+                break
+            self.bench.settle()
+            found = look()
+        return found
 
     # -- PHY and NVM ------------------------------------------------------------------------------
 

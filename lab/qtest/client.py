@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 BATCH = 256
 
 
-class Gone(Exception):
+class GoneError(Exception):
     """QEMU closed the socket: it died, or refused its command line."""
 
 
@@ -74,7 +74,7 @@ class Client:
         while not self._answers:
             data = self._sock.recv(65536)
             if not data:
-                raise Gone(f"QEMU closed the qtest socket at {command.strip()!r}")
+                raise GoneError(f"QEMU closed the qtest socket at {command.strip()!r}")
             for line in self._lines.feed(data):
                 event = protocol.parse_event(line)
                 if event is None:

@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 from typing import TYPE_CHECKING
 
-from lab.qtest.client import Client, Gone
+from lab.qtest.client import Client, GoneError
 from lab.qtest.monitor import Monitor
 from lab.qtest.pci import Function
 from lab.qtest.ram import SharedRam
@@ -30,14 +30,14 @@ class Machine:
     """A running QEMU with the card ``device`` (a ``-device`` name with its options) at slot 3 of bus 0."""
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str], device: str) -> None:
-        """Start it. Raises ``lab.qtest.client.Gone`` with QEMU's own words when it refuses."""
+        """Start it. Raises ``lab.qtest.client.GoneError`` with QEMU's own words when it refuses."""
         self.ram = SharedRam(RAM_BYTES)
         qtest, qtest_theirs = socket.socketpair()
         monitor, monitor_theirs = socket.socketpair()
         self._wire, wire_theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         for end in (self._wire, wire_theirs):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 << 20)
-        self._wire.setblocking(False)
+        self._wire.setblocking(False)  # noqa: FBT003 - the socket module's signature
         self._far_end = wire_theirs  # kept, to take back frames that QEMU did not fetch
         self._sent = False
         theirs = (qtest_theirs, monitor_theirs, wire_theirs)
@@ -46,14 +46,13 @@ class Machine:
         self._words = tempfile.TemporaryFile()  # noqa: SIM115 - closed in close()
         for end in (qtest, monitor):
             end.settimeout(ANSWER_SECONDS)
+        backend = f"memory-backend-file,id=ram,size={RAM_BYTES},share=on"
         self._process = subprocess.Popen(
             [
                 *command,
                 *("-machine", "q35,memory-backend=ram", "-accel", "qtest"),
                 *("-display", "none", "-nodefaults", "-no-user-config", "-S"),
-                "-object",
-                f"memory-backend-file,id=ram,size={RAM_BYTES},share=on,"
-                f"mem-path=/proc/self/fd/{self.ram.descriptor}",
+                *("-object", f"{backend},mem-path=/proc/self/fd/{self.ram.descriptor}"),
                 *("-m", f"{RAM_BYTES >> 20}M"),
                 *("-chardev", f"socket,id=qtest,fd={qtest_theirs.fileno()}", "-qtest", "chardev:qtest"),
                 *("-chardev", f"socket,id=mon,fd={monitor_theirs.fileno()}", "-mon", "mon,mode=control"),
@@ -70,9 +69,9 @@ class Machine:
         monitor_theirs.close()
         try:
             self.monitor = Monitor(monitor)
-        except (Gone, ConnectionError) as error:
+        except (GoneError, ConnectionError) as error:
             self._process.wait(EXIT_SECONDS)
-            raise Gone(f"QEMU did not start: {self.words() or 'it said nothing'}") from error
+            raise GoneError(f"QEMU did not start: {self.words() or 'it said nothing'}") from error
         self.client = Client(qtest)
         self.function = Function(self.client, SLOT)
         self.monitor.run("cont")  # a stopped machine holds frames back
@@ -100,7 +99,8 @@ class Machine:
         """
         if not self._sent:
             return
-        self._far_end.setblocking(False)  # shared with QEMU, which sets it so itself
+        # QEMU shares the description, and sets it so itself.
+        self._far_end.setblocking(False)  # noqa: FBT003 - the socket module's signature
         while True:
             try:
                 self._far_end.recv(FRAME_LIMIT)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from lab.qtest.client import Gone
+from lab.qtest.client import GoneError
 
 if TYPE_CHECKING:
     import socket
@@ -48,4 +48,4 @@ class Monitor:
                 raise MonitorError(str(message["error"].get("desc")))
             if member in message:
                 return message[member]
-        raise Gone("QEMU closed the QMP socket")
+        raise GoneError("QEMU closed the QMP socket")

@@ -47,6 +47,8 @@ class LoopbackAdapter:
         self._waiting: deque[Packet] = deque()  # to be put on the cable
         self._arrived: deque[bytes] = deque()  # off the cable
         self._armed = False
+        self._halting = False
+        self._inside = 0  # interrupts that are running
         self._filter = PacketFilter.NONE
         self._multicast = b""
         self._lookahead = FRAME_BYTES
@@ -57,6 +59,7 @@ class LoopbackAdapter:
         if Medium.M802_3 not in media:
             return Status.UNSUPPORTED_MEDIA, Medium.M802_3
         self._ndis.set_attributes(Attribute.DESERIALIZE if self._deserialized else Attribute.NONE)
+        self._halting, self._armed = False, False
         self._timer = self._ndis.timer(self._interrupt)
         self._pool = self._ndis.packet_pool(self._slots)
         self._cable.stations.append(self)
@@ -65,7 +68,10 @@ class LoopbackAdapter:
     def halt(self) -> None:
         """MiniportHalt."""
         self._cable.stations.remove(self)
+        with self._lock:
+            self._halting = True
         self._timer.cancel()
+        self._ndis.wait(lambda: self._inside == 0, "the last interrupt")
 
     def reset(self) -> tuple[Status, bool]:
         """MiniportReset: the "hardware" forgets its filters, so AddressingReset is true."""
@@ -131,11 +137,20 @@ class LoopbackAdapter:
 
     def _arm(self) -> None:
         with self._lock:
-            idle, self._armed = not self._armed, True
-        if idle:
-            self._timer.set(0)
+            if not self._armed and not self._halting:
+                self._armed = True
+                self._timer.set(0)
 
     def _interrupt(self) -> None:
+        with self._lock:
+            if self._halting:
+                return
+            self._inside += 1
+        self._serve()
+        with self._lock:
+            self._inside -= 1
+
+    def _serve(self) -> None:
         with self._lock:
             self._armed = False
             sent, self._waiting = list(self._waiting), deque()
@@ -174,7 +189,7 @@ class LoopbackAdapter:
             or (wanted & PacketFilter.DIRECTED and destination == self._address)
             or (wanted & PacketFilter.BROADCAST and destination == BROADCAST)
             or (wanted & PacketFilter.MULTICAST and destination in groups)
-            or (wanted & PacketFilter.ALL_MULTICAST and destination[0] & 1)
+            or (wanted & PacketFilter.ALL_MULTICAST and destination[0] & 1 and destination != BROADCAST)
         )
 
     def _answers(self) -> dict[Oid, bytes]:

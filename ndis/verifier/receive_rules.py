@@ -75,7 +75,7 @@ class WrongMoment(Rule):
     def see(self, event: Event) -> str | None:
         """Look at the adapter's state."""
         adapter = block(event)
-        if not adapter.is_started:
+        if not adapter.may_indicate:
             return f"indicated while {adapter.state.name}"
         inside = {"reset", "reset_ex"} & set(self.verifier.handlers(event.context))
         return "indicated from inside Reset" if inside else None

@@ -139,6 +139,14 @@ def test_without_ifcs_the_drivers_own_fcs_is_taken_off(bench: Bench) -> None:
     assert bench.sent() == [FRAME]
 
 
+def test_a_frame_that_is_nothing_but_its_fcs_does_not_leave(bench: Bench) -> None:
+    """The FCS of nothing is four zero bytes: right, and still no frame (IEEE 802.3, 3.2)."""
+    bench.transmitter()
+    bench.post(bench.legacy(b"\0\0\0\0", SEND & ~TxCommand.IFCS), bench.legacy(FRAME, SEND))
+
+    assert bench.sent() == [FRAME]
+
+
 def test_a_vlan_tag_is_inserted_where_ctrl_and_the_descriptor_ask(bench: Bench) -> None:
     """CTRL.VME and VLE together (datasheet 7.5.1)."""
     bench.transmitter()

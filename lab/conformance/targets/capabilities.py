@@ -71,8 +71,6 @@ def switch(space: Space, how: Signal, mailbox: int) -> None:
 def vectors(words: bytes) -> frozenset[int]:
     """Return which vectors a mailbox holds a message of; MSI's is vector 0."""
     found = {
-        index
-        for index in range(MAILBOX_WORDS)
-        if int.from_bytes(words[4 * index : 4 * index + 4], "little")
+        index for index in range(MAILBOX_WORDS) if int.from_bytes(words[4 * index : 4 * index + 4], "little")
     }
     return frozenset(0 if index == MSI_SLOT else index for index in found)

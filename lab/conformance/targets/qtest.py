@@ -8,7 +8,7 @@ from lab.conformance.bench import BenchError, Capability, Signal
 from lab.conformance.targets import capabilities
 from lab.errors import UsageError
 from lab.qtest import protocol
-from lab.qtest.client import Gone
+from lab.qtest.client import GoneError
 from lab.qtest.machine import Machine
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class QtestBench:
         """Start QEMU; raises ``UsageError`` with its words when it refuses."""
         try:
             self._machine = Machine(qemu.command, qemu.environ(), f"{device},mac={MAC}")
-        except Gone as error:
+        except GoneError as error:
             raise UsageError(f"{error}: is `{device}` a network card that this QEMU has?") from error
         self._client, self._function = self._machine.client, self._machine.function
 
@@ -104,7 +104,7 @@ class QtestBench:
         try:
             self._machine.reset()
             self._machine.purge()
-        except (Gone, BrokenPipeError, ConnectionResetError) as error:
+        except (GoneError, BrokenPipeError, ConnectionResetError) as error:
             raise BenchError(f"QEMU is gone: {error}") from error
         self.frames()
         self.messages()

@@ -1,0 +1,1 @@
+"""Where our TCP/IP meets wires: a virtual one for tests, TAP devices, and namespaces with Linux."""

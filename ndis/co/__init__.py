@@ -1,0 +1,4 @@
+"""Connection-oriented NDIS.
+
+Address families, call managers, service access points, virtual circuits.
+"""

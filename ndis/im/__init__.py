@@ -1,0 +1,1 @@
+"""Intermediate drivers: to the card below a protocol, to the protocols above a card."""

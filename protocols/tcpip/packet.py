@@ -1,0 +1,67 @@
+"""An IP packet that came in, as the layers above IP see it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from protocols.tcpip.interface import Interface
+
+ICMP = 1
+IGMP = 2
+TCP = 6
+UDP = 17
+ICMPV6 = 58
+
+
+class Packet:
+    """One whole packet (reassembled when it came in fragments).
+
+    ``raw`` begins at the IP header: what ICMP errors quote. ``extra`` holds payloads of directly
+    following TCP segments that were joined to this one. ``link_cast`` is true when the frame was
+    sent to a multicast or broadcast MAC, which no error may answer.
+    """
+
+    __slots__ = (
+        "destination",
+        "extra",
+        "interface",
+        "l4_verified",
+        "link_cast",
+        "lso_mss",
+        "payload",
+        "protocol",
+        "raw",
+        "source",
+        "tos",
+        "ttl",
+    )
+
+    def __init__(
+        self,
+        interface: Interface,
+        source: bytes,
+        destination: bytes,
+        protocol: int,
+        *,
+        payload: memoryview,
+        raw: memoryview,
+    ) -> None:
+        """Start with nothing verified and a hop limit of 0."""
+        self.interface = interface
+        self.source = source
+        self.destination = destination
+        self.protocol = protocol
+        self.payload = payload
+        self.raw = raw
+        self.ttl = 0
+        self.tos = 0
+        self.l4_verified = False
+        self.link_cast = False
+        self.lso_mss = 0
+        self.extra: list[memoryview] = []
+
+    @property
+    def version(self) -> int:
+        """4 or 6."""
+        return 4 if len(self.source) == 4 else 6
