@@ -14,6 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from device import vfio_user
@@ -21,9 +22,10 @@ from device.card import CONFIG, REGION_SIZES, Account, Card, InterruptSink
 from device.effects import DmaError, FrameSent, GuestMemory, Offload
 from device.engine.contract import InterruptMode
 from device.engine.reference import ReferenceEngine
-from device.native_serving import NativeServedCard, serve_native
+from device.native_serving import NativeServedCard, Tuning, serve_native
 from device.regs.nic import NIC, VECTORS
 from device.vfio_user import NO_REGION, PciIrq, RegionInfo, Server
+from device.vfio_user.session import SERVER_CAPABILITIES
 from device.wire.contract import Framing, Wire, WireClosed
 from device.wire.frame import Frame, Gso, GsoFlag, GsoType
 from device.wire.port import Port
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
     from device.vfio_user import DmaMap, Feature, IrqChange, Irqs
 
+DEFAULT_TUNING: Final = Tuning()
 IRQ_COUNTS: Final = (1, 1, VECTORS, 1, 1)
 BACKLOG: Final = 1024
 """Frames kept while the wire takes none; more are lost, as in a switch."""
@@ -359,9 +362,10 @@ def _serve_reference(
     ready: _Ready,
     stop: threading.Event,
     *,
+    tuning: Tuning,
     allowed_uids: Collection[int] | None,
 ) -> Account:
-    return serve_card(ServedCard(wire, mac), at, ready, stop, allowed_uids)
+    return serve_card(ServedCard(wire, mac), at, ready, stop, allowed_uids, tuning=tuning)
 
 
 def serve_card(
@@ -370,10 +374,13 @@ def serve_card(
     ready: _Ready,
     stop: threading.Event,
     allowed_uids: Collection[int] | None = None,
+    *,
+    tuning: Tuning = DEFAULT_TUNING,
 ) -> Account:
     """Serve a card that was built until ``stop`` is set; see ``serve``. Its threads end before it returns."""
     cable = threading.Thread(target=served.run_cable, name="cable", daemon=True)
-    with Server(at, served, allowed_uids=allowed_uids) as server:
+    offered = replace(SERVER_CAPABILITIES, write_multiple=tuning.write_multiple)
+    with Server(at, served, offered=offered, allowed_uids=allowed_uids) as server:
         watcher = threading.Thread(target=_stop_when, args=(stop, server), name="stop", daemon=True)
         cable.start()
         watcher.start()
@@ -411,9 +418,10 @@ class _Serve(Protocol):
         ready: _Ready,
         stop: threading.Event,
         *,
+        tuning: Tuning,
         allowed_uids: Collection[int] | None,
     ) -> Account:
-        """Serve until ``stop`` is set."""
+        """Serve until ``stop`` is set; return the account."""
 
 
 _ENGINES: Final[Mapping[str, _Serve]] = {"reference": _serve_reference, "native": serve_native}
@@ -427,12 +435,14 @@ def serve(
     *,
     ready: _Ready = lambda _: None,
     stop: threading.Event | None = None,
+    tuning: Tuning = DEFAULT_TUNING,
     allowed_uids: Collection[int] | None = None,
 ) -> Account:
     """Serve a card at a socket path until ``stop`` is set, to any number of clients; return its account.
 
     ``ready`` is called once, when a client may connect; clients of other users than ``allowed_uids`` are
     refused (None: of none). ListenError where the path cannot be used;
-    KeyError for an engine there is not.
+    KeyError for an engine there is not. Of ``tuning`` the reference engine has ``write_multiple`` alone.
     """
-    return _ENGINES[engine](at, wire, mac, ready, stop or threading.Event(), allowed_uids=allowed_uids)
+    stop = stop or threading.Event()
+    return _ENGINES[engine](at, wire, mac, ready, stop, tuning=tuning, allowed_uids=allowed_uids)

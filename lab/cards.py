@@ -67,6 +67,8 @@ class Fitted:
     far_end: FarEnd | None
     account: Callable[[], dict[str, int]] | None
     close: Callable[[], None]
+    pid: int | None = None
+    """The card's own process, where it has one."""
 
 
 class Innermost(Protocol):
@@ -142,7 +144,7 @@ def fit(spec: CardSpec, folder: Path, number: int) -> Fitted:
         else None
     )
     attachment = VfioUserNic(folder / f"card{number}", card.ready.mac)
-    return Fitted(spec, attachment, end, card.account, card.close)
+    return Fitted(spec, attachment, end, card.account, card.close, card.ready.pid)
 
 
 def fit_qemu(spec: CardSpec, number: int) -> Fitted:

@@ -18,6 +18,7 @@ from lab.errors import UsageError
 from lab.peer import Control, PeerError, RemotePeer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 READY_TIMEOUT_S = 30.0
@@ -101,7 +102,8 @@ def start_card(
 ) -> CardProcess:
     """Start a card on ``socket_path`` with ``wire`` and wait until it listens.
 
-    ``state``: the file that it starts from, if it is there, and that ``save`` writes.
+    ``state``: the file that it starts from, if it is there, and that ``save`` writes. ``extra``: more
+    arguments of ``serve``.
 
     Raises ``UsageError`` with the card's own words when it cannot.
     """

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from device.engine.native import NativeEngine
 from device.engine.reference import ReferenceEngine
+from lab.bench import contract
+from lab.bench.contract import Target
 from lab.errors import UsageError
 from lab.qemu import binary
 from lab.qtest.machine import Machine
@@ -32,10 +34,14 @@ from miniport.txring import TxRing
 from ndis.packet import Buffer
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable, Iterator
 
+    from lab.bench.contract import Progress
     from ndis.packet import Packet
 
+NAME: Final = "miniport"
+HELP: Final = "our own driver, on each bus, in each mode, by each path"
 COUNT: Final = 256
 """Descriptors in a ring."""
 BURST: Final = 32
@@ -303,6 +309,35 @@ def goals(rows: list[Row]) -> list[tuple[str, float, float]]:
             1.7,
         ),
     ]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("--bus", action="append", choices=list(SOURCES), help="only this bus (repeatable)")
+
+
+def run(args: argparse.Namespace, progress: Progress) -> list[contract.Row]:
+    """Measure."""
+    rows: list[Row] = []
+    for bus in args.bus or list(SOURCES):
+        progress(bus)
+        rows += measure([bus])
+    found = [
+        contract.Row(
+            NAME,
+            f"{row.bus}, {row.path}, {row.mode}, {row.size_bytes} B",
+            row.rate / 1e3,
+            "kpps",
+            note="best",
+        )
+        for row in rows
+    ]
+    if any(row.bus == "null" for row in rows):
+        found += [
+            contract.Row(NAME, sentence, ratio, "ratio", Target(least))
+            for sentence, ratio, least in goals(rows)
+        ]
+    return found
 
 
 def main(buses: list[str] | None = None) -> list[Row]:

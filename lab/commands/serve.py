@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from device import hardening
+from device.native_serving import Tuning
 from device.serving import serve
 from device.vfio_user import ListenError
 from device.wire.contract import Wire, WireError
@@ -40,6 +41,7 @@ EXAMPLES = (
     "  ringwalk serve --socket /tmp/nic.sock --wire pcap:out.pcapng --engine reference"
 )
 EXAMPLE_MEMORY_MIB = 1024
+MOST_SPIN_US = 1_000_000
 
 
 class Served(Protocol):
@@ -62,6 +64,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mac", type=mac, default=LOCAL_MAC.format(1), help="the card's address")
     parser.add_argument("--engine", choices=ENGINES, default=ENGINES[0], help="who moves the frames")
     stepping.add_arguments(parser)
+    parser.add_argument(
+        "--spin-us",
+        type=int,
+        default=0,
+        metavar="N",
+        help="look N µs for the next message before sleeping; keeps a core busy (default 0; native engine)",
+    )
+    parser.add_argument(
+        "--doorbell",
+        choices=("message", "mmap"),
+        default="message",
+        help="mmap: a polling driver may map the ring registers; QEMU then posts no write (native engine)",
+    )
+    parser.add_argument(
+        "--write-multiple",
+        action="store_true",
+        help="let the VMM put register writes together (off: no gain)",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON line when ready, one at the end")
     parser.add_argument(
         "--state",
@@ -118,7 +138,16 @@ def run(args: argparse.Namespace) -> int:
         if wish.anything:
             account = Live(wire, address_bytes, wish).serve(path, ready, stop, allowed_uids=uids)
         else:
-            account = serve(path, wire, address_bytes, args.engine, ready=ready, stop=stop, allowed_uids=uids)
+            account = serve(
+                path,
+                wire,
+                address_bytes,
+                args.engine,
+                ready=ready,
+                stop=stop,
+                tuning=tuning(args),
+                allowed_uids=uids,
+            )
     except ListenError as error:
         raise UsageError(str(error)) from error
     except ValueError as error:
@@ -131,6 +160,17 @@ def run(args: argparse.Namespace) -> int:
         wire.close()
     close(asdict(account), as_json=args.json)
     return 0
+
+
+def tuning(args: argparse.Namespace) -> Tuning:
+    """Return how the transport shall be tuned."""
+    if not 0 <= args.spin_us <= MOST_SPIN_US:
+        raise UsageError(f"--spin-us {args.spin_us}: give 0 to {MOST_SPIN_US}")
+    if args.engine != "native" and (args.spin_us or args.doorbell == "mmap"):
+        raise UsageError("--spin-us and --doorbell mmap are the native engine's: leave --engine out")
+    return Tuning(
+        spin_us=args.spin_us, write_multiple=args.write_multiple, mapped_doorbells=args.doorbell == "mmap"
+    )
 
 
 def confine(args: argparse.Namespace, *, programs: bool) -> None:

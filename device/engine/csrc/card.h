@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "core.h"
+#include "guard.h" /* guard.c: see there */
 #include "regs.h"
 
 #define RW_BAR_BYTES 0x20000u
@@ -131,6 +132,8 @@ struct rw_buffer {
     X(sigbus) X(wire_lost) X(wire_refused) X(wire_blocked) X(rx_discarded) X(rx_starved)               \
     X(inline_reads) X(inline_writes) X(forwarded)
 
+struct rw_mapped;
+
 struct rw_card {
     _Atomic uint32_t reg[RW_WORDS];
 
@@ -204,6 +207,7 @@ struct rw_card {
     _Atomic bool stopping;
     _Atomic bool running, wire_running, timer_running;
     pthread_t wire_thread, timer_thread;
+    struct rw_mapped *mapped; /* mapped.c; NULL: doorbells are messages */
 
     struct {
 #define X(name) _Atomic uint64_t name;
@@ -240,10 +244,10 @@ RW_INLINE uint32_t rw_get_tail(struct rw_card *card, uint32_t offset)
  * waits reads the socket (device.vfio_user.channel), unless the pump is reading: so a thread may not wait while the
  * pump answers accesses itself, for which it may want the thread's locks. LATER is the pump's: the whole access is
  * left to Python. ASKING is our threads' and the housekeeper's: they stop, ask the pump to answer nothing any more
- * (rw_slow_begin, with no lock held), and go on. Per thread. */
-enum rw_slow { RW_SLOW_ALLOWED, RW_SLOW_LATER, RW_SLOW_ASKING };
-extern _Thread_local enum rw_slow rw_slow_mode;
-extern _Thread_local bool rw_slow_wanted; /* LATER or ASKING, and something slow was met */
+ * (rw_slow_begin, with no lock held), and go on. NEVER is that of mapped doorbells: a fault. Per thread. */
+enum rw_slow { RW_SLOW_ALLOWED, RW_SLOW_LATER, RW_SLOW_ASKING, RW_SLOW_NEVER };
+extern RW_THREAD_LOCAL enum rw_slow rw_slow_mode;
+extern RW_THREAD_LOCAL bool rw_slow_wanted; /* LATER or ASKING, and something slow was met */
 void rw_slow_begin(struct rw_card *card);
 
 /* dma.c: 0 when every byte of the range is covered with the right; else a fault was reported, but by try */
@@ -255,9 +259,6 @@ uint8_t *rw_dma_host(struct rw_card *card, uint32_t *cache, uint64_t address, ui
 
 /* Whether an address lies in a region that is reached by the slow callback. */
 bool rw_dma_is_slow(const struct rw_card *card, uint64_t address);
-
-/* guard.c: see there */
-#include "guard.h"
 
 /* effects.c */
 void rw_effect_frame(struct rw_card *card, const struct rw_fragment *frag, uint32_t count,

@@ -129,8 +129,8 @@ uint8_t *rw_dma_host(struct rw_card *card, uint32_t *cache, uint64_t address, ui
     return region->host + (address - region->first);
 }
 
-_Thread_local enum rw_slow rw_slow_mode;
-_Thread_local bool rw_slow_wanted;
+RW_THREAD_LOCAL enum rw_slow rw_slow_mode;
+RW_THREAD_LOCAL bool rw_slow_wanted;
 
 void rw_slow_begin(struct rw_card *card)
 {
@@ -173,7 +173,7 @@ static enum cover covered(const struct rw_card *card, uint64_t address, uint32_t
     }
     if (!slow)
         return COVERED;
-    if (!card->slow)
+    if (!card->slow || rw_slow_mode == RW_SLOW_NEVER)
         return NOT_COVERED;
     if (rw_slow_mode == RW_SLOW_LATER || (rw_slow_mode == RW_SLOW_ASKING && !atomic_load(&card->slow_used)))
         return COVERED_LATER;

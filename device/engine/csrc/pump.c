@@ -17,6 +17,7 @@
 
 #include "access.h"
 #include "card.h"
+#include "mapped.h"
 
 enum { CMD_REGION_READ = 9, CMD_REGION_WRITE = 10, CMD_REGION_WRITE_MULTI = 15 };
 enum { FLAG_TYPE = 0xf, FLAG_REPLY = 1, FLAG_NO_REPLY = 1 << 4 };
@@ -248,8 +249,10 @@ static int answer_inline(struct rw_pump *pump, const struct header *header)
     int result = 1;
 
     atomic_store(&pump->card->pump_busy, true);
-    if (!atomic_load(&pump->card->slow_used))
+    if (!atomic_load(&pump->card->slow_used)) {
+        rw_mapped_sync(pump->card);
         result = answer_ours(pump, header);
+    }
     atomic_store(&pump->card->pump_busy, false);
     return result;
 }
