@@ -8,6 +8,7 @@ card's policy; C's own locks (csrc/card.h) cover the rings, and are taken inside
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import select
 import threading
@@ -21,7 +22,7 @@ from device.engine.contract import InterruptMode
 from device.engine.native import NativeEngine, never_wait_for_client
 from device.engine.transport import transport_factory
 from device.regs.nic import VECTORS
-from device.vfio_user import NO_REGION, PciIrq, RegionInfo, Server
+from device.vfio_user import NO_REGION, PciIrq, RegionInfo, Server, ServerFactory, Serving
 from device.wire.contract import Framing
 
 if TYPE_CHECKING:
@@ -196,12 +197,17 @@ def serve_native(
     mac: bytes,
     ready: Callable[[NativeServedCard], None],
     stop: threading.Event,
+    make: ServerFactory | None = None,
 ) -> Account:
-    """Serve a card at a socket path until ``stop`` is set; return its account."""
+    """Serve a card at a socket path until ``stop`` is set; return its account.
+
+    A server from ``make`` brings all register accesses through Python; the rings stay C's.
+    """
     served = NativeServedCard(wire, mac)
     keeper = threading.Thread(target=served.keep_house, name="housekeeper", daemon=True)
     try:
-        with Server(at, served, transport_factory=transport_factory(served.engine)) as server:
+        ours = functools.partial(Server, transport_factory=transport_factory(served.engine))
+        with (make or ours)(at, served) as server:
             watcher = threading.Thread(target=_stop_when, args=(stop, server), name="stop", daemon=True)
             keeper.start()
             watcher.start()
@@ -218,6 +224,6 @@ def serve_native(
         served.close()
 
 
-def _stop_when(stop: threading.Event, server: Server) -> None:
+def _stop_when(stop: threading.Event, server: Serving) -> None:
     stop.wait()
     server.stop()

@@ -24,7 +24,7 @@ from device.engine.contract import InterruptMode
 from device.engine.reference import ReferenceEngine
 from device.native_serving import NativeServedCard, serve_native
 from device.regs.nic import NIC, VECTORS
-from device.vfio_user import NO_REGION, PciIrq, RegionInfo, Server
+from device.vfio_user import NO_REGION, PciIrq, RegionInfo, Server, ServerFactory, Serving
 from device.wire.contract import Framing, Wire, WireClosed
 from device.wire.frame import Frame, Gso, GsoFlag, GsoType
 from device.wire.port import Port
@@ -301,10 +301,11 @@ def _serve_reference(
     mac: bytes,
     ready: _Ready,
     stop: threading.Event,
+    make: ServerFactory | None,
 ) -> Account:
     served = ServedCard(wire, mac)
     cable = threading.Thread(target=served.run_cable, name="cable", daemon=True)
-    with Server(at, served) as server:
+    with (make or Server)(at, served) as server:
         watcher = threading.Thread(target=_stop_when, args=(stop, server), name="stop", daemon=True)
         cable.start()
         watcher.start()
@@ -320,13 +321,15 @@ def _serve_reference(
     return served.account()
 
 
-def _stop_when(stop: threading.Event, server: Server) -> None:
+def _stop_when(stop: threading.Event, server: Serving) -> None:
     stop.wait()
     server.stop()
 
 
 _Ready = Callable[[ServedCard | NativeServedCard], None]
-_Serve = Callable[[str | socket.socket, Wire, bytes, _Ready, threading.Event], Account]
+_Serve = Callable[
+    [str | socket.socket, Wire, bytes, _Ready, threading.Event, ServerFactory | None], Account
+]
 _ENGINES: Final[Mapping[str, _Serve]] = {"reference": _serve_reference, "native": serve_native}
 
 
@@ -338,10 +341,12 @@ def serve(
     *,
     ready: _Ready = lambda _: None,
     stop: threading.Event | None = None,
+    make: ServerFactory | None = None,
 ) -> Account:
     """Serve a card at a socket path until ``stop`` is set, to any number of clients; return its account.
 
-    ``ready`` is called once, when a client may connect. ListenError where the path cannot be used;
+    ``ready`` is called once, when a client may connect; ``make`` makes the server, where it is not to be
+    our own. ListenError where the path cannot be used;
     KeyError for an engine there is not.
     """
-    return _ENGINES[engine](at, wire, mac, ready, stop or threading.Event())
+    return _ENGINES[engine](at, wire, mac, ready, stop or threading.Event(), make)

@@ -15,6 +15,7 @@ from device.wire.tap import TapWire
 from lab import fetch
 from lab.errors import UsageError
 from lab.fetch import prefix
+from lab.libvfio import OURS, binding
 from lab.peer import LocalPeer, Peer
 from lab.qemu.command import Attachment, QemuNic, VfioUserNic
 from lab.serving import start_card
@@ -36,6 +37,7 @@ class CardSpec:
     wire: str = "netns"
     mac: str = LOCAL_MAC.format(1)
     engine: str = "native"
+    transport: str = OURS
     asked_wire: str | None = None
     """The wire as the user wrote it, where more was filled in since."""
 
@@ -113,6 +115,8 @@ def with_program(wire: str, *, offline: bool) -> str:
 
 def prepare(specs: list[CardSpec], *, offline: bool = False) -> list[CardSpec]:
     """Check the wires and fill in what they need. Raises ``UsageError``."""
+    if any(spec.transport != OURS for spec in specs):
+        binding(offline=offline)  # before anything is started: it may have to be fetched and built
     try:
         return [
             replace(
@@ -130,7 +134,7 @@ def fit(spec: CardSpec, folder: Path, number: int) -> Fitted:
     """Start what a card needs; ``folder`` is private and holds its socket. Raises ``UsageError``."""
     if spec.kind in QEMU_DRIVERS:
         return fit_qemu(spec, number)
-    card = start_card(folder / f"card{number}", spec.wire, mac=spec.mac, engine=spec.engine)
+    card = start_card(folder / f"card{number}", spec.wire, mac=spec.mac, engine=spec.engine, transport=spec.transport)
     address = card.ready.peer_address
     end = (
         FarEnd(card.peer, ipaddress.IPv4Interface(address) if address else None)

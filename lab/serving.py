@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from lab import children
 from lab.errors import UsageError
+from lab.libvfio import OURS
 from lab.peer import Control, PeerError, RemotePeer
 
 if TYPE_CHECKING:
@@ -70,16 +71,22 @@ class CardProcess:
 
 
 def serve_arguments(
-    socket_path: Path, wire: str, *, mac: str | None, engine: str, control_fd: int
+    socket_path: Path, wire: str, *, mac: str | None, engine: str, control_fd: int, transport: str = OURS
 ) -> list[str]:
     """Return the arguments of the card's process."""
     argv = [sys.executable, "-m", "lab.cli", "serve", "--json", "--socket", str(socket_path)]
     argv += ["--wire", wire, "--engine", engine, "--control-fd", str(control_fd)]
+    argv += [] if transport == OURS else ["--transport", transport]
     return argv + (["--mac", mac] if mac else [])
 
 
 def start_card(
-    socket_path: Path, wire: str, *, mac: str | None = None, engine: str = "native"
+    socket_path: Path,
+    wire: str,
+    *,
+    mac: str | None = None,
+    engine: str = "native",
+    transport: str = OURS,
 ) -> CardProcess:
     """Start a card on ``socket_path`` with ``wire`` and wait until it listens.
 
@@ -88,7 +95,14 @@ def start_card(
     ours, theirs = socket.socketpair()
     with theirs:
         process = children.start(
-            serve_arguments(socket_path, wire, mac=mac, engine=engine, control_fd=theirs.fileno()),
+            serve_arguments(
+                socket_path,
+                wire,
+                mac=mac,
+                engine=engine,
+                control_fd=theirs.fileno(),
+                transport=transport,
+            ),
             fds=[theirs.fileno()],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -27,6 +27,24 @@ if TYPE_CHECKING:
     from .device import Device
 
 TransportFactory = Callable[[socket.socket], Transport]
+ServerFactory = Callable[["str | socket.socket", "Device"], "Serving"]
+"""Makes a server that listens at a path (or a socket, where the transport can) for one device."""
+
+
+class Serving(Protocol):
+    """A server over any transport: what ``device.serving`` needs of ``Server`` and of ``LibvfioServer``."""
+
+    def serve_forever(self) -> None:
+        """Serve clients until ``stop``."""
+
+    def stop(self) -> None:
+        """Make ``serve_forever`` return soon; any thread may call it."""
+
+    def __enter__(self) -> Self:
+        """Be closed at the end of a ``with``."""
+
+    def __exit__(self, *_: object) -> None:
+        """Close."""
 
 
 class Log(Protocol):

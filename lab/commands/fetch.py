@@ -20,6 +20,7 @@ HELP = "bring QEMU, the guest's kernel and its tools into the per-user cache"
 EXAMPLES = (
     "  ringwalk fetch            everything that boot and test need\n"
     "  ringwalk fetch passt      also the NAT wire's program\n"
+    "  ringwalk fetch libvfio-user    build the second transport's library\n"
     "  ringwalk fetch --list     what is there, and from where\n"
     "  ringwalk fetch --clean    give the disk back"
 )
@@ -72,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
 def line(name: str, summary: str, entry: record.SetRecord | None) -> str:
     """Return one set's line of the list."""
     if entry is None:
-        return f"{name:<6} {summary:<38} not fetched"
-    first = package_sets()[name].packages[0]
+        return f"{name:<12} {summary:<38} not fetched"
+    first = (package_sets()[name].source or package_sets()[name].packages)[0]
     version = entry.version_of(first) or "?"
-    return f"{name:<6} {summary:<38} {first} {version} ({entry.suites[0]}), {entry.fetched[:10]}"
+    return f"{name:<12} {summary:<38} {first} {version} ({entry.suites[0]}), {entry.fetched[:10]}"

@@ -19,6 +19,7 @@ from device.wire.spec import open_wire
 from lab.cards import LOCAL_MAC, far_end
 from lab.commands.boot import ENGINES, mac
 from lab.errors import UsageError
+from lab.libvfio import TRANSPORTS, server_factory
 from lab.peer import LocalPeer, answer
 from lab.qemu.command import memory_arguments, vfio_user_device
 from lab.serving import Ready
@@ -33,7 +34,8 @@ HELP = "serve the card on a vfio-user socket, for your own QEMU"
 EXAMPLES = (
     "  ringwalk serve --socket /tmp/nic.sock --wire netns\n"
     "  ringwalk serve --socket /tmp/nic.sock --wire tap:tap0 --mac 52:54:00:12:34:56\n"
-    "  ringwalk serve --socket /tmp/nic.sock --wire pcap:out.pcapng --engine reference"
+    "  ringwalk serve --socket /tmp/nic.sock --wire pcap:out.pcapng --engine reference\n"
+    "  ringwalk serve --socket /tmp/nic.sock --transport libvfio-user    by somebody else's protocol engine"
 )
 EXAMPLE_MEMORY_MIB = 1024
 
@@ -51,6 +53,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--wire", metavar="SPEC", default="netns", help="the card's cable (default netns)")
     parser.add_argument("--mac", type=mac, default=LOCAL_MAC.format(1), help="the card's address")
     parser.add_argument("--engine", choices=ENGINES, default=ENGINES[0], help="who moves the frames")
+    parser.add_argument(
+        "--transport", choices=TRANSPORTS, default=TRANSPORTS[0], help="whose vfio-user (default ours)"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON line when ready, one at the end")
     parser.add_argument(
         "--control-fd",
@@ -65,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
+    make = server_factory(args.transport)
     try:
         wire = open_wire(args.wire)
     except WireError as error:
@@ -98,6 +104,7 @@ def run(args: argparse.Namespace) -> int:
             args.engine,
             ready=ready,
             stop=stop,
+            make=make,
         )
     except ListenError as error:
         raise UsageError(str(error)) from error
