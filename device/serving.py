@@ -327,9 +327,7 @@ def _stop_when(stop: threading.Event, server: Serving) -> None:
 
 
 _Ready = Callable[[ServedCard | NativeServedCard], None]
-_Serve = Callable[
-    [str | socket.socket, Wire, bytes, _Ready, threading.Event, ServerFactory | None], Account
-]
+_Serve = Callable[[str | socket.socket, Wire, bytes, _Ready, threading.Event, ServerFactory | None], Account]
 _ENGINES: Final[Mapping[str, _Serve]] = {"reference": _serve_reference, "native": serve_native}
 
 

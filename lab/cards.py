@@ -134,7 +134,9 @@ def fit(spec: CardSpec, folder: Path, number: int) -> Fitted:
     """Start what a card needs; ``folder`` is private and holds its socket. Raises ``UsageError``."""
     if spec.kind in QEMU_DRIVERS:
         return fit_qemu(spec, number)
-    card = start_card(folder / f"card{number}", spec.wire, mac=spec.mac, engine=spec.engine, transport=spec.transport)
+    card = start_card(
+        folder / f"card{number}", spec.wire, mac=spec.mac, engine=spec.engine, transport=spec.transport
+    )
     address = card.ready.peer_address
     end = (
         FarEnd(card.peer, ipaddress.IPv4Interface(address) if address else None)

@@ -154,7 +154,9 @@ def _bind(binding: Binding) -> None:
         ffi.def_extern(name=name, error=-1, onerror=_note)(guarded(-1, call))
     ffi.def_extern(name="rw_pending", error=0, onerror=_note)(lambda ctx: callbacks(ctx).pending_bytes())
     silent = {
-        "rw_log": lambda ctx, level, text: callbacks(ctx).log(level, ffi.string(text).decode(errors="replace")),
+        "rw_log": lambda ctx, level, text: callbacks(ctx).log(
+            level, ffi.string(text).decode(errors="replace")
+        ),
         "rw_dma_register": dma_register,
         "rw_dma_unregister": dma_unregister,
     }

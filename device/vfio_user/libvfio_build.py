@@ -208,7 +208,14 @@ def compile_binding(include: Path, library: Path, folder: Path) -> Path:
     new = target.with_suffix(f".{os.getpid()}")
     compiler = shlex.split(os.environ.get("CC", "cc"))
     paths = [f"-I{include}", f"-I{sysconfig.get_path('include')}", f"-I{sysconfig.get_path('platinclude')}"]
-    flags = ["-std=gnu11", "-O2", "-fPIC", "-shared", "-w", "-D_GNU_SOURCE"]  # -w: cffi's and the header's own
+    flags = [
+        "-std=gnu11",
+        "-O2",
+        "-fPIC",
+        "-shared",
+        "-w",
+        "-D_GNU_SOURCE",
+    ]  # -w: cffi's and the header's own
     link = [str(library), f"-Wl,-rpath,{library.parent}"]
     try:
         done = subprocess.run(

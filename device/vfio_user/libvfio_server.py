@@ -64,7 +64,9 @@ class LibvfioServer:
         self._log: Log = log or Silence()
         self._dma = DmaMap(LibraryMemory())
         self._irqs = Irqs(device.irq_counts)
-        before = os.umask(0o177)  # the library binds and listens in one call: mode 0600 has to be there before
+        before = os.umask(
+            0o177
+        )  # the library binds and listens in one call: mode 0600 has to be there before
         try:
             self._context = Context(binding, self._path, self)
         except LibraryError as failed:
@@ -192,7 +194,10 @@ class LibvfioServer:
             return not self._stopping
         except ConnectionResetError:
             start = b""
-        if len(start) >= HEADER_BYTES and Header.parse(start[:HEADER_BYTES]).command == Command.DEVICE_SET_IRQS:
+        if (
+            len(start) >= HEADER_BYTES
+            and Header.parse(start[:HEADER_BYTES]).command == Command.DEVICE_SET_IRQS
+        ):
             self._arm(connection)
         return self._context.run() and not self._stopping
 

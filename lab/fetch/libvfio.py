@@ -60,7 +60,9 @@ def build(tree: Path, source: Path) -> None:
         (tree / "lib/x86_64-linux-gnu").glob("libjson-c.so.5"), None
     )
     if json is None:
-        raise UsageError("the package libjson-c5 has no libjson-c.so.5: run `ringwalk fetch --clean` and again")
+        raise UsageError(
+            "the package libjson-c5 has no libjson-c.so.5: run `ringwalk fetch --clean` and again"
+        )
     shutil.copyfile(json, made / json.name)
     include = ["-Iinclude", "-Ilib", f"-I{packages / 'include/json-c'}"]
     library = [f"lib/{name}.c" for name in LIBRARY_SOURCES]
