@@ -191,7 +191,7 @@ class NativeServedCard:
         os.close(self.wake)
 
 
-def serve_native(
+def serve_native(  # noqa: PLR0917 - called by ``device.serving`` alone, as the other engine is
     at: str | socket.socket,
     wire: Wire,
     mac: bytes,

@@ -295,7 +295,7 @@ def _wait(poll: select.poll, timeout_s: float) -> None:
         time.sleep(timeout_s)
 
 
-def _serve_reference(
+def _serve_reference(  # noqa: PLR0917 - called by ``serve`` alone, as the other engine is
     at: str | socket.socket,
     wire: Wire,
     mac: bytes,

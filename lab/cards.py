@@ -134,6 +134,7 @@ def fit(spec: CardSpec, folder: Path, number: int) -> Fitted:
     """Start what a card needs; ``folder`` is private and holds its socket. Raises ``UsageError``."""
     if spec.kind in QEMU_DRIVERS:
         return fit_qemu(spec, number)
+    path = folder / f"card{number}"
     card = start_card(
         folder / f"card{number}", spec.wire, mac=spec.mac, engine=spec.engine, transport=spec.transport
     )
@@ -143,7 +144,7 @@ def fit(spec: CardSpec, folder: Path, number: int) -> Fitted:
         if card.peer is not None
         else None
     )
-    attachment = VfioUserNic(folder / f"card{number}", card.ready.mac)
+    attachment = VfioUserNic(path, card.ready.mac)
     return Fitted(spec, attachment, end, card.account, card.close)
 
 

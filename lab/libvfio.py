@@ -1,4 +1,4 @@
-"""The second transport: finds or fetches libvfio-user, compiles the binding once for each Python, makes its server.
+"""The second transport: finds or fetches libvfio-user, compiles the binding, makes its server.
 
 ``RINGWALK_LIBVFIO_USER`` names a prefix with another libvfio-user (``include/libvfio-user.h`` and
 ``lib*/libvfio-user.so``), to be used in place of the one that is fetched.

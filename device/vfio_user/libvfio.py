@@ -1,7 +1,7 @@
 """libvfio-user by cffi: one device context of the library, its callbacks, its errors as exceptions.
 
-The library is not thread-safe, and its calls come back into Python (``Callbacks``) on the thread that made them:
-one thread uses a ``Context``. ``libvfio_server`` puts a ``Device`` on one. The binding is compiled by
+The library is not thread-safe, and its calls come back into Python (``Callbacks``) on the thread that made
+them: one thread uses a ``Context``. ``libvfio_server`` puts a ``Device`` on one. The binding is compiled by
 ``libvfio_build``; ``load`` takes its file.
 
 Source: include/libvfio-user.h of libvfio-user.
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from .errors import DmaError, GuestError, RequestRefused
 from .libvfio_build import MODULE
+from .protocol import RegionFlags
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,7 +96,7 @@ def _note(_kind: type[BaseException], bug: BaseException, _trace: TracebackType)
     _bugs.append(bug)
 
 
-def _bind(binding: Binding) -> None:
+def _bind(binding: Binding) -> None:  # noqa: C901 - one small closure over `ffi` for each callback
     """Define the C side's ``extern "Python"`` functions."""
     ffi, lib = binding.ffi, binding.lib
 
@@ -113,7 +114,8 @@ def _bind(binding: Binding) -> None:
 
         return inner
 
-    def access(ctx: Any, index: int, buf: Any, count: int, offset: int, is_write: int) -> int:  # noqa: ANN401
+    def access(*call: Any) -> int:  # noqa: ANN401 - C's types
+        ctx, index, buf, count, offset, is_write = call
         if is_write:
             callbacks(ctx).access(index, offset, count, bytes(ffi.buffer(buf, count)))
         else:
@@ -190,16 +192,20 @@ class Context:
         size: int,
         *,
         memory: bool,
+        rights: RegionFlags = RegionFlags.READ | RegionFlags.WRITE,
         always: bool = False,
         areas: Sequence[MmapArea] = (),
         fd: int = -1,
         offset: int = 0,
     ) -> None:
-        """Have a region; without ``memory`` it is an I/O BAR. ``always``: all of configuration space is the callback's.
+        """Have a region; without ``memory`` it is an I/O BAR.
+
+        ``always`` leaves all of configuration space to the callback.
 
         LibraryError.
         """
-        flags = self._lib.VFU_REGION_FLAG_READ | self._lib.VFU_REGION_FLAG_WRITE
+        flags = self._lib.VFU_REGION_FLAG_READ if rights & RegionFlags.READ else 0
+        flags |= self._lib.VFU_REGION_FLAG_WRITE if rights & RegionFlags.WRITE else 0
         flags |= self._lib.VFU_REGION_FLAG_MEM if memory else 0
         flags |= self._lib.VFU_REGION_FLAG_ALWAYS_CB if always else 0
         listed = self._ffi.new("struct iovec[]", max(1, len(areas)))
@@ -215,7 +221,7 @@ class Context:
             self._must(f"vfu_setup_device_nr_irqs({kind})", done)
 
     def migration(self, data_offset: int) -> None:
-        """Use the ``MigrationCallbacks``; region 9 has been set up. LibraryError (ENOTSUP: another version)."""
+        """Use the ``MigrationCallbacks``; region 9 is there. LibraryError (ENOTSUP: another version)."""
         self._must("migration", self._lib.rw_setup_migration(self._ctx, data_offset))
 
     def migration_register_bytes(self) -> int:
@@ -230,11 +236,11 @@ class Context:
 
     @property
     def fd(self) -> int:
-        """The descriptor to wait on: the listening one, or the client's. Changes with ``attach`` and ENOTCONN."""
+        """The descriptor to wait on: the listening one; after ``attach``, the client's."""
         return int(self._lib.vfu_get_poll_fd(self._ctx))
 
     def attach(self) -> bool:
-        """Take a client that waits, and negotiate; False when there is none. LibraryError: it failed to negotiate."""
+        """Take a client that waits, and negotiate; False when there is none. LibraryError: no agreement."""
         done = self._lib.vfu_attach_ctx(self._ctx)
         number = self._ffi.errno
         self._raise()

@@ -1,10 +1,10 @@
 """Compiles the binding to libvfio-user, by cffi in API mode: against the real header, whatever its version.
 
-Nothing here runs when Ringwalk is installed: ``compile_binding`` is called where the library is, by who wants the
-second transport. The differences between versions are met by the C compiler, in ``GLUE``:
+Nothing here runs when Ringwalk is installed: ``compile_binding`` is called where the library is, by who wants
+the second transport. The differences between versions are met by the C compiler, in ``GLUE``:
 
 - ``vfu_setup_device_dma`` took two callbacks (QEMU 7.2's copy), and later the number of regions before them.
-- The migration callbacks have a version; ours are version 1 (a region with registers, ``vfio_device_migration_info``).
+- The migration callbacks have a version; ours are version 1 (a region with registers).
 
 Source: include/libvfio-user.h.
 """
@@ -119,7 +119,9 @@ static vfu_ctx_t *rw_create(const char *path, void *private)
 
 static int rw_setup_pci(vfu_ctx_t *ctx, int express)
 {
-    return vfu_pci_init(ctx, express ? VFU_PCI_TYPE_EXPRESS : VFU_PCI_TYPE_CONVENTIONAL, PCI_HEADER_TYPE_NORMAL, 0);
+    const vfu_pci_type_t type = express ? VFU_PCI_TYPE_EXPRESS : VFU_PCI_TYPE_CONVENTIONAL;
+
+    return vfu_pci_init(ctx, type, PCI_HEADER_TYPE_NORMAL, 0);
 }
 
 static int rw_setup_region(vfu_ctx_t *ctx, int index, size_t size, int flags, struct iovec *areas,
@@ -193,7 +195,7 @@ def fingerprint() -> str:
 
 
 def compile_binding(include: Path, library: Path, folder: Path) -> Path:
-    """Compile against the headers in ``include`` and the shared ``library``; return the module's file in ``folder``.
+    """Compile against the headers in ``include`` and the shared ``library``; return the file, in ``folder``.
 
     The library's folder is written into the module, so that neither is searched for. BuildError.
     """

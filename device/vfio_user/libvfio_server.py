@@ -1,14 +1,14 @@
 """Serves a ``Device`` by libvfio-user: the same face as ``Server``, somebody else's protocol engine below.
 
-The library moves and answers the messages, maps the client's memory and keeps its own table of it. What it tells
-nobody is which kind of interrupt a client armed (INTx, MSI and MSI-X share one table of eventfds in it, and its
-callbacks tell only of masking), and it does no automasking. So each SET_IRQS is looked at before the library
-takes it off the socket (``MSG_PEEK``, which gives duplicates of the eventfds too): ``Irqs`` is kept as with our own
-server, and an engine's threads signal without the library, which is not thread-safe.
+The library moves and answers the messages, maps the client's memory and keeps its own table of it. What it
+tells nobody is which kind of interrupt a client armed (INTx, MSI and MSI-X share one table of eventfds in it,
+and its callbacks tell only of masking), and it does no automasking. So each SET_IRQS is looked at before the
+library takes it off the socket (``MSG_PEEK``, which gives duplicates of the eventfds too): ``Irqs`` is kept
+as with our own server, and an engine's threads signal without the library, which is not thread-safe.
 
-What this transport cannot do, besides: memory without an fd is not reached (a message of the library's would be sent
-and awaited on the serving thread only, and QEMU 7.2's copy loses the offset in a region); a SET_IRQS that the library
-takes and ``Irqs`` refuses is answered as the library answers it; writes are not posted in batches.
+What this transport cannot do, besides: memory without an fd is not reached (the library's message would have
+to be sent and awaited on the serving thread, and QEMU 7.2's copy loses the offset in a region); a SET_IRQS
+that the library takes and ``Irqs`` refuses is answered as the library answers it.
 
 Sources: lib/libvfio-user.c, lib/irq.c, lib/tran_sock.c of libvfio-user.
 """
@@ -64,9 +64,7 @@ class LibvfioServer:
         self._log: Log = log or Silence()
         self._dma = DmaMap(LibraryMemory())
         self._irqs = Irqs(device.irq_counts)
-        before = os.umask(
-            0o177
-        )  # the library binds and listens in one call: mode 0600 has to be there before
+        before = os.umask(0o177)  # the library binds and listens in one call: 0600 has to be there before
         try:
             self._context = Context(binding, self._path, self)
         except LibraryError as failed:
@@ -88,6 +86,7 @@ class LibvfioServer:
                     index,
                     region.size,
                     memory=index != PciRegion.CONFIG,
+                    rights=region.flags,
                     always=index == PciRegion.CONFIG,
                     areas=region.mmap_areas,
                     fd=-1 if region.fd is None else region.fd,

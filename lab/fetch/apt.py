@@ -106,7 +106,7 @@ def configuration(state: Path, archives: Path, proxies: Sequence[str]) -> str:
 
 
 def source_list(mirror: Mirror, suites: Sequence[str], kinds: Sequence[str] = ("deb",)) -> str:
-    """Return the one-line sources of a group of suites; ``kinds`` are deb and, for source packages, deb-src."""
+    """Return the one-line sources of a group of suites; ``kinds``: deb and, for source, deb-src."""
     return "".join(
         f"{kind} [signed-by={mirror.keyring}] {mirror.uri} {suite} main\n"
         for suite in suites

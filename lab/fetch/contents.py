@@ -45,7 +45,7 @@ def filter_of(name: str) -> Callable[[str], bool]:
 
 
 def finish(name: str, tree: Path) -> None:
-    """Make what is made of packages: the dependency tables of the guest's modules, a library of its source."""
+    """Make what is made of packages: the tables of the guest's modules, a library out of its source."""
     if name == libvfio.NAME:
         libvfio.build(tree, tree / "source")
     if name != "guest":

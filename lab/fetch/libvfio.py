@@ -1,7 +1,7 @@
-"""Builds libvfio-user, and the samples that judge our ends of the protocol, from the source that Debian's QEMU carries.
+"""Builds libvfio-user, and the samples that judge both our ends, from the source that Debian's QEMU carries.
 
-By the C compiler alone, for it is eight files: meson and its search for cmocka would be more to bring than to build.
-json-c comes as a Debian package and stays beside the library, which finds it there (``$ORIGIN``).
+By the C compiler alone, for it is eight files: meson and its search for cmocka would be more to bring than to
+build. json-c comes as a Debian package and stays beside the library, which finds it there (``$ORIGIN``).
 
 Source of what is compiled with what: lib/meson.build and samples/meson.build of libvfio-user.
 """
@@ -51,7 +51,7 @@ def unpack_source(tarball: Path, folder: str, target: Path) -> None:
 
 
 def build(tree: Path, source: Path) -> None:
-    """Make ``tree`` hold the library, its headers and its samples, out of unpacked packages and ``source``."""
+    """Make ``tree`` hold the library, its headers and samples, out of unpacked packages and ``source``."""
     packages = tree / "usr"
     built = tree / "built"
     made = built / "lib"

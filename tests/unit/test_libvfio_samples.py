@@ -1,4 +1,4 @@
-"""libvfio-user's own samples judge both our ends: its client our device on the binding, our client its server."""
+"""libvfio-user's samples judge both our ends: its client our device on the binding, its server our client."""
 
 from __future__ import annotations
 
@@ -9,38 +9,28 @@ import subprocess
 import sys
 import time
 from mmap import mmap
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from device.vfio_user import Client, PciIrq
 from device.vfio_user.examples import clocked
-from lab import fetch, libvfio
-from lab.errors import UsageError
+from lab import fetch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
-pytestmark = pytest.mark.xdist_group("libvfio")  # one worker fetches and compiles, the others need not wait
-CHECKOUT = os.fspath(pytest.importorskip("device").__path__[0]) + "/.."
-
-
-@pytest.fixture(scope="module")
-def binding() -> Path:
-    """Return the compiled binding; skip, with the reason, where the library can be neither fetched nor built."""
-    try:
-        return libvfio.binding()
-    except UsageError as error:
-        pytest.skip(f"no libvfio-user here: {error}")
+CHECKOUT = os.fspath(Path(__file__).resolve().parents[2])
 
 
 @pytest.fixture
 def late_guest(tmp_path: Path) -> Path:
     """Compile what makes the client's "fake guest" begin after the pre-copy, as it does on a quick machine.
 
-    The client compares BAR1 with a checksum that it goes on with from write to write (``fake_guest``), so it is
-    right only if that thread has written once; against its own server it fails so too (3 of 8, on a busy machine).
+    The client compares BAR1 with a checksum that it goes on with from write to write (``fake_guest``): it is
+    right only if that thread has written once; against its own server it fails so too (3 runs of 8 on a busy
+    machine). The delay is shorter than the migration's alarm, 9 s by 8, by far.
     The thread begins by opening /dev/urandom.
     """
     source = tmp_path / "late.c"
@@ -60,7 +50,8 @@ def folder(tmp_path: Path, binding: Path) -> Path:
     """Lay out the samples' folder: their client, and a ``server`` beside it that is ours."""
     (tmp_path / "client").symlink_to(fetch.tree("libvfio-user") / "samples/client")
     program = [sys.executable, "-m", "device.vfio_user.examples.clocked", "--binding", str(binding)]
-    text = f'#!/bin/sh\ncd {shlex.quote(CHECKOUT)}\nunset LD_PRELOAD\nexec {shlex.join(program)} --speed 8 "$@"\n'
+    here = f"cd {shlex.quote(CHECKOUT)}\nunset LD_PRELOAD"
+    text = f'#!/bin/sh\n{here}\nexec {shlex.join(program)} --speed 8 "$@"\n'
     (tmp_path / "server").write_text(text)
     (tmp_path / "server").chmod(0o755)
     return tmp_path

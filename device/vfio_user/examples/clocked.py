@@ -3,13 +3,14 @@
 The device that the client expects, over the library:
 
 - configuration space of the library's: dead:beef, subsystem cafe:babe.
-- BAR0, 8 bytes: a write is an instant (``time_t``); then INTx, and DMA by messages, 4 KiB there and back. A read
-  says how long ago it was.
+- BAR0, 8 bytes: a write is an instant (``time_t``); then INTx, and DMA by messages, 4 KiB there and back. A
+  read says how long ago it was.
 - BAR1, three pages, the first and the last of which can be mapped.
-- Migration, version 1: before the copy BAR1, in stop-and-copy BAR1 and BAR0. The client starts ``server -v PATH``
+- Migration, version 1: before the copy BAR1, in stop-and-copy BAR1 and BAR0. The client starts ``server -v``
   of its own folder as the destination.
 
-``--speed`` makes this device's seconds shorter: the client sets an alarm ten seconds ahead and measures nothing.
+``--speed`` makes this device's seconds shorter: the client sets an alarm ten seconds ahead and measures
+nothing.
 
 Sources: samples/client.c, which says what it wants; lib/migration.c for the order of the calls.
 """
