@@ -116,6 +116,7 @@ def _bind(binding: Binding) -> None:  # noqa: C901 - one small closure over `ffi
 
     def access(*call: Any) -> int:  # noqa: ANN401 - C's types
         ctx, index, buf, count, offset, is_write = call
+        count = int(count)
         if is_write:
             callbacks(ctx).access(index, offset, count, bytes(ffi.buffer(buf, count)))
         else:

@@ -1,4 +1,4 @@
-"""QEMU drives the card on libvfio-user: somebody else's protocol engine between their driver and our device."""
+"""QEMU drives the card on libvfio-user: their protocol engine between their driver and our device."""
 
 from __future__ import annotations
 

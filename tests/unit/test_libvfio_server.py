@@ -181,7 +181,7 @@ def test_a_listener_has_let_go_before_the_memory_is_unmapped(path: Path, device:
     with memory(0x1000) as (file, ram), Client.connect(path) as client:
         ram[:4] = b"last"
         device.dma.on_change(
-            lambda change: read.extend(ctypes.string_at(one.address, 4) for one in change.removed)
+            lambda change: read.extend(ctypes.string_at(one.address or 0, 4) for one in change.removed)
         )
         client.map_dma(IOVA, ram, fd=file)
 
