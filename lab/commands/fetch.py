@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -61,12 +63,14 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps({"cache": str(cache.root()), "sets": {n: asdict(r) for n, r in held.items()}}))
         return 0
-    for name, wanted in package_sets().items():
-        print(line(name, wanted.summary, held.get(name)))
+    lines = [line(name, wanted.summary, held.get(name)) for name, wanted in package_sets().items()]
     if held:
-        print(
-            f"in {cache.root()}: {mega(fetch.size_bytes(cache.root()))}; package by package in {record.FILE}"
-        )
+        size = mega(fetch.size_bytes(cache.root()))
+        lines.append(f"in {cache.root()}: {size}; package by package in {record.FILE}")
+    try:
+        print("\n".join(lines), flush=True)
+    except BrokenPipeError:  # `fetch | head`: the work is done, and nobody reads about it
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - for the interpreter's own last flush
     return 0
 
 
