@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
+from device import card_state
 from device.control import Control
 from device.effects import DmaFault, FrameSent, LineChanged, MessageSignalled, Offload, WakeRaised
 from device.engine.contract import Engine, InterruptMode
@@ -38,6 +39,8 @@ REGION_SIZES: Final = (BAR0_SIZE, FLASH_SIZE, IO_SIZE, MSIX_SIZE, 0, 0, 0, 4096,
 _FLASH_WRITES_ALLOWED: Final = 2  # EECD.FWE
 _IO_FLASH: Final = 0x8_0000  # IOADDR: registers below 128 KiB, the flash from here (datasheet 10.1.1.4)
 _D3HOT: Final = 3
+_WUC, _WUFC = NIC["WUC"], NIC["WUFC"]
+_LNKC: Final = _WUFC["LNKC"].mask
 
 
 class InterruptSink(Protocol):
@@ -123,15 +126,55 @@ class Card:
         self.function.config.reset()
         self.msix.reset()
         self._io_address = 0
-        self.control.mastering_allowed = False
+        self.control.mastering_allowed = self.control.held = False
         self.control.power_on()
         self._follow_function()
         self._dispatch()
 
+    def hold(self) -> None:
+        """Do no DMA until ``release``; work waits."""
+        self.control.held = True
+        self.control.apply_mastering()
+
+    def release(self) -> None:
+        """Go on after ``hold``."""
+        self.control.held = False
+        self.control.apply_mastering()
+        self._work()
+
+    def save(self) -> bytes:
+        """Return the whole state; in between no DMA is under way, so memory and state are of one instant."""
+        held = self.control.held
+        self.hold()
+        state = card_state.save(self)
+        if not held:
+            self.release()
+        return state
+
+    def restore(self, state: bytes) -> None:
+        """Take a saved state over and hold; ValueError, and the card is reset, when it is not one."""
+        self.reset()
+        try:
+            card_state.restore(self, state)
+        except ValueError:
+            self.reset()
+            raise
+        self.hold()
+        self._dispatch()
+
+    @property
+    def io_address(self) -> int:
+        """IOADDR, the register that the I/O BAR's data goes to."""
+        return self._io_address
+
+    @io_address.setter
+    def io_address(self, value: int) -> None:
+        self._io_address = value & 0xFFFF_FFFF
+
     def set_carrier(self, *, present: bool) -> None:
         """Plug the cable in or out: what the wire says is at its other end."""
         self.phy.set_carrier(present=present)
-        self.control.update_link()
+        self._follow_link()
         self._dispatch()
 
     def set_interrupt_mode(self, mode: InterruptMode | None) -> None:
@@ -153,8 +196,20 @@ class Card:
         before = self.phy.state
         self.phy.advance(now_ns)
         if self.phy.state is not before:
-            self.control.update_link()
+            self._follow_link()
         self._work()
+
+    def _follow_link(self) -> None:
+        """Let STATUS follow; a change of the link wakes a sleeping card that WUFC asks to (LNKC)."""
+        if self.control.update_link() and self.sleeps:
+            peek = self.engine.peek
+            if peek(_WUC.offset) & _WUC["PME_EN"].mask and peek(_WUFC.offset) & _LNKC:
+                self._wake(WakeRaised(_LNKC))
+
+    @property
+    def sleeps(self) -> bool:
+        """Whether the card may not do DMA (D3, bus mastering off): frames are for the wake-up filters alone."""
+        return not self.control.mastering
 
     def deadline(self) -> int | None:
         """Return when ``advance`` is next needed."""
@@ -166,6 +221,11 @@ class Card:
     def can_receive(self) -> bool:
         """Tell whether a frame offered now would be stored."""
         return self.engine.can_receive()
+
+    def starve(self) -> None:
+        """Tell the card that a frame waits on the wire for descriptors: it may pause its partner."""
+        self.engine.starve()
+        self._dispatch()
 
     def receive(self, frame: bytes, offload: Offload | None = None) -> bool:
         """Take a frame off the wire."""
@@ -210,6 +270,7 @@ class Card:
     def _wake(self, effect: WakeRaised) -> None:
         where = NIC["WUS"].offset
         self.engine.poke(where, self.engine.peek(where) | effect.cause)
+        self.engine.poke(_WUC.offset, self.engine.peek(_WUC.offset) | _WUC["PME_STATUS"].mask)
         self.function.config.put(PMCSR, 2, self.function.config.get(PMCSR, 2) | PME_STATUS)
 
     # -- regions ------------------------------------------------------------------------------------------
@@ -217,6 +278,7 @@ class Card:
     def read_region(self, index: int, offset: int, count: int) -> bytes:
         """Return ``count`` bytes of a BAR or of configuration space; the range was checked."""
         if index == CONFIG:
+            self._dispatch()  # a wake-up shows in PMCSR
             return self.function.config.read(offset, count)
         if index > BAR3:
             return bytes(count)

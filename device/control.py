@@ -37,7 +37,11 @@ _WORD: Final = 0xFFFF_FFFF
 # What CTRL.RST leaves alone: the packet buffer's split (only power-on resets it, 10.2.2.30), what a wake-up
 # is to find, and the flash.
 KEPT_BY_RST: Final = frozenset(
-    {NIC[name].offset for name in ("PBA", "WUC", "WUFC", "WUS", "FLA", "FLSWCTL", "FLSWDATA", "FLSWCNT")}
+    {
+        NIC[name].offset
+        for name in ("PBA", "WUC", "WUFC", "WUS", "WUPL", "FLA", "FLSWCTL", "FLSWDATA", "FLSWCNT")
+    }
+    | {NIC["WUPM"].at(index) for index in range(NIC["WUPM"].count)}
 )
 
 
@@ -50,6 +54,7 @@ class Control:
         self.nvm = nvm
         self.phy = phy
         self.mastering_allowed = False  # by the PCI function
+        self.held = False  # restored, and whoever is to go on has not given its memory yet
         self._readers: dict[int, Callable[[], int]] = {
             _SWSM.offset: self._read_swsm,
         }
@@ -144,19 +149,26 @@ class Control:
         value |= STATUS["SPEED"].put(min(speed, 2)) | STATUS["ASDV"].put(min(speed, 2))
         return value | (STATUS["FD"].mask if full else 0)
 
-    def update_link(self) -> None:
-        """Let STATUS and the engine follow the PHY and CTRL; LSC when the link came or went."""
+    @property
+    def mastering(self) -> bool:
+        """Whether the card may do DMA: the PCI function's word, and CTRL.GIO_MASTER_DISABLE."""
+        allowed = self.mastering_allowed and not self.held
+        return allowed and not self._engine.peek(CTRL.offset) & _GIO_DISABLE
+
+    def update_link(self) -> bool:
+        """Let STATUS and the engine follow the PHY and CTRL; LSC and True when the link came or went."""
         before, after = self._engine.peek(STATUS.offset), self._status()
         self._engine.poke(STATUS.offset, after)
         self._engine.set_loopback(enabled=self.phy.loopback)
         self._engine.set_link(up=bool(after & _LU))
-        if (before ^ after) & _LU:
+        changed = bool((before ^ after) & _LU)
+        if changed:
             self._engine.raise_causes(_LSC)
+        return changed
 
     def apply_mastering(self) -> None:
         """Tell the engine whether it may do DMA."""
-        allowed = self.mastering_allowed and not self._engine.peek(CTRL.offset) & _GIO_DISABLE
-        self._engine.set_mastering(enabled=allowed)
+        self._engine.set_mastering(enabled=self.mastering)
 
     # -- CTRL, STATUS, CTRL_EXT -----------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from device import vfio_user
 from device.card import REGION_SIZES, Account, Card
 from device.effects import DmaError
 from device.engine.contract import InterruptMode
-from device.engine.native import NativeEngine, never_wait_for_client
+from device.engine.native import NativeEngine, ask_before_waiting
 from device.engine.transport import transport_factory
 from device.regs.nic import VECTORS
 from device.vfio_user import NO_REGION, PciIrq, RegionInfo, Server, ServerFactory, Serving
@@ -27,7 +27,7 @@ from device.wire.contract import Framing
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from device.vfio_user import DmaMap, Feature, IrqChange, Irqs
     from device.wire.contract import Wire
@@ -105,7 +105,35 @@ class NativeServedCard:
         """Write what C left to us, and do the work that it makes."""
         with self.lock:
             self.card.write_region(index, offset, data)
+            if index == _CONFIG:
+                self._go_on()
         os.eventfd_write(self.wake, 1)  # negotiation may have begun
+
+    # -- state ---------------------------------------------------------------------------------------
+
+    def save(self, *, hold: bool = False) -> bytes:
+        """Return the card's whole state; ``hold``: it does no DMA from this instant on."""
+        with self.lock:
+            self.card.advance(time.monotonic_ns())
+            state = self.card.save()
+            if hold:
+                self.card.hold()
+            return state
+
+    def restore(self, state: bytes) -> None:
+        """Take a saved state over. ValueError.
+
+        The next client goes on where it was: DMA is held until it has mapped memory and then armed an
+        interrupt or written configuration space. DEVICE_RESET, or its end, makes an ordinary card of it.
+        """
+        with self.lock:
+            self.card.advance(time.monotonic_ns())
+            self.card.restore(state)
+
+    def _go_on(self) -> None:
+        """End the hold of a restored card once there is memory."""
+        if self.card.control.held and self.memory.dma is not None and self.memory.dma.regions:
+            self.card.release()
 
     def reset(self) -> None:
         """Power-cycle the card; the cable stays plugged in."""
@@ -145,12 +173,13 @@ class NativeServedCard:
             elif self._irqs.armed(PciIrq.MSI):
                 mode = InterruptMode.MSI
             self.card.set_interrupt_mode(mode)
+            self._go_on()
 
     # -- the housekeeper -----------------------------------------------------------------------------
 
     def keep_house(self) -> None:
         """Let negotiation go on and follow the carrier, until ``stop``."""
-        never_wait_for_client()
+        ask_before_waiting()
         poll = select.poll()
         poll.register(self.wake, select.POLLIN)
         while not self.stopping:
@@ -191,12 +220,14 @@ class NativeServedCard:
         os.close(self.wake)
 
 
-def serve_native(  # noqa: PLR0917 - called by ``device.serving`` alone, as the other engine is
+def serve_native(
     at: str | socket.socket,
     wire: Wire,
     mac: bytes,
     ready: Callable[[NativeServedCard], None],
     stop: threading.Event,
+    *,
+    allowed_uids: Collection[int] | None = None,
     make: ServerFactory | None = None,
 ) -> Account:
     """Serve a card at a socket path until ``stop`` is set; return its account.
@@ -207,7 +238,7 @@ def serve_native(  # noqa: PLR0917 - called by ``device.serving`` alone, as the 
     keeper = threading.Thread(target=served.keep_house, name="housekeeper", daemon=True)
     try:
         ours = functools.partial(Server, transport_factory=transport_factory(served.engine))
-        with (make or ours)(at, served) as server:
+        with (make or ours)(at, served, allowed_uids=allowed_uids) as server:
             watcher = threading.Thread(target=_stop_when, args=(stop, server), name="stop", daemon=True)
             keeper.start()
             watcher.start()

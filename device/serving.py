@@ -10,16 +10,15 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Collection, Mapping
+from typing import TYPE_CHECKING, Final, Protocol
 
 from device import vfio_user
-from device.card import REGION_SIZES, Account, Card
-from device.effects import DmaError, FrameSent, Offload
+from device.card import CONFIG, REGION_SIZES, Account, Card, InterruptSink
+from device.effects import DmaError, FrameSent, GuestMemory, Offload
 from device.engine.contract import InterruptMode
 from device.engine.reference import ReferenceEngine
 from device.native_serving import NativeServedCard, serve_native
@@ -30,7 +29,8 @@ from device.wire.frame import Frame, Gso, GsoFlag, GsoType
 from device.wire.port import Port
 
 if TYPE_CHECKING:
-    from device.trace.events import Observer
+    import socket
+
     from device.vfio_user import DmaMap, Feature, IrqChange, Irqs
 
 IRQ_COUNTS: Final = (1, 1, VECTORS, 1, 1)
@@ -108,14 +108,25 @@ def frame_of(effect: FrameSent) -> Frame:
     )
 
 
+def plain_card(
+    memory: GuestMemory,
+    offload: bool,  # noqa: FBT001 - the seam's shape
+    mac: bytes,
+    send: Callable[[FrameSent], None],
+    sink: InterruptSink,
+) -> Card:
+    """Make a card with the reference engine."""
+    return Card(ReferenceEngine(memory, offload=offload), mac, send=send, sink=sink)
+
+
 class ServedCard:
     """A card as ``vfio_user.Server`` wants a device: every call under the lock, at the present time."""
 
     regions = tuple(RegionInfo(size) if size else NO_REGION for size in REGION_SIZES)
     irq_counts = IRQ_COUNTS
 
-    def __init__(self, wire: Wire, mac: bytes, observer: Observer | None = None) -> None:
-        """Power a card on, plugged into ``wire``, which stays the caller's."""
+    def __init__(self, wire: Wire, mac: bytes, build: CardBuilder | None = None) -> None:
+        """Power a card on, plugged into ``wire``, which stays the caller's; ``build`` makes another kind."""
         self.lock = threading.RLock()
         self.memory = ClientMemory()
         self.interrupts = ClientInterrupts()
@@ -124,11 +135,12 @@ class ServedCard:
         self.backlog: deque[FrameSent] = deque()
         self.lost = 0
         self.wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        engine = ReferenceEngine(self.memory, offload=wire.framing is Framing.VNET, observer=observer)
-        self.card = Card(engine, mac, send=self._send, sink=self.interrupts)
+        make = build or plain_card
+        self.card = make(self.memory, wire.framing is Framing.VNET, mac, self._send, self.interrupts)
         self.card.advance(time.monotonic_ns())
         self.card.set_carrier(present=wire.link)
         self.listens = False
+        self.told = False
         self.sleeps_until: int | None = None
         self.stopping = False
         self._unsubscribe: Callable[[], None] = lambda: None
@@ -151,7 +163,35 @@ class ServedCard:
         with self.lock:
             self.card.advance(time.monotonic_ns())
             self.card.write_region(index, offset, data)
+            if index == CONFIG:
+                self._go_on()
             self._stir()
+
+    # -- state ---------------------------------------------------------------------------------------
+
+    def save(self, *, hold: bool = False) -> bytes:
+        """Return the card's whole state; ``hold``: it does no DMA from this instant on."""
+        with self.lock:
+            self.card.advance(time.monotonic_ns())
+            state = self.card.save()
+            if hold:
+                self.card.hold()
+            return state
+
+    def restore(self, state: bytes) -> None:
+        """Take a saved state over. ValueError.
+
+        The next client goes on where it was: DMA is held until it has mapped memory and then armed an
+        interrupt or written configuration space. DEVICE_RESET, or its end, makes an ordinary card of it.
+        """
+        with self.lock:
+            self.card.advance(time.monotonic_ns())
+            self.card.restore(state)
+
+    def _go_on(self) -> None:
+        """End the hold of a restored card once there is memory."""
+        if self.card.control.held and self.memory.dma is not None and self.memory.dma.regions:
+            self.card.release()
 
     def reset(self) -> None:
         """Power-cycle the card; the cable stays plugged in."""
@@ -187,6 +227,7 @@ class ServedCard:
             elif irqs.armed(PciIrq.MSI):
                 mode = InterruptMode.MSI
             self.card.set_interrupt_mode(mode)
+            self._go_on()
             self.card.rearm()
 
     def _stir(self) -> None:
@@ -217,7 +258,7 @@ class ServedCard:
         return not self.card.engine.peek(_RCTL) & _RCTL_EN or not self.card.phy.link
 
     def _wants_frames(self) -> bool:
-        return self.wire.fd >= 0 and (self.card.can_receive() or self._deaf())
+        return self.wire.fd >= 0 and (self.card.can_receive() or self.card.sleeps or self._deaf())
 
     def run_cable(self) -> None:
         """Move frames and time until ``stop_cable``."""
@@ -227,13 +268,18 @@ class ServedCard:
         open_ended = True
         while not self.stopping:
             with self.lock:
+                self.card.advance(
+                    time.monotonic_ns()
+                )  # receive timestamps are of now, not of the last access
                 if open_ended:
                     open_ended = self._take_frames()
+                self._tell_starved(open_ended=open_ended)
                 self._flush()
                 self.card.advance(time.monotonic_ns())
                 self.card.set_carrier(present=self.wire.link)
                 self.listens = open_ended and self._wants_frames()
-                wanted = select.POLLIN * self.listens | select.POLLOUT * bool(self.backlog)
+                alert = self.listens or (open_ended and not self.told)
+                wanted = select.POLLIN * alert | select.POLLOUT * bool(self.backlog)
                 deadline = self.sleeps_until = self.card.deadline()
             if wanted != registered and self.wire.fd >= 0:
                 poll.register(self.wire.fd, wanted) if wanted else poll.unregister(self.wire.fd)
@@ -260,6 +306,14 @@ class ServedCard:
         except WireClosed:
             return False
         return True
+
+    def _tell_starved(self, *, open_ended: bool) -> None:
+        """Let the card pause its partner once, while a frame waits that it has no descriptors for."""
+        if not open_ended or self._wants_frames():
+            self.told = False
+        elif not self.told and self.wire.fd >= 0 and select.select([self.wire.fd], [], [], 0)[0]:
+            self.card.starve()
+            self.told = True
 
     def _flush(self) -> None:
         while self.backlog and self._write(self.backlog[0]):
@@ -295,17 +349,31 @@ def _wait(poll: select.poll, timeout_s: float) -> None:
         time.sleep(timeout_s)
 
 
-def _serve_reference(  # noqa: PLR0917 - called by ``serve`` alone, as the other engine is
+def _serve_reference(
     at: str | socket.socket,
     wire: Wire,
     mac: bytes,
     ready: _Ready,
     stop: threading.Event,
+    *,
+    allowed_uids: Collection[int] | None,
     make: ServerFactory | None,
 ) -> Account:
-    served = ServedCard(wire, mac)
+    return serve_card(ServedCard(wire, mac), at, ready, stop, allowed_uids, make=make)
+
+
+def serve_card(
+    served: ServedCard,
+    at: str | socket.socket,
+    ready: _Ready,
+    stop: threading.Event,
+    allowed_uids: Collection[int] | None = None,
+    *,
+    make: ServerFactory | None = None,
+) -> Account:
+    """Serve a card that was built until ``stop`` is set; see ``serve``. Its threads end before it returns."""
     cable = threading.Thread(target=served.run_cable, name="cable", daemon=True)
-    with (make or Server)(at, served) as server:
+    with (make or Server)(at, served, allowed_uids=allowed_uids) as server:
         watcher = threading.Thread(target=_stop_when, args=(stop, server), name="stop", daemon=True)
         cable.start()
         watcher.start()
@@ -326,8 +394,29 @@ def _stop_when(stop: threading.Event, server: Serving) -> None:
     server.stop()
 
 
+CardBuilder = Callable[[GuestMemory, bool, bytes, Callable[[FrameSent], None], InterruptSink], Card]
+"""Makes the card of a ``ServedCard``: memory, whether the wire takes offloads, address, wire, interrupts."""
+
 _Ready = Callable[[ServedCard | NativeServedCard], None]
-_Serve = Callable[[str | socket.socket, Wire, bytes, _Ready, threading.Event, ServerFactory | None], Account]
+
+
+class _Serve(Protocol):
+    """Serves a card with one of the engines."""
+
+    def __call__(
+        self,
+        at: str | socket.socket,
+        wire: Wire,
+        mac: bytes,
+        ready: _Ready,
+        stop: threading.Event,
+        *,
+        allowed_uids: Collection[int] | None,
+        make: ServerFactory | None,
+    ) -> Account:
+        """Serve until ``stop`` is set."""
+
+
 _ENGINES: Final[Mapping[str, _Serve]] = {"reference": _serve_reference, "native": serve_native}
 
 
@@ -339,12 +428,14 @@ def serve(
     *,
     ready: _Ready = lambda _: None,
     stop: threading.Event | None = None,
+    allowed_uids: Collection[int] | None = None,
     make: ServerFactory | None = None,
 ) -> Account:
     """Serve a card at a socket path until ``stop`` is set, to any number of clients; return its account.
 
-    ``ready`` is called once, when a client may connect; ``make`` makes the server, where it is not to be
-    our own. ListenError where the path cannot be used;
-    KeyError for an engine there is not.
+    ``ready`` is called once, when a client may connect; clients of other users than ``allowed_uids`` are
+    refused (None: of none). ``make`` makes the server, where it is not to be our own. ListenError where the
+    path cannot be used; KeyError for an engine there is not.
     """
-    return _ENGINES[engine](at, wire, mac, ready, stop or threading.Event(), make)
+    serves = _ENGINES[engine]
+    return serves(at, wire, mac, ready, stop or threading.Event(), allowed_uids=allowed_uids, make=make)

@@ -21,6 +21,7 @@ from lab.fetch.libvfio import LIBRARY, NAME
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Collection
 
     from device.vfio_user import Device, ServerFactory, Serving
 
@@ -74,9 +75,9 @@ def server_factory(transport: str, *, offline: bool = False) -> ServerFactory | 
             f"libvfio-user does not load ({error}): run `ringwalk fetch --clean`, then again"
         ) from error
 
-    def make(at: str | socket.socket, device: Device) -> Serving:
+    def make(at: str | socket.socket, device: Device, *, allowed_uids: Collection[int] | None) -> Serving:
         if not isinstance(at, str):
             raise UsageError("libvfio-user listens at a path, not at a socket that is given to it")
-        return LibvfioServer(at, device, loaded)
+        return LibvfioServer(at, device, loaded, allowed_uids=allowed_uids)
 
     return make

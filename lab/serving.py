@@ -53,6 +53,10 @@ class CardProcess:
         counts: dict[str, int] = self._control.ask("account")["account"]
         return counts
 
+    def save(self) -> None:
+        """Have the card's state written to its file; it does no DMA from that instant on. ``PeerError``."""
+        self._control.ask("save")
+
     @property
     def running(self) -> bool:
         """Whether the card's process is alive."""
@@ -71,12 +75,20 @@ class CardProcess:
 
 
 def serve_arguments(
-    socket_path: Path, wire: str, *, mac: str | None, engine: str, control_fd: int, transport: str = OURS
+    socket_path: Path,
+    wire: str,
+    *,
+    mac: str | None,
+    engine: str,
+    control_fd: int,
+    state: Path | None = None,
+    transport: str = OURS,
 ) -> list[str]:
     """Return the arguments of the card's process."""
     argv = [sys.executable, "-m", "lab.cli", "serve", "--json", "--socket", str(socket_path)]
     argv += ["--wire", wire, "--engine", engine, "--control-fd", str(control_fd)]
     argv += [] if transport == OURS else ["--transport", transport]
+    argv += ["--state", str(state)] if state else []
     return argv + (["--mac", mac] if mac else [])
 
 
@@ -87,8 +99,11 @@ def start_card(
     mac: str | None = None,
     engine: str = "native",
     transport: str = OURS,
+    state: Path | None = None,
 ) -> CardProcess:
     """Start a card on ``socket_path`` with ``wire`` and wait until it listens.
+
+    ``state``: the file that it starts from, if it is there, and that ``save`` writes.
 
     Raises ``UsageError`` with the card's own words when it cannot.
     """
@@ -101,6 +116,7 @@ def start_card(
                 mac=mac,
                 engine=engine,
                 control_fd=theirs.fileno(),
+                state=state,
                 transport=transport,
             ),
             fds=[theirs.fileno()],

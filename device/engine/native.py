@@ -172,11 +172,11 @@ def rw_python_dma(context: object, address: int, length: int, data: object, writ
     return 0
 
 
-def never_wait_for_client() -> None:
-    """Let the calling thread reach mapped memory only.
+def ask_before_waiting() -> None:
+    """Let the calling thread ask the socket's to answer nothing in C before it waits for the client.
 
-    Memory without a descriptor is then not there for it: the answer to its message would be awaited while
-    the thread that reads the socket may be waiting for this one.
+    For threads that are not the socket's and may reach memory without a descriptor: the answer to their
+    message would be awaited while the thread that reads the socket may be waiting for them (csrc/card.h).
     """
     lib.rw_thread_without_slow()
 
@@ -256,6 +256,10 @@ class NativeEngine:
         """Take a frame off the wire; False: not stored."""
         work = ffi.NULL if offload is None else _to_c(offload)
         return bool(lib.rw_receive(self.card, ffi.from_buffer(frame), len(frame), work))
+
+    def starve(self) -> None:
+        """Pause the partner, if the driver asked for it: a frame waits on the wire."""
+        lib.rw_starve(self.card)
 
     # -- time -------------------------------------------------------------------------------------------
 

@@ -29,12 +29,14 @@ from .errors import MalformedError, RequestRefused, TransportError
 from .hostmemory import MappedMemory
 from .irqs import Irqs
 from .libvfio import Binding, Context, LibraryError
-from .listening import ListenError, check_path, unlink
+from .listening import ListenError, check_path, peer_uid, unlink
 from .messages import DeviceSetIrqs, Header
 from .protocol import HEADER_BYTES, MAX_MSG_FDS, Command, PciRegion, Protection
 from .server import Log, Silence
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from .device import Device
 
 _PEEKED_BYTES = HEADER_BYTES + DeviceSetIrqs.FORMAT.size + 64  # 64: a bool a vector, more than we have
@@ -55,9 +57,19 @@ class LibvfioServer:
     """Serves one device to one client at a time; a further one waits in the socket's queue."""
 
     def __init__(
-        self, at: str | os.PathLike[str], device: Device, binding: Binding, *, log: Log | None = None
+        self,
+        at: str | os.PathLike[str],
+        device: Device,
+        binding: Binding,
+        *,
+        allowed_uids: Collection[int] | None = None,
+        log: Log | None = None,
     ) -> None:
-        """Listen at a path, mode 0600. ListenError; LibraryError for a device that the library refuses."""
+        """Listen at a path, mode 0600. ListenError; LibraryError for a device that the library refuses.
+
+        ``allowed_uids`` closes clients of other users, once the library has shaken hands with them.
+        """
+        self._allowed_uids = allowed_uids
         self._path = os.fspath(at)
         check_path(self._path)
         self._device = device
@@ -167,10 +179,15 @@ class LibvfioServer:
 
     def _serve(self) -> None:
         """Serve the client that has just been taken, to its end."""
-        self._log.info("client.connected")
-        self._device.attached(self._dma, self._irqs)
         reason = "closed by the client"
         with socket.socket(fileno=os.dup(self._context.fd)) as connection:
+            uid = peer_uid(connection)
+            if self._allowed_uids is not None and uid not in self._allowed_uids:
+                self._log.info("client.refused", uid=uid)
+                self._turn_away(connection)
+                return
+            self._log.info("client.connected", uid=uid)
+            self._device.attached(self._dma, self._irqs)
             try:
                 while self._step(connection):
                     pass
@@ -226,6 +243,14 @@ class LibvfioServer:
         with suppress(LibraryError):
             while self._context.run():  # what is still in the socket, and then its end
                 pass
+
+    def _turn_away(self, connection: socket.socket) -> None:
+        """Hang up on a client before any message of it but VERSION is read."""
+        with suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)  # nothing more comes; what has come is not for the device
+            while connection.recv(1 << 16, socket.MSG_DONTWAIT):
+                pass
+        self._hang_up(connection)
 
     def _wait(self, fd: int) -> bool:
         """Wait until ``fd`` has something; False when it is time to stop."""

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from .device import Device
 
 TransportFactory = Callable[[socket.socket], Transport]
-ServerFactory = Callable[["str | socket.socket", "Device"], "Serving"]
-"""Makes a server that listens at a path (or a socket, where the transport can) for one device."""
 
 
 class Serving(Protocol):
@@ -45,6 +43,15 @@ class Serving(Protocol):
 
     def __exit__(self, *_: object) -> None:
         """Close."""
+
+
+class ServerFactory(Protocol):
+    """Makes a server; ``Server`` is one."""
+
+    def __call__(
+        self, at: str | socket.socket, device: Device, *, allowed_uids: Collection[int] | None
+    ) -> Serving:
+        """Listen at a path (or a socket, where the transport can) for one device."""
 
 
 class Log(Protocol):

@@ -12,13 +12,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab import booting, story
+from lab import booting, nt_guest, story
 from lab.cards import KINDS, LOCAL_MAC, CardSpec
 from lab.errors import UsageError
 from lab.guest.session import GuestError, GuestSpec, check_kernel
 from lab.libvfio import TRANSPORTS
 from lab.peer import PeerError
 from lab.qemu.process import QemuError
+from lab.step import arguments as stepping
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 NAME = "boot"
 HELP = "boot a Linux guest whose own driver drives the card, and move traffic"
+NT_ECHOES = 10
 EXAMPLES = (
     "  ringwalk boot                                  the whole story\n"
     "  ringwalk boot -i                               a shell in the guest\n"
@@ -36,7 +38,10 @@ EXAMPLES = (
     "  ringwalk boot --nic 82574l --nic virtio-net    two cards\n"
     "  ringwalk boot --wire netns,loss=1%,delay=5ms   a bad cable\n"
     "  ringwalk boot --transport libvfio-user         the card served by libvfio-user\n"
-    "  ringwalk boot --wire passt                     a guest that reaches the outside"
+    "  ringwalk boot --guest nt                       our own driver and NDIS in the guest\n"
+    "  ringwalk boot --wire passt                     a guest that reaches the outside\n"
+    "  ringwalk boot --step                           stop at every access and descriptor\n"
+    "  ringwalk boot --record run.rw                  keep the card's whole life, for `replay`"
 )
 ENGINES = ("native", "reference")
 UNITS = {"": 1, "m": 1, "g": 1024}
@@ -79,6 +84,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--copy", metavar="HOST:GUEST", action="append", default=[], help="copy a file first (repeatable)"
     )
+    what.add_argument(
+        "--guest",
+        choices=("linux", "nt"),
+        default="linux",
+        help="who drives the card: the guest's Linux, or our miniport and NDIS in the guest (by VFIO)",
+    )
+    what.add_argument("--deserialized", action="store_true", help="with --guest nt: the deserialized driver")
     card = parser.add_argument_group("the cards")
     card.add_argument("--nic", action="append", choices=KINDS, help="a card (repeatable; default 82574l)")
     card.add_argument(
@@ -114,6 +126,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ARG",
         help="one more argument for QEMU (repeatable)",
     )
+    stepping.add_arguments(parser)
     parser.add_argument("--offline", action="store_true", help="use only what is in the cache")
     parser.add_argument("--json", action="store_true", help="the same as data, on standard output")
 
@@ -178,6 +191,7 @@ def guest_spec(args: argparse.Namespace) -> GuestSpec:
         extra=tuple(args.qemu_arg),
         interactive=args.interactive,
         offline=args.offline,
+        patient=stepping.wish(args).watched,
     )
 
 
@@ -186,9 +200,13 @@ def run(args: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGHUP, _interrupt)
     script = command(args)
+    wish = stepping.wish(args)
+    fit = stepping.fit(wish)
     files = copies(args.copy)
+    if args.guest == "nt":
+        return run_nt(args)
     try:
-        with terminal_restored(), booting.booted(card_specs(args), guest_spec(args)) as lab:
+        with terminal_restored(), booting.booted(card_specs(args), guest_spec(args), fit) as lab:
             for host, guest_path in files:
                 lab.guest.put(guest_path, host.read_bytes(), host.stat().st_mode & 0o777)
             if args.interactive:
@@ -205,6 +223,23 @@ def run(args: argparse.Namespace) -> int:
         return 1
     print(json.dumps(story.data(told)) if args.json else story.text(told, colour=sys.stdout.isatty()))
     return 0 if told.flowed else 1
+
+
+def run_nt(args: argparse.Namespace) -> int:
+    """Let our own driver drive the card in the guest, and ping the far end with it."""
+    if args.interactive or args.exec is not None or args.script is not None:
+        raise UsageError("--guest nt runs our stack and nothing else: leave out -i, --exec and --script")
+    try:
+        told = nt_guest.run_inside(
+            card_specs(args), guest_spec(args), deserialized=args.deserialized, count=NT_ECHOES
+        )
+    except QemuError as error:
+        raise UsageError(f"{error}; look at --qemu, --qemu-arg and --memory") from error
+    except (GuestError, PeerError) as error:
+        print(f"ringwalk: {error}", file=sys.stderr)
+        return 1
+    print(json.dumps(told) if args.json else nt_guest.text(told))
+    return 0 if told["echoes_answered"] == told["echoes_sent"] and not told["verifier"] else 1
 
 
 def command(args: argparse.Namespace) -> str | None:

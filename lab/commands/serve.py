@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from device import hardening
 from device.serving import serve
 from device.vfio_user import ListenError
 from device.wire.contract import Wire, WireError
@@ -23,11 +24,15 @@ from lab.libvfio import TRANSPORTS, server_factory
 from lab.peer import LocalPeer, answer
 from lab.qemu.command import memory_arguments, vfio_user_device
 from lab.serving import Ready
+from lab.step import arguments as stepping
+from lab.step.live import Live
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
     from device.card import Account
+    from device.vfio_user import ServerFactory
 
 NAME = "serve"
 HELP = "serve the card on a vfio-user socket, for your own QEMU"
@@ -41,7 +46,13 @@ EXAMPLE_MEMORY_MIB = 1024
 
 
 class Served(Protocol):
-    """A card that serves; it counts what it does."""
+    """A card that serves; it counts what it does, and its state can be kept."""
+
+    def save(self, *, hold: bool = False) -> bytes:
+        """Return the whole state; ``hold``: do no DMA from then on."""
+
+    def restore(self, state: bytes) -> None:
+        """Take a saved state over. ValueError."""
 
     def account(self) -> Account:
         """Return the counts so far."""
@@ -56,12 +67,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--transport", choices=TRANSPORTS, default=TRANSPORTS[0], help="whose vfio-user (default ours)"
     )
+    stepping.add_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON line when ready, one at the end")
+    parser.add_argument(
+        "--state",
+        metavar="FILE",
+        type=Path,
+        help="start from the state in FILE, if it is there; SIGUSR1 keeps the present one in it",
+    )
+    parser.add_argument("--no-harden", action="store_true", help="keep every right of this user (see doctor)")
     parser.add_argument(
         "--control-fd",
         type=int,
         metavar="N",
-        help="answer requests on this inherited socket (account, start, finish), and end when it closes",
+        help="answer requests on this inherited socket (account, save, start, finish); end when it closes",
     )
 
 
@@ -70,15 +89,21 @@ def run(args: argparse.Namespace) -> int:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
-    make = server_factory(args.transport)
+    wish = stepping.wish(args)
+    make = maker(args, stepped=wish.anything)
     try:
         wire = open_wire(args.wire)
     except WireError as error:
         raise UsageError(str(error)) from error
     reached = far_end(wire)
     peer, address = reached or (None, None)
+    begin = with_state(args.state)
+    hardened = not (args.no_harden or wish.anything)  # a stepper opens files and loads hooks as it goes
+    if hardened:
+        confine(args, programs=peer is not None)
 
     def ready(served: Served) -> None:
+        begin(served)
         announce(
             args,
             wire,
@@ -94,20 +119,21 @@ def run(args: argparse.Namespace) -> int:
         )
         if args.control_fd is not None:
             control = socket.socket(fileno=args.control_fd)
-            threading.Thread(target=obey, args=(control, served, peer, stop), daemon=True).start()
+            threading.Thread(target=obey, args=(control, served, peer, stop, args.state), daemon=True).start()
 
+    path, address_bytes = str(args.socket.absolute()), bytes.fromhex(args.mac.replace(":", ""))
+    uids = {0, os.geteuid()} if hardened else None
     try:
-        account = serve(
-            str(args.socket.absolute()),
-            wire,
-            bytes.fromhex(args.mac.replace(":", "")),
-            args.engine,
-            ready=ready,
-            stop=stop,
-            make=make,
-        )
+        if wish.anything:
+            account = Live(wire, address_bytes, wish).serve(path, ready, stop)
+        else:
+            account = serve(
+                path, wire, address_bytes, args.engine, ready=ready, stop=stop, allowed_uids=uids, make=make
+            )
     except ListenError as error:
         raise UsageError(str(error)) from error
+    except ValueError as error:
+        raise UsageError(f"--state {args.state}: {error}; remove it to start afresh") from error
     except KeyError as error:
         raise UsageError(f"this build has no {args.engine} engine: use --engine reference") from error
     finally:
@@ -116,6 +142,61 @@ def run(args: argparse.Namespace) -> int:
         wire.close()
     close(asdict(account), as_json=args.json)
     return 0
+
+
+def maker(args: argparse.Namespace, *, stepped: bool) -> ServerFactory | None:
+    """Return what makes the transport's server, while we may still fetch it."""
+    if stepped and args.transport != TRANSPORTS[0]:
+        raise UsageError(f"stepping and recording need --transport {TRANSPORTS[0]}")
+    return server_factory(args.transport)
+
+
+def confine(args: argparse.Namespace, *, programs: bool) -> None:
+    """Give up what the card needs no more; its wire is open, its socket is not yet."""
+    sockets = [args.socket.absolute().parent]
+    files = [args.state.absolute().parent] if args.state is not None else []
+    try:
+        hardening.harden(sockets=sockets, files=files, programs=programs)
+    except OSError as error:
+        raise UsageError(f"cannot give up rights ({error}): use --no-harden, or look at doctor") from error
+
+
+def with_state(path: Path | None) -> Callable[[Served], None]:
+    """Read the state there is, while we may; return what gives it to a card and keeps it when asked to."""
+    kept = path.read_bytes() if path is not None and path.exists() else None
+
+    def begin(served: Served) -> None:
+        if kept is not None:
+            served.restore(kept)
+        if path is not None:
+            on_request(lambda: keep(served, path, hold=False))
+
+    return begin
+
+
+def keep(served: Served, path: Path, *, hold: bool) -> str:
+    """Write the card's state to a file, whole or not at all; return its name."""
+    partial = path.with_name(path.name + ".part")
+    partial.write_bytes(served.save(hold=hold))
+    partial.replace(path)
+    return str(path)
+
+
+def on_request(action: Callable[[], object]) -> None:
+    """Do something at each SIGUSR1, in a thread: the handler itself may interrupt a lock's holder."""
+    asked = threading.Event()
+
+    def wait() -> None:
+        while True:
+            asked.wait()
+            asked.clear()
+            try:
+                action()
+            except OSError as error:
+                print(f"ringwalk: cannot keep the state: {error}", file=sys.stderr, flush=True)
+
+    threading.Thread(target=wait, name="state", daemon=True).start()
+    signal.signal(signal.SIGUSR1, lambda *_: asked.set())
 
 
 def announce(args: argparse.Namespace, wire: Wire, ready: Ready) -> None:
@@ -143,11 +224,18 @@ def close(account: dict[str, Any], *, as_json: bool) -> None:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - for the interpreter's own last flush
 
 
-def obey(control: socket.socket, served: Served, peer: LocalPeer | None, stop: threading.Event) -> None:
+def obey(
+    control: socket.socket,
+    served: Served,
+    peer: LocalPeer | None,
+    stop: threading.Event,
+    state: Path | None = None,
+) -> None:
     """Answer the control socket's requests until it closes; then everything ends."""
+    save = None if state is None else lambda: keep(served, state, hold=True)
     with control, control.makefile("rwb") as lines:
         for line in lines:
-            reply = answer(json.loads(line), peer, lambda: asdict(served.account()))
+            reply = answer(json.loads(line), peer, lambda: asdict(served.account()), save)
             lines.write(json.dumps(reply).encode() + b"\n")
             lines.flush()
     stop.set()

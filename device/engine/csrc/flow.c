@@ -38,10 +38,16 @@ void rw_flow_send_locked(struct rw_card *card, uint32_t quanta)
         RW_COUNT(card, wire_lost, 1); /* the partner that is to stop does not read */
 }
 
-/* Send XOFF once, if the driver enabled it (CTRL.TFCE, FCRTH). */
+/* Whether an XOFF is to be sent: the driver enabled it (CTRL.TFCE, FCRTH), and none was yet. */
+bool rw_flow_wanted(struct rw_card *card)
+{
+    return rw_get(card, RW_CTRL) & RW_CTRL_TFCE && rw_get(card, RW_FCRTH) && !atomic_load(&card->flow_stopped);
+}
+
+/* Send XOFF once. */
 void rw_flow_missed_locked(struct rw_card *card)
 {
-    if (rw_get(card, RW_CTRL) & RW_CTRL_TFCE && rw_get(card, RW_FCRTH) && !atomic_exchange(&card->flow_stopped, true))
+    if (rw_flow_wanted(card) && !atomic_exchange(&card->flow_stopped, true))
         rw_flow_send_locked(card, rw_get(card, RW_FCTTV));
 }
 
@@ -50,6 +56,11 @@ void rw_flow_missed(struct rw_card *card)
     pthread_mutex_lock(&card->tx_lock);
     rw_flow_missed_locked(card);
     pthread_mutex_unlock(&card->tx_lock);
+}
+
+void rw_starve(rw_card *card)
+{
+    rw_flow_missed(card);
 }
 
 /* Send XON after an XOFF, if the driver enabled it (FCRTL bit 31). No lock is held. */

@@ -3,7 +3,9 @@
  * transmission when a cable that could take nothing can again; the timers' thread fires what is due.
  *
  * Backpressure: while the receiver is on and has no descriptors, the cable is not read, so that its other end
- * feels it; a write to RDT wakes the thread. While the receiver or the link is off, frames are read and lost.
+ * feels it; a write to RDT wakes the thread. A frame that has to wait so makes the card send XOFF, where the
+ * driver asked for flow control. While the receiver or the link is off, frames are read and lost; without DMA
+ * (a sleeping card) they are read, because one may wake it.
  */
 #include <errno.h>
 #include <poll.h>
@@ -18,6 +20,7 @@
 #include "timer.h"
 #include "threads.h"
 
+#define SLICE_PAUSE_MS 1 /* between two batches of a guest that asks for more than a budget: who waits for a lock gets it */
 #define PAUSE_MS 10 /* after an error of the descriptor that poll keeps reporting */
 
 void rw_wake(struct rw_card *card)
@@ -41,6 +44,8 @@ static enum appetite appetite(struct rw_card *card)
 {
     if (!rw_rx_listening(card))
         return DISCARD;
+    if (!atomic_load_explicit(&card->mastering, memory_order_relaxed))
+        return FULL;
     return rw_can_receive(card) ? FULL : HUNGRY;
 }
 
@@ -63,6 +68,8 @@ static bool batch(struct rw_card *card)
     uint32_t n;
     int32_t length = 1;
 
+    if (rw_slow_wanted || rw_rx_ring_is_slow(card))
+        rw_slow_begin(card); /* a frame that was met before this was known is lost */
     lock_rx(card);
     for (n = 0; n < RW_BATCH && appetite(card) == FULL; n++) {
         length = rw_wire_read(card, &offload);
@@ -94,7 +101,7 @@ static void *wire_main(void *argument)
 {
     struct rw_card *card = argument;
 
-    rw_slow_mode = RW_SLOW_NEVER;
+    rw_slow_mode = RW_SLOW_ASKING;
     while (!atomic_load(&card->stopping)) {
         struct pollfd fds[2] = {{.fd = card->wake_fd, .events = POLLIN}, {.fd = card->wire_fd, .events = 0}};
         enum appetite wanted = appetite(card);
@@ -104,9 +111,9 @@ static void *wire_main(void *argument)
             atomic_store(&card->rx_hungry, true);
             wanted = appetite(card);
         }
-        if (wanted != HUNGRY)
+        if (wanted != HUNGRY || rw_flow_wanted(card))
             fds[1].events |= POLLIN;
-        else
+        if (wanted == HUNGRY)
             RW_COUNT(card, rx_starved, 1);
         if (atomic_load(&card->tx_blocked))
             fds[1].events |= POLLOUT;
@@ -119,12 +126,16 @@ static void *wire_main(void *argument)
         if (fds[1].revents & POLLOUT)
             resume_transmit(card);
         if (fds[1].revents & POLLIN) {
-            if (wanted == DISCARD)
+            if (wanted == DISCARD) {
                 discard(card);
-            else
+            } else if (wanted == HUNGRY) {
+                if (appetite(card) == HUNGRY)
+                    rw_flow_missed(card);
+            } else {
                 while (batch(card) && appetite(card) == FULL && !atomic_load(&card->stopping) &&
                        !atomic_load(&card->tx_blocked))
                     ;
+            }
         } else if (fds[1].revents & (POLLERR | POLLHUP | POLLNVAL)) {
             struct rw_offload offload;
 
@@ -141,14 +152,16 @@ static void *timer_main(void *argument)
 {
     struct rw_card *card = argument;
 
-    rw_slow_mode = RW_SLOW_NEVER;
+    rw_slow_mode = RW_SLOW_ASKING;
     while (!atomic_load(&card->stopping)) {
         uint64_t times;
 
         if (read(card->timer_fd, &times, sizeof times) < 0 && errno != EINTR)
             break;
-        if (!atomic_load(&card->stopping) && rw_timer_expire(card))
+        if (!atomic_load(&card->stopping) && rw_timer_expire(card)) {
+            poll(NULL, 0, SLICE_PAUSE_MS);
             rw_run(card);
+        }
     }
     return NULL;
 }

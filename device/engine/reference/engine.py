@@ -227,6 +227,10 @@ class ReferenceEngine:
         """Take a frame off the wire; False: not stored."""
         return self.receiver.receive(frame, offload)
 
+    def starve(self) -> None:
+        """Pause the partner, if the driver asked for it: a frame waits on the wire."""
+        self.flow.missed()
+
     # -- the contract: time -----------------------------------------------------------------------------
 
     def advance(self, now_ns: int) -> None:
@@ -237,6 +241,8 @@ class ReferenceEngine:
     def deadline(self) -> int | None:
         """Return when ``advance`` is next needed."""
         instants = [self.interrupts.deadline()]
+        if self.transmitter.unfinished:
+            instants.append(self.core.now)
         if self.core.paused_until > self.core.now:
             instants.append(self.core.paused_until)
         return min((instant for instant in instants if instant is not None), default=None)
