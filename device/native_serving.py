@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import os
 import select
 import threading
@@ -23,7 +24,7 @@ from device.engine.contract import InterruptMode
 from device.engine.native import MAPPED_DOORBELLS, NativeEngine, ask_before_waiting
 from device.engine.transport import transport_factory
 from device.regs.nic import VECTORS
-from device.vfio_user import NO_REGION, PciIrq, RegionInfo, Server
+from device.vfio_user import NO_REGION, PciIrq, RegionInfo, Server, ServerFactory
 from device.vfio_user.hostmemory import MappedMemory
 from device.vfio_user.messages import MmapArea
 from device.vfio_user.protocol import Protection
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Collection, Mapping
 
-    from device.vfio_user import DmaMap, Feature, IrqChange, Irqs
+    from device.vfio_user import DmaMap, Feature, IrqChange, Irqs, Serving
     from device.wire.contract import Wire
 
 IRQ_COUNTS: Final = (1, 1, VECTORS, 1, 1)
@@ -279,18 +280,21 @@ def serve_native(
     *,
     tuning: Tuning,
     allowed_uids: Collection[int] | None = None,
+    make: ServerFactory | None = None,
 ) -> Account:
-    """Serve a card at a socket path until ``stop`` is set; return its account."""
+    """Serve a card at a socket path until ``stop`` is set; return its account.
+
+    A server from ``make`` brings all register accesses through Python; the rings stay C's.
+    """
     served = NativeServedCard(wire, mac, tuning)
     keeper = threading.Thread(target=served.keep_house, name="housekeeper", daemon=True)
     try:
-        with Server(
-            at,
-            served,
+        ours = functools.partial(
+            Server,
             transport_factory=transport_factory(served.engine, spin_us=tuning.spin_us),
             offered=replace(SERVER_CAPABILITIES, write_multiple=tuning.write_multiple),
-            allowed_uids=allowed_uids,
-        ) as server:
+        )
+        with (make or ours)(at, served, allowed_uids=allowed_uids) as server:
             watcher = threading.Thread(target=_stop_when, args=(stop, server), name="stop", daemon=True)
             keeper.start()
             watcher.start()
@@ -307,6 +311,6 @@ def serve_native(
         served.close()
 
 
-def _stop_when(stop: threading.Event, server: Server) -> None:
+def _stop_when(stop: threading.Event, server: Serving) -> None:
     stop.wait()
     server.stop()

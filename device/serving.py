@@ -8,6 +8,7 @@ timers, carrier), and nobody else. The native engine brings threads of its own (
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import select
 import threading
@@ -24,7 +25,7 @@ from device.engine.contract import InterruptMode
 from device.engine.reference import ReferenceEngine
 from device.native_serving import NativeServedCard, Tuning, serve_native
 from device.regs.nic import NIC, VECTORS
-from device.vfio_user import NO_REGION, PciIrq, RegionInfo, Server
+from device.vfio_user import NO_REGION, PciIrq, RegionInfo, Server, ServerFactory, Serving
 from device.vfio_user.session import SERVER_CAPABILITIES
 from device.wire.contract import Framing, Wire, WireClosed
 from device.wire.frame import Frame, Gso, GsoFlag, GsoType
@@ -364,8 +365,9 @@ def _serve_reference(
     *,
     tuning: Tuning,
     allowed_uids: Collection[int] | None,
+    make: ServerFactory | None,
 ) -> Account:
-    return serve_card(ServedCard(wire, mac), at, ready, stop, allowed_uids, tuning=tuning)
+    return serve_card(ServedCard(wire, mac), at, ready, stop, allowed_uids, tuning=tuning, make=make)
 
 
 def serve_card(
@@ -376,11 +378,13 @@ def serve_card(
     allowed_uids: Collection[int] | None = None,
     *,
     tuning: Tuning = DEFAULT_TUNING,
+    make: ServerFactory | None = None,
 ) -> Account:
     """Serve a card that was built until ``stop`` is set; see ``serve``. Its threads end before it returns."""
     cable = threading.Thread(target=served.run_cable, name="cable", daemon=True)
     offered = replace(SERVER_CAPABILITIES, write_multiple=tuning.write_multiple)
-    with Server(at, served, offered=offered, allowed_uids=allowed_uids) as server:
+    ours = functools.partial(Server, offered=offered)
+    with (make or ours)(at, served, allowed_uids=allowed_uids) as server:
         watcher = threading.Thread(target=_stop_when, args=(stop, server), name="stop", daemon=True)
         cable.start()
         watcher.start()
@@ -396,7 +400,7 @@ def serve_card(
     return served.account()
 
 
-def _stop_when(stop: threading.Event, server: Server) -> None:
+def _stop_when(stop: threading.Event, server: Serving) -> None:
     stop.wait()
     server.stop()
 
@@ -420,6 +424,7 @@ class _Serve(Protocol):
         *,
         tuning: Tuning,
         allowed_uids: Collection[int] | None,
+        make: ServerFactory | None,
     ) -> Account:
         """Serve until ``stop`` is set; return the account."""
 
@@ -437,12 +442,15 @@ def serve(
     stop: threading.Event | None = None,
     tuning: Tuning = DEFAULT_TUNING,
     allowed_uids: Collection[int] | None = None,
+    make: ServerFactory | None = None,
 ) -> Account:
     """Serve a card at a socket path until ``stop`` is set, to any number of clients; return its account.
 
     ``ready`` is called once, when a client may connect; clients of other users than ``allowed_uids`` are
-    refused (None: of none). ListenError where the path cannot be used;
-    KeyError for an engine there is not. Of ``tuning`` the reference engine has ``write_multiple`` alone.
+    refused (None: of none). ``make`` makes the server, where it is not to be our own. ListenError where the
+    path cannot be used; KeyError for an engine there is not. Of ``tuning`` the reference engine has
+    ``write_multiple`` alone, and a server from ``make`` nothing.
     """
     stop = stop or threading.Event()
-    return _ENGINES[engine](at, wire, mac, ready, stop, tuning=tuning, allowed_uids=allowed_uids)
+    serves = _ENGINES[engine]
+    return serves(at, wire, mac, ready, stop, tuning=tuning, allowed_uids=allowed_uids, make=make)

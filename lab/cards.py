@@ -15,6 +15,7 @@ from device.wire.tap import TapWire
 from lab import fetch
 from lab.errors import UsageError
 from lab.fetch import prefix
+from lab.libvfio import OURS, binding
 from lab.peer import LocalPeer, Peer
 from lab.qemu.command import Attachment, QemuNic, VfioUserNic
 from lab.serving import start_card
@@ -36,6 +37,7 @@ class CardSpec:
     wire: str = "netns"
     mac: str = LOCAL_MAC.format(1)
     engine: str = "native"
+    transport: str = OURS
     asked_wire: str | None = None
     """The wire as the user wrote it, where more was filled in since."""
     options: tuple[str, ...] = ()
@@ -117,6 +119,8 @@ def with_program(wire: str, *, offline: bool) -> str:
 
 def prepare(specs: list[CardSpec], *, offline: bool = False) -> list[CardSpec]:
     """Check the wires and fill in what they need. Raises ``UsageError``."""
+    if any(spec.transport != OURS for spec in specs):
+        binding(offline=offline)  # before anything is started: it may have to be fetched and built
     try:
         return [
             replace(
@@ -134,8 +138,9 @@ def fit(spec: CardSpec, folder: Path, number: int) -> Fitted:
     """Start what a card needs; ``folder`` is private and holds its socket. Raises ``UsageError``."""
     if spec.kind in QEMU_DRIVERS:
         return fit_qemu(spec, number)
+    path = folder / f"card{number}"
     card = start_card(
-        folder / f"card{number}", spec.wire, mac=spec.mac, engine=spec.engine, options=spec.options
+        path, spec.wire, mac=spec.mac, engine=spec.engine, transport=spec.transport, options=spec.options
     )
     address = card.ready.peer_address
     end = (
@@ -143,7 +148,7 @@ def fit(spec: CardSpec, folder: Path, number: int) -> Fitted:
         if card.peer is not None
         else None
     )
-    attachment = VfioUserNic(folder / f"card{number}", card.ready.mac)
+    attachment = VfioUserNic(path, card.ready.mac)
     return Fitted(spec, attachment, end, card.account, card.close, card.ready.pid)
 
 

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from lab import children
 from lab.errors import UsageError
+from lab.libvfio import OURS
 from lab.peer import Control, PeerError, RemotePeer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
 READY_TIMEOUT_S = 30.0
@@ -82,11 +82,13 @@ def serve_arguments(
     engine: str,
     control_fd: int,
     state: Path | None = None,
+    transport: str = OURS,
     options: tuple[str, ...] = (),
 ) -> list[str]:
     """Return the arguments of the card's process."""
     argv = [sys.executable, "-m", "lab.cli", "serve", "--json", "--socket", str(socket_path)]
     argv += ["--wire", wire, "--engine", engine, "--control-fd", str(control_fd)]
+    argv += [] if transport == OURS else ["--transport", transport]
     argv += ["--state", str(state)] if state else []
     return [*argv, *(["--mac", mac] if mac else []), *options]
 
@@ -97,6 +99,7 @@ def start_card(
     *,
     mac: str | None = None,
     engine: str = "native",
+    transport: str = OURS,
     state: Path | None = None,
     options: tuple[str, ...] = (),
 ) -> CardProcess:
@@ -117,6 +120,7 @@ def start_card(
                 engine=engine,
                 control_fd=theirs.fileno(),
                 state=state,
+                transport=transport,
                 options=options,
             ),
             fds=[theirs.fileno()],

@@ -16,6 +16,7 @@ from lab import booting, nt_guest, story
 from lab.cards import KINDS, LOCAL_MAC, CardSpec
 from lab.errors import UsageError
 from lab.guest.session import GuestError, GuestSpec, check_kernel
+from lab.libvfio import TRANSPORTS
 from lab.peer import PeerError
 from lab.qemu.process import QemuError
 from lab.step import arguments as stepping
@@ -36,6 +37,7 @@ EXAMPLES = (
     "  ringwalk boot --copy t.sh:/opt/t.sh --exec 'sh /opt/t.sh'\n"
     "  ringwalk boot --nic 82574l --nic virtio-net    two cards\n"
     "  ringwalk boot --wire netns,loss=1%,delay=5ms   a bad cable\n"
+    "  ringwalk boot --transport libvfio-user         the card served by libvfio-user\n"
     "  ringwalk boot --guest nt                       our own driver and NDIS in the guest\n"
     "  ringwalk boot --wire passt                     a guest that reaches the outside\n"
     "  ringwalk boot --step                           stop at every access and descriptor\n"
@@ -95,6 +97,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--engine", choices=ENGINES, default="native", help="who moves our card's frames (default native)"
     )
     card.add_argument(
+        "--transport",
+        choices=TRANSPORTS,
+        default=TRANSPORTS[0],
+        help="whose vfio-user our card is served by (default ours)",
+    )
+    card.add_argument(
         "--wire",
         action="append",
         metavar="SPEC",
@@ -137,7 +145,7 @@ def card_specs(args: argparse.Namespace) -> list[CardSpec]:
     wires = wires + ["netns"] * (len(kinds) - len(wires))
     captured = [captured_wire(wire, args.pcap, n) for n, wire in enumerate(wires)]
     return [
-        CardSpec(kind, wire, address, args.engine)
+        CardSpec(kind, wire, address, args.engine, args.transport)
         for kind, wire, address in zip(kinds, captured, macs, strict=True)
     ]
 

@@ -21,6 +21,7 @@ from device.wire.spec import open_wire
 from lab.cards import LOCAL_MAC, far_end
 from lab.commands.boot import ENGINES, mac
 from lab.errors import UsageError
+from lab.libvfio import TRANSPORTS, server_factory
 from lab.peer import LocalPeer, answer
 from lab.qemu.command import memory_arguments, vfio_user_device
 from lab.serving import Ready
@@ -32,13 +33,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from device.card import Account
+    from device.vfio_user import ServerFactory
 
 NAME = "serve"
 HELP = "serve the card on a vfio-user socket, for your own QEMU"
 EXAMPLES = (
     "  ringwalk serve --socket /tmp/nic.sock --wire netns\n"
     "  ringwalk serve --socket /tmp/nic.sock --wire tap:tap0 --mac 52:54:00:12:34:56\n"
-    "  ringwalk serve --socket /tmp/nic.sock --wire pcap:out.pcapng --engine reference"
+    "  ringwalk serve --socket /tmp/nic.sock --wire pcap:out.pcapng --engine reference\n"
+    "  ringwalk serve --socket /tmp/nic.sock --transport libvfio-user    by somebody else's protocol engine"
 )
 EXAMPLE_MEMORY_MIB = 1024
 MOST_SPIN_US = 1_000_000
@@ -63,6 +66,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--wire", metavar="SPEC", default="netns", help="the card's cable (default netns)")
     parser.add_argument("--mac", type=mac, default=LOCAL_MAC.format(1), help="the card's address")
     parser.add_argument("--engine", choices=ENGINES, default=ENGINES[0], help="who moves the frames")
+    parser.add_argument(
+        "--transport", choices=TRANSPORTS, default=TRANSPORTS[0], help="whose vfio-user (default ours)"
+    )
     stepping.add_arguments(parser)
     parser.add_argument(
         "--spin-us",
@@ -103,6 +109,8 @@ def run(args: argparse.Namespace) -> int:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
+    wish = wished(args)
+    make = maker(args, stepped=wish.anything)
     try:
         wire = open_wire(args.wire)
     except WireError as error:
@@ -110,7 +118,6 @@ def run(args: argparse.Namespace) -> int:
     reached = far_end(wire)
     peer, address = reached or (None, None)
     begin = with_state(args.state)
-    wish = wished(args)
     uids = harden(args, wish, programs=peer is not None)
 
     def ready(served: Served) -> None:
@@ -147,6 +154,7 @@ def run(args: argparse.Namespace) -> int:
                 stop=stop,
                 tuning=tuning(args),
                 allowed_uids=uids,
+                make=make,
             )
     except ListenError as error:
         raise UsageError(str(error)) from error
@@ -171,6 +179,13 @@ def tuning(args: argparse.Namespace) -> Tuning:
     return Tuning(
         spin_us=args.spin_us, write_multiple=args.write_multiple, mapped_doorbells=args.doorbell == "mmap"
     )
+
+
+def maker(args: argparse.Namespace, *, stepped: bool) -> ServerFactory | None:
+    """Return what makes the transport's server, while we may still fetch it."""
+    if stepped and args.transport != TRANSPORTS[0]:
+        raise UsageError(f"stepping and recording need --transport {TRANSPORTS[0]}")
+    return server_factory(args.transport)
 
 
 def confine(args: argparse.Namespace, *, programs: bool) -> None:
