@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import lzma
+import tarfile
 from typing import TYPE_CHECKING
 
 from lab import fetch
 from lab.guest.elf import needs
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from lab.guest.session import Guest
 
 PROGRAMS = ("pppoe-server", "pppoe", "pppd")
@@ -22,39 +22,54 @@ SERVER, FIRST = "10.92.0.1", "10.92.0.10"
 
 
 def install(guest: Guest) -> None:
-    """Copy programs, libraries and modules; write pppd's configuration; load the modules."""
+    """Copy programs, libraries, modules and pppd's configuration, in one archive; load the modules."""
+    modules = next((fetch.tree("guest") / "usr/lib/modules").iterdir()) / "kernel"
+    files = programs() | {
+        "etc/ppp/options": b"",
+        "etc/ppp/server": OPTIONS.encode(),
+        "etc/ppp/pap-secrets": f'"{USER}" * "{PASSWORD}" *\n'.encode(),
+    }
+    loaded = []
+    for name in MODULES:
+        file = next(modules.rglob(f"{name}.ko*"), None)  # else it is built in
+        if file is not None:
+            content = file.read_bytes()
+            files[f"root/{name}.ko"] = lzma.decompress(content) if file.suffix == ".xz" else content
+            loaded.append(name)
+    # -k: what the guest has is in use, and must not be written over.
+    guest.run("cat >/root/pppoe.tar", data=archive(files), timeout_s=200, check=True)
+    guest.run("tar -x -k -C / -f /root/pppoe.tar; test -x /usr/sbin/pppoe-server", check=True)
+    for name in loaded:
+        known = f"grep -q '^{name.replace('-', '_')} ' /proc/modules"
+        guest.run(f"{known} || insmod /root/{name}.ko", check=True)
+
+
+def programs() -> dict[str, bytes]:
+    """Return the programs, and every library that any of them needs."""
     extra, base = fetch.tree("pppoe"), fetch.tree("guest")
     wanted = [f"usr/sbin/{name}" for name in PROGRAMS]
-    seen: set[str] = set()
+    found: dict[str, bytes] = {}
     while wanted:
         path = wanted.pop()
-        if path in seen:
+        if path in found:
             continue
-        seen.add(path)
-        file = next((tree / path for tree in (extra, base) if (tree / path).exists()), None)
-        if file is None:
-            raise FileNotFoundError(path)
-        content = file.resolve().read_bytes()
-        guest.put(f"/{path}", content, 0o755)
-        asked = needs(content)
-        wanted += [
-            f"{LIBRARIES}/{name}" for name in (asked.libraries if asked else ()) if "ld-linux" not in name
-        ]
-    guest.put("/etc/ppp/options", b"")
-    guest.put("/etc/ppp/server", OPTIONS.encode())
-    guest.put("/etc/ppp/pap-secrets", f'"{USER}" * "{PASSWORD}" *\n'.encode(), 0o600)
-    modules = next((base / "usr/lib/modules").iterdir()) / "kernel"
-    for name in MODULES:
-        _load(guest, modules, name)
+        file = next(tree / path for tree in (extra, base) if (tree / path).exists())
+        found[path] = file.resolve().read_bytes()
+        asked = needs(found[path])
+        libraries = asked.libraries if asked else ()
+        wanted += [f"{LIBRARIES}/{name}" for name in libraries if not name.startswith("ld-linux")]
+    return found
 
 
-def _load(guest: Guest, modules: Path, name: str) -> None:
-    file = next(modules.rglob(f"{name}.ko*"), None)
-    if file is None:
-        return  # built in
-    content = file.read_bytes()
-    guest.put(f"/root/{name}.ko", lzma.decompress(content) if file.suffix == ".xz" else content)
-    guest.run(f"insmod /root/{name}.ko || grep -q '^{name.replace('-', '_')} ' /proc/modules", check=True)
+def archive(files: dict[str, bytes]) -> bytes:
+    """Return a tar archive of executable files."""
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode="w") as tar:
+        for path, content in files.items():
+            about = tarfile.TarInfo(path)
+            about.size, about.mode = len(content), 0o700
+            tar.addfile(about, io.BytesIO(content))
+    return raw.getvalue()
 
 
 def start(guest: Guest, interface: str) -> None:
