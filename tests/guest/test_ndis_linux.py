@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import re
 import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
-from ndis_host import Host
 
 from lab.booting import booted
 from lab.cards import CardSpec
@@ -21,6 +19,7 @@ from ndis.im.lbfo import Lbfo, Mode
 from ndis.im.mux import Mux, Vlan
 from ndis.im.passthru import Capture
 from ndis.verifier.core import Verifier
+from tests.guest.ndis_host import Host
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,7 +62,7 @@ class Pair:
     team: Lbfo
     mux: Mux
     hosts: dict[str, Host]
-    capture: io.BytesIO
+    written: list[bytes]
     verifier: Verifier
 
 
@@ -76,7 +75,7 @@ def pair(fetched: None) -> Iterator[Pair]:  # noqa: ARG001 - it decides whether 
         for (_, theirs), mac in zip(cables, MACS, strict=True)
     ]
     verifier = Verifier(isr_registers=ISR_REGISTERS)
-    capture = io.BytesIO()
+    written: list[bytes] = []
     with booted(specs, GuestSpec(accel="auto")) as lab:
         for ours, _ in cables:
             ours.settimeout(0)
@@ -84,7 +83,7 @@ def pair(fetched: None) -> Iterator[Pair]:  # noqa: ARG001 - it decides whether 
         team = Lbfo(wired.ndis, Mode.LACP)
         for adapter in wired.adapters[:2]:
             wired.ndis.bind(team.protocol, adapter)
-        tap = Capture(wired.ndis, capture.write)
+        tap = Capture(wired.ndis, written.append)
         wired.ndis.bind(tap.protocol, wired.adapters[2])
         mux = Mux(wired.ndis, [Vlan("plain"), Vlan("five", 5)])
         wired.ndis.bind(mux.protocol, tap.adapters[0])
@@ -94,7 +93,7 @@ def pair(fetched: None) -> Iterator[Pair]:  # noqa: ARG001 - it decides whether 
         with wired:
             lab.guest.run(BOND.format(*interfaces), check=True)
             lab.guest.run(VLANS.format(*interfaces), check=True)
-            yield Pair(lab.guest, interfaces, wired, team, mux, hosts, capture, verifier)
+            yield Pair(lab.guest, interfaces, wired, team, mux, hosts, written, verifier)
     for cable in cables:
         for end in cable:
             end.close()
@@ -171,9 +170,9 @@ def test_tcpdump_reads_what_the_capture_driver_wrote(pair: Pair) -> None:
     """As pcapng: every echo request and reply, with the tags they had on the wire."""
     ping(pair.guest, FIVE, "-I", "vlan5", count=3)
     with pair.wired.still:
-        written = pair.capture.getvalue()
+        whole = b"".join(pair.written)
 
-    pair.guest.put("/root/capture.pcapng", written)
+    pair.guest.put("/root/capture.pcapng", whole)
     shown = pair.guest.run("tcpdump -enr /root/capture.pcapng vlan 5 and icmp", check=True).out.splitlines()
 
     last = shown[-6:]

@@ -9,8 +9,6 @@ from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from ndis_host import checksum, echo_reply
-from pppoe_server import FIRST, PASSWORD, SERVER, USER, install, start
 
 from lab import fetch
 from lab.booting import booted
@@ -25,6 +23,8 @@ from ndis.oids import Oid
 from ndis.requests import Request
 from ndis.status import Status
 from ndis.verifier.core import Verifier
+from tests.guest.ndis_host import checksum, echo_reply
+from tests.guest.pppoe_server import FIRST, PASSWORD, SERVER, USER, install, start
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

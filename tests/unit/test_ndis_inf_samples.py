@@ -93,8 +93,8 @@ ExcludeFromSelect = RW_WEAVE_CARD
 [Card.ndi]
 AddReg  = Card.reg
 Characteristics = 0xA1 ;NCF_NOT_USER_REMOVABLE | NCF_VIRTUAL | NCF_HAS_UI
-*IfType         = 6             ; IF_TYPE_ETHERNET_CSMACD 
-*MediaType      = 0             ; NdisMedium802_3 
+*IfType         = 6             ; IF_TYPE_ETHERNET_CSMACD
+*MediaType      = 0             ; NdisMedium802_3
 [Card.reg]
 HKR, Ndi, Service,  0,  WEAVECARD
 HKR, Ndi\Interfaces,    UpperRange, 0,  "ndis5"
@@ -114,7 +114,7 @@ Desc = "Woven card"
 VlanID = "VLAN ID"
 """
 PROTOCOL = rb""";---------------------------------
-[version] 
+[version]
 Signature   = "$Windows NT$"
 Class       = NetTrans
 [Manufacturer]
@@ -124,10 +124,10 @@ Class       = NetTrans
 [Standard.NTamd64]
 %Desc%=Install_NC, RW_PROT
 [Future]
-Characteristics=0x0 ; 
+Characteristics=0x0 ;
 [Install_NC]
 AddReg=Inst_Ndi
-Characteristics=0x0 ; 
+Characteristics=0x0 ;
 CopyFiles=CpyFiles_Sys_NC
 [Inst_Ndi]
 HKR,Ndi,Service,,"Rwprot"
