@@ -22,7 +22,7 @@ ARP, IPV4, ECHO_REQUEST = b"\x08\x06", b"\x08\x00", 8
 
 def checksum(data: bytes) -> int:
     """Return the Internet checksum."""
-    total = sum(struct.unpack(f">{len(data) // 2}H", data[: len(data) & ~1]))
+    total: int = sum(struct.unpack(f">{len(data) // 2}H", data[: len(data) & ~1]))
     total += data[-1] << 8 if len(data) % 2 else 0
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)

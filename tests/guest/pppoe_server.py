@@ -36,9 +36,11 @@ def install(guest: Guest) -> None:
             content = file.read_bytes()
             files[f"root/{name}.ko"] = lzma.decompress(content) if file.suffix == ".xz" else content
             loaded.append(name)
-    # -k: what the guest has is in use, and must not be written over.
+    # What the guest has is in use, and must not be written over.
+    there = guest.run(f"for f in {' '.join(files)}; do test -e /$f && echo $f; done; true").out.split()
+    files = {path: content for path, content in files.items() if path not in there}
     guest.run("cat >/root/pppoe.tar", data=archive(files), timeout_s=200, check=True)
-    guest.run("tar -x -k -C / -f /root/pppoe.tar; test -x /usr/sbin/pppoe-server", check=True)
+    guest.run("tar -x -C / -f /root/pppoe.tar; test -x /usr/sbin/pppoe-server", check=True)
     for name in loaded:
         known = f"grep -q '^{name.replace('-', '_')} ' /proc/modules"
         guest.run(f"{known} || insmod /root/{name}.ko", check=True)
