@@ -195,6 +195,11 @@ class InProcessBus:
         self._keep_time()
         return stored
 
+    def plug(self, *, present: bool) -> None:
+        """Plug the cable in or out; the PHY's negotiation takes its time."""
+        self.card.set_carrier(present=present)
+        self._keep_time()
+
     def drain(self) -> list[bytes]:
         """Return and forget the frames that left the card."""
         gone, self.sent = self.sent, []
