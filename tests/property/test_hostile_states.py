@@ -1,4 +1,4 @@
-"""Saved states that somebody has changed: refused with a ValueError, or taken, and the card works either way."""
+"""Saved states that somebody has changed: refused with a ValueError, or taken; the card works either way."""
 
 from __future__ import annotations
 

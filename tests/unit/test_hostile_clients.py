@@ -337,7 +337,7 @@ except ConnectionError:
 
 
 def test_the_socket_is_served_while_a_guest_asks_for_a_million_segments(card: CardProcess) -> None:
-    """Segmentation to one byte a frame, a whole ring of it: done in slices, between which others are served."""
+    """Segmentation to one byte a frame, a ring of it: done in slices, between which others are served."""
     one = Exerciser(card.ready.socket).start()
     one.wait_link()
     one.write("RCTL", 0)  # what comes back is lost
