@@ -15,7 +15,7 @@ from tests.bench import MAC
 if TYPE_CHECKING:
     from tests.bench import Bench
 
-STRANGE = (
+STRANGE: tuple[Any, ...] = (
     None,
     -1,
     0,

@@ -349,7 +349,8 @@ def test_the_socket_is_served_while_a_guest_asks_for_a_million_segments(card: Ca
         one.memory[at : at + 16] = struct.pack("<QII", TX_BUFFERS, 0x2F10_0000 | 54 + segments, 0)
 
     one.client.write(0, NIC["TDT0"].offset, (count + 1).to_bytes(4, "little"), posted=True)
-    heads, longest = [], 0.0
+    heads: list[int] = []
+    longest = 0.0
     deadline = time.monotonic() + DEADLINE_S
     while (not heads or heads[-1] != count + 1) and time.monotonic() < deadline:
         began = time.monotonic()
