@@ -1,4 +1,4 @@
-"""Saved states that somebody changed: refused with a ValueError, or taken, and the card works either way."""
+"""Saved states that somebody has changed: refused with a ValueError, or taken; the card works either way."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.bench import MAC
 if TYPE_CHECKING:
     from tests.bench import Bench
 
-STRANGE: tuple[object, ...] = (
+STRANGE: tuple[Any, ...] = (
     None,
     -1,
     0,
