@@ -1,1 +1,1 @@
-"""To be filled."""
+"""Layered providers, written against the service provider interface alone."""
