@@ -246,5 +246,3 @@ class VfioUserRig(RigBase):
         thread.start()
         self._threads.append(thread)
         ready.wait()
-
-

@@ -78,7 +78,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def do_PUT(self) -> None:  # noqa: N802 - the standard library's name
         left = int(self.headers["Content-Length"])
         pieces: list[bytes] = []
-        while left and (piece := self.rfile.read1(min(left, CHUNK))):  # type: ignore[attr-defined]  # it is a BufferedReader
+        while left and (piece := self.rfile.read1(min(left, CHUNK))):
             pieces.append(piece)
             left -= len(piece)
         self.files[self.path] = b"".join(pieces)
