@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import signal
 import sys
 import termios
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,8 @@ from lab import booting, story
 from lab.cards import KINDS, LOCAL_MAC, CardSpec
 from lab.errors import UsageError
 from lab.guest.session import GuestError, GuestSpec, check_kernel
+from lab.nt import meeting
+from lab.nt.station import Station
 from lab.peer import PeerError
 from lab.qemu.process import QemuError
 
@@ -34,7 +38,8 @@ EXAMPLES = (
     "  ringwalk boot --copy t.sh:/opt/t.sh --exec 'sh /opt/t.sh'\n"
     "  ringwalk boot --nic 82574l --nic virtio-net    two cards\n"
     "  ringwalk boot --wire netns,loss=1%,delay=5ms   a bad cable\n"
-    "  ringwalk boot --wire passt                     a guest that reaches the outside"
+    "  ringwalk boot --wire passt                     a guest that reaches the outside\n"
+    "  ringwalk boot --stack                          the guest and an NT stack on one switch"
 )
 ENGINES = ("native", "reference")
 UNITS = {"": 1, "m": 1, "g": 1024}
@@ -105,6 +110,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="ARG",
         help="one more argument for QEMU (repeatable)",
+    )
+    parser.add_argument(
+        "--stack", action="store_true", help="also run an NT stack on a card of its own, and let both talk"
     )
     parser.add_argument("--offline", action="store_true", help="use only what is in the cache")
     parser.add_argument("--json", action="store_true", help="the same as data, on standard output")
@@ -177,6 +185,8 @@ def run(args: argparse.Namespace) -> int:
     """Boot, do what was asked, leave nothing behind."""
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGHUP, _interrupt)
+    if args.stack:
+        return meet(args)
     script = command(args)
     files = copies(args.copy)
     try:
@@ -197,6 +207,32 @@ def run(args: argparse.Namespace) -> int:
         return 1
     print(json.dumps(story.data(told)) if args.json else story.text(told, colour=sys.stdout.isatty()))
     return 0 if told.flowed else 1
+
+
+def meet(args: argparse.Namespace) -> int:
+    """Boot a guest beside an NT stack on one switch, and tell what passed between them."""
+    if args.wire or args.nic or args.interactive or args.exec is not None or args.script is not None:
+        raise UsageError("--stack has its own cards and its own story: leave out --nic, --wire, -i, --exec")
+    wire = f"switch:stack{os.getpid()}"
+    guest_card = CardSpec("82574l", wire, LOCAL_MAC.format(1), args.engine)
+    try:
+        with booting.booted([guest_card], guest_spec(args)) as lab:
+            station = Station(wire, mac=LOCAL_MAC.format(2), engine=args.engine)
+            try:
+                station.configure(f"{meeting.HOST}/{meeting.BITS}")
+                (interface,) = lab.interfaces()
+                lab.guest.run(f"ip link set {interface} up", check=True)
+                lab.guest.wait_link(interface)
+                told = meeting.meet(lab.guest, interface, station)
+            finally:
+                station.close()
+    except QemuError as error:
+        raise UsageError(f"{error}; look at --qemu, --qemu-arg and --memory") from error
+    except (GuestError, PeerError) as error:
+        print(f"ringwalk: {error}", file=sys.stderr)
+        return 1
+    print(json.dumps([asdict(one) for one in told]) if args.json else meeting.text(told), end="")
+    return 0 if all(one.good for one in told) else 1
 
 
 def command(args: argparse.Namespace) -> str | None:

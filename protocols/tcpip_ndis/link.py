@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ndis.errors import NdisError
 from ndis.offload import NOTHING
 from ndis.oids import Oid
-from ndis.packet import Buffer, Packet, PacketInfo
+from ndis.packet import Buffer, Packet, PacketFlags, PacketInfo
 from ndis.protocol import BindingClient, NetEvent, PnPEvent
 from ndis.requests import Request
 from ndis.status import Status
@@ -137,6 +137,8 @@ class NdisLink(BindingClient):
             except NdisError:
                 break  # all are at the miniport: send_complete comes back to it
             self._waiting.popleft()
+            # TCP/IP loops its own traffic; NDIS's copy of a neighbour solicitation would look like a duplicate.
+            packet.flags |= PacketFlags.DONT_LOOPBACK
             info: dict[PacketInfo, Any] = offloads.packet_info(frame)
             if info:
                 packet.info.update(info)

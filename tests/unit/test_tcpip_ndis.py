@@ -24,6 +24,7 @@ from ndis.wrapper import Ndis
 from protocols.tcpip import Stack, TxFrame
 from protocols.tcpip.addresses import parse
 from protocols.tcpip.checksum import ones_sum_of, pseudo_sum
+from protocols.tcpip.interface import AddressState
 from protocols.tcpip.ping import EchoResult
 from protocols.tcpip.tcp.connection import Connection, ConnectionHandler
 from protocols.tcpip_ndis import NdisLink, TcpipDriver, offloads
@@ -187,6 +188,21 @@ def test_a_pulled_cable_reaches_the_interface() -> None:
     pair.run(1000)
 
     assert (down, link.interface.up) == (False, True)
+
+
+@pytest.mark.parametrize("card", CARDS)
+def test_no_host_takes_its_own_solicitation_for_a_duplicate(card: str) -> None:
+    pair = Pair(card)
+
+    states = [
+        entry.state
+        for driver in pair.drivers
+        for link in driver.links.values()
+        for entry in link.interface.addresses.values()
+    ]
+
+    assert set(states) == {AddressState.PREFERRED}
+    assert len(states) == 4
 
 
 def test_unbinding_closes_and_leaves_no_packet_out() -> None:
