@@ -78,7 +78,7 @@ class TcpAddress(AddressObject):
         asked = irp.location.parameters
         if asked.event is Event.CONNECT and asked.handler is not None:
             try:
-                self.listen()
+                self.open_port()
             except NetworkError as error:
                 return self.io.complete(irp, STATUS[error.failure])
         status = super().set_event_handler(irp)
@@ -91,7 +91,7 @@ class TcpAddress(AddressObject):
         self.options.update(irp.location.parameters.values)
         return self.io.complete(irp, NtStatus.SUCCESS)
 
-    def listen(self) -> None:
+    def open_port(self) -> None:
         """Accept connections from now on. NetworkError."""
         if self._listener is None:
             ip, port, _scope = self.local
@@ -197,7 +197,7 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
         if self.address is None:
             return self.io.complete(irp, NtStatus.ADDRESS_NOT_ASSOCIATED)
         try:
-            self.address.listen()
+            self.address.open_port()
         except NetworkError as error:
             return self.io.complete(irp, STATUS[error.failure])
         self._forget()
@@ -319,7 +319,7 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
             if self.io.claim(irp):
                 self.io.complete(irp, status)
             return
-        if failure is not None:
+        if failure is not None and self.phase is not Phase.OVER:
             self._over(status)
 
     # Inside
