@@ -103,8 +103,8 @@ def _to_host(guest: Guest, station: Station) -> Told:
     receiver = Receiver(station)
     began = time.monotonic()
     script = _bash(
-        f"head -c {TRANSFER_BYTES} /dev/urandom > /tmp/out; exec 3<>/dev/tcp/{HOST}/{PORT}; cat /tmp/out >&3; "
-        "exec 3>&-; sha256sum /tmp/out"
+        f"head -c {TRANSFER_BYTES} /dev/urandom > /tmp/out; exec 3<>/dev/tcp/{HOST}/{PORT}; "
+        "cat /tmp/out >&3; exec 3>&-; sha256sum /tmp/out"
     )
     said = guest.run(script, timeout_s=TIMEOUT_S)
     receiver.wait()

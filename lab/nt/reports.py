@@ -56,13 +56,15 @@ def ipconfig(host: Upper, _arguments: Sequence[str]) -> str:
 
 
 def netstat(host: Upper, arguments: Sequence[str]) -> str:
-    """Connections and open ports; ``-s``: the counters."""
+    """Print connections and open ports; ``-s``: the counters."""
     if "-s" in arguments:
         return "".join(f"{name:<36}{value}\n" for name, value in sorted(host.stack.counters.items()))
     rows = [("Proto", "Local Address", "Foreign Address", "State")]
     tcp = host.stack.tcp
-    for listener in tcp.listeners.values():
-        rows.append(("TCP", _endpoint(listener.local or bytes(4), listener.port), "*:*", "LISTENING"))
+    rows += [
+        ("TCP", _endpoint(listener.local or bytes(4), listener.port), "*:*", "LISTENING")
+        for listener in tcp.listeners.values()
+    ]
     for connection in tcp.connections.values():
         key = connection.key
         local, remote = _endpoint(key.local, key.local_port), _endpoint(key.remote, key.remote_port)
@@ -75,7 +77,7 @@ def netstat(host: Upper, arguments: Sequence[str]) -> str:
 
 
 def route(host: Upper, _arguments: Sequence[str]) -> str:
-    """The routing table."""
+    """Print the routing table."""
     rows = [("Destination", "Gateway", "Interface", "Metric", "Origin")]
     for row in host.stack.ip.routes:
         gateway = text(row.gateway) if row.gateway else "on-link"
@@ -84,7 +86,7 @@ def route(host: Upper, _arguments: Sequence[str]) -> str:
 
 
 def arp(host: Upper, _arguments: Sequence[str]) -> str:
-    """The neighbours of both IP versions."""
+    """Print the neighbours of both IP versions."""
     rows = [("Internet Address", "Physical Address", "State", "Interface")]
     for interface in host.stack.interfaces[1:]:
         for cache in (interface.neighbours4, interface.neighbours6):
@@ -133,7 +135,7 @@ def tracert(host: Upper, arguments: Sequence[str]) -> str:
 
 
 def nslookup(host: Upper, arguments: Sequence[str]) -> str:
-    """A name's addresses, by DNS alone."""
+    """Print a name's addresses, by DNS alone."""
     name = _argument(arguments)
     try:
         found = host.names.lookup(name, Ns.DNS)

@@ -1,4 +1,4 @@
-"""An 82574L behind a vfio-user socket, as a card of a ``LiveHost``: full rings, real DMA, a process of its own."""
+"""An 82574L behind a vfio-user socket as a ``LiveHost``'s card: full rings, real DMA, its own process."""
 
 from __future__ import annotations
 

@@ -14,9 +14,9 @@ class WebServer:
 
     def __init__(
         self,
-        sockets: Any,
+        sockets: Any,  # noqa: ANN401 - the standard library's own types are as open
         address: tuple[str, int],
-        files: dict[str, bytes] | None = None,  # noqa: ANN401 - a module
+        files: dict[str, bytes] | None = None,
     ) -> None:
         """Listen with ``sockets.socket``."""
         self.files = dict(files or {})
@@ -68,14 +68,14 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     files: dict[str, bytes]
 
-    def do_GET(self) -> None:  # noqa: N802 - the standard library's name
+    def do_GET(self) -> None:
         data = self.files.get(self.path)
         self.send_response(200 if data is not None else 404)
         self.send_header("Content-Length", str(len(data or b"")))
         self.end_headers()
         self.wfile.write(data or b"")
 
-    def do_PUT(self) -> None:  # noqa: N802 - the standard library's name
+    def do_PUT(self) -> None:
         left = int(self.headers["Content-Length"])
         pieces: list[bytes] = []
         while left and (piece := self.rfile.read1(min(left, CHUNK))):

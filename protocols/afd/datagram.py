@@ -1,4 +1,4 @@
-"""Datagram and raw sockets: a queue of datagrams, as long as SO_RCVBUF allows; what comes beyond it is lost."""
+"""Datagram and raw sockets: a queue as long as SO_RCVBUF allows; what comes beyond it is lost."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class DatagramEndpoint(Endpoint):
         self._no_send = self._no_receive = False
 
     def ready(self) -> Poll:
-        """Always writable; readable when something is queued."""
+        """Say that it is writable, always, and readable when something is queued."""
         return Poll.SEND | (Poll.RECEIVE if self._queue or self._no_receive else Poll.NONE)
 
     def bind(self, irp: Irp) -> NtStatus:
@@ -134,7 +134,7 @@ class DatagramEndpoint(Endpoint):
         return NtStatus.SUCCESS
 
     def information(self) -> dict[str, Any]:
-        """What FIONREAD says: the bytes of the first datagram... of all, on Windows."""
+        """Tell FIONREAD the bytes of all datagrams, as Windows does."""
         return {**super().information(), "available": self._queued_bytes, "dropped": self.dropped}
 
     def cleanup(self) -> None:

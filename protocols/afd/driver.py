@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from protocols.afd.datagram import DatagramEndpoint
-from protocols.afd.endpoint import Endpoint
 from protocols.afd.requests import Afd, AfdOpen, Kind, Poll, Receive, Send
 from protocols.afd.stream import StreamEndpoint
 from protocols.io.irp import Major
@@ -14,6 +13,7 @@ from protocols.io.status import NtStatus
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from protocols.afd.endpoint import Endpoint
     from protocols.io.device import DeviceObject
     from protocols.io.irp import Irp
     from protocols.io.system import IoSystem
@@ -39,7 +39,7 @@ class AfdDriver:
         self._polls: list[Irp] = []
         io.create_device(self, AFD)
 
-    def dispatch(self, device: DeviceObject, irp: Irp) -> NtStatus:
+    def dispatch(self, device: DeviceObject, irp: Irp) -> NtStatus:  # noqa: PLR0911 - one return for each reason to refuse
         """Dispatch by major function; reads and writes are receives and sends."""
         del device
         location = irp.location

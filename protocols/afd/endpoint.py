@@ -51,11 +51,11 @@ class Endpoint:
     # What subclasses say
 
     def ready(self) -> Poll:
-        """What is the case now."""
+        """Return what is the case now."""
         return Poll.NONE
 
     def transport_options(self) -> dict[str, Any]:
-        """What of the options is the transport's."""
+        """Return what of the options is the transport's."""
         own = ("no_delay", "keepalive", "ttl", "tos", "broadcast", "multicast_ttl", "multicast_loop")
         return {k: v for k, v in self.options.items() if k in (*own, "dont_fragment", "multicast_interface")}
 
@@ -124,7 +124,7 @@ class Endpoint:
         return self.io.complete(irp, NtStatus.SUCCESS, result=self.information())
 
     def information(self) -> dict[str, Any]:
-        """What a socket can be asked."""
+        """Return what a socket can be asked."""
         found = {
             "receive_buffer": self.receive_limit,
             "send_buffer": self.send_limit,

@@ -63,7 +63,7 @@ class StreamEndpoint(Endpoint):
     # State
 
     def ready(self) -> Poll:
-        """What ``select`` wants to know."""
+        """Tell ``select`` what is the case."""
         found = Poll.NONE
         if self.state is State.LISTENING:
             return Poll.ACCEPT if self.accepted else found
@@ -183,7 +183,7 @@ class StreamEndpoint(Endpoint):
             return irp.status
         return self.io.pend_cancellable(irp, lambda one: self._cancel_send(one, lower))
 
-    def receive(self, irp: Irp) -> NtStatus:
+    def receive(self, irp: Irp) -> NtStatus:  # noqa: PLR0911 - one return for each reason to refuse
         """IOCTL_AFD_RECEIVE: 0 bytes at the end of the stream."""
         asked: Receive = irp.location.parameters
         if self._no_receive:
@@ -261,7 +261,7 @@ class StreamEndpoint(Endpoint):
         super().cleanup()
 
     def information(self) -> dict[str, Any]:
-        """What a stream socket can be asked besides."""
+        """Return what a stream socket can be asked besides."""
         found = super().information()
         found["available"] = self._buffered_bytes
         found["listening"] = self.state is State.LISTENING
@@ -387,21 +387,21 @@ class StreamEndpoint(Endpoint):
         child.file = file
         self.driver.endpoints.add(child)
         self.rearm(Poll.ACCEPT)
-        if not asked.receive_bytes or child._enough_for(1):  # noqa: SLF001 - the same class
+        if not asked.receive_bytes or child._enough_for(1):
             return self._accept_done(irp, child)
-        child._first_data = irp  # noqa: SLF001 - the same class
+        child._first_data = irp
         return self.io.pend_cancellable(irp, lambda one: self._cancel_first(one, child))
 
     def _accept_done(self, irp: Irp, child: StreamEndpoint) -> NtStatus:
         copied = 0
         asked: Accept = irp.location.parameters
         if asked.receive_bytes:
-            copied = child._take_into(irp)  # noqa: SLF001 - the same class
+            copied = child._take_into(irp)
         child.rearm(Poll.SEND)
         return self.io.complete(irp, NtStatus.SUCCESS, copied, (child.local, child.remote))
 
     def _cancel_first(self, irp: Irp, child: StreamEndpoint) -> None:
-        child._first_data = None  # noqa: SLF001 - the same class
+        child._first_data = None
         self.io.complete(irp, NtStatus.CANCELLED)
 
     def _may_send(self) -> NtStatus:

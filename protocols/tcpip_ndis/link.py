@@ -137,7 +137,7 @@ class NdisLink(BindingClient):
             except NdisError:
                 break  # all are at the miniport: send_complete comes back to it
             self._waiting.popleft()
-            # TCP/IP loops its own traffic; NDIS's copy of a neighbour solicitation would look like a duplicate.
+            # TCP/IP loops its own traffic; NDIS's copy of a solicitation would look like a duplicate address.
             packet.flags |= PacketFlags.DONT_LOOPBACK
             info: dict[PacketInfo, Any] = offloads.packet_info(frame)
             if info:

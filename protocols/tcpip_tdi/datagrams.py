@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from protocols.io.status import NtError, NtStatus
 from protocols.tcpip.addresses import IPV4_BROADCAST, is_unspecified
 from protocols.tcpip.errors import NetworkError
-from protocols.tcpip.raw import RawEndpoint
 from protocols.tcpip_tdi.claims import Claims
 from protocols.tcpip_tdi.codes import ICMP, STATUS
 from protocols.tdi.requests import Event, Query, TaAddress, TransportAddress
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from protocols.tcpip.icmp import ErrorReport
     from protocols.tcpip.interface import Interface
     from protocols.tcpip.packet import Packet
+    from protocols.tcpip.raw import RawEndpoint
     from protocols.tcpip.stack import Stack
     from protocols.tcpip.udp import Datagram
 

@@ -1,4 +1,4 @@
-r"""The devices that tcpip.sys makes, \Device\Tcp, \Device\Udp, \Device\RawIp, and what TDI.SYS hears of them."""
+r"""The devices of tcpip.sys, \Device\Tcp, \Device\Udp, \Device\RawIp, and what TDI.SYS hears of them."""
 
 from __future__ import annotations
 

@@ -324,7 +324,7 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
 
     # Inside
 
-    def _pump(self) -> None:
+    def _pump(self) -> None:  # noqa: C901 - one loop over what is queued, with its two ends
         tcp = self.tcp
         if tcp is None:
             return

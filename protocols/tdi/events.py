@@ -12,12 +12,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from protocols.io.status import NtStatus
-from protocols.tdi.requests import Event
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from protocols.io.irp import Irp
+    from protocols.tdi.requests import Event
 
 
 class Taken(NamedTuple):

@@ -6,9 +6,11 @@ Source: "TDI IOCTL Requests" and ``tdi.h`` of the Windows DDK. Data only.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Tdi(enum.IntEnum):

@@ -149,7 +149,7 @@ class TransportDriver:
                 file.fs_context = self.open_address(file, asked)
             elif isinstance(asked, ConnectionContext):
                 if self.connection_kind is None:
-                    raise NtError(NtStatus.NOT_SUPPORTED, f"{self.name} has no connections")
+                    raise NtError(NtStatus.NOT_SUPPORTED, f"{self.name} has no connections")  # noqa: TRY301 - all refusals leave by the one handler
                 file.fs_context = self.connection_kind(self, file, asked.context)
             else:
                 file.fs_context = ControlChannel(self, file)

@@ -15,7 +15,6 @@ from protocols.winsock.constants import Af, Fd, Io, PollFlag, Proto, Shut, So, S
 from protocols.winsock.errors import WinsockError, Wsae
 from protocols.winsock.msafd import Handle, MsafdProvider
 from protocols.winsock.mswsock import Extensions
-from protocols.winsock.spi import Catalog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from protocols.io.system import IoSystem
     from protocols.tdi.requests import TaAddress
     from protocols.winsock.overlapped import Overlapped
-    from protocols.winsock.spi import Provider
+    from protocols.winsock.spi import Catalog, Provider
 
 HIGHEST = (2, 2)
 VERSIONS = ((1, 0), (1, 1), (2, 0), (2, 1), (2, 2))
@@ -306,7 +305,7 @@ class Winsock:
         wait_all: bool = False,
         alertable: bool = False,
     ) -> int:
-        """WSAWaitForMultipleEvents: the index of the first that is set, WAIT_TIMEOUT or WAIT_IO_COMPLETION."""
+        """WSAWaitForMultipleEvents: the first that is set, WAIT_TIMEOUT or WAIT_IO_COMPLETION."""
         apcs = self.apcs()
         decide = all if wait_all else any
 

@@ -28,7 +28,6 @@ from protocols.afd.requests import (
 from protocols.io.irp import Major
 from protocols.io.status import NtError, NtStatus
 from protocols.tcpip.addresses import is_multicast
-from protocols.tdi.requests import TaAddress
 from protocols.winsock.constants import Af, Fd, Io, Msg, Shut, So, Sock, Sol
 from protocols.winsock.errors import WinsockError, Wsae, error_of
 from protocols.winsock.options import AFD_NAMES, DATAGRAM_ONLY, DEFAULTS, STREAM_ONLY
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     from protocols.io.device import FileObject
     from protocols.io.irp import Irp, Memory
     from protocols.io.system import IoSystem
+    from protocols.tdi.requests import TaAddress
     from protocols.winsock.overlapped import Overlapped
     from protocols.winsock.spi import ProtocolInfo
 
@@ -223,7 +223,7 @@ class MsafdProvider(Provider):
         flags: int = 0,
         overlapped: Overlapped | None = None,
     ) -> tuple[int, Any]:
-        """What WSARecvMsg needs: bytes, and (source, details) of a datagram."""
+        """Receive for WSARecvMsg: bytes, and (source, details) of a datagram."""
         asked = Receive(
             immediate=overlapped is None and not handle.blocking,
             peek=bool(flags & Msg.PEEK),

@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from protocols.afd.requests import Accept, Afd, ConnectTo, Disconnect, Send
-from protocols.io.irp import Memory
 from protocols.winsock.constants import Msg
 from protocols.winsock.errors import WinsockError, Wsae
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from protocols.io.irp import Irp
+    from protocols.io.irp import Irp, Memory
     from protocols.tdi.requests import TaAddress
     from protocols.winsock.msafd import Handle, MsafdProvider
     from protocols.winsock.overlapped import Overlapped
@@ -26,7 +25,7 @@ TF_REUSE_SOCKET = 0x02
 
 
 class Element(NamedTuple):
-    """TRANSMIT_PACKETS_ELEMENT: memory, or ``length`` bytes of a mapped file from ``offset`` (0: to its end)."""
+    """TRANSMIT_PACKETS_ELEMENT: ``length`` bytes (0: the rest) from ``offset`` of memory or a mapped file."""
 
     memory: Memory
     offset: int = 0
@@ -97,7 +96,7 @@ class Extensions:
         asked = Disconnect(send=True, reuse=bool(flags & TF_REUSE_SOCKET))
         self._provider.request(handle, Afd.SUPER_DISCONNECT, asked, (), overlapped)
 
-    def transmit_file(
+    def transmit_file(  # noqa: PLR0917 - the original's arguments
         self,
         handle: Handle,
         file: Element,
@@ -139,7 +138,7 @@ class Extensions:
         return Message(count, source, int(Msg.NONE), wanted)
 
     def table(self) -> dict[str, Any]:
-        """What SIO_GET_EXTENSION_FUNCTION_POINTER finds by name (Windows: by GUID)."""
+        """Return what SIO_GET_EXTENSION_FUNCTION_POINTER finds by name (Windows: by GUID)."""
         return {
             "WSAID_ACCEPTEX": self.accept_ex,
             "WSAID_CONNECTEX": self.connect_ex,

@@ -23,8 +23,19 @@ if TYPE_CHECKING:
 
 LOOKUP_TIMEOUT_NS = 15_000_000_000
 PORTS: dict[str, int] = {
-    **{"echo": 7, "discard": 9, "ftp": 21, "ssh": 22, "telnet": 23, "smtp": 25, "domain": 53, "http": 80},
-    **{"ntp": 123, "netbios-ns": 137, "netbios-ssn": 139, "https": 443, "microsoft-ds": 445},
+    "echo": 7,
+    "discard": 9,
+    "ftp": 21,
+    "ssh": 22,
+    "telnet": 23,
+    "smtp": 25,
+    "domain": 53,
+    "http": 80,
+    "ntp": 123,
+    "netbios-ns": 137,
+    "netbios-ssn": 139,
+    "https": 443,
+    "microsoft-ds": 445,
 }
 
 

@@ -122,7 +122,7 @@ class Socket:
         self._wait(PollFlag.IN)
         number, remote = self._do("accept")
         child = Socket(self._winsock, self._names, self.family, self.type, self.proto, number=number)
-        child.setblocking(True)
+        child.setblocking(True)  # noqa: FBT003 - the standard library's signature
         return child, _tuple(remote)
 
     def getsockname(self) -> tuple[Any, ...]:
@@ -291,17 +291,20 @@ def socket_module(winsock: Winsock, names: Namespaces) -> SocketModule:
     """Return a namespace with the names of ``socket`` that programs use."""
 
     def make(
-        family: int = standard.AF_INET, kind: int = standard.SOCK_STREAM, proto: int = 0, **_rest: Any
-    ) -> Socket:  # noqa: ANN401 - fileno
+        family: int = standard.AF_INET,
+        kind: int = standard.SOCK_STREAM,
+        proto: int = 0,
+        **_rest: Any,  # noqa: ANN401 - the standard library's own types are as open
+    ) -> Socket:
         return Socket(winsock, names, standard.AF_INET if family == -1 else family, kind, proto)
 
-    def getaddrinfo(
+    def getaddrinfo(  # noqa: PLR0917 - the original's arguments
         host: str | None,
         port: str | int | None,
         family: int = 0,
-        type: int = 0,
+        type: int = 0,  # noqa: A002 - the standard library's name
         proto: int = 0,
-        flags: int = 0,  # noqa: A002 - the standard's name
+        flags: int = 0,
     ) -> list[tuple[Any, ...]]:
         hints = Hints(FAMILIES[int(family)], int(type), proto, passive=bool(flags & standard.AI_PASSIVE))
         try:
@@ -316,8 +319,8 @@ def socket_module(winsock: Winsock, names: Namespaces) -> SocketModule:
 
     def create_connection(
         address: tuple[str, int],
-        timeout: Any = None,
-        source_address: Any = None,
+        timeout: Any = None,  # noqa: ANN401 - the standard library's own types are as open
+        source_address: Any = None,  # noqa: ANN401 - the standard library's own types are as open
         **_rest: Any,  # noqa: ANN401 - as the standard's
     ) -> Socket:
         failure: OSError = standard.gaierror("no address")

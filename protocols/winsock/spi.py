@@ -1,7 +1,7 @@
 """The service provider interface: the table of functions that Winsock calls, and the catalog of protocols.
 
-A provider's functions are methods of its own: ``WSPSend`` is ``send``. A layered provider has the provider
-below it; what it does not override goes down as it is. Source: "Winsock SPI" (WSPStartup, WSCInstallProvider).
+A provider's functions are methods of its own: ``WSPSend`` is ``send``. A layered provider has another below
+it; what it does not override goes down as it is. Source: "Winsock SPI" (WSPStartup, WSCInstallProvider).
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Catalog:
         self._providers: dict[int, Provider] = {}
         self._next = 1001
 
-    def install(
+    def install(  # noqa: PLR0917 - the original's arguments
         self,
         provider: Provider,
         name: str,
@@ -95,7 +95,7 @@ class Catalog:
         return entry
 
     def install_layer(self, layer: Provider, name: str, over: ProtocolInfo) -> ProtocolInfo:
-        """Install a layered provider over an entry, before everything else; its chain ends where that does."""
+        """Install a layered provider over an entry, before all others; its chain ends where that does."""
         number = self._number()
         layer.lower = self._providers[over.number]
         entry = ProtocolInfo(

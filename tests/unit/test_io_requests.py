@@ -1,19 +1,23 @@
 """IRPs, devices and names: completion routines, cancels, pending rules, and the verifier."""
 
-# ruff: noqa: D103 - the names of the tests are sentences
+# ruff: noqa: D102, D103, D107 - the names are sentences; doubles need no words
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import pytest
 
 from protocols.io.completion import ApcQueue, CompletionPacket, CompletionPort, Event
-from protocols.io.device import DeviceObject
 from protocols.io.irp import Invoke, Irp, Major
 from protocols.io.status import NtError, NtStatus
 from protocols.io.system import IoSystem
 from protocols.io.verifier import IrpVerifier
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from protocols.io.device import DeviceObject
 
 
 class Disk:

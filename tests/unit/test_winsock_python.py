@@ -1,6 +1,6 @@
 """Python's own http.client, http.server and plain sockets over Winsock, NDIS and the 82574L; real threads."""
 
-# ruff: noqa: D103 - the names are sentences
+# ruff: noqa: D102, D103, D107, FBT003 - the names are sentences; doubles need no words
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import http.server
 import random
 import socket
 import threading
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -24,6 +23,9 @@ from ndis.verifier.core import Verifier
 from protocols.tcpip import StackConfig
 from protocols.tcpip.addresses import parse
 from protocols.winsock.pysocket import socket_module
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 DATA = random.Random(6).randbytes(300_000)
 
@@ -97,7 +99,7 @@ def test_exceptions_are_those_of_pythons_sockets(pair: Pair) -> None:
         refused.connect(("10.0.0.2", 81))
     with pytest.raises(TimeoutError):
         slow.recvfrom(10)
-    slow.setblocking(False)  # noqa: FBT003 - the standard library's signature
+    slow.setblocking(False)
     with pytest.raises(BlockingIOError):
         slow.recvfrom(10)
 

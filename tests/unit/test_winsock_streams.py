@@ -1,10 +1,10 @@
 """Winsock streams between two hosts on a virtual wire, every IRP checked."""
 
-# ruff: noqa: D103 - the names are sentences
+# ruff: noqa: D102, D103, D107, PT012 - the names are sentences; doubles need no words
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -20,6 +20,9 @@ from protocols.winsock.constants import Af, Fd, Io, Msg, PollFlag, Shut, So, Soc
 from protocols.winsock.mswsock import TF_DISCONNECT, TF_REUSE_SOCKET, Element
 from protocols.winsock.overlapped import Overlapped
 from protocols.winsock.providers.logging_layer import LoggingLayer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SERVER = TaAddress(parse("10.0.0.2"), 80)
 MS = 1_000_000
