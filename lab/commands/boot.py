@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import signal
 import sys
 import termios
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,8 @@ from lab.cards import KINDS, LOCAL_MAC, CardSpec
 from lab.errors import UsageError
 from lab.guest.session import GuestError, GuestSpec, check_kernel
 from lab.libvfio import TRANSPORTS
+from lab.nt import meeting
+from lab.nt.station import Station
 from lab.peer import PeerError
 from lab.qemu.process import QemuError
 from lab.step import arguments as stepping
@@ -41,7 +45,8 @@ EXAMPLES = (
     "  ringwalk boot --guest nt                       our own driver and NDIS in the guest\n"
     "  ringwalk boot --wire passt                     a guest that reaches the outside\n"
     "  ringwalk boot --step                           stop at every access and descriptor\n"
-    "  ringwalk boot --record run.rw                  keep the card's whole life, for `replay`"
+    "  ringwalk boot --record run.rw                  keep the card's whole life, for `replay`\n"
+    "  ringwalk boot --stack                          the guest and an NT stack on one switch"
 )
 ENGINES = ("native", "reference")
 UNITS = {"": 1, "m": 1, "g": 1024}
@@ -127,6 +132,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="one more argument for QEMU (repeatable)",
     )
     stepping.add_arguments(parser)
+    parser.add_argument(
+        "--stack", action="store_true", help="also run an NT stack on a card of its own, and let both talk"
+    )
     parser.add_argument("--offline", action="store_true", help="use only what is in the cache")
     parser.add_argument("--json", action="store_true", help="the same as data, on standard output")
 
@@ -199,6 +207,8 @@ def run(args: argparse.Namespace) -> int:
     """Boot, do what was asked, leave nothing behind."""
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGHUP, _interrupt)
+    if args.stack:
+        return meet(args)
     script = command(args)
     wish = stepping.wish(args)
     fit = stepping.fit(wish)
@@ -240,6 +250,32 @@ def run_nt(args: argparse.Namespace) -> int:
         return 1
     print(json.dumps(told) if args.json else nt_guest.text(told))
     return 0 if told["echoes_answered"] == told["echoes_sent"] and not told["verifier"] else 1
+
+
+def meet(args: argparse.Namespace) -> int:
+    """Boot a guest beside an NT stack on one switch, and tell what passed between them."""
+    if args.wire or args.nic or args.interactive or args.exec is not None or args.script is not None:
+        raise UsageError("--stack has its own cards and its own story: leave out --nic, --wire, -i, --exec")
+    wire = f"switch:stack{os.getpid()}"
+    guest_card = CardSpec("82574l", wire, LOCAL_MAC.format(1), args.engine)
+    try:
+        with booting.booted([guest_card], guest_spec(args)) as lab:
+            station = Station(wire, mac=LOCAL_MAC.format(2), engine=args.engine)
+            try:
+                station.configure(f"{meeting.HOST}/{meeting.BITS}")
+                (interface,) = lab.interfaces()
+                lab.guest.run(f"ip link set {interface} up", check=True)
+                lab.guest.wait_link(interface)
+                told = meeting.meet(lab.guest, interface, station)
+            finally:
+                station.close()
+    except QemuError as error:
+        raise UsageError(f"{error}; look at --qemu, --qemu-arg and --memory") from error
+    except (GuestError, PeerError) as error:
+        print(f"ringwalk: {error}", file=sys.stderr)
+        return 1
+    print(json.dumps([asdict(one) for one in told]) if args.json else meeting.text(told), end="")
+    return 0 if all(one.good for one in told) else 1
 
 
 def command(args: argparse.Namespace) -> str | None:
