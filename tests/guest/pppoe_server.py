@@ -40,7 +40,7 @@ def install(guest: Guest) -> None:
     there = guest.run(f"for f in {' '.join(files)}; do test -e /$f && echo $f; done; true").out.split()
     files = {path: content for path, content in files.items() if path not in there}
     guest.run("cat >/root/pppoe.tar", data=archive(files), timeout_s=200, check=True)
-    guest.run("tar -x -C / -f /root/pppoe.tar; test -x /usr/sbin/pppoe-server", check=True)
+    guest.run("mkdir -p /var/run; tar -x -C / -f /root/pppoe.tar; test -x /usr/sbin/pppoe-server", check=True)
     for name in loaded:
         known = f"grep -q '^{name.replace('-', '_')} ' /proc/modules"
         guest.run(f"{known} || insmod /root/{name}.ko", check=True)
@@ -49,7 +49,7 @@ def install(guest: Guest) -> None:
 def programs() -> dict[str, bytes]:
     """Return the programs, and every library that any of them needs."""
     extra, base = fetch.tree("pppoe"), fetch.tree("guest")
-    wanted = [f"usr/sbin/{name}" for name in PROGRAMS]
+    wanted = [*(f"usr/sbin/{name}" for name in PROGRAMS), f"{LIBRARIES}/ossl-modules/legacy.so"]
     found: dict[str, bytes] = {}
     while wanted:
         path = wanted.pop()

