@@ -92,7 +92,7 @@ def test_the_second_providers_answer_waits_for_the_first() -> None:
             self.done = done  # type: ignore[assignment]  # the test calls it later
 
     first, second = Slow(), Slow()
-    providers: list[NamespaceProvider] = [first, second]  # type: ignore[list-item]  # doubles
+    providers: list[NamespaceProvider] = [first, second]
     lookup = Lookup(providers, "host")
 
     second.done([b"2222"])  # type: ignore[no-untyped-call]  # see above
