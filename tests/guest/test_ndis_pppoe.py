@@ -36,7 +36,7 @@ pytestmark = [
     pytest.mark.guest,
     pytest.mark.extra,
     pytest.mark.timeout(300),
-    # Seen: PADI, PADO, PADR, PADS with the real server. Its pppd ended at once (legacy provider, since added).
+    # Seen: PADI, PADO, PADR, PADS with the real server; its pppd ended at once (legacy provider: added).
     pytest.mark.xfail(reason="unfinished: pppd in the guest does not yet negotiate", strict=True),
 ]
 
