@@ -337,7 +337,7 @@ except ConnectionError:
 
 
 def test_the_socket_is_served_while_a_guest_asks_for_a_million_segments(card: CardProcess) -> None:
-    """Segmentation to one byte a frame, a ring of it: done in slices, between which others are served."""
+    """Segmentation to one byte a frame, a ring of it. That it is done in slices: test_hostile_rows."""
     one = Exerciser(card.ready.socket).start()
     one.wait_link()
     one.write("RCTL", 0)  # what comes back is lost
@@ -349,16 +349,14 @@ def test_the_socket_is_served_while_a_guest_asks_for_a_million_segments(card: Ca
         one.memory[at : at + 16] = struct.pack("<QII", TX_BUFFERS, 0x2F10_0000 | 54 + segments, 0)
 
     one.client.write(0, NIC["TDT0"].offset, (count + 1).to_bytes(4, "little"), posted=True)
-    heads: list[int] = []
-    longest = 0.0
+    head, longest = 0, 0.0
     deadline = time.monotonic() + DEADLINE_S
-    while (not heads or heads[-1] != count + 1) and time.monotonic() < deadline:
+    while head != count + 1 and time.monotonic() < deadline:
         began = time.monotonic()
-        heads.append(one.read("TDH0"))
+        head = one.read("TDH0")
         longest = max(longest, time.monotonic() - began)
 
-    assert heads[-1] == count + 1
-    assert {head for head in heads if head <= count}  # looked at in the middle of the work
+    assert head == count + 1
     assert longest < DEADLINE_S / 6
     assert one.read("TSCTC") == count
     one.close()
