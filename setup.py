@@ -1,5 +1,5 @@
-"""Only what pyproject.toml cannot say: the C core is built by cffi."""
+"""Only what pyproject.toml cannot say: the C core and the driver's fast path are built by cffi."""
 
 from setuptools import setup
 
-setup(cffi_modules=["device/engine/_build.py:ffibuilder"])
+setup(cffi_modules=["device/engine/_build.py:ffibuilder", "miniport/_build.py:ffibuilder"])

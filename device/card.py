@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
+from device import card_state
 from device.control import Control
 from device.effects import DmaFault, FrameSent, LineChanged, MessageSignalled, Offload, WakeRaised
 from device.engine.contract import Engine, InterruptMode
@@ -125,10 +126,50 @@ class Card:
         self.function.config.reset()
         self.msix.reset()
         self._io_address = 0
-        self.control.mastering_allowed = False
+        self.control.mastering_allowed = self.control.held = False
         self.control.power_on()
         self._follow_function()
         self._dispatch()
+
+    def hold(self) -> None:
+        """Do no DMA until ``release``; work waits."""
+        self.control.held = True
+        self.control.apply_mastering()
+
+    def release(self) -> None:
+        """Go on after ``hold``."""
+        self.control.held = False
+        self.control.apply_mastering()
+        self._work()
+
+    def save(self) -> bytes:
+        """Return the whole state; in between no DMA is under way, so memory and state are of one instant."""
+        held = self.control.held
+        self.hold()
+        state = card_state.save(self)
+        if not held:
+            self.release()
+        return state
+
+    def restore(self, state: bytes) -> None:
+        """Take a saved state over and hold; ValueError, and the card is reset, when it is not one."""
+        self.reset()
+        try:
+            card_state.restore(self, state)
+        except ValueError:
+            self.reset()
+            raise
+        self.hold()
+        self._dispatch()
+
+    @property
+    def io_address(self) -> int:
+        """IOADDR, the register that the I/O BAR's data goes to."""
+        return self._io_address
+
+    @io_address.setter
+    def io_address(self, value: int) -> None:
+        self._io_address = value & 0xFFFF_FFFF
 
     def set_carrier(self, *, present: bool) -> None:
         """Plug the cable in or out: what the wire says is at its other end."""

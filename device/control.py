@@ -54,6 +54,7 @@ class Control:
         self.nvm = nvm
         self.phy = phy
         self.mastering_allowed = False  # by the PCI function
+        self.held = False  # restored, and whoever is to go on has not given its memory yet
         self._readers: dict[int, Callable[[], int]] = {
             _SWSM.offset: self._read_swsm,
         }
@@ -151,7 +152,8 @@ class Control:
     @property
     def mastering(self) -> bool:
         """Whether the card may do DMA: the PCI function's word, and CTRL.GIO_MASTER_DISABLE."""
-        return self.mastering_allowed and not self._engine.peek(CTRL.offset) & _GIO_DISABLE
+        allowed = self.mastering_allowed and not self.held
+        return allowed and not self._engine.peek(CTRL.offset) & _GIO_DISABLE
 
     def update_link(self) -> bool:
         """Let STATUS and the engine follow the PHY and CTRL; LSC and True when the link came or went."""

@@ -8,32 +8,77 @@ card's policy; C's own locks (csrc/card.h) cover the rings, and are taken inside
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import functools
 import os
 import select
 import threading
 import time
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from device import vfio_user
 from device.card import REGION_SIZES, Account, Card
 from device.effects import DmaError
 from device.engine.contract import InterruptMode
-from device.engine.native import NativeEngine, never_wait_for_client
+from device.engine.native import MAPPED_DOORBELLS, NativeEngine, ask_before_waiting
 from device.engine.transport import transport_factory
 from device.regs.nic import VECTORS
-from device.vfio_user import NO_REGION, PciIrq, RegionInfo, Server
+from device.vfio_user import NO_REGION, PciIrq, RegionInfo, Server, ServerFactory
+from device.vfio_user.hostmemory import MappedMemory
+from device.vfio_user.messages import MmapArea
+from device.vfio_user.protocol import Protection
+from device.vfio_user.session import SERVER_CAPABILITIES
 from device.wire.contract import Framing
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
-    from device.vfio_user import DmaMap, Feature, IrqChange, Irqs
+    from device.vfio_user import DmaMap, Feature, IrqChange, Irqs, Serving
     from device.wire.contract import Wire
 
 IRQ_COUNTS: Final = (1, 1, VECTORS, 1, 1)
 _CARRIER_POLL_S: Final = 0.25
 _CONFIG: Final = 7
+MAPPED_SPIN_US: Final = 200
+"""How long mapped doorbells are looked at after the last one, unless told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """What the way from the VMM to the card is tuned to; the defaults are what won (docs/performance.md)."""
+
+    spin_us: int = 0
+    """How long the socket's thread looks for the next message before it sleeps; it keeps a core busy."""
+    write_multiple: bool = False
+    """Whether REGION_WRITE_MULTI is offered."""
+    mapped_doorbells: bool = False
+    """Whether the client may map the rings' registers. QEMU then posts no write to the card any more."""
+
+
+class DoorbellPages:
+    """The pages of BAR0 that a client may map, as a file whose size nobody can change any more."""
+
+    def __init__(self) -> None:
+        """Make the file and map it. OSError."""
+        self.fd = os.memfd_create("doorbells", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        os.ftruncate(self.fd, REGION_SIZES[0])
+        fcntl.fcntl(self.fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
+        self._memory = MappedMemory()
+        place = MAPPED_DOORBELLS
+        self.address = self._memory.map(self.fd, place.start, len(place), Protection.READ | Protection.WRITE)
+
+    @property
+    def region(self) -> RegionInfo:
+        """BAR0 with these pages."""
+        area = MmapArea(MAPPED_DOORBELLS.start, len(MAPPED_DOORBELLS))
+        return RegionInfo(REGION_SIZES[0], fd=self.fd, mmap_areas=(area,))
+
+    def close(self) -> None:
+        """Unmap and close."""
+        self._memory.unmap(self.address)
+        os.close(self.fd)
 
 
 class SlowMemory:
@@ -65,11 +110,11 @@ class SlowMemory:
 class NativeServedCard:
     """A card whose data path is C's, as ``vfio_user.Server`` wants a device."""
 
-    regions = tuple(RegionInfo(size) if size else NO_REGION for size in REGION_SIZES)
     irq_counts = IRQ_COUNTS
 
-    def __init__(self, wire: Wire, mac: bytes) -> None:
+    def __init__(self, wire: Wire, mac: bytes, tuning: Tuning) -> None:
         """Power a card on, plugged into ``wire``, which stays the caller's."""
+        self.regions = tuple(RegionInfo(size) if size else NO_REGION for size in REGION_SIZES)
         self.lock = threading.RLock()
         self.wire = wire
         self.memory = SlowMemory()
@@ -85,6 +130,10 @@ class NativeServedCard:
         self._irqs: Irqs | None = None
         self._unsubscribe: tuple[Callable[[], None], ...] = ()
         self.engine.start()
+        self._doorbells = DoorbellPages() if tuning.mapped_doorbells else None
+        if self._doorbells is not None:
+            self.regions = (self._doorbells.region, *self.regions[1:])
+            self.engine.map_doorbells(self._doorbells.address, tuning.spin_us or MAPPED_SPIN_US)
 
     @property
     def features(self) -> Mapping[int, Feature]:
@@ -104,7 +153,35 @@ class NativeServedCard:
         """Write what C left to us, and do the work that it makes."""
         with self.lock:
             self.card.write_region(index, offset, data)
+            if index == _CONFIG:
+                self._go_on()
         os.eventfd_write(self.wake, 1)  # negotiation may have begun
+
+    # -- state ---------------------------------------------------------------------------------------
+
+    def save(self, *, hold: bool = False) -> bytes:
+        """Return the card's whole state; ``hold``: it does no DMA from this instant on."""
+        with self.lock:
+            self.card.advance(time.monotonic_ns())
+            state = self.card.save()
+            if hold:
+                self.card.hold()
+            return state
+
+    def restore(self, state: bytes) -> None:
+        """Take a saved state over. ValueError.
+
+        The next client goes on where it was: DMA is held until it has mapped memory and then armed an
+        interrupt or written configuration space. DEVICE_RESET, or its end, makes an ordinary card of it.
+        """
+        with self.lock:
+            self.card.advance(time.monotonic_ns())
+            self.card.restore(state)
+
+    def _go_on(self) -> None:
+        """End the hold of a restored card once there is memory."""
+        if self.card.control.held and self.memory.dma is not None and self.memory.dma.regions:
+            self.card.release()
 
     def reset(self) -> None:
         """Power-cycle the card; the cable stays plugged in."""
@@ -144,12 +221,13 @@ class NativeServedCard:
             elif self._irqs.armed(PciIrq.MSI):
                 mode = InterruptMode.MSI
             self.card.set_interrupt_mode(mode)
+            self._go_on()
 
     # -- the housekeeper -----------------------------------------------------------------------------
 
     def keep_house(self) -> None:
         """Let negotiation go on and follow the carrier, until ``stop``."""
-        never_wait_for_client()
+        ask_before_waiting()
         poll = select.poll()
         poll.register(self.wake, select.POLLIN)
         while not self.stopping:
@@ -186,6 +264,9 @@ class NativeServedCard:
 
     def close(self) -> None:
         """End C's threads and close what the shell opened; the others have ended."""
+        if self._doorbells is not None:
+            self.engine.unmap_doorbells()
+            self._doorbells.close()
         self.engine.stop()
         os.close(self.wake)
 
@@ -196,12 +277,24 @@ def serve_native(
     mac: bytes,
     ready: Callable[[NativeServedCard], None],
     stop: threading.Event,
+    *,
+    tuning: Tuning,
+    allowed_uids: Collection[int] | None = None,
+    make: ServerFactory | None = None,
 ) -> Account:
-    """Serve a card at a socket path until ``stop`` is set; return its account."""
-    served = NativeServedCard(wire, mac)
+    """Serve a card at a socket path until ``stop`` is set; return its account.
+
+    A server from ``make`` brings all register accesses through Python; the rings stay C's.
+    """
+    served = NativeServedCard(wire, mac, tuning)
     keeper = threading.Thread(target=served.keep_house, name="housekeeper", daemon=True)
     try:
-        with Server(at, served, transport_factory=transport_factory(served.engine)) as server:
+        ours = functools.partial(
+            Server,
+            transport_factory=transport_factory(served.engine, spin_us=tuning.spin_us),
+            offered=replace(SERVER_CAPABILITIES, write_multiple=tuning.write_multiple),
+        )
+        with (make or ours)(at, served, allowed_uids=allowed_uids) as server:
             watcher = threading.Thread(target=_stop_when, args=(stop, server), name="stop", daemon=True)
             keeper.start()
             watcher.start()
@@ -218,6 +311,6 @@ def serve_native(
         served.close()
 
 
-def _stop_when(stop: threading.Event, server: Server) -> None:
+def _stop_when(stop: threading.Event, server: Serving) -> None:
     stop.wait()
     server.stop()

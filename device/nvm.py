@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from device.pci.function import DEVICE, FLASH_SIZE, SUBSYSTEM, VENDOR
 
@@ -46,6 +46,17 @@ class Nvm:
             self._words[place] = int.from_bytes(mac[2 * place : 2 * place + 2], "little")
         self._words[CHECKSUM_WORD] = (CHECKSUM - sum(self._words[:CHECKSUM_WORD])) & 0xFFFF
         self.commit()
+
+    def save(self) -> dict[str, object]:
+        """Return words and flash; of the flash, up to where nothing but erased bytes follows."""
+        return {"words": self._words, "flash": bytes(self.flash).rstrip(bytes([ERASED])).hex()}
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Take a saved state over; KeyError, TypeError or ValueError when it is not one."""
+        words, flash = [int(word) & 0xFFFF for word in saved["words"]], bytes.fromhex(saved["flash"])
+        if len(words) != WORDS or len(flash) > FLASH_SIZE:
+            raise ValueError("an NVM of another card")
+        self._words, self.flash = words, bytearray(flash.ljust(FLASH_SIZE, bytes([ERASED])))
 
     @property
     def mac(self) -> bytes:

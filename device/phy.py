@@ -10,7 +10,7 @@ e1000_integrated_phy_loopback in ethtool.c for the pages.
 from __future__ import annotations
 
 import enum
-from typing import Final
+from typing import Any, Final
 
 ADDRESS: Final = 1
 AUTONEGOTIATION_NS: Final = 300_000_000
@@ -71,6 +71,30 @@ class Phy:
         self.state = State.UNPLUGGED
         self._done_at = 0
         self._settle()
+
+    # -- state ------------------------------------------------------------------------------------
+
+    def save(self) -> dict[str, object]:
+        """Return the whole state; the negotiation's end is relative to now, in ns."""
+        return {
+            "registers": [[page, number, value] for (page, number), value in self._registers.items()],
+            "fell": self._fell,
+            "state": self.state.name,
+            "carrier": self._carrier,
+            "left": max(0, self._done_at - self._now),
+        }
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Take a saved state over; KeyError, TypeError or ValueError when it is not one."""
+        registers = {
+            (int(page), int(number)): int(value) & 0xFFFF for page, number, value in saved["registers"]
+        }
+        if not registers.keys() >= _DEFAULTS.keys():
+            raise ValueError("PHY registers are missing")
+        state, left = State[saved["state"]], int(saved["left"])
+        self._registers, self.state = registers, state
+        self._fell, self._carrier = bool(saved["fell"]), bool(saved["carrier"])
+        self._done_at = self._now + left
 
     # -- what the card asks ----------------------------------------------------------------------
 

@@ -8,36 +8,41 @@ timers, carrier), and nobody else. The native engine brings threads of its own (
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import select
-import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, Protocol
 
 from device import vfio_user
-from device.card import REGION_SIZES, Account, Card
-from device.effects import DmaError, FrameSent, Offload
+from device.card import CONFIG, REGION_SIZES, Account, Card, InterruptSink
+from device.effects import DmaError, FrameSent, GuestMemory, Offload
 from device.engine.contract import InterruptMode
 from device.engine.reference import ReferenceEngine
-from device.native_serving import NativeServedCard, serve_native
+from device.native_serving import NativeServedCard, Tuning, serve_native
 from device.regs.nic import NIC, VECTORS
-from device.vfio_user import NO_REGION, PciIrq, RegionInfo, Server
+from device.vfio_user import NO_REGION, PciIrq, RegionInfo, Server, ServerFactory, Serving
+from device.vfio_user.session import SERVER_CAPABILITIES
 from device.wire.contract import Framing, Wire, WireClosed
 from device.wire.frame import Frame, Gso, GsoFlag, GsoType
 from device.wire.port import Port
 
 if TYPE_CHECKING:
-    from device.trace.events import Observer
+    import socket
+
     from device.vfio_user import DmaMap, Feature, IrqChange, Irqs
 
+DEFAULT_TUNING: Final = Tuning()
 IRQ_COUNTS: Final = (1, 1, VECTORS, 1, 1)
 BACKLOG: Final = 1024
 """Frames kept while the wire takes none; more are lost, as in a switch."""
 
 _CARRIER_POLL_S: Final = 0.25
+_SLICE_PAUSE_S: Final = 0.001
 _BATCH: Final = 64  # frames taken off the wire before the lock is given up
 _RCTL, _RCTL_EN = NIC["RCTL"].offset, NIC["RCTL"]["EN"].mask
 
@@ -108,14 +113,25 @@ def frame_of(effect: FrameSent) -> Frame:
     )
 
 
+def plain_card(
+    memory: GuestMemory,
+    offload: bool,  # noqa: FBT001 - the seam's shape
+    mac: bytes,
+    send: Callable[[FrameSent], None],
+    sink: InterruptSink,
+) -> Card:
+    """Make a card with the reference engine."""
+    return Card(ReferenceEngine(memory, offload=offload), mac, send=send, sink=sink)
+
+
 class ServedCard:
     """A card as ``vfio_user.Server`` wants a device: every call under the lock, at the present time."""
 
     regions = tuple(RegionInfo(size) if size else NO_REGION for size in REGION_SIZES)
     irq_counts = IRQ_COUNTS
 
-    def __init__(self, wire: Wire, mac: bytes, observer: Observer | None = None) -> None:
-        """Power a card on, plugged into ``wire``, which stays the caller's."""
+    def __init__(self, wire: Wire, mac: bytes, build: CardBuilder | None = None) -> None:
+        """Power a card on, plugged into ``wire``, which stays the caller's; ``build`` makes another kind."""
         self.lock = threading.RLock()
         self.memory = ClientMemory()
         self.interrupts = ClientInterrupts()
@@ -124,8 +140,8 @@ class ServedCard:
         self.backlog: deque[FrameSent] = deque()
         self.lost = 0
         self.wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        engine = ReferenceEngine(self.memory, offload=wire.framing is Framing.VNET, observer=observer)
-        self.card = Card(engine, mac, send=self._send, sink=self.interrupts)
+        make = build or plain_card
+        self.card = make(self.memory, wire.framing is Framing.VNET, mac, self._send, self.interrupts)
         self.card.advance(time.monotonic_ns())
         self.card.set_carrier(present=wire.link)
         self.listens = False
@@ -152,7 +168,35 @@ class ServedCard:
         with self.lock:
             self.card.advance(time.monotonic_ns())
             self.card.write_region(index, offset, data)
+            if index == CONFIG:
+                self._go_on()
             self._stir()
+
+    # -- state ---------------------------------------------------------------------------------------
+
+    def save(self, *, hold: bool = False) -> bytes:
+        """Return the card's whole state; ``hold``: it does no DMA from this instant on."""
+        with self.lock:
+            self.card.advance(time.monotonic_ns())
+            state = self.card.save()
+            if hold:
+                self.card.hold()
+            return state
+
+    def restore(self, state: bytes) -> None:
+        """Take a saved state over. ValueError.
+
+        The next client goes on where it was: DMA is held until it has mapped memory and then armed an
+        interrupt or written configuration space. DEVICE_RESET, or its end, makes an ordinary card of it.
+        """
+        with self.lock:
+            self.card.advance(time.monotonic_ns())
+            self.card.restore(state)
+
+    def _go_on(self) -> None:
+        """End the hold of a restored card once there is memory."""
+        if self.card.control.held and self.memory.dma is not None and self.memory.dma.regions:
+            self.card.release()
 
     def reset(self) -> None:
         """Power-cycle the card; the cable stays plugged in."""
@@ -188,6 +232,7 @@ class ServedCard:
             elif irqs.armed(PciIrq.MSI):
                 mode = InterruptMode.MSI
             self.card.set_interrupt_mode(mode)
+            self._go_on()
             self.card.rearm()
 
     def _stir(self) -> None:
@@ -246,7 +291,9 @@ class ServedCard:
                 registered = wanted
             timeout = _CARRIER_POLL_S
             if deadline is not None:
-                timeout = min(timeout, max(0, deadline - time.monotonic_ns()) / 1e9)
+                left_s = (deadline - time.monotonic_ns()) / 1e9
+                # Due already, right after ``advance``: a run used its budget. Whoever wants the lock gets it.
+                timeout = min(timeout, left_s if left_s > 0 else _SLICE_PAUSE_S)
             # poll() counts milliseconds, the card's timers microseconds: the select call keeps the fraction.
             _wait(poll, timeout)
             with contextlib.suppress(BlockingIOError):
@@ -315,10 +362,29 @@ def _serve_reference(
     mac: bytes,
     ready: _Ready,
     stop: threading.Event,
+    *,
+    tuning: Tuning,
+    allowed_uids: Collection[int] | None,
+    make: ServerFactory | None,
 ) -> Account:
-    served = ServedCard(wire, mac)
+    return serve_card(ServedCard(wire, mac), at, ready, stop, allowed_uids, tuning=tuning, make=make)
+
+
+def serve_card(
+    served: ServedCard,
+    at: str | socket.socket,
+    ready: _Ready,
+    stop: threading.Event,
+    allowed_uids: Collection[int] | None = None,
+    *,
+    tuning: Tuning = DEFAULT_TUNING,
+    make: ServerFactory | None = None,
+) -> Account:
+    """Serve a card that was built until ``stop`` is set; see ``serve``. Its threads end before it returns."""
     cable = threading.Thread(target=served.run_cable, name="cable", daemon=True)
-    with Server(at, served) as server:
+    offered = replace(SERVER_CAPABILITIES, write_multiple=tuning.write_multiple)
+    ours = functools.partial(Server, offered=offered)
+    with (make or ours)(at, served, allowed_uids=allowed_uids) as server:
         watcher = threading.Thread(target=_stop_when, args=(stop, server), name="stop", daemon=True)
         cable.start()
         watcher.start()
@@ -334,13 +400,35 @@ def _serve_reference(
     return served.account()
 
 
-def _stop_when(stop: threading.Event, server: Server) -> None:
+def _stop_when(stop: threading.Event, server: Serving) -> None:
     stop.wait()
     server.stop()
 
 
+CardBuilder = Callable[[GuestMemory, bool, bytes, Callable[[FrameSent], None], InterruptSink], Card]
+"""Makes the card of a ``ServedCard``: memory, whether the wire takes offloads, address, wire, interrupts."""
+
 _Ready = Callable[[ServedCard | NativeServedCard], None]
-_Serve = Callable[[str | socket.socket, Wire, bytes, _Ready, threading.Event], Account]
+
+
+class _Serve(Protocol):
+    """Serves a card with one of the engines."""
+
+    def __call__(
+        self,
+        at: str | socket.socket,
+        wire: Wire,
+        mac: bytes,
+        ready: _Ready,
+        stop: threading.Event,
+        *,
+        tuning: Tuning,
+        allowed_uids: Collection[int] | None,
+        make: ServerFactory | None,
+    ) -> Account:
+        """Serve until ``stop`` is set; return the account."""
+
+
 _ENGINES: Final[Mapping[str, _Serve]] = {"reference": _serve_reference, "native": serve_native}
 
 
@@ -352,10 +440,17 @@ def serve(
     *,
     ready: _Ready = lambda _: None,
     stop: threading.Event | None = None,
+    tuning: Tuning = DEFAULT_TUNING,
+    allowed_uids: Collection[int] | None = None,
+    make: ServerFactory | None = None,
 ) -> Account:
     """Serve a card at a socket path until ``stop`` is set, to any number of clients; return its account.
 
-    ``ready`` is called once, when a client may connect. ListenError where the path cannot be used;
-    KeyError for an engine there is not.
+    ``ready`` is called once, when a client may connect; clients of other users than ``allowed_uids`` are
+    refused (None: of none). ``make`` makes the server, where it is not to be our own. ListenError where the
+    path cannot be used; KeyError for an engine there is not. Of ``tuning`` the reference engine has
+    ``write_multiple`` alone, and a server from ``make`` nothing.
     """
-    return _ENGINES[engine](at, wire, mac, ready, stop or threading.Event())
+    stop = stop or threading.Event()
+    serves = _ENGINES[engine]
+    return serves(at, wire, mac, ready, stop, tuning=tuning, allowed_uids=allowed_uids, make=make)

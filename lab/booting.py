@@ -12,9 +12,12 @@ from lab import cards, scratch, story
 from lab.guest.session import Guest, GuestSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from lab.cards import CardSpec, Fitted
+
+    Fit = Callable[[CardSpec, Path, int], Fitted]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +57,8 @@ class Lab:
 
 
 @contextmanager
-def booted(specs: list[CardSpec], machine: GuestSpec) -> Iterator[Lab]:
-    """Boot a guest with cards; at the end of the block nothing of it is left.
+def booted(specs: list[CardSpec], machine: GuestSpec, fit: Fit = cards.fit) -> Iterator[Lab]:
+    """Boot a guest with cards; at the end of the block nothing of it is left. ``fit`` makes each card.
 
     Raises ``UsageError``, ``QemuError`` or ``GuestError``.
     """
@@ -66,7 +69,7 @@ def booted(specs: list[CardSpec], machine: GuestSpec) -> Iterator[Lab]:
         guest = Guest(machine)  # finds and fetches, before anything is started
         fitted = []
         for number, spec in enumerate(specs):
-            one = cards.fit(spec, folder, number)
+            one = fit(spec, folder, number)
             stack.callback(one.close)
             fitted.append(one)
         guest.fit(tuple(one.attachment for one in fitted))

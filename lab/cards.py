@@ -15,6 +15,7 @@ from device.wire.tap import TapWire
 from lab import fetch
 from lab.errors import UsageError
 from lab.fetch import prefix
+from lab.libvfio import OURS, binding
 from lab.peer import LocalPeer, Peer
 from lab.qemu.command import Attachment, QemuNic, VfioUserNic
 from lab.serving import start_card
@@ -36,8 +37,11 @@ class CardSpec:
     wire: str = "netns"
     mac: str = LOCAL_MAC.format(1)
     engine: str = "native"
+    transport: str = OURS
     asked_wire: str | None = None
     """The wire as the user wrote it, where more was filled in since."""
+    options: tuple[str, ...] = ()
+    """More arguments for the card's process (``ringwalk serve``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,8 @@ class Fitted:
     far_end: FarEnd | None
     account: Callable[[], dict[str, int]] | None
     close: Callable[[], None]
+    pid: int | None = None
+    """The card's own process, where it has one."""
 
 
 class Innermost(Protocol):
@@ -113,6 +119,8 @@ def with_program(wire: str, *, offline: bool) -> str:
 
 def prepare(specs: list[CardSpec], *, offline: bool = False) -> list[CardSpec]:
     """Check the wires and fill in what they need. Raises ``UsageError``."""
+    if any(spec.transport != OURS for spec in specs):
+        binding(offline=offline)  # before anything is started: it may have to be fetched and built
     try:
         return [
             replace(
@@ -130,15 +138,18 @@ def fit(spec: CardSpec, folder: Path, number: int) -> Fitted:
     """Start what a card needs; ``folder`` is private and holds its socket. Raises ``UsageError``."""
     if spec.kind in QEMU_DRIVERS:
         return fit_qemu(spec, number)
-    card = start_card(folder / f"card{number}", spec.wire, mac=spec.mac, engine=spec.engine)
+    path = folder / f"card{number}"
+    card = start_card(
+        path, spec.wire, mac=spec.mac, engine=spec.engine, transport=spec.transport, options=spec.options
+    )
     address = card.ready.peer_address
     end = (
         FarEnd(card.peer, ipaddress.IPv4Interface(address) if address else None)
         if card.peer is not None
         else None
     )
-    attachment = VfioUserNic(folder / f"card{number}", card.ready.mac)
-    return Fitted(spec, attachment, end, card.account, card.close)
+    attachment = VfioUserNic(path, card.ready.mac)
+    return Fitted(spec, attachment, end, card.account, card.close, card.ready.pid)
 
 
 def fit_qemu(spec: CardSpec, number: int) -> Fitted:

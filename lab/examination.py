@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import json
 import os
 import platform
 import shutil
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from device.hardening import Posture
 from lab import cache, fetch
 from lab.errors import UsageError
 from lab.fetch import apt, record, sources
@@ -155,6 +157,19 @@ def landlock() -> Finding:
     return Finding("Landlock", "limited", why, "the card then runs without a file-system sandbox")
 
 
+def hardening() -> Finding:
+    """Have a process give up rights as a served card does, and say what that came to."""
+    argv = [sys.executable, "-m", "device.hardening"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = (done.stderr.strip().splitlines() or ["it failed"])[-1]
+        return Finding("hardening", "limited", said, "serve --no-harden runs the card with every right")
+    posture = Posture(**json.loads(done.stdout))
+    if not posture.landlock_abi:
+        return Finding("hardening", "limited", str(posture), "a kernel with Landlock also keeps files away")
+    return Finding("hardening", "good", str(posture))
+
+
 def disk() -> Finding:
     """Look at the cache's disk, and what the cache holds."""
     room, held = cache.free_bytes(), fetch.size_bytes(cache.root())
@@ -213,6 +228,7 @@ CHECKS: tuple[Callable[[], Finding], ...] = (
     passt,
     hugepages,
     landlock,
+    hardening,
     disk,
     packages,
 )

@@ -1,16 +1,17 @@
 """An executive that preempts: seeded interleavings of CPUs, each of them repeatable.
 
-Every logical CPU is a thread, but only the one that holds the baton runs. At each crossing of a
-driver's border (``observe`` is an NDIS observer), each lock and each wait, a seeded choice says
-who goes on. So a race that a seed has found is found by it again.
+Every logical CPU is a greenlet, so that one schedule costs switches of stacks and not of threads. At each
+crossing of a driver's border (``observe`` is an NDIS observer), each lock and each wait, a seeded
+choice says who goes on. So a race that a seed has found is found by it again.
 """
 
 from __future__ import annotations
 
 import heapq
 import itertools
-import threading
 from typing import TYPE_CHECKING
+
+from greenlet import getcurrent, greenlet
 
 from ndis.errors import BugCheckError
 from ndis.executive import StuckError
@@ -21,42 +22,21 @@ if TYPE_CHECKING:
 
     from ndis.events import Event
 
-STACK_BYTES = 256 * 1024
-
 
 class _Abandoned(BaseException):
     """The schedule is over; unwind."""
 
 
 class _Cpu:
-    """One logical CPU, or the thread that waits to become one."""
+    """One logical CPU while it runs a routine."""
 
-    def __init__(self, owner: Interleaver, number: int) -> None:
+    __slots__ = ("number", "stack", "until", "what")
+
+    def __init__(self, number: int, what: str, stack: greenlet) -> None:
         self.number = number
-        self.baton = threading.Lock()
-        self.baton.acquire()
-        self.routine: Callable[[], None] | None = None
+        self.what = what
+        self.stack = stack
         self.until: Callable[[], bool] | None = None
-        self.what = ""
-        self._owner = owner
-        self.thread = threading.Thread(target=self._loop, daemon=True, name=f"cpu{number}")
-        self.thread.start()
-
-    def _loop(self) -> None:
-        while True:
-            self.baton.acquire()
-            if self.routine is None:
-                return
-            try:
-                self._owner.entered(self)
-                self.routine()
-            except _Abandoned:
-                self._owner.idle.append(self)
-                self._owner.abandoned.release()
-                continue
-            except BaseException as error:  # noqa: BLE001 - kept, and raised again by run()
-                self._owner.failure = self._owner.failure or error
-            self._owner.left(self)
 
 
 class BatonLock:
@@ -87,6 +67,8 @@ class BatonLock:
 
 
 class _Timer:
+    __slots__ = ("done", "name", "routine")
+
     def __init__(self, name: str, routine: Callable[[], None]) -> None:
         self.name = name
         self.routine = routine
@@ -99,27 +81,24 @@ class _Timer:
 
 
 class Interleaver:
-    """The executive. Use one object for many schedules: its threads are kept.
+    """The executive. One object serves many schedules, one after another.
 
-    Invariant: at most one of its threads runs at any time.
+    Invariant: at most one CPU runs at any time; a CPU's number is the smallest that was free.
     """
 
     def __init__(self, choice: random.Random, switch_one_in: int = 3) -> None:
         """Choose by ``choice``; at a preemption point switch with probability 1/``switch_one_in``."""
         self.choice = choice
         self.running: _Cpu | None = None
-        self.failure: BaseException | None = None
-        self.idle: list[_Cpu] = []
-        self.abandoned = threading.Semaphore(0)
-        self._one_in = switch_one_in
+        self._switches = 1 / switch_one_in
         self._ready: list[_Cpu] = []
         self._blocked: list[_Cpu] = []
         self._timers: list[tuple[int, int, _Timer]] = []
         self._order = itertools.count()
+        self._free_numbers: list[int] = []
         self._numbers = itertools.count(1)
         self._now_us = 0
-        self._main = threading.Lock()
-        self._main.acquire()
+        self._hub = getcurrent()
         self._over = False
 
     # The executive that NDIS sees.
@@ -168,38 +147,28 @@ class Interleaver:
 
     def spawn(self, name: str, routine: Callable[[], None]) -> None:
         """Make a logical CPU that runs ``routine``."""
-        cpu = self.idle.pop() if self.idle else _Cpu(self, next(self._numbers))
-        cpu.routine, cpu.until, cpu.what = routine, None, name
-        self._ready.append(cpu)
+        number = heapq.heappop(self._free_numbers) if self._free_numbers else next(self._numbers)
+        self._ready.append(_Cpu(number, name, greenlet(routine, self._hub)))
 
     def run(self, timers_until_us: int = 0) -> None:
         """Run until no CPU is left; fire timers due up to ``timers_until_us``.
 
-        Raises what a CPU raised.
+        Raises what a CPU raised; the others are then unwound.
         """
         while True:
-            first = self._pick()
-            if first is not None:
-                first.baton.release()
-                self._main.acquire()
-                self.running = None
-                if self.failure is not None:
-                    self._abandon()
+            while (cpu := self._pick()) is not None:
+                self._go(cpu)
             if self._blocked:
                 waits = ", ".join(c.what for c in self._blocked)
-                self._abandon(StuckError(f"every CPU waits: {waits}"))
+                self._abandon()
+                raise StuckError(f"every CPU waits: {waits}")
             if not self._fire(timers_until_us):
                 self._now_us = max(self._now_us, timers_until_us)
                 return
 
-    def close(self) -> None:
-        """End the threads."""
-        for cpu in self.idle:
-            cpu.routine = None
-            cpu.baton.release()
-        for cpu in self.idle:
-            cpu.thread.join()
-        self.idle.clear()
+    def forget_timers(self) -> None:
+        """Drop every timer that is set: the next schedule is another machine's."""
+        self._timers.clear()
 
     def preempt(self) -> None:
         """Perhaps let another CPU go on."""
@@ -208,10 +177,9 @@ class Interleaver:
             return
         if self._over:
             raise _Abandoned
-        if self.choice.randrange(self._one_in):
-            return
-        self._ready.append(me)
-        self._switch(me)
+        if self.choice.random() < self._switches:
+            self._ready.append(me)
+            self._hub.switch()
 
     def block(self, until: Callable[[], bool], what: str) -> None:
         """Let others go on until ``until()``."""
@@ -220,41 +188,30 @@ class Interleaver:
             raise StuckError(f"waiting for {what} outside a schedule")
         me.until, me.what = until, what
         self._blocked.append(me)
-        self._switch(me)
+        self._hub.switch()
 
-    def entered(self, cpu: _Cpu) -> None:
-        """Note who has the baton."""
-        if self._over:
-            raise _Abandoned
+    def _go(self, cpu: _Cpu) -> None:
+        """Let a CPU run until it switches back, ends, or fails: then its error is raised here."""
         self.running = cpu
-
-    def left(self, cpu: _Cpu) -> None:
-        """Pass the baton on at the end of a routine."""
-        self.idle.append(cpu)
-        after = None if self.failure is not None else self._pick()
-        self.running = after
-        (after.baton if after is not None else self._main).release()
-
-    def _switch(self, me: _Cpu) -> None:
-        after = self._pick()
-        if after is me:
-            return
-        self.running = after
-        (after.baton if after is not None else self._main).release()
-        me.baton.acquire()
-        if self._over:
-            raise _Abandoned
-        self.running = me
+        try:
+            cpu.stack.switch()
+        except BaseException:
+            self._abandon()
+            raise
+        self.running = None
+        if cpu.stack.dead:
+            heapq.heappush(self._free_numbers, cpu.number)
 
     def _pick(self) -> _Cpu | None:
-        free = [c for c in self._blocked if c.until is None or c.until()]
-        total = len(self._ready) + len(free)
+        ready = self._ready
+        free = [c for c in self._blocked if c.until is None or c.until()] if self._blocked else self._blocked
+        total = len(ready) + len(free)
         if not total:
             return None
-        at = self.choice.randrange(total) if total > 1 else 0
-        if at < len(self._ready):
-            return self._ready.pop(at)
-        cpu = free[at - len(self._ready)]
+        at = int(self.choice.random() * total) if total > 1 else 0
+        if at < len(ready):
+            return ready.pop(at)
+        cpu = free[at - len(ready)]
         self._blocked.remove(cpu)
         cpu.until = None
         return cpu
@@ -269,15 +226,16 @@ class Interleaver:
                 return True
         return False
 
-    def _abandon(self, error: BaseException | None = None) -> None:
+    def _abandon(self) -> None:
+        """Unwind every CPU that has begun; what it raises on its way out is the first fault's doing."""
         self._over = True
-        for cpu in [*self._ready, *self._blocked]:
+        left, self._ready, self._blocked, self._timers = [*self._ready, *self._blocked], [], [], []
+        for cpu in left:
             self.running = cpu
-            cpu.baton.release()
-            self.abandoned.acquire()
+            try:
+                cpu.stack.throw(_Abandoned)
+            except (_Abandoned, BugCheckError):
+                continue
         self.running = None
-        self._ready, self._blocked, self._timers = [], [], []
+        self._free_numbers, self._numbers = [], itertools.count(1)
         self._over = False
-        failure, self.failure = error or self.failure, None
-        if failure is not None:
-            raise failure

@@ -137,11 +137,16 @@ class RemotePeer:
         return Finished(answer["status"], answer["out"], answer["err"])
 
 
-def answer(request: Answer, peer: LocalPeer | None, account: Callable[[], dict[str, int]]) -> Answer:
-    """Answer one request of a control socket."""
+def answer(
+    request: Answer,
+    peer: LocalPeer | None,
+    account: Callable[[], dict[str, int]],
+    save: Callable[[], str] | None = None,
+) -> Answer:
+    """Answer one request of a control socket; ``save`` writes the card's state and returns where."""
     do = request.get("do")
-    if do == "account":
-        return {"account": account()}
+    if do in ("account", "save"):
+        return {"account": account()} if do == "account" else _saved(save)
     if do in ("start", "finish") and peer is None:
         return {"error": "this wire's far end is not ours"}
     try:
@@ -152,3 +157,12 @@ def answer(request: Answer, peer: LocalPeer | None, account: Callable[[], dict[s
     except (OSError, PeerError) as error:
         return {"error": str(error)}
     return {"error": f"no such request: {do}"}
+
+
+def _saved(save: Callable[[], str] | None) -> Answer:
+    if save is None:
+        return {"error": "the card was started without --state"}
+    try:
+        return {"saved": save()}
+    except OSError as error:
+        return {"error": f"cannot keep the state: {error}"}

@@ -37,6 +37,8 @@ class PackageSet:
     """Groups to try in turn; in a group the first suite is preferred."""
     minimum: tuple[str, str] | None = None
     """A package and the upstream version that it must have at least."""
+    source: tuple[str, str] | None = None
+    """A source package, and the folder of it that is built (``lab.fetch.libvfio``)."""
 
 
 def package_sets() -> dict[str, PackageSet]:
@@ -46,11 +48,12 @@ def package_sets() -> dict[str, PackageSet]:
 
 def package_set(name: str, table: dict[str, Any]) -> PackageSet:
     """Read one table of ``sets.toml``."""
-    minimum = table.get("minimum")
+    minimum, source = table.get("minimum"), table.get("source")
     return PackageSet(
         name,
         table["summary"],
         tuple(table["packages"]),
         tuple(tuple(group) for group in table["suites"]),
         (minimum["package"], minimum["version"]) if minimum else None,
+        (source["package"], source["folder"]) if source else None,
     )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from lab import children
 from lab.errors import UsageError
+from lab.libvfio import OURS
 from lab.peer import Control, PeerError, RemotePeer
 
 if TYPE_CHECKING:
@@ -52,6 +53,10 @@ class CardProcess:
         counts: dict[str, int] = self._control.ask("account")["account"]
         return counts
 
+    def save(self) -> None:
+        """Have the card's state written to its file; it does no DMA from that instant on. ``PeerError``."""
+        self._control.ask("save")
+
     @property
     def running(self) -> bool:
         """Whether the card's process is alive."""
@@ -70,25 +75,54 @@ class CardProcess:
 
 
 def serve_arguments(
-    socket_path: Path, wire: str, *, mac: str | None, engine: str, control_fd: int
+    socket_path: Path,
+    wire: str,
+    *,
+    mac: str | None,
+    engine: str,
+    control_fd: int,
+    state: Path | None = None,
+    transport: str = OURS,
+    options: tuple[str, ...] = (),
 ) -> list[str]:
     """Return the arguments of the card's process."""
     argv = [sys.executable, "-m", "lab.cli", "serve", "--json", "--socket", str(socket_path)]
     argv += ["--wire", wire, "--engine", engine, "--control-fd", str(control_fd)]
-    return argv + (["--mac", mac] if mac else [])
+    argv += [] if transport == OURS else ["--transport", transport]
+    argv += ["--state", str(state)] if state else []
+    return [*argv, *(["--mac", mac] if mac else []), *options]
 
 
 def start_card(
-    socket_path: Path, wire: str, *, mac: str | None = None, engine: str = "native"
+    socket_path: Path,
+    wire: str,
+    *,
+    mac: str | None = None,
+    engine: str = "native",
+    transport: str = OURS,
+    state: Path | None = None,
+    options: tuple[str, ...] = (),
 ) -> CardProcess:
     """Start a card on ``socket_path`` with ``wire`` and wait until it listens.
+
+    ``state``: the file that it starts from, if it is there, and that ``save`` writes. ``extra``: more
+    arguments of ``serve``.
 
     Raises ``UsageError`` with the card's own words when it cannot.
     """
     ours, theirs = socket.socketpair()
     with theirs:
         process = children.start(
-            serve_arguments(socket_path, wire, mac=mac, engine=engine, control_fd=theirs.fileno()),
+            serve_arguments(
+                socket_path,
+                wire,
+                mac=mac,
+                engine=engine,
+                control_fd=theirs.fileno(),
+                state=state,
+                transport=transport,
+                options=options,
+            ),
             fds=[theirs.fileno()],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -133,18 +133,10 @@ class MiniportAdapter:
         """Tell the observer. Callers check first that there is one: making an event costs."""
         if self.observer is not None:
             executive = self.executive
-            self.observer(
-                Event(
-                    kind,
-                    executive.now_us(),
-                    executive.context(),
-                    self.irql.current,
-                    self.name,
-                    name,
-                    subject,
-                    {"block": self, **details},
-                )
-            )
+            context = executive.context()
+            details["block"] = self
+            irql = self.irql.of(context)
+            self.observer(Event(kind, executive.now_us(), context, irql, self.name, name, subject, details))
 
     def enter(self, name: str, call: Callable[..., Any], *arguments: Any) -> Any:  # noqa: ANN401 - each handler has its own types
         """Call one handler of the driver."""

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from ndis.irql import Irql
@@ -16,6 +15,9 @@ if TYPE_CHECKING:
 
 class Kind(enum.Enum):
     """What happened."""
+
+    # Members are singletons; Enum's own hash is Python code, and every event is looked up by kind.
+    __hash__ = object.__hash__
 
     ENTER = enum.auto()  # NDIS calls a MiniportXxx handler
     EXIT = enum.auto()
@@ -58,9 +60,11 @@ class Kind(enum.Enum):
     VC = enum.auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One crossing: what, when (µs), on which CPU, at which level, of which adapter."""
+class Event(NamedTuple):
+    """One crossing: what, when (µs), on which CPU, at which level, of which adapter.
+
+    A tuple and not a frozen dataclass, because it is made some hundred times a schedule.
+    """
 
     kind: Kind
     at_us: int
@@ -69,7 +73,7 @@ class Event:
     adapter: str
     name: str
     subject: object = None
-    details: dict[str, Any] = field(default_factory=dict)
+    details: dict[str, Any] = {}  # noqa: RUF012 - a default that nobody changes
 
 
 Observer = Callable[[Event], None]

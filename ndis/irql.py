@@ -38,6 +38,10 @@ class IrqlModel:
         """KeGetCurrentIrql."""
         return self._levels.get(self._context(), Irql.PASSIVE)
 
+    def of(self, context: int) -> Irql:
+        """Return the level of one context."""
+        return self._levels.get(context, Irql.PASSIVE)
+
     def swap(self, level: Irql) -> Irql:
         """Set the level of this context and return the one before."""
         context = self._context()

@@ -71,7 +71,7 @@ class ListSends(Sends):
         """Wrap every packet in a list and send those."""
         lists = []
         for packet in packets:
-            nbl = NetBufferList((NetBuffer(packet.buffers),))
+            nbl = NetBufferList((NetBuffer(packet._buffers),))  # noqa: SLF001 - NDIS wraps, it does not look
             nbl.packet = packet
             nbl.source = packet.ndis_reserved
             nbl.cancel_id = packet.cancel_id

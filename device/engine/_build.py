@@ -14,7 +14,7 @@ from device.regs.nic import NIC  # noqa: E402  # only after the path is set
 from device.regs.render import c_header  # noqa: E402  # the same
 
 CSRC = HERE / "csrc"
-FLAGS = ("-std=c11", "-O2", "-pthread", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE")
+FLAGS = ("-std=c11", "-O2", "-fvisibility=hidden", "-pthread", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE")
 """What every build of the core is compiled with; tests/fuzz adds the sanitizers."""
 
 

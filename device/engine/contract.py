@@ -34,6 +34,20 @@ if TYPE_CHECKING:
 TICK_NS = 256  # unit of ITR and EITR
 DELAY_TICK_NS = 1024  # unit of RDTR, RADV, TIDV, TADV
 
+WORK_BUDGET = 65536
+"""What one ``run`` may cost, in units of a plain descriptor: more than any driver's ring holds.
+
+A guest can make one descriptor cost thousands (segmentation with an MSS of 1), so a run that has spent this
+ends behind the descriptor at hand; ``deadline`` then is now, and the next ``run`` goes on. No lock is held in
+between, and the socket is served. A descriptor costs 1, and what follows on top.
+"""
+WORK_SEGMENT = 4  # a segment that is cut
+WORK_LOOPED = 8  # a frame that goes round the loop
+WORK_PAGE = 8  # 4096 bytes that are gathered
+MOST_SLOTS = 256
+"""Descriptors that one frame may take: twice what the longest takes with the smallest buffers. A row of more
+NULL buffers than that has no room for a frame, so that each frame costs a bounded time."""
+
 
 class InterruptMode(enum.Enum):
     """How the function may signal, from its configuration space."""
@@ -77,7 +91,7 @@ class Engine(Protocol):
         """Consume one transmit descriptor; False when no queue has any."""
 
     def run(self) -> int:
-        """Step until there is nothing to do, at most one ring a queue; return the steps done."""
+        """Step until there is nothing to do, or ``WORK_BUDGET`` is spent; return the steps done."""
 
     def can_receive(self) -> bool:
         """Tell whether a frame offered now would find the receiver on and descriptors to fill."""

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 _EVERYWHERE = (1 << 64) - 1
 _GSO = {GsoType.TCPV4: 1, GsoType.UDP: 3, GsoType.TCPV6: 4}
 _GSO_OF = {number: kind for kind, number in _GSO.items()}
+MAPPED_DOORBELLS = range(lib.RW_MAPPED_FIRST, lib.RW_MAPPED_FIRST + lib.RW_MAPPED_BYTES)
+"""The offsets in BAR0 of the pages that ``NativeEngine.map_doorbells`` is about."""
 _FRAMINGS = {
     "none": lib.RW_FRAMING_NONE,
     "vnet": lib.RW_FRAMING_VNET,
@@ -172,11 +174,11 @@ def rw_python_dma(context: object, address: int, length: int, data: object, writ
     return 0
 
 
-def never_wait_for_client() -> None:
-    """Let the calling thread reach mapped memory only.
+def ask_before_waiting() -> None:
+    """Let the calling thread ask the socket's to answer nothing in C before it waits for the client.
 
-    Memory without a descriptor is then not there for it: the answer to its message would be awaited while
-    the thread that reads the socket may be waiting for this one.
+    For threads that are not the socket's and may reach memory without a descriptor: the answer to their
+    message would be awaited while the thread that reads the socket may be waiting for them (csrc/card.h).
     """
     lib.rw_thread_without_slow()
 
@@ -308,6 +310,10 @@ class NativeEngine:
         lib.rw_effects_forget(self.card)
         return list(_effects(raw))
 
+    def forget_effects(self) -> None:
+        """Drop the effects since the last call, unread."""
+        lib.rw_effects_forget(self.card)
+
     # -- state ----------------------------------------------------------------------------------------------
 
     def save(self) -> bytes:
@@ -385,6 +391,18 @@ class NativeEngine:
     def irqs_changed(self, change: IrqChange) -> None:
         """Follow a SET_IRQS (a listener of ``device.vfio_user.irqs.Irqs``)."""
         self.set_irqs(change.index, change.eventfds, change.masked, change.unmasked)
+
+    def map_doorbells(self, address: int, spin_us: int) -> None:
+        """Take writes to the ring registers from shared memory at ``address``, too (csrc/mapped.c). OSError.
+
+        It holds BAR0's ``MAPPED_DOORBELLS`` and stays until ``unmap_doorbells``. A thread looks at it, and
+        sleeps when ``spin_us`` brought nothing.
+        """
+        _check(lib.rw_mapped_start(self.card, ffi.cast("void *", address), spin_us))
+
+    def unmap_doorbells(self) -> None:
+        """End that thread; the memory may go. Not while another thread is in ``NativeTransport.receive``."""
+        lib.rw_mapped_stop(self.card)
 
     def start(self) -> None:
         """Start the timers' thread and, with a wire, the wire's. The card keeps its own time. OSError."""

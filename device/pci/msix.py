@@ -6,6 +6,8 @@ QEMU keeps a table of its own and arms vectors by SET_IRQS: then nobody writes o
 
 from __future__ import annotations
 
+from typing import Any
+
 from device.pci.function import MSIX_PBA, MSIX_TABLE
 from device.regs.nic import VECTORS
 
@@ -25,6 +27,17 @@ class MsixTable:
         self._table = bytearray((bytes(12) + _MASKED.to_bytes(4, "little")) * VECTORS)
         self._used = False
         self.pending: set[int] = set()
+
+    def save(self) -> dict[str, object]:
+        """Return the whole state."""
+        return {"table": self._table.hex(), "used": self._used, "pending": sorted(self.pending)}
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Take a saved state over; KeyError, TypeError or ValueError when it is not one."""
+        table, pending = bytearray.fromhex(saved["table"]), {int(vector) for vector in saved["pending"]}
+        if len(table) != ENTRY * VECTORS or not pending <= set(range(VECTORS)):
+            raise ValueError("an MSI-X table of another card")
+        self._table, self._used, self.pending = table, bool(saved["used"]), pending
 
     def masked(self, vector: int) -> bool:
         """Tell whether the vector's mask bit holds it back."""

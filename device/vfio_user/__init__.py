@@ -9,7 +9,7 @@ from .irqs import NO_EVENTFD, IrqChange, Irqs
 from .listening import ListenError
 from .messages import Header, IoFd, MmapArea
 from .protocol import Command, PciIrq, PciRegion, Protection, RegionFlags
-from .server import Server
+from .server import Server, ServerFactory, Serving
 from .session import SERVER_CAPABILITIES, Reply, Session
 from .transport import Incoming, SocketTransport, Transport
 
@@ -43,6 +43,8 @@ __all__ = [
     "ReplyError",
     "RequestRefused",
     "Server",
+    "ServerFactory",
+    "Serving",
     "Session",
     "SocketTransport",
     "Transport",

@@ -192,7 +192,7 @@ class DmaMap:
                     and region.address is not None
                     and region.protection & _READ
                 ):  # nearly always: one mapped region
-                    return self._memory.read(region.address + into, length)
+                    return self._copy_out(region, address, length)
             parts: list[bytes] = []
             todo: list[_Span] = []
             for region, start, size in self._walk(address, length, _READ):
@@ -200,7 +200,7 @@ class DmaMap:
                     todo.append(_Span(start, len(parts), size))
                     parts.append(b"")
                 else:
-                    parts.append(self._memory.read(region.address + start - region.iova, size))
+                    parts.append(self._copy_out(region, start, size))
         for span in todo:  # the lock is free: the answer may need the thread that changes the table
             parts[span.at] = self._messages(address, length).dma_read(span.address, span.length)
         return b"".join(parts)
@@ -217,7 +217,7 @@ class DmaMap:
                 region = self._regions[at]
                 into = address - region.iova
                 if length <= region.size - into and region.address is not None and region.protection & _WRITE:
-                    self._memory.write(region.address + into, data)
+                    self._copy_in(region, address, data)
                     return
             todo: list[_Span] = []
             for region, start, size in self._walk(address, length, _WRITE):
@@ -225,10 +225,24 @@ class DmaMap:
                     todo.append(_Span(start, start - address, size))
                 else:
                     part = data[start - address : start - address + size]
-                    self._memory.write(region.address + start - region.iova, part)
+                    self._copy_in(region, start, part)
         for span in todo:
             part = data[span.at : span.at + span.length]
             self._messages(address, length).dma_write(span.address, part)
+
+    def _copy_out(self, region: DmaRegion, address: int, length: int) -> bytes:
+        """Copy out of one mapped region; DmaError when the client has cut its file short."""
+        try:
+            return self._memory.read((region.address or 0) + address - region.iova, length)
+        except OSError as gone:
+            raise DmaError(address, length, f"the client's file has become shorter: {gone}") from gone
+
+    def _copy_in(self, region: DmaRegion, address: int, data: bytes) -> None:
+        """Copy into one mapped region; DmaError as ``_copy_out``."""
+        try:
+            self._memory.write((region.address or 0) + address - region.iova, data)
+        except OSError as gone:
+            raise DmaError(address, len(data), f"the client's file has become shorter: {gone}") from gone
 
     def _messages(self, address: int, length: int) -> DmaMessages:
         if self.messages is None:

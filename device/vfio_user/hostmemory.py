@@ -3,12 +3,18 @@
 Knows no protocol. ``mmap`` is called through ctypes because Python's own object keeps a duplicate of the fd
 for each mapping (a client may make 65,535), hides the address that a native engine needs, and cannot be
 unmapped while a buffer of it is about.
+
+A client may cut its file short after we mapped it; a copy would then end us with a SIGBUS. A file that is
+sealed against that (QEMU's memory-backend-memfd is) is copied directly, 0.8 µs from Python; while any other
+is mapped, copies go through /proc/self/mem, 2.2 µs, where the kernel answers EIO instead. Measured against
+process_vm_readv (6.4 µs by ctypes) and pread of the client's fd (one fd kept for each mapping).
 """
 
 from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
 import mmap
 import os
 from pathlib import Path
@@ -32,6 +38,23 @@ _MAP_FAILED = ctypes.c_void_p(-1).value
 _MAX_FILE_OFFSET = (1 << 63) - 1
 
 
+class _OwnMemory:
+    """This process's memory as a file; a forked child opens its own."""
+
+    def __init__(self) -> None:
+        self.fd = -1
+        self.open()
+        os.register_at_fork(after_in_child=self.open)
+
+    def open(self) -> None:
+        if self.fd >= 0:
+            os.close(self.fd)
+        self.fd = os.open("/proc/self/mem", os.O_RDWR | os.O_CLOEXEC)
+
+
+_OWN_MEMORY = _OwnMemory()
+
+
 class HostMemory(Protocol):
     """How ``DmaMap`` reaches memory that came with an fd; a test's double is a plain class."""
 
@@ -45,10 +68,10 @@ class HostMemory(Protocol):
         """Undo the ``map`` that returned ``address``."""
 
     def read(self, address: int, count: int) -> bytes:
-        """Copy ``count`` bytes out."""
+        """Copy ``count`` bytes out. OSError when the file has become shorter than the mapping."""
 
     def write(self, address: int, data: bytes) -> None:
-        """Copy ``data`` in."""
+        """Copy ``data`` in. OSError as ``read``."""
 
 
 class MappedMemory:
@@ -56,7 +79,9 @@ class MappedMemory:
 
     def __init__(self) -> None:
         """Map nothing yet."""
-        self._mapped: dict[int, tuple[int, int]] = {}  # what map() returned -> (base, length) of the mapping
+        self._mapped: dict[int, tuple[int, int, bool]] = {}
+        """What ``map`` returned: the mapping's base and length, and whether its file may still shrink."""
+        self._shrinkable = 0
 
     def map(self, fd: int, offset: int, size: int, protection: Protection) -> int:
         """Map a part of a file.
@@ -79,23 +104,42 @@ class MappedMemory:
         if base is None or base == _MAP_FAILED:
             number = ctypes.get_errno()
             raise OSError(number, os.strerror(number))
-        self._mapped[base + lead] = (base, length)
+        shrinkable = not _sealed(fd)
+        self._mapped[base + lead] = (base, length, shrinkable)
+        self._shrinkable += shrinkable
         return int(base) + lead
 
     def unmap(self, address: int) -> None:
         """Unmap what ``map`` returned."""
-        base, length = self._mapped.pop(address)
+        base, length, shrinkable = self._mapped.pop(address)
+        self._shrinkable -= shrinkable
         if _LIBC.munmap(base, length):
             number = ctypes.get_errno()
             raise OSError(number, os.strerror(number))
 
     def read(self, address: int, count: int) -> bytes:
         """Copy out."""
-        return ctypes.string_at(address, count)
+        if not self._shrinkable:
+            return ctypes.string_at(address, count)
+        data = os.pread(_OWN_MEMORY.fd, count, address)
+        if len(data) < count:
+            raise OSError(errno.EFAULT, "the file ends inside the range")
+        return data
 
     def write(self, address: int, data: bytes) -> None:
         """Copy in."""
-        ctypes.memmove(address, data, len(data))
+        if not self._shrinkable:
+            ctypes.memmove(address, data, len(data))
+        elif os.pwrite(_OWN_MEMORY.fd, data, address) < len(data):
+            raise OSError(errno.EFAULT, "the file ends inside the range")
+
+
+def _sealed(fd: int) -> bool:
+    """Tell whether nobody can make the file shorter any more."""
+    try:
+        return bool(fcntl.fcntl(fd, fcntl.F_GET_SEALS) & fcntl.F_SEAL_SHRINK)
+    except OSError:  # no memfd: it has no seals
+        return False
 
 
 class EventSink(Protocol):

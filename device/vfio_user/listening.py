@@ -29,9 +29,7 @@ def listen(path: str | os.PathLike[str]) -> socket.socket:
     of file, is not.
     """
     name = os.fspath(path)
-    if len(os.fsencode(name)) > _MAX_PATH_BYTES:
-        raise ListenError(name, f"a socket's path has at most {_MAX_PATH_BYTES} bytes; take a shorter one")
-    _clear_stale(name)
+    check_path(name)
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     try:
         listening.bind(name)
@@ -41,6 +39,13 @@ def listen(path: str | os.PathLike[str]) -> socket.socket:
         listening.close()
         raise ListenError(name, f"{failed.strerror}; choose another path") from failed
     return listening
+
+
+def check_path(name: str) -> None:
+    """Make room for a socket file at ``name``: remove one that nobody listens at. ListenError."""
+    if len(os.fsencode(name)) > _MAX_PATH_BYTES:
+        raise ListenError(name, f"a socket's path has at most {_MAX_PATH_BYTES} bytes; take a shorter one")
+    _clear_stale(name)
 
 
 def unlink(path: str, inode: int) -> None:

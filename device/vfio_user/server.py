@@ -29,6 +29,31 @@ if TYPE_CHECKING:
 TransportFactory = Callable[[socket.socket], Transport]
 
 
+class Serving(Protocol):
+    """A server over any transport: what ``device.serving`` needs of ``Server`` and of ``LibvfioServer``."""
+
+    def serve_forever(self) -> None:
+        """Serve clients until ``stop``."""
+
+    def stop(self) -> None:
+        """Make ``serve_forever`` return soon; any thread may call it."""
+
+    def __enter__(self) -> Self:
+        """Be closed at the end of a ``with``."""
+
+    def __exit__(self, *_: object) -> None:
+        """Close."""
+
+
+class ServerFactory(Protocol):
+    """Makes a server; ``Server`` is one."""
+
+    def __call__(
+        self, at: str | socket.socket, device: Device, *, allowed_uids: Collection[int] | None
+    ) -> Serving:
+        """Listen at a path (or a socket, where the transport can) for one device."""
+
+
 class Log(Protocol):
     """Where a server's events go; a structlog logger is one."""
 

@@ -41,10 +41,13 @@ def interface_description(name: str) -> bytes:
     return _block(1, body + _option(2, name.encode()) + _option(9, b"\x09") + _END)
 
 
-def enhanced_packet(data: bytes, time_ns: int, direction: Direction, interface: int = 0) -> bytes:
-    """Return the block of a whole frame; ``time_ns`` is since 1970, UTC."""
+def enhanced_packet(
+    data: bytes, time_ns: int, direction: Direction, interface: int = 0, *, comment: str = ""
+) -> bytes:
+    """Return the block of a whole frame; ``time_ns`` is since 1970, UTC; ``comment`` is opt_comment."""
     body = _PACKET.pack(interface, time_ns >> 32 & 0xFFFFFFFF, time_ns & 0xFFFFFFFF, len(data), len(data))
-    return _block(6, body + _padded(data) + _option(2, _UINT32.pack(direction)) + _END)
+    said = _option(1, comment.encode()[:0xFFFF]) if comment else b""
+    return _block(6, body + _padded(data) + said + _option(2, _UINT32.pack(direction)) + _END)
 
 
 def _padded(data: bytes) -> bytes:

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import signal
 import sys
 import termios
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab import booting, story
+from lab import booting, nt_guest, story
 from lab.cards import KINDS, LOCAL_MAC, CardSpec
 from lab.errors import UsageError
 from lab.guest.session import GuestError, GuestSpec, check_kernel
+from lab.libvfio import TRANSPORTS
+from lab.nt import meeting
+from lab.nt.station import Station
 from lab.peer import PeerError
 from lab.qemu.process import QemuError
+from lab.step import arguments as stepping
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +33,7 @@ if TYPE_CHECKING:
 
 NAME = "boot"
 HELP = "boot a Linux guest whose own driver drives the card, and move traffic"
+NT_ECHOES = 10
 EXAMPLES = (
     "  ringwalk boot                                  the whole story\n"
     "  ringwalk boot -i                               a shell in the guest\n"
@@ -34,7 +41,12 @@ EXAMPLES = (
     "  ringwalk boot --copy t.sh:/opt/t.sh --exec 'sh /opt/t.sh'\n"
     "  ringwalk boot --nic 82574l --nic virtio-net    two cards\n"
     "  ringwalk boot --wire netns,loss=1%,delay=5ms   a bad cable\n"
-    "  ringwalk boot --wire passt                     a guest that reaches the outside"
+    "  ringwalk boot --transport libvfio-user         the card served by libvfio-user\n"
+    "  ringwalk boot --guest nt                       our own driver and NDIS in the guest\n"
+    "  ringwalk boot --wire passt                     a guest that reaches the outside\n"
+    "  ringwalk boot --step                           stop at every access and descriptor\n"
+    "  ringwalk boot --record run.rw                  keep the card's whole life, for `replay`\n"
+    "  ringwalk boot --stack                          the guest and an NT stack on one switch"
 )
 ENGINES = ("native", "reference")
 UNITS = {"": 1, "m": 1, "g": 1024}
@@ -77,10 +89,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--copy", metavar="HOST:GUEST", action="append", default=[], help="copy a file first (repeatable)"
     )
+    what.add_argument(
+        "--guest",
+        choices=("linux", "nt"),
+        default="linux",
+        help="who drives the card: the guest's Linux, or our miniport and NDIS in the guest (by VFIO)",
+    )
+    what.add_argument("--deserialized", action="store_true", help="with --guest nt: the deserialized driver")
     card = parser.add_argument_group("the cards")
     card.add_argument("--nic", action="append", choices=KINDS, help="a card (repeatable; default 82574l)")
     card.add_argument(
         "--engine", choices=ENGINES, default="native", help="who moves our card's frames (default native)"
+    )
+    card.add_argument(
+        "--transport",
+        choices=TRANSPORTS,
+        default=TRANSPORTS[0],
+        help="whose vfio-user our card is served by (default ours)",
     )
     card.add_argument(
         "--wire",
@@ -106,6 +131,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ARG",
         help="one more argument for QEMU (repeatable)",
     )
+    stepping.add_arguments(parser)
+    parser.add_argument(
+        "--stack", action="store_true", help="also run an NT stack on a card of its own, and let both talk"
+    )
     parser.add_argument("--offline", action="store_true", help="use only what is in the cache")
     parser.add_argument("--json", action="store_true", help="the same as data, on standard output")
 
@@ -124,7 +153,7 @@ def card_specs(args: argparse.Namespace) -> list[CardSpec]:
     wires = wires + ["netns"] * (len(kinds) - len(wires))
     captured = [captured_wire(wire, args.pcap, n) for n, wire in enumerate(wires)]
     return [
-        CardSpec(kind, wire, address, args.engine)
+        CardSpec(kind, wire, address, args.engine, args.transport)
         for kind, wire, address in zip(kinds, captured, macs, strict=True)
     ]
 
@@ -170,6 +199,7 @@ def guest_spec(args: argparse.Namespace) -> GuestSpec:
         extra=tuple(args.qemu_arg),
         interactive=args.interactive,
         offline=args.offline,
+        patient=stepping.wish(args).watched,
     )
 
 
@@ -177,10 +207,16 @@ def run(args: argparse.Namespace) -> int:
     """Boot, do what was asked, leave nothing behind."""
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGHUP, _interrupt)
+    if args.stack:
+        return meet(args)
     script = command(args)
+    wish = stepping.wish(args)
+    fit = stepping.fit(wish)
     files = copies(args.copy)
+    if args.guest == "nt":
+        return run_nt(args)
     try:
-        with terminal_restored(), booting.booted(card_specs(args), guest_spec(args)) as lab:
+        with terminal_restored(), booting.booted(card_specs(args), guest_spec(args), fit) as lab:
             for host, guest_path in files:
                 lab.guest.put(guest_path, host.read_bytes(), host.stat().st_mode & 0o777)
             if args.interactive:
@@ -197,6 +233,49 @@ def run(args: argparse.Namespace) -> int:
         return 1
     print(json.dumps(story.data(told)) if args.json else story.text(told, colour=sys.stdout.isatty()))
     return 0 if told.flowed else 1
+
+
+def run_nt(args: argparse.Namespace) -> int:
+    """Let our own driver drive the card in the guest, and ping the far end with it."""
+    if args.interactive or args.exec is not None or args.script is not None:
+        raise UsageError("--guest nt runs our stack and nothing else: leave out -i, --exec and --script")
+    try:
+        told = nt_guest.run_inside(
+            card_specs(args), guest_spec(args), deserialized=args.deserialized, count=NT_ECHOES
+        )
+    except QemuError as error:
+        raise UsageError(f"{error}; look at --qemu, --qemu-arg and --memory") from error
+    except (GuestError, PeerError) as error:
+        print(f"ringwalk: {error}", file=sys.stderr)
+        return 1
+    print(json.dumps(told) if args.json else nt_guest.text(told))
+    return 0 if told["echoes_answered"] == told["echoes_sent"] and not told["verifier"] else 1
+
+
+def meet(args: argparse.Namespace) -> int:
+    """Boot a guest beside an NT stack on one switch, and tell what passed between them."""
+    if args.wire or args.nic or args.interactive or args.exec is not None or args.script is not None:
+        raise UsageError("--stack has its own cards and its own story: leave out --nic, --wire, -i, --exec")
+    wire = f"switch:stack{os.getpid()}"
+    guest_card = CardSpec("82574l", wire, LOCAL_MAC.format(1), args.engine)
+    try:
+        with booting.booted([guest_card], guest_spec(args)) as lab:
+            station = Station(wire, mac=LOCAL_MAC.format(2), engine=args.engine)
+            try:
+                station.configure(f"{meeting.HOST}/{meeting.BITS}")
+                (interface,) = lab.interfaces()
+                lab.guest.run(f"ip link set {interface} up", check=True)
+                lab.guest.wait_link(interface)
+                told = meeting.meet(lab.guest, interface, station)
+            finally:
+                station.close()
+    except QemuError as error:
+        raise UsageError(f"{error}; look at --qemu, --qemu-arg and --memory") from error
+    except (GuestError, PeerError) as error:
+        print(f"ringwalk: {error}", file=sys.stderr)
+        return 1
+    print(json.dumps([asdict(one) for one in told]) if args.json else meeting.text(told), end="")
+    return 0 if all(one.good for one in told) else 1
 
 
 def command(args: argparse.Namespace) -> str | None:

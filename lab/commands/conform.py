@@ -13,6 +13,7 @@ from lab.conformance.select import select
 from lab.conformance.targets.named import FORMS, target
 from lab.conformance.verdict import Result
 from lab.errors import UsageError
+from lab.suites import commands as suites
 
 if TYPE_CHECKING:
     import argparse
@@ -31,6 +32,8 @@ EXAMPLES = """\
   ringwalk conform --target qtest:e1000e --baseline known.json
   ringwalk conform --fuzz 7 --steps 2000 --target native --target reference
   ringwalk conform --replay difference.json
+  ringwalk conform --suite ndis --miniport 82574l --bus qtest --mode serialized
+  nice ringwalk conform --suite schedules --count 100000
 
 exit status:
   0  all passed, or only what the baseline knows failed
@@ -70,10 +73,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", type=Path, metavar="FILE", help="where --fuzz writes a program that differs"
     )
+    suites.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Do what was asked."""
+    if args.suite != "card":
+        return {"ndis": suites.run_ndis, "schedules": suites.run_schedules}[args.suite](args)
     chosen = select(catalogue.checks(), args.expression)
     if args.list:
         return _list(chosen)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -20,6 +22,7 @@ HELP = "bring QEMU, the guest's kernel and its tools into the per-user cache"
 EXAMPLES = (
     "  ringwalk fetch            everything that boot and test need\n"
     "  ringwalk fetch passt      also the NAT wire's program\n"
+    "  ringwalk fetch libvfio-user    build the second transport's library\n"
     "  ringwalk fetch --list     what is there, and from where\n"
     "  ringwalk fetch --clean    give the disk back"
 )
@@ -60,19 +63,21 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps({"cache": str(cache.root()), "sets": {n: asdict(r) for n, r in held.items()}}))
         return 0
-    for name, wanted in package_sets().items():
-        print(line(name, wanted.summary, held.get(name)))
+    lines = [line(name, wanted.summary, held.get(name)) for name, wanted in package_sets().items()]
     if held:
-        print(
-            f"in {cache.root()}: {mega(fetch.size_bytes(cache.root()))}; package by package in {record.FILE}"
-        )
+        size = mega(fetch.size_bytes(cache.root()))
+        lines.append(f"in {cache.root()}: {size}; package by package in {record.FILE}")
+    try:
+        print("\n".join(lines), flush=True)
+    except BrokenPipeError:  # `fetch | head`: the work is done, and nobody reads about it
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - for the interpreter's own last flush
     return 0
 
 
 def line(name: str, summary: str, entry: record.SetRecord | None) -> str:
     """Return one set's line of the list."""
     if entry is None:
-        return f"{name:<6} {summary:<38} not fetched"
-    first = package_sets()[name].packages[0]
+        return f"{name:<12} {summary:<38} not fetched"
+    first = (package_sets()[name].source or package_sets()[name].packages)[0]
     version = entry.version_of(first) or "?"
-    return f"{name:<6} {summary:<38} {first} {version} ({entry.suites[0]}), {entry.fetched[:10]}"
+    return f"{name:<12} {summary:<38} {first} {version} ({entry.suites[0]}), {entry.fetched[:10]}"

@@ -12,6 +12,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from device import hardening
+from device.native_serving import Tuning
 from device.serving import serve
 from device.vfio_user import ListenError
 from device.wire.contract import Wire, WireError
@@ -19,27 +21,40 @@ from device.wire.spec import open_wire
 from lab.cards import LOCAL_MAC, far_end
 from lab.commands.boot import ENGINES, mac
 from lab.errors import UsageError
+from lab.libvfio import TRANSPORTS, server_factory
 from lab.peer import LocalPeer, answer
 from lab.qemu.command import memory_arguments, vfio_user_device
 from lab.serving import Ready
+from lab.step import arguments as stepping
+from lab.step.live import Live, Wish
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
     from device.card import Account
+    from device.vfio_user import ServerFactory
 
 NAME = "serve"
 HELP = "serve the card on a vfio-user socket, for your own QEMU"
 EXAMPLES = (
     "  ringwalk serve --socket /tmp/nic.sock --wire netns\n"
     "  ringwalk serve --socket /tmp/nic.sock --wire tap:tap0 --mac 52:54:00:12:34:56\n"
-    "  ringwalk serve --socket /tmp/nic.sock --wire pcap:out.pcapng --engine reference"
+    "  ringwalk serve --socket /tmp/nic.sock --wire pcap:out.pcapng --engine reference\n"
+    "  ringwalk serve --socket /tmp/nic.sock --transport libvfio-user    by somebody else's protocol engine"
 )
 EXAMPLE_MEMORY_MIB = 1024
+MOST_SPIN_US = 1_000_000
 
 
 class Served(Protocol):
-    """A card that serves; it counts what it does."""
+    """A card that serves; it counts what it does, and its state can be kept."""
+
+    def save(self, *, hold: bool = False) -> bytes:
+        """Return the whole state; ``hold``: do no DMA from then on."""
+
+    def restore(self, state: bytes) -> None:
+        """Take a saved state over. ValueError."""
 
     def account(self) -> Account:
         """Return the counts so far."""
@@ -51,12 +66,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--wire", metavar="SPEC", default="netns", help="the card's cable (default netns)")
     parser.add_argument("--mac", type=mac, default=LOCAL_MAC.format(1), help="the card's address")
     parser.add_argument("--engine", choices=ENGINES, default=ENGINES[0], help="who moves the frames")
+    parser.add_argument(
+        "--transport", choices=TRANSPORTS, default=TRANSPORTS[0], help="whose vfio-user (default ours)"
+    )
+    stepping.add_arguments(parser)
+    parser.add_argument(
+        "--spin-us",
+        type=int,
+        default=0,
+        metavar="N",
+        help="look N µs for the next message before sleeping; keeps a core busy (default 0; native engine)",
+    )
+    parser.add_argument(
+        "--doorbell",
+        choices=("message", "mmap"),
+        default="message",
+        help="mmap: a polling driver may map the ring registers; QEMU then posts no write (native engine)",
+    )
+    parser.add_argument(
+        "--write-multiple",
+        action="store_true",
+        help="let the VMM put register writes together (off: no gain)",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON line when ready, one at the end")
+    parser.add_argument(
+        "--state",
+        metavar="FILE",
+        type=Path,
+        help="start from the state in FILE, if it is there; SIGUSR1 keeps the present one in it",
+    )
+    parser.add_argument("--no-harden", action="store_true", help="keep every right of this user (see doctor)")
     parser.add_argument(
         "--control-fd",
         type=int,
         metavar="N",
-        help="answer requests on this inherited socket (account, start, finish), and end when it closes",
+        help="answer requests on this inherited socket (account, save, start, finish); end when it closes",
     )
 
 
@@ -65,21 +109,26 @@ def run(args: argparse.Namespace) -> int:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
+    wish = wished(args)
+    make = maker(args, stepped=wish.anything)
     try:
         wire = open_wire(args.wire)
     except WireError as error:
         raise UsageError(str(error)) from error
     reached = far_end(wire)
     peer, address = reached or (None, None)
+    begin = with_state(args.state)
+    uids = harden(args, wish, programs=peer is not None)
 
     def ready(served: Served) -> None:
+        begin(served)
         announce(
             args,
             wire,
             Ready(
                 socket=str(args.socket.absolute()),
                 mac=args.mac,
-                engine=args.engine,
+                engine=engine,
                 wire=args.wire,
                 peer_address=address,
                 has_peer=peer is not None,
@@ -88,19 +137,29 @@ def run(args: argparse.Namespace) -> int:
         )
         if args.control_fd is not None:
             control = socket.socket(fileno=args.control_fd)
-            threading.Thread(target=obey, args=(control, served, peer, stop), daemon=True).start()
+            threading.Thread(target=obey, args=(control, served, peer, stop, args.state), daemon=True).start()
 
+    path, address_bytes = str(args.socket.absolute()), bytes.fromhex(args.mac.replace(":", ""))
+    engine = ("reference", args.engine)[not wish.anything]
     try:
-        account = serve(
-            str(args.socket.absolute()),
-            wire,
-            bytes.fromhex(args.mac.replace(":", "")),
-            args.engine,
-            ready=ready,
-            stop=stop,
-        )
+        if wish.anything:
+            account = Live(wire, address_bytes, wish).serve(path, ready, stop, allowed_uids=uids)
+        else:
+            account = serve(
+                path,
+                wire,
+                address_bytes,
+                args.engine,
+                ready=ready,
+                stop=stop,
+                tuning=tuning(args),
+                allowed_uids=uids,
+                make=make,
+            )
     except ListenError as error:
         raise UsageError(str(error)) from error
+    except ValueError as error:
+        raise UsageError(f"--state {args.state}: {error}; remove it to start afresh") from error
     except KeyError as error:
         raise UsageError(f"this build has no {args.engine} engine: use --engine reference") from error
     finally:
@@ -109,6 +168,92 @@ def run(args: argparse.Namespace) -> int:
         wire.close()
     close(asdict(account), as_json=args.json)
     return 0
+
+
+def tuning(args: argparse.Namespace) -> Tuning:
+    """Return how the transport shall be tuned."""
+    if not 0 <= args.spin_us <= MOST_SPIN_US:
+        raise UsageError(f"--spin-us {args.spin_us}: give 0 to {MOST_SPIN_US}")
+    if args.engine != "native" and (args.spin_us or args.doorbell == "mmap"):
+        raise UsageError("--spin-us and --doorbell mmap are the native engine's: leave --engine out")
+    return Tuning(
+        spin_us=args.spin_us, write_multiple=args.write_multiple, mapped_doorbells=args.doorbell == "mmap"
+    )
+
+
+def maker(args: argparse.Namespace, *, stepped: bool) -> ServerFactory | None:
+    """Return what makes the transport's server, while we may still fetch it."""
+    if stepped and args.transport != TRANSPORTS[0]:
+        raise UsageError(f"stepping and recording need --transport {TRANSPORTS[0]}")
+    return server_factory(args.transport)
+
+
+def confine(args: argparse.Namespace, *, programs: bool) -> None:
+    """Give up what the card needs no more; its wire is open, its socket is not yet."""
+    sockets = [args.socket.absolute().parent]
+    files = [args.state.absolute().parent] if args.state is not None else []
+    try:
+        hardening.harden(sockets=sockets, files=files, programs=programs)
+    except OSError as error:
+        raise UsageError(f"cannot give up rights ({error}): use --no-harden, or look at doctor") from error
+
+
+def harden(args: argparse.Namespace, wish: Wish, *, programs: bool) -> set[int] | None:
+    """Confine this process, and return whose clients may come; None: everybody's.
+
+    A stepper is not confined: it opens files and loads hooks as it goes.
+    """
+    if args.no_harden:
+        return None
+    if not wish.anything:
+        confine(args, programs=programs)
+    return {0, os.geteuid()}
+
+
+def wished(args: argparse.Namespace) -> Wish:
+    """Return what is asked of the stepper. UsageError: it cannot be had with the rest."""
+    wish = stepping.wish(args)
+    if wish.record is not None and args.state is not None:
+        raise UsageError("a recording begins at power-on: give --record or --state, not both")
+    return wish
+
+
+def with_state(path: Path | None) -> Callable[[Served], None]:
+    """Read the state there is, while we may; return what gives it to a card and keeps it when asked to."""
+    kept = path.read_bytes() if path is not None and path.exists() else None
+
+    def begin(served: Served) -> None:
+        if kept is not None:
+            served.restore(kept)
+        if path is not None:
+            on_request(lambda: keep(served, path, hold=False))
+
+    return begin
+
+
+def keep(served: Served, path: Path, *, hold: bool) -> str:
+    """Write the card's state to a file, whole or not at all; return its name."""
+    partial = path.with_name(path.name + ".part")
+    partial.write_bytes(served.save(hold=hold))
+    partial.replace(path)
+    return str(path)
+
+
+def on_request(action: Callable[[], object]) -> None:
+    """Do something at each SIGUSR1, in a thread: the handler itself may interrupt a lock's holder."""
+    asked = threading.Event()
+
+    def wait() -> None:
+        while True:
+            asked.wait()
+            asked.clear()
+            try:
+                action()
+            except OSError as error:
+                print(f"ringwalk: cannot keep the state: {error}", file=sys.stderr, flush=True)
+
+    threading.Thread(target=wait, name="state", daemon=True).start()
+    signal.signal(signal.SIGUSR1, lambda *_: asked.set())
 
 
 def announce(args: argparse.Namespace, wire: Wire, ready: Ready) -> None:
@@ -136,11 +281,18 @@ def close(account: dict[str, Any], *, as_json: bool) -> None:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - for the interpreter's own last flush
 
 
-def obey(control: socket.socket, served: Served, peer: LocalPeer | None, stop: threading.Event) -> None:
+def obey(
+    control: socket.socket,
+    served: Served,
+    peer: LocalPeer | None,
+    stop: threading.Event,
+    state: Path | None = None,
+) -> None:
     """Answer the control socket's requests until it closes; then everything ends."""
+    save = None if state is None else lambda: keep(served, state, hold=True)
     with control, control.makefile("rwb") as lines:
         for line in lines:
-            reply = answer(json.loads(line), peer, lambda: asdict(served.account()))
+            reply = answer(json.loads(line), peer, lambda: asdict(served.account()), save)
             lines.write(json.dumps(reply).encode() + b"\n")
             lines.flush()
     stop.set()

@@ -17,13 +17,16 @@ from typing import TYPE_CHECKING
 
 from lab import cache
 from lab.errors import UsageError
-from lab.fetch import apt, contents, deb, record, sources
+from lab.fetch import apt, contents, deb, libvfio, record, sources
 from lab.fetch.progress import Bar, mega
 from lab.recipes import PackageSet, load, package_sets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+SOURCE = "source"
+"""Where a set's source is unpacked, in its tree."""
 
 UNPACKED_PER_DOWNLOADED = 2.7
 """Packages and tree together, measured over both sets; only for the announcement and the check for room."""
@@ -42,6 +45,8 @@ def tree(name: str) -> Path:
 def fingerprint(wanted: PackageSet) -> str:
     """Return what changes when the recipe of a set changes."""
     recipe = asdict(wanted)
+    if wanted.source is None:
+        del recipe["source"]  # sets that were fetched before there was such a thing stay as they are
     if wanted.name == "guest":
         recipe["keep"] = load("guest.toml")["keep"]
     return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:16]
@@ -89,10 +94,13 @@ def _resolve(wanted: PackageSet, mirror: sources.Mirror) -> Plan:
     """Find the first group of suites that satisfies the set."""
     for suites in wanted.suites:
         state = cache.directory("apt", "-".join(suites))
-        private = apt.PrivateApt(state, cache.directory("apt", "archives"), mirror, suites)
+        kinds = ("deb", "deb-src") if wanted.source else ("deb",)
+        private = apt.PrivateApt(state, cache.directory("apt", "archives"), mirror, suites, kinds)
         say(f"ringwalk: reading the signed indexes of {' and '.join(suites)}")
         private.update()
         packages = private.plan(wanted.packages)
+        if wanted.source:
+            packages.append(private.plan_source(wanted.source[0]))
         if satisfies(packages, wanted.minimum):
             return wanted, private, packages
     raise UsageError(f"no suite of {mirror.uri} has what is needed for: {wanted.summary}")
@@ -147,6 +155,8 @@ def _bring(
         for done, package in enumerate(packages):
             bar.update(done / len(packages))
             file = archives / package.file
+            if package.architecture == "source":
+                private.download_source(package.name, archives)
             locked.append(
                 record.Locked(
                     package.name,
@@ -156,7 +166,10 @@ def _bring(
                     record.sha256(file),
                 )
             )
-            deb.unpack(file, new, kept)
+            if wanted.source and package.architecture == "source":
+                libvfio.unpack_source(file, wanted.source[1], new / SOURCE)
+            else:
+                deb.unpack(file, new, kept)
         contents.finish(wanted.name, new)
     now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
     entry = record.SetRecord(fingerprint(wanted), mirror.uri, private.suites, now, tuple(locked))
@@ -170,7 +183,7 @@ def clean() -> int:
     top = cache.root()
     with cache.exclusive("fetch"):
         before = size_bytes(top)
-        for part in ("sets", "apt", "guest"):
+        for part in ("sets", "apt", "guest", "libvfio"):
             shutil.rmtree(top / part, ignore_errors=True)
         (top / record.FILE).unlink(missing_ok=True)
         return before - size_bytes(top)

@@ -34,6 +34,9 @@ NETWORK_SIGNS = (
 )
 
 
+_SOURCE = ("source", "--tar-only")
+
+
 class Progress(Protocol):
     """Whom to tell how far a download is."""
 
@@ -56,6 +59,10 @@ def parse_plan(text: str) -> list[Package]:
     """Read what ``apt-get install --print-uris`` printed."""
     packages = []
     for match in PLAN_LINE.finditer(text):
+        if ".orig.tar." in match["file"]:
+            name, version = match["file"].partition(".orig.tar.")[0].split("_")
+            packages.append(Package(name, unquote(version), "source", match["file"], int(match["size"])))
+            continue
         name, version, rest = match["file"].split("_", 2)
         packages.append(
             Package(name, unquote(version), rest.removesuffix(".deb"), match["file"], int(match["size"]))
@@ -98,9 +105,13 @@ def configuration(state: Path, archives: Path, proxies: Sequence[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def source_list(mirror: Mirror, suites: Sequence[str]) -> str:
-    """Return the one-line sources of a group of suites."""
-    return "".join(f"deb [signed-by={mirror.keyring}] {mirror.uri} {suite} main\n" for suite in suites)
+def source_list(mirror: Mirror, suites: Sequence[str], kinds: Sequence[str] = ("deb",)) -> str:
+    """Return the one-line sources of a group of suites; ``kinds``: deb and, for source, deb-src."""
+    return "".join(
+        f"{kind} [signed-by={mirror.keyring}] {mirror.uri} {suite} main\n"
+        for suite in suites
+        for kind in kinds
+    )
 
 
 def available() -> bool:
@@ -111,7 +122,14 @@ def available() -> bool:
 class PrivateApt:
     """apt over one group of suites, with all its state below ``state``."""
 
-    def __init__(self, state: Path, archives: Path, mirror: Mirror, suites: Sequence[str]) -> None:
+    def __init__(
+        self,
+        state: Path,
+        archives: Path,
+        mirror: Mirror,
+        suites: Sequence[str],
+        kinds: Sequence[str] = ("deb",),
+    ) -> None:
         """Write the configuration; touch no network yet."""
         self.suites = tuple(suites)
         self._config = state / "apt.conf"
@@ -121,7 +139,7 @@ class PrivateApt:
             (state / part).mkdir(parents=True, exist_ok=True)
         (archives / "partial").mkdir(parents=True, exist_ok=True)
         (state / "status").touch()
-        (state / "sources.list").write_text(source_list(mirror, suites))
+        (state / "sources.list").write_text(source_list(mirror, suites, kinds))
         self._config.write_text(configuration(state, archives, system_proxies()))
 
     def update(self) -> None:
@@ -133,6 +151,14 @@ class PrivateApt:
         # apt leaves out what it has already: an empty archive makes it name all, also after an interruption
         empty = f"Dir::Cache::archives={self._nothing}"
         return parse_plan(self._run([*self._install(packages), "--print-uris", "-qq", "-o", empty]))
+
+    def plan_source(self, package: str) -> Package:
+        """Return the upstream tarball of a source package."""
+        return parse_plan(self._run([*_SOURCE, "--print-uris", "-qq", package]))[0]
+
+    def download_source(self, package: str, folder: Path) -> None:
+        """Bring the file of ``plan_source`` into ``folder``, checked against the signed index."""
+        self._run([*_SOURCE, "--download-only", "-qq", package], cwd=folder)
 
     def download(self, packages: Sequence[str], progress: Progress) -> None:
         """Bring the files of ``plan`` into the archive directory; partial files are resumed."""
@@ -171,9 +197,10 @@ class PrivateApt:
             "DEBIAN_FRONTEND": "noninteractive",
         }
 
-    def _run(self, argv: list[str]) -> str:
+    def _run(self, argv: list[str], cwd: Path | None = None) -> str:
         done = subprocess.run(
             ["apt-get", *argv],
+            cwd=cwd,
             env=self._environment(),
             stdin=subprocess.DEVNULL,
             capture_output=True,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from lab import recipes
 from lab.errors import UsageError
-from lab.fetch import prefix
+from lab.fetch import libvfio, prefix
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +45,9 @@ def filter_of(name: str) -> Callable[[str], bool]:
 
 
 def finish(name: str, tree: Path) -> None:
-    """Make what packages make when they are installed: for the guest, the modules' dependency tables."""
+    """Make what is made of packages: the tables of the guest's modules, a library out of its source."""
+    if name == libvfio.NAME:
+        libvfio.build(tree, tree / "source")
     if name != "guest":
         return
     for folder in sorted((tree / "usr/lib/modules").iterdir()):

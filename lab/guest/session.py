@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+PATIENCE_S = 86_400.0
+"""For a guest whose card may be stopped by hand."""
 BOOT_TIMEOUT_S = 120.0
 """Far more than a boot takes (5 s under TCG): machines may be busy."""
 CONSOLE_TAIL = 12
@@ -47,10 +49,13 @@ class GuestSpec:
     append: str = ""
     extra: tuple[str, ...] = field(default=())
     features: tuple[str, ...] = field(default=())
+    leading: tuple[str, ...] = ()
     extras: tuple[str, ...] = field(default=())
     """Further package sets whose programs the guest shall have: ``dpdk``."""
     interactive: bool = False
     offline: bool = False
+    patient: bool = False
+    """Whether everything may take as long as it likes: somebody steps through the card."""
 
 
 class Guest:
@@ -71,6 +76,7 @@ class Guest:
             extra=spec.extra,
             interactive=spec.interactive,
             features=spec.features,
+            leading=spec.leading,
         )
         self._process: QemuProcess | None = None
         self._agent: Agent | None = None
@@ -147,6 +153,7 @@ class Guest:
 
     def wait_ready(self, timeout_s: float = BOOT_TIMEOUT_S) -> None:
         """Wait until the agent of the current boot answers."""
+        timeout_s = PATIENCE_S if self.spec.patient else timeout_s
         try:
             self.agent.wait_ready(timeout_s)
         except AgentError as error:
@@ -179,6 +186,7 @@ class Guest:
         return out
 
     def _run(self, script: str, data: bytes, timeout_s: float) -> tuple[int, bytes, bytes]:
+        timeout_s = PATIENCE_S if self.spec.patient else timeout_s
         try:
             return self.agent.run(script, data, timeout_s)
         except AgentError as error:
@@ -206,6 +214,7 @@ class Guest:
 
     def wait_link(self, interface: str = "eth0", timeout_s: float = 30) -> None:
         """Bring an interface up and wait for its carrier."""
+        timeout_s = PATIENCE_S if self.spec.patient else timeout_s
         name = shlex.quote(interface)
         script = (
             f"ip link set {name} up || exit 1; n=0;"

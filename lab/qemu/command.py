@@ -100,6 +100,8 @@ class Machine:
     interactive: bool = False
     features: tuple[str, ...] = field(default=())
     """More properties of the machine, such as ``kernel-irqchip=split``."""
+    leading: tuple[str, ...] = ()
+    """Arguments before the cards' own: a virtual IOMMU must be there before what it translates for."""
 
     def fds(self) -> list[int]:
         """Return every descriptor that QEMU must inherit."""
@@ -141,6 +143,7 @@ def arguments(machine: Machine, accelerator: str) -> list[str]:
         argv += ["-chardev", f"socket,id=agent,fd={machine.agent_fd}"]
         argv += ["-device", "virtserialport,chardev=agent,name=ringwalk"]
     argv += console_arguments(machine)
+    argv += machine.leading
     for nic in machine.nics:
         argv += nic.arguments()
     return [*argv, *machine.extra]

@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ndis.binding.inf import InfError
-from ndis.binding.registry import CLASS, NETWORK, SERVICES, Registry, Value
+from ndis.binding.registry import CLASS, EVENT_LOG, NETWORK, SERVICES, Registry, Value
 
 if TYPE_CHECKING:
     from ndis.binding.inf import Inf, InfLine
 
 PLATFORMS = ("ntamd64", "ntx86", "ntia64", "nt")
+RELEASE = (10, 0, 26100)
+"""The system that we play: major, minor and build of Windows 11 24H2."""
 _SZ, _BINARY, _MULTI, _EXPAND, _DWORD = 0, 1, 0x0001_0000, 0x0002_0000, 0x0001_0001
 _APPEND, _DELETE = 0x08, 0x04
 _TYPE_MASK = 0x0003_0001
@@ -93,18 +95,35 @@ class Component:
         return self.kind is ComponentClass.NET
 
 
-def models(inf: Inf, platform: str = "ntamd64") -> list[tuple[str, str, str]]:
-    """Return (description, install section, hardware id) of every model for a platform."""
+def models(
+    inf: Inf, platform: str = "ntamd64", release: tuple[int, int, int] = RELEASE
+) -> list[tuple[str, str, str]]:
+    """Return (description, install section, hardware id) of every model for a platform.
+
+    Of a maker's sections only the one that fits best counts: for this architecture, and for the newest
+    ``release`` (major, minor, build) that is not newer than ours.
+    """
     found = []
     for maker in inf.section("Manufacturer"):
         base = maker.value(0) or maker.key
-        # NT$ARCH$ is what the build stamps the platform over.
-        fitting = [
-            v for v in maker.values[1:] if v.lower().replace("$arch$", platform[2:]).startswith(platform)
-        ]
-        for name in [f"{base}.{v}" for v in fitting] or [base]:
-            found += [(x.key, x.value(0), x.value(1)) for x in inf.section(name)]
+        fitting = [(_target(v, platform), v) for v in maker.values[1:]]
+        ranked = [(rank, v) for rank, v in fitting if rank is not None and rank[1:] <= release]
+        name = f"{base}.{max(ranked)[1]}" if ranked else base
+        found += [(x.key, x.value(0), x.value(1)) for x in inf.section(name)]
     return found
+
+
+def _target(decoration: str, platform: str) -> tuple[int, int, int, int] | None:
+    """Rank ``NT[arch][.major[.minor[.product[.suite[.build]]]]]``; None when it is another architecture's.
+
+    The rank is whether it names the architecture, and the release. Source: "INF Manufacturer Section".
+    """
+    # NT$ARCH$ is what the build stamps the platform over.
+    name, *parts = decoration.strip().lower().replace("$arch$", platform[2:]).split(".")
+    if name not in {platform, "nt"}:
+        return None
+    numbers = [int(part, 0) if part else 0 for part in [*parts, "", "", "", "", ""][:5]]
+    return int(name == platform), numbers[0], numbers[1], numbers[4]
 
 
 def install(
@@ -247,4 +266,7 @@ def _services(inf: Inf, section: str, registry: Registry) -> tuple[Service, ...]
         registry.set(key, "ImagePath", service.binary)
         registry.set(key, "DependOnService", tuple(d for d in depends if not d.startswith("+")))
         registry.set(key, "DependOnGroup", tuple(d[1:] for d in depends if d.startswith("+")))
+        for where, at_key in ((at, key), (line.value(3), rf"{EVENT_LOG}\{name}")):
+            for (subkey, value_name), value in _ndi_values(inf, where).items():
+                registry.set(rf"{at_key}\{subkey}" if subkey else at_key, value_name, value)
     return tuple(found)

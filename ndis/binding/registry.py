@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 Value = str | int | bytes | tuple[str, ...]
 
 SERVICES = r"SYSTEM\CurrentControlSet\Services"
+EVENT_LOG = SERVICES + r"\EventLog\System"
 CLASS = r"SYSTEM\CurrentControlSet\Control\Class"
 NETWORK = r"SYSTEM\CurrentControlSet\Control\Network"
 

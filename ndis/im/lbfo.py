@@ -72,8 +72,8 @@ class Lbfo(Intermediate):
             return
         address = lower.open.adapter.filter.address
         if not self.virtuals:
-            self._up = True
             self.add_virtual(self.name, {"NetworkAddress": address})
+            self._up = self.adapters[-1].media_connected  # what NDIS has learnt of it
         if self.mode is Mode.LACP:
             system = self.virtuals[0].address
             port = LacpPort(system, 1, len(self.ports) + 1, address)

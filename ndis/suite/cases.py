@@ -10,48 +10,24 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from ndis.filter8023 import PacketFilter
 from ndis.oids import BY_NUMBER, MANDATORY, Oid, oid_name
 from ndis.power import resume, suspend
 from ndis.requests import Request
 from ndis.status import Status
-from ndis.suite.bench import Recorder, Transport
+from ndis.suite.offload_cases import two_large_send
+from ndis.suite.party import ETHERTYPE, STRESS, Party, Rig, check
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ndis.adapter import MiniportAdapter
-    from ndis.packet import Packet
-    from ndis.protocol import Open
-    from ndis.wrapper import Ndis
 
 BROADCAST = b"\xff" * 6
 GROUP = bytes.fromhex("01005e7f0001")
 OTHER_GROUP = bytes.fromhex("01005e7f0002")
 STRANGER = bytes.fromhex("0200000000fe")
-ETHERTYPE = b"\x88\xb5"  # IEEE 802 local experimental
-STRESS = 500
-
-
-class Rig(Protocol):
-    """What runs a case: adapters on one wire, and time."""
-
-    @property
-    def ndis(self) -> Ndis:
-        """The wrapper."""
-
-    @property
-    def adapters(self) -> list[MiniportAdapter]:
-        """One adapter, or two that hear each other."""
-
-    def settle(self) -> None:
-        """Return when what was begun has come to an end: some tens of milliseconds."""
-
-
-class CaseError(Exception):
-    """A miniport did not do what the case asks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,76 +38,6 @@ class Case:
     cards: int
     what: str
     run: Callable[[Rig], None]
-
-
-class Party:
-    """A transport bound to one adapter for one case."""
-
-    def __init__(self, rig: Rig, card: int = 0, packet_filter: int = 0) -> None:
-        """Bind, and set a packet filter when it is not 0."""
-        self.rig = rig
-        self.adapter = rig.adapters[card]
-        self.client = Recorder()
-        self.protocol = rig.ndis.register_protocol("suite", Transport(self.client))
-        self.open: Open = rig.ndis.bind(self.protocol, self.adapter)
-        self.pool = rig.ndis.packet_pool(STRESS)
-        if packet_filter:
-            self.set(Oid.GEN_CURRENT_PACKET_FILTER, struct.pack("<I", packet_filter))
-
-    @property
-    def address(self) -> bytes:
-        """The card's address."""
-        return self.adapter.filter.address
-
-    def close(self) -> None:
-        """Unbind."""
-        self.rig.ndis.deregister_protocol(self.protocol)
-        self.rig.settle()
-        for packet, _ in self.client.sent:
-            self.pool.free(packet)
-        self.rig.ndis.free_packet_pool(self.pool)
-
-    def set(self, oid: int, data: bytes) -> None:
-        """Set, and insist on SUCCESS."""
-        request = self.ask(Request.set(oid, data))
-        check(request.status is Status.SUCCESS, f"{request!r}")
-
-    def ask(self, request: Request) -> Request:
-        """Ask, and wait for the answer."""
-        self.open.request(request)
-        for _ in range(50):
-            if request.status is not Status.PENDING:
-                return request
-            self.rig.settle()
-        raise CaseError(f"{request!r} is not answered")
-
-    def send(self, *frames: bytes) -> list[Packet]:
-        """Send one array."""
-        packets = [self.pool.allocate(f) for f in frames]
-        self.open.send_packets(packets)
-        return packets
-
-    def await_sent(self, count: int) -> None:
-        """Wait until ``count`` packets have come back."""
-        for _ in range(200):
-            if len(self.client.sent) >= count:
-                break
-            self.rig.settle()
-        came = len(self.client.sent)
-        check(came == count, f"{came} of {count} sends completed")
-
-    def heard(self) -> list[bytes]:
-        """Return the suite's frames that were received, without padding, and forget them."""
-        self.rig.settle()
-        frames = [f for f in self.client.received if f[12:14] == ETHERTYPE]
-        self.client.received.clear()
-        return frames
-
-
-def check(ok: bool, why: str) -> None:  # noqa: FBT001 - what is asserted
-    """Raise CaseError unless ``ok``."""
-    if not ok:
-        raise CaseError(why)
 
 
 def frame(to: bytes, source: bytes, number: int, length: int = 60) -> bytes:
@@ -394,7 +300,7 @@ CASES: tuple[Case, ...] = tuple(
                 suspend_resume,
             ),
         ),
-        (2, (two_send, two_filters, two_stress, two_reset)),
+        (2, (two_send, two_filters, two_stress, two_reset, two_large_send)),
     )
     for run in group
 )

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 from ndis.errors import BugCheckError, NdisError
 from ndis.executive import StuckError
-from ndis.suite.cases import CASES, CaseError
+from ndis.suite.cases import CASES
+from ndis.suite.party import CaseError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from ndis.suite.cases import Case, Rig
+    from ndis.suite.cases import Case
+    from ndis.suite.party import Rig
     from ndis.verifier.rule import Report
 
 

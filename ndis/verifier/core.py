@@ -40,7 +40,7 @@ class Verifier:
         self._on_report = on_report
         self._actors: dict[int, list[tuple[Actor, str]]] = {}
         self.locks: dict[int, list[str]] = {}
-        self._histories: dict[object, deque[str]] = {}
+        self._histories: dict[object, deque[Event]] = {}
         self._rules: dict[Kind, list[Rule]] = {}
         for kind in rules:
             rule = kind(self)
@@ -63,7 +63,10 @@ class Verifier:
 
     def history(self, subject: object) -> tuple[str, ...]:
         """Return what happened to a packet, list or request, oldest first."""
-        return tuple(self._histories.get(subject, ()))
+        return tuple(
+            f"{event.at_us / 1e6:.6f} s CPU {event.context} {event.kind.name} {event.name}"
+            for event in self._histories.get(subject, ())
+        )
 
     def __call__(self, event: Event) -> None:
         """Take one event."""
@@ -94,9 +97,11 @@ class Verifier:
             self.locks[event.context].remove(event.name)
 
     def _remember(self, event: Event) -> None:
-        if _has_history(event):
-            line = f"{event.at_us / 1e6:.6f} s CPU {event.context} {event.kind.name} {event.name}"
-            self._histories.setdefault(event.subject, deque(maxlen=HISTORY)).append(line)
+        if event.kind in _WITH_HISTORY and event.subject is not None:
+            past = self._histories.get(event.subject)
+            if past is None:
+                past = self._histories[event.subject] = deque(maxlen=HISTORY)
+            past.append(event)
 
 
 _WITH_HISTORY = frozenset(

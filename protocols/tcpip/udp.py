@@ -232,7 +232,8 @@ class Udp:
         if report.kind is ErrorKind.TOO_BIG:
             self._ip.paths.lower_mtu(report.destination, report.mtu, report.packet_bytes)
         for endpoint in self.endpoints.get(local, ()):
-            if endpoint.on_error is None or endpoint.local not in (None, report.source):
+            anywhere = endpoint.local is None or addresses.is_unspecified(endpoint.local)
+            if endpoint.on_error is None or not (anywhere or endpoint.local == report.source):
                 continue
             if endpoint.peer in (None, (report.destination, remote)):
                 endpoint.on_error(report)

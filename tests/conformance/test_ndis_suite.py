@@ -6,57 +6,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ndis.miniport import MiniportCharacteristics
-from ndis.samples.cable import Cable
+from lab.suites.sample import SampleRig
 from ndis.samples.loopback_adapter import LoopbackAdapter
 from ndis.status import Status
-from ndis.suite.cases import CASES, Case, Rig
+from ndis.suite.cases import CASES, Case
 from ndis.suite.runner import run
-from ndis.verifier.core import Verifier
-from ndis.virtual import VirtualExecutive
-from ndis.wrapper import Ndis
 
 if TYPE_CHECKING:
-    from ndis.adapter import MiniportAdapter
     from ndis.requests import InformationBuffer
+    from ndis.suite.party import Rig
     from ndis.verifier.rule import Report
-
-
-class Silent:
-    """A station that makes a cable one with somebody else on it."""
-
-    def frame_arrives(self, frame: bytes) -> None:
-        """Hear nothing."""
-
-
-class SampleRig:
-    """Sample adapters on one cable, under the verifier."""
-
-    def __init__(self, cards: int, kind: type = LoopbackAdapter, *, deserialized: bool = False) -> None:
-        """Plug them in."""
-        self.verifier = Verifier()
-        self.executive = VirtualExecutive()
-        self.ndis = Ndis(self.executive, self.verifier)
-        driver = self.ndis.register_miniport(MiniportCharacteristics.of(kind))
-        cable = Cable()
-        cable.stations.append(Silent())
-        for number in range(1, cards + 1):
-            settings = {
-                "Cable": cable,
-                "NetworkAddress": bytes([2, 0, 0, 0, 0, number]),
-                "Deserialized": deserialized,
-                "Slots": 16,
-            }
-            self.ndis.add_adapter(driver, f"card{number}", None, settings)
-
-    @property
-    def adapters(self) -> list[MiniportAdapter]:
-        """The adapters."""
-        return self.ndis.adapters
-
-    def settle(self) -> None:
-        """Let ten milliseconds pass."""
-        self.executive.advance(10_000)
 
 
 def reports(rig: Rig) -> list[Report]:

@@ -1,14 +1,8 @@
-"""A real QEMU at the other end of the cable: its own DHCP server answers in its own frame formats.
-
-``RINGWALK_QEMU`` may name the command (words as a shell would split them) where none is on PATH.
-"""
+"""A real QEMU at the other end of the cable: its own DHCP server answers in its own frame formats."""
 
 from __future__ import annotations
 
-import os
 import select
-import shlex
-import shutil
 import subprocess
 import tempfile
 import time
@@ -23,6 +17,7 @@ from scapy.layers.l2 import Ether
 from device.wire.frame import Frame
 from device.wire.port import Port
 from device.wire.spec import open_wire
+from lab.qemu import binary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,18 +44,17 @@ def directory() -> Iterator[Path]:
 
 
 def qemu(netdev: str) -> subprocess.Popen[bytes]:
-    """Start a QEMU that joins ``netdev`` and its user-mode network by a hub, or skip."""
-    found = os.environ.get("RINGWALK_QEMU") or shutil.which("qemu-system-x86_64")
-    if not found:
-        pytest.skip("there is no qemu-system-x86_64 on PATH, and RINGWALK_QEMU names none")
+    """Start a QEMU that joins ``netdev`` and its user-mode network by a hub."""
+    found = binary.find()
     ports = ["-netdev", netdev, "-netdev", "user,id=u"]
     for number, peer in enumerate(("netdev=a", "netdev=u", ""), 1):
         joint = f"hubport,id=h{number},hubid=0"
         ports += ["-netdev", f"{joint},{peer}" if peer else joint]
     machine = ["-M", "q35", "-nodefaults", "-display", "none", "-m", "64"]
     return subprocess.Popen(
-        [*shlex.split(found), *machine, *ports, "-device", "e1000e,netdev=h3,romfile="],
+        [*found.command, *machine, *ports, "-device", "e1000e,netdev=h3,romfile="],
         stdin=subprocess.DEVNULL,
+        env=found.environ(),
     )
 
 

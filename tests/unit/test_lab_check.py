@@ -36,7 +36,7 @@ def steps(check: ModuleType) -> list[Any]:
 
 
 def test_everything_runs_in_order_and_hooks_in_their_place(check: ModuleType, steps: list[Any]) -> None:
-    """Lint, hooks, tests, fetch, guests."""
+    """Lint, hooks, what the tests want, tests, guests."""
     hook = check.Step("sanitize", "lint", ("/hook",))
 
     names = [step.name for step in check.plan(steps, check.Wish(), [hook])]
@@ -47,8 +47,8 @@ def test_everything_runs_in_order_and_hooks_in_their_place(check: ModuleType, st
         "mypy --strict",
         "generated files",
         "sanitize",
-        "tests",
         "fetch",
+        "tests",
         "guest tests",
     ]
 
@@ -71,9 +71,9 @@ def test_a_selection_goes_to_pytest_alone(check: ModuleType, steps: list[Any]) -
     """Who asks for one test does not wait for the types."""
     planned = check.plan(steps, check.Wish(keyword="cpio", pytest=("-x",)), [])
 
-    assert [step.name for step in planned] == ["tests", "fetch", "guest tests"]
-    assert planned[0].argv[0] == sys.executable
-    assert planned[0].argv[-3:] == ("-k", "cpio", "-x")
+    assert [step.name for step in planned] == ["fetch", "tests", "guest tests"]
+    assert planned[1].argv[0] == sys.executable
+    assert planned[1].argv[-3:] == ("-k", "cpio", "-x")
 
 
 @pytest.mark.parametrize(

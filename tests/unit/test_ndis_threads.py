@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,12 +18,14 @@ from ndis.samples.loopback_adapter import LoopbackAdapter
 from ndis.samples.scripted import ADDRESS
 from ndis.status import Status
 from ndis.suite.bench import Recorder, Transport, frame
+from ndis.verifier.core import Verifier
 from ndis.wrapper import Ndis
 
 if TYPE_CHECKING:
     from ndis.packet import Packet
 
 FRAMES = 200
+PATIENCE_S = 30
 
 
 @pytest.mark.parametrize("deserialized", [False, True], ids=["serialized", "deserialized"])
@@ -94,3 +97,39 @@ def test_a_failing_routine_is_not_swallowed() -> None:
         executive.wait(lambda: False, "nothing")
     with pytest.raises(ValueError, match="driver"):
         executive.close()
+
+
+def test_v06_reports_a_second_thread_that_enters_a_serialized_driver() -> None:
+    """Two real threads: one past the gate while the other is inside; through the gate there is no report."""
+    executive = ThreadedExecutive(cpus=1)
+    verifier = Verifier()
+    ndis = Ndis(executive, verifier)
+    driver = ndis.register_miniport(MiniportCharacteristics.of(LoopbackAdapter))
+    adapter = ndis.add_adapter(driver, "card0", None, {"Cable": Cable()})
+    reports: list[set[str]] = []
+    for past_the_gate in (False, True):
+        inside, leave = threading.Event(), threading.Event()
+
+        def stay(inside: threading.Event = inside, leave: threading.Event = leave) -> bool:
+            inside.set()
+            return leave.wait(PATIENCE_S)
+
+        first = threading.Thread(
+            target=adapter.gate.post, args=(lambda stay=stay: adapter.enter("check_for_hang", stay),)
+        )
+        first.start()
+        assert inside.wait(PATIENCE_S)
+
+        def enter() -> None:
+            adapter.enter("check_for_hang", lambda: False)
+
+        second = threading.Thread(target=enter if past_the_gate else partial(adapter.gate.post, enter))
+        second.start()
+        second.join()
+        leave.set()
+        first.join()
+        reports.append(set(verifier.broken))
+    ndis.remove_adapter(adapter)
+    executive.close()
+
+    assert reports == [set(), {"V06"}]

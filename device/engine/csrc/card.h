@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "core.h"
+#include "guard.h" /* guard.c: see there */
 #include "regs.h"
 
 #define RW_BAR_BYTES 0x20000u
@@ -34,7 +35,11 @@
 #define RW_SCRATCH_BYTES (RW_GATHER_BYTES + 128u) /* a tag and padding more */
 #define RW_FRAGS 64u
 #define RW_SPLIT_BUFFERS 4u
-#define RW_MOST_SLOTS 65536u /* more than the longest ring has */
+#define RW_MOST_SLOTS 256u /* descriptors that one frame may take: device.engine.contract.MOST_SLOTS */
+#define RW_WORK_BUDGET 65536u /* of one run: device.engine.contract.WORK_BUDGET */
+#define RW_WORK_SEGMENT 4u
+#define RW_WORK_LOOPED 8u
+#define RW_WORK_PAGE 8u
 #define RW_MAX_REGIONS 65535u
 #define RW_BATCH 64u /* frames off the wire before the interrupt is evaluated */
 #define RW_INLINE static inline __attribute__((always_inline))
@@ -127,6 +132,8 @@ struct rw_buffer {
     X(sigbus) X(wire_lost) X(wire_refused) X(wire_blocked) X(rx_discarded) X(rx_starved)               \
     X(inline_reads) X(inline_writes) X(forwarded)
 
+struct rw_mapped;
+
 struct rw_card {
     _Atomic uint32_t reg[RW_WORDS];
 
@@ -141,6 +148,7 @@ struct rw_card {
     uint32_t region_count, region_room;
     rw_slow_dma slow;
     void *slow_context;
+    _Atomic bool slow_used, pump_busy; /* see rw_slow */
 
     /* transmit: tx_lock */
     struct rw_txq txq[RW_QUEUES];
@@ -149,6 +157,8 @@ struct rw_card {
     uint32_t tx_active;  /* the queue at work, for the guard */
     uint64_t tx_at;      /* the descriptor at work, for the guard */
     uint32_t tx_done, tx_causes, tx_delayed; /* of the batch at hand */
+    uint32_t tx_work; /* of the batch at hand: what its descriptors cost beyond one each */
+    _Atomic bool tx_unfinished; /* the last batch ended with its budget: there is more to do, at once */
     uint8_t *segment; /* scratch: one segment, or a frame to be changed */
     uint8_t *loop;    /* scratch: a frame on its way back */
 
@@ -156,7 +166,7 @@ struct rw_card {
     uint32_t rx_ring_cache, rx_data_cache;
     uint8_t *rx_frame;    /* scratch: the frame at hand */
     uint8_t *rx_data;     /* where the wire's last frame is: rx_frame, or the guest's next buffer */
-    struct rw_slot *plan; /* RW_MOST_SLOTS, of which pages are touched as frames need them */
+    struct rw_slot *plan; /* RW_MOST_SLOTS */
     _Atomic bool flow_stopped;
 
     /* interrupts and timers: irq_lock */
@@ -197,6 +207,7 @@ struct rw_card {
     _Atomic bool stopping;
     _Atomic bool running, wire_running, timer_running;
     pthread_t wire_thread, timer_thread;
+    struct rw_mapped *mapped; /* mapped.c; NULL: doorbells are messages */
 
     struct {
 #define X(name) _Atomic uint64_t name;
@@ -229,11 +240,15 @@ RW_INLINE uint32_t rw_get_tail(struct rw_card *card, uint32_t offset)
                           atomic_load_explicit(&(card)->account.name, memory_order_relaxed) + (n),     \
                           memory_order_relaxed)
 
-/* Memory without a host address is reached by Python. A thread of ours cannot; the pump leaves the whole access to
- * Python, because the client's answer comes over the socket that the pump reads. Per thread. */
-enum rw_slow { RW_SLOW_ALLOWED, RW_SLOW_LATER, RW_SLOW_NEVER };
-extern _Thread_local enum rw_slow rw_slow_mode;
-extern _Thread_local bool rw_slow_wanted; /* RW_SLOW_LATER, and something slow was met */
+/* Memory without a host address is reached by Python, which asks the client and waits for its answer. Whoever
+ * waits reads the socket (device.vfio_user.channel), unless the pump is reading: so a thread may not wait while the
+ * pump answers accesses itself, for which it may want the thread's locks. LATER is the pump's: the whole access is
+ * left to Python. ASKING is our threads' and the housekeeper's: they stop, ask the pump to answer nothing any more
+ * (rw_slow_begin, with no lock held), and go on. NEVER is that of mapped doorbells: a fault. Per thread. */
+enum rw_slow { RW_SLOW_ALLOWED, RW_SLOW_LATER, RW_SLOW_ASKING, RW_SLOW_NEVER };
+extern RW_THREAD_LOCAL enum rw_slow rw_slow_mode;
+extern RW_THREAD_LOCAL bool rw_slow_wanted; /* LATER or ASKING, and something slow was met */
+void rw_slow_begin(struct rw_card *card);
 
 /* dma.c: 0 when every byte of the range is covered with the right; else a fault was reported, but by try */
 int rw_dma_try_load(struct rw_card *card, uint32_t *cache, uint64_t address, void *to, uint32_t length);
@@ -242,8 +257,8 @@ int rw_dma_store(struct rw_card *card, uint32_t *cache, uint64_t address, const 
 /* The host address of the whole range, or NULL: not covered by one mapped region. Reports nothing. */
 uint8_t *rw_dma_host(struct rw_card *card, uint32_t *cache, uint64_t address, uint64_t length, int right);
 
-/* guard.c: see there */
-#include "guard.h"
+/* Whether an address lies in a region that is reached by the slow callback. */
+bool rw_dma_is_slow(const struct rw_card *card, uint64_t address);
 
 /* effects.c */
 void rw_effect_frame(struct rw_card *card, const struct rw_fragment *frag, uint32_t count,

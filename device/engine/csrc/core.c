@@ -48,6 +48,7 @@ void rw_free(rw_card *card)
 {
     if (!card)
         return;
+    rw_mapped_stop(card);
     rw_stop(card);
     if (card->wake_fd >= 0)
         close(card->wake_fd);

@@ -3,6 +3,7 @@
  * where the caller found its last region. BARs are never in it, so no DMA reaches a register.
  */
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 
 #include "card.h"
@@ -95,6 +96,7 @@ void rw_dma_clear(rw_card *card)
 {
     lock_both(card);
     card->region_count = 0;
+    atomic_store(&card->slow_used, false);
     unlock_both(card);
 }
 
@@ -127,8 +129,23 @@ uint8_t *rw_dma_host(struct rw_card *card, uint32_t *cache, uint64_t address, ui
     return region->host + (address - region->first);
 }
 
-_Thread_local enum rw_slow rw_slow_mode;
-_Thread_local bool rw_slow_wanted;
+RW_THREAD_LOCAL enum rw_slow rw_slow_mode;
+RW_THREAD_LOCAL bool rw_slow_wanted;
+
+void rw_slow_begin(struct rw_card *card)
+{
+    rw_slow_wanted = false;
+    atomic_store(&card->slow_used, true);
+    while (atomic_load(&card->pump_busy)) /* in an access; the next one it leaves to Python */
+        sched_yield();
+}
+
+bool rw_dma_is_slow(const struct rw_card *card, uint64_t address)
+{
+    const uint32_t at = find(card, address);
+
+    return at < card->region_count && card->regions[at].first <= address && !card->regions[at].host;
+}
 
 enum cover { NOT_COVERED, COVERED, COVERED_LATER };
 
@@ -158,7 +175,9 @@ static enum cover covered(const struct rw_card *card, uint64_t address, uint32_t
         return COVERED;
     if (!card->slow || rw_slow_mode == RW_SLOW_NEVER)
         return NOT_COVERED;
-    return rw_slow_mode == RW_SLOW_LATER ? COVERED_LATER : COVERED;
+    if (rw_slow_mode == RW_SLOW_LATER || (rw_slow_mode == RW_SLOW_ASKING && !atomic_load(&card->slow_used)))
+        return COVERED_LATER;
+    return COVERED;
 }
 
 /* A range in pieces, mapped or slow. The range is covered. */

@@ -4,7 +4,7 @@
 
 #include "card.h"
 
-_Thread_local struct rw_guard *volatile rw_guard_on;
+RW_THREAD_LOCAL struct rw_guard *volatile rw_guard_on;
 
 static struct sigaction before;
 

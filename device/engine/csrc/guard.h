@@ -19,7 +19,10 @@ struct rw_guard {
     sigjmp_buf point;
 };
 
-extern _Thread_local struct rw_guard *volatile rw_guard_on;
+/* Of the few bytes that the C library keeps for modules loaded later: no call to find them (ELF TLS, 4.3). */
+#define RW_THREAD_LOCAL __attribute__((tls_model("initial-exec"))) _Thread_local
+
+extern RW_THREAD_LOCAL struct rw_guard *volatile rw_guard_on;
 
 void rw_guard_install(void);
 

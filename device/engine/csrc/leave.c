@@ -95,6 +95,7 @@ static bool send(struct rw_card *card, struct rw_frame *frame, const struct rw_o
     if (rw_looped(card)) {
         const uint32_t size = frame->size;
 
+        card->tx_work += RW_WORK_LOOPED;
         count(card, cast, size, offload);
         rw_frame_copy(frame, 0, card->loop, size);
         rw_rx_loop(card, card->loop, size);
@@ -212,6 +213,7 @@ static bool segmented(struct rw_card *card, struct rw_txq *queue, struct rw_fram
     for (uint32_t n = queue->resume; n < rw_segment_count(frame->size, context); n++) {
         struct rw_frame one;
 
+        card->tx_work += RW_WORK_SEGMENT;
         one.count = one.size = 0;
         rw_frame_add(&one, card->segment, rw_cut(frame, context, options, n, card->segment));
         if (!leave(card, &one, NULL, low, high)) {

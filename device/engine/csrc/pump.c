@@ -17,6 +17,7 @@
 
 #include "access.h"
 #include "card.h"
+#include "mapped.h"
 
 enum { CMD_REGION_READ = 9, CMD_REGION_WRITE = 10, CMD_REGION_WRITE_MULTI = 15 };
 enum { FLAG_TYPE = 0xf, FLAG_REPLY = 1, FLAG_NO_REPLY = 1 << 4 };
@@ -225,7 +226,7 @@ static int answer_multi(struct rw_pump *pump, const struct header *header, const
 }
 
 /* 0: answered; 1: not for us; else a negated errno. */
-static int answer_inline(struct rw_pump *pump, const struct header *header)
+static int answer_ours(struct rw_pump *pump, const struct header *header)
 {
     const uint8_t *body = pump->buffer + pump->at + sizeof *header;
 
@@ -240,6 +241,20 @@ static int answer_inline(struct rw_pump *pump, const struct header *header)
     if (header->command == CMD_REGION_WRITE_MULTI && header->size >= sizeof *header + sizeof(uint64_t))
         return answer_multi(pump, header, body);
     return 1;
+}
+
+/* The same, unless a thread of ours waits for the client (see rw_slow). */
+static int answer_inline(struct rw_pump *pump, const struct header *header)
+{
+    int result = 1;
+
+    atomic_store(&pump->card->pump_busy, true);
+    if (!atomic_load(&pump->card->slow_used)) {
+        rw_mapped_sync(pump->card);
+        result = answer_ours(pump, header);
+    }
+    atomic_store(&pump->card->pump_busy, false);
+    return result;
 }
 
 static uint64_t monotonic_us(void)

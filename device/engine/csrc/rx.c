@@ -115,10 +115,11 @@ static uint32_t plan(struct rw_card *card, uint32_t queue, const struct arrival 
     uint32_t lengths[SPLIT_BUFFERS];
 
     while (done < arrival->size) {
-        struct rw_slot *slot = &card->plan[slots++];
+        struct rw_slot *slot = &card->plan[slots];
 
-        if (left < units)
+        if (left < units || slots == RW_MOST_SLOTS)
             return 0;
+        slots++;
         if (rw_dma_load(card, &card->rx_ring_cache, base + (uint64_t)RW_DESC_BYTES * index, slot->buffer,
                         RW_DESC_BYTES * units))
             memset(slot, 0, sizeof *slot); /* a ring outside memory reads as NULL buffers */
@@ -195,6 +196,18 @@ static void deliver(struct rw_card *card, uint64_t address, const uint8_t *data,
         rw_dma_store(card, &card->rx_data_cache, address, data, length);
     else if (host != data)
         memmove(host, data, length);
+}
+
+bool rw_rx_ring_is_slow(struct rw_card *card)
+{
+    bool slow;
+
+    if (atomic_load(&card->slow_used))
+        return false; /* and it is known */
+    pthread_mutex_lock(&card->rx_lock);
+    slow = rw_dma_is_slow(card, ring_base(card, 0) + (uint64_t)RW_DESC_BYTES * rw_get(card, RW_RDH0));
+    pthread_mutex_unlock(&card->rx_lock);
+    return slow;
 }
 
 uint8_t *rw_rx_direct(struct rw_card *card, uint32_t *room)

@@ -169,5 +169,5 @@ bool rw_line(rw_card *card)
 
 void rw_thread_without_slow(void)
 {
-    rw_slow_mode = RW_SLOW_NEVER;
+    rw_slow_mode = RW_SLOW_ASKING;
 }

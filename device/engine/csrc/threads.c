@@ -20,6 +20,7 @@
 #include "timer.h"
 #include "threads.h"
 
+#define SLICE_PAUSE_MS 1 /* between two batches of a guest that asks for more than a budget: who waits for a lock gets it */
 #define PAUSE_MS 10 /* after an error of the descriptor that poll keeps reporting */
 
 void rw_wake(struct rw_card *card)
@@ -67,6 +68,8 @@ static bool batch(struct rw_card *card)
     uint32_t n;
     int32_t length = 1;
 
+    if (rw_slow_wanted || rw_rx_ring_is_slow(card))
+        rw_slow_begin(card); /* a frame that was met before this was known is lost */
     lock_rx(card);
     for (n = 0; n < RW_BATCH && appetite(card) == FULL; n++) {
         length = rw_wire_read(card, &offload);
@@ -98,7 +101,7 @@ static void *wire_main(void *argument)
 {
     struct rw_card *card = argument;
 
-    rw_slow_mode = RW_SLOW_NEVER;
+    rw_slow_mode = RW_SLOW_ASKING;
     while (!atomic_load(&card->stopping)) {
         struct pollfd fds[2] = {{.fd = card->wake_fd, .events = POLLIN}, {.fd = card->wire_fd, .events = 0}};
         enum appetite wanted = appetite(card);
@@ -149,14 +152,16 @@ static void *timer_main(void *argument)
 {
     struct rw_card *card = argument;
 
-    rw_slow_mode = RW_SLOW_NEVER;
+    rw_slow_mode = RW_SLOW_ASKING;
     while (!atomic_load(&card->stopping)) {
         uint64_t times;
 
         if (read(card->timer_fd, &times, sizeof times) < 0 && errno != EINTR)
             break;
-        if (!atomic_load(&card->stopping) && rw_timer_expire(card))
+        if (!atomic_load(&card->stopping) && rw_timer_expire(card)) {
+            poll(NULL, 0, SLICE_PAUSE_MS);
             rw_run(card);
+        }
     }
     return NULL;
 }

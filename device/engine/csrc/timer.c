@@ -38,7 +38,7 @@ bool rw_timer_next_locked(struct rw_card *card, uint64_t *at_ns)
     return any;
 }
 
-/* The same with the end of a pause: nothing fires then, but transmission may go on. */
+/* The same with the end of a pause, and with what a budget left over: nothing fires, but transmission goes on. */
 static bool next_wake_locked(struct rw_card *card, uint64_t *at_ns)
 {
     const uint64_t paused = atomic_load_explicit(&card->paused_until, memory_order_relaxed);
@@ -46,6 +46,10 @@ static bool next_wake_locked(struct rw_card *card, uint64_t *at_ns)
 
     if (paused && paused > rw_now(card) && (!any || paused < *at_ns)) {
         *at_ns = paused;
+        any = true;
+    }
+    if (atomic_load(&card->tx_unfinished)) {
+        *at_ns = rw_now(card);
         any = true;
     }
     return any;
@@ -126,6 +130,7 @@ bool rw_timer_expire(struct rw_card *card)
     ended = paused && paused <= rw_now(card);
     if (ended)
         atomic_store(&card->paused_until, 0);
+    ended |= atomic_exchange(&card->tx_unfinished, false);
     card->timer_set_ns = 0;
     fire_due_locked(card, rw_now(card));
     rw_timer_set_locked(card);

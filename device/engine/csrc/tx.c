@@ -39,6 +39,7 @@ void rw_tx_reset_locked(struct rw_card *card)
     }
     card->turn = 0;
     card->left = 1;
+    atomic_store(&card->tx_unfinished, false);
 }
 
 static bool ready(struct rw_card *card)
@@ -101,6 +102,7 @@ static void gather(struct rw_card *card, struct rw_txq *queue, uint64_t address,
 
     if (!length || queue->dropping)
         return;
+    card->tx_work += (length >> 12) * RW_WORK_PAGE;
     if (queue->size + length > RW_GATHER_BYTES) {
         queue->dropping = true;
         return;
@@ -204,6 +206,12 @@ static uint32_t fetch(struct rw_card *card, uint32_t queue, uint32_t most, struc
     return 1;
 }
 
+/* Whether the batch has used its budget: the rest is done by the next one, with the locks free in between. */
+RW_INLINE bool spent(const struct rw_card *card)
+{
+    return card->tx_done + card->tx_work >= RW_WORK_BUDGET;
+}
+
 /* Consume descriptors of one queue; false when the wire is blocked, or with rw_slow_wanted. Adds to tx_done, tx_causes, tx_delayed. */
 static bool burst(struct rw_card *card, uint32_t number, uint32_t most, bool one_frame)
 {
@@ -248,6 +256,8 @@ static bool burst(struct rw_card *card, uint32_t number, uint32_t most, bool one
             if (one_frame)
                 break;
         }
+        if (spent(card))
+            break;
     }
     if (head == tail)
         card->tx_causes |= RW_ICS_TXQE;
@@ -306,7 +316,7 @@ static void work(struct rw_card *card, uint32_t most)
     uint32_t queue;
     bool contended;
 
-    while (card->tx_done < most && choose(card, &queue, &contended))
+    while (card->tx_done < most && !spent(card) && choose(card, &queue, &contended))
         if (!guarded(card, queue, most - card->tx_done, contended)) {
             if (!rw_slow_wanted) {
                 atomic_store(&card->tx_blocked, true);
@@ -316,6 +326,7 @@ static void work(struct rw_card *card, uint32_t most)
         }
     if (card->txq[0].frags || card->txq[1].frags)
         keep_parts(card);
+    atomic_store(&card->tx_unfinished, spent(card) && (pending(card, 0) || pending(card, 1)));
 }
 
 static uint32_t transmit(struct rw_card *card, uint32_t most)
@@ -323,8 +334,9 @@ static uint32_t transmit(struct rw_card *card, uint32_t most)
     uint32_t done = 0;
 
     pthread_mutex_lock(&card->tx_lock);
+    atomic_store(&card->tx_unfinished, false);
     if (ready(card) && !(card->wire_running && atomic_load(&card->tx_blocked))) {
-        card->tx_done = card->tx_causes = card->tx_delayed = 0;
+        card->tx_done = card->tx_work = card->tx_causes = card->tx_delayed = 0;
         atomic_store(&card->tx_blocked, false);
         work(card, most);
         done = card->tx_done;
@@ -333,6 +345,8 @@ static uint32_t transmit(struct rw_card *card, uint32_t most)
         rw_irq_finish_transmit(card, card->tx_causes, card->tx_delayed);
         if (atomic_load(&card->tx_blocked))
             rw_wake(card);
+        if (atomic_load(&card->tx_unfinished))
+            rw_timer_resume(card);
     }
     pthread_mutex_unlock(&card->tx_lock);
     return done;
@@ -345,5 +359,11 @@ bool rw_step(rw_card *card)
 
 uint32_t rw_run(rw_card *card)
 {
-    return transmit(card, MOST_STEPS);
+    uint32_t done = transmit(card, MOST_STEPS);
+
+    if (rw_slow_wanted && rw_slow_mode == RW_SLOW_ASKING) {
+        rw_slow_begin(card);
+        done += transmit(card, MOST_STEPS);
+    }
+    return done;
 }

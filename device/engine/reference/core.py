@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from device.effects import Effect, GuestMemory
     from device.trace.events import Observer
 
+ADDRESS_MASK = (1 << 64) - 1
+"""A ring's address wraps as the bus would."""
+
 RCTL = place("RCTL")
 _LBM = NIC["RCTL"]["LBM"]
 _LBM_MAC = _LBM.put(1)

@@ -241,6 +241,8 @@ class ReferenceEngine:
     def deadline(self) -> int | None:
         """Return when ``advance`` is next needed."""
         instants = [self.interrupts.deadline()]
+        if self.transmitter.unfinished:
+            instants.append(self.core.now)
         if self.core.paused_until > self.core.now:
             instants.append(self.core.paused_until)
         return min((instant for instant in instants if instant is not None), default=None)

@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from device import filters, packet, statistics
 from device.checksum import FCS_SIZE, fcs, internet
-from device.engine.contract import InterruptMode
+from device.engine.contract import MOST_SLOTS, InterruptMode
 from device.engine.reference import wake
+from device.engine.reference.core import ADDRESS_MASK
 from device.engine.reference.metadata import Metadata, describe
 from device.engine.reference.timestamp import stamp
 from device.interrupts import ACK, RXDMT0, RXO, RXQ, RXT0, SRPD
@@ -282,9 +283,9 @@ class Receiver:
         header = self._header(arrival, sizes[0]) if split else 0
         plan: list[Slot] = []
         while done < size:
-            if free < units:
+            if free < units or len(plan) == MOST_SLOTS:
                 return None
-            address = base + 16 * index
+            address = base + 16 * index & ADDRESS_MASK
             raw = core.fetch(address, 16 * units)
             if raw is None:
                 raw = bytes(16 * units)  # a ring outside memory reads as NULL buffers
@@ -313,7 +314,7 @@ class Receiver:
                     observer(DataStored(ring.number, address, piece))
             split = header if slot.lengths[0] == header and _starts(slot) else 0
             raw = self._written(arrival, slot, last=number == last, header=split)
-            where = slot.address + (16 * units - len(raw))
+            where = slot.address + (16 * units - len(raw)) & ADDRESS_MASK
             core.store(where, raw)
             words[ring.rdh] = (slot.place + units) % count
             if observer is not None:

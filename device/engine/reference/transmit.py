@@ -25,7 +25,14 @@ from typing import TYPE_CHECKING, Final
 
 from device import checksum, statistics
 from device.effects import DmaError, FrameSent
-from device.engine.contract import InterruptMode
+from device.engine.contract import (
+    WORK_BUDGET,
+    WORK_LOOPED,
+    WORK_PAGE,
+    WORK_SEGMENT,
+    InterruptMode,
+)
+from device.engine.reference.core import ADDRESS_MASK
 from device.engine.reference.segment import (
     Context,
     cut,
@@ -65,6 +72,8 @@ SHORTEST: Final = 60
 """TCTL.PSP pads to this, FCS not included."""
 
 _RING: Final = Struct("<QII")
+_PAGE_BITS: Final = 12
+_PAGE_MASK: Final = (1 << _PAGE_BITS) - 1
 _TCTL, _CTRL, _VET = place("TCTL"), place("CTRL"), place("VET")
 _IVAR = place("IVAR")
 _TCTL_EN, _TCTL_PSP = NIC["TCTL"]["EN"].mask, NIC["TCTL"]["PSP"].mask
@@ -147,6 +156,8 @@ class Transmitter:
         self.queues = tuple(Queue(number) for number in range(QUEUES))
         self.turn = 0
         self.left = 1  # frames that the queue of the turn may still send
+        self.unfinished = False  # the last run ended with its budget: there is more to do, at once
+        self._work_done = 0  # of the run at hand: what its descriptors cost beyond one each
 
     def reset(self) -> None:
         """Drop what was gathered and remembered."""
@@ -154,6 +165,7 @@ class Transmitter:
             queue.clear()
             queue.context = queue.segmentation = Context()
         self.turn, self.left = 0, 1
+        self.unfinished = False
 
     # -- arbitration ------------------------------------------------------------------------------
 
@@ -193,15 +205,19 @@ class Transmitter:
         return self._work(1 << 30)
 
     def _work(self, limit: int) -> int:
+        self.unfinished = False
         if not self._ready():
             return 0
+        self._work_done = 0
         done = causes = delayed = 0
-        while done < limit and (chosen := self._choose()):
+        while done < limit and done + self._work_done < WORK_BUDGET and (chosen := self._choose()):
             queue, contended = chosen
-            steps, now, later = self._burst(queue, limit - done, one_frame=contended)
+            steps, now, later = self._burst(queue, limit - done, WORK_BUDGET - done, one_frame=contended)
             done += steps
             causes |= now
             delayed |= later
+        if done + self._work_done >= WORK_BUDGET:
+            self.unfinished = any(self.pending(queue) for queue in self.queues)
         # What is due now takes with it what would have waited: one interrupt for both.
         if causes:
             self._core.interrupts.raise_causes(causes)
@@ -218,7 +234,7 @@ class Transmitter:
         head, tail = words[queue.tdh], words[queue.tdt]
         count = words[queue.length] >> 4
         run = min((tail if tail > head else count) - head, limit, PREFETCH)
-        address = (words[queue.high] << 32 | words[queue.low]) + 16 * head
+        address = (words[queue.high] << 32 | words[queue.low]) + 16 * head & ADDRESS_MASK
         if run > 1:
             try:
                 return address, core.memory.read(address, 16 * run)
@@ -228,7 +244,7 @@ class Transmitter:
         # A ring outside memory reads as nothing: the card walks over it, sending and reporting nothing.
         return address, bytes(16) if raw is None else raw
 
-    def _burst(self, queue: Queue, limit: int, *, one_frame: bool) -> tuple[int, int, int]:  # noqa: C901, PLR0912, PLR0915 - the hot loop: a call costs a fifth of it
+    def _burst(self, queue: Queue, limit: int, budget: int, *, one_frame: bool) -> tuple[int, int, int]:  # noqa: C901, PLR0912, PLR0915 - the hot loop: a call costs a fifth of it
         """Consume descriptors; return how many, the causes due now, and those that may be delayed."""
         core = self._core
         words, observer = core.words, core.observer
@@ -255,6 +271,8 @@ class Transmitter:
                 and 0 < length <= LARGEST_FRAME
                 and (not low & _DEXT or (low & _DTYP and not high & _OPTIONS))
             ):
+                if length > _PAGE_MASK:
+                    self._work_done += (length >> _PAGE_BITS) * WORK_PAGE
                 try:
                     data = read(buffer, length)
                 except DmaError as error:
@@ -273,7 +291,7 @@ class Transmitter:
             if low & report == report:
                 status = _WRITTEN[high & 0xFF]
                 try:
-                    write(address + 12, status)
+                    write(address + 12 & ADDRESS_MASK, status)
                 except DmaError as error:
                     core.fault(error, write=True)
                 if low & _IDE:
@@ -292,6 +310,8 @@ class Transmitter:
                 self.left -= 1
                 if one_frame:
                     break
+            if done + self._work_done >= budget:
+                break
         if plain:
             statistics.tally(words, plain)
         if head == words[queue.tdt]:
@@ -329,6 +349,7 @@ class Transmitter:
     def _gather(self, queue: Queue, buffer: int, length: int) -> None:
         """Add a buffer to the frame; one that is not there or too much costs the frame."""
         core = self._core
+        self._work_done += (length >> _PAGE_BITS) * WORK_PAGE
         if queue.size + length > LARGEST_FRAME:
             queue.dropping = "longer than the card gathers"
             queue.chunks.clear()
@@ -398,6 +419,7 @@ class Transmitter:
             self._leave(queue, out, offload, low, high)
             return
         for segment in cut(frame, context, options):
+            self._work_done += WORK_SEGMENT
             self._leave(queue, segment, None, low, high)
 
     def _leave(
@@ -419,6 +441,7 @@ class Transmitter:
         if core.observer is not None:
             core.observer(FrameCompleted(queue.number, data, offload, looped))
         if looped:
+            self._work_done += WORK_LOOPED
             self._loop(data)
         else:
             core.effects.append(FrameSent(data, offload))

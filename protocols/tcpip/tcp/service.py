@@ -64,13 +64,18 @@ class Tcp:
         local: bytes | None,
         port: int,
         on_accept: Callable[[Connection], ConnectionHandler],
+        *,
+        share: bool = False,
     ) -> Listener:
-        """Open a port; NetworkError when it is taken. ``local`` None means any address."""
+        """Open a port; NetworkError when it is taken. ``local`` None means any address.
+
+        ``share``: others that share may have claimed the port too (a TDI address that it belongs to).
+        """
         if local is not None and addresses.is_unspecified(local) and len(local) == 4:
             local = None
         if local is not None and not addresses.is_unspecified(local):
             self._check_local(local)
-        port = self.ports.claim(local, port)
+        port = self.ports.claim(local, port, share=share)
         found = Listener(self, local, port, on_accept)
         self.listeners[local, port] = found
         return found

@@ -1,0 +1,81 @@
+"""``ringwalk net``: run an NT network stack over an emulated card, and ask a running one."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from typing import TYPE_CHECKING
+
+from lab.errors import UsageError
+from lab.nt.control import ControlServer, ask, control_path
+from lab.nt.reports import TOOLS
+from lab.nt.station import Station
+from lab.nt.web import WebServer
+
+if TYPE_CHECKING:
+    import argparse
+
+NAME = "net"
+HELP = "run an NT stack over an emulated card, and ask a running one (ipconfig, netstat, ping, ...)"
+EXAMPLES = (
+    "  ringwalk net up --wire netns --address 10.82.57.9/24   run a stack; Ctrl-C ends it\n"
+    "  ringwalk net ipconfig                                  ask it, from another terminal\n"
+    "  ringwalk net ping 10.82.57.1\n"
+    "  ringwalk net netstat -s"
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("tool", choices=["up", *TOOLS], help="up: run a stack; else: what to ask")
+    parser.add_argument("arguments", nargs="*", metavar="ARG", help="the tool's own, such as a host")
+    parser.add_argument("-s", "--statistics", action="store_true", help="netstat: the counters")
+    parser.add_argument("--name", default="default", help="which stack (default: default)")
+    up = parser.add_argument_group("for up")
+    up.add_argument("--wire", metavar="SPEC", default="netns", help="the card's cable (default netns)")
+    up.add_argument("--mac", help="the card's address")
+    up.add_argument("--address", metavar="IP/BITS", help="a fixed address (default: DHCP)")
+    up.add_argument("--gateway", metavar="IP", help="the default gateway")
+    up.add_argument("--dns", metavar="IP", action="append", help="a resolver (repeatable)")
+    up.add_argument("--http", metavar="PORT", type=int, help="also serve HTTP (GET /, PUT anything)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run a stack, or print what one answers."""
+    if args.tool != "up":
+        arguments = [*args.arguments, *(["-s"] if args.statistics else [])]
+        print(ask(args.name, args.tool, arguments), end="")
+        return 0
+    station = Station(args.wire, mac=args.mac)
+    try:
+        try:
+            station.configure(args.address, args.gateway, args.dns)
+        except ValueError as error:
+            raise UsageError(f"{error}; write addresses as in 10.0.0.1/24") from error
+        control = ControlServer(station.host, control_path(args.name))
+        try:
+            _serve(args, station)
+        finally:
+            control.close()
+    finally:
+        station.close()
+    return 0
+
+
+def _serve(args: argparse.Namespace, station: Station) -> None:
+    web = None
+    if args.http is not None:
+        web = WebServer(station.sockets, ("0.0.0.0", args.http), {"/": b"Ringwalk\n"})  # noqa: S104 - of the emulated card, not of this machine
+        web.start()
+    far = station.process.ready.peer_address
+    there = f", the far end is {far}" if far else ""
+    print(f"the stack {args.name} runs on {station.process.ready.wire}{there}; Ctrl-C ends it", flush=True)
+    over = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: over.set())
+    try:
+        over.wait()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        if web is not None:
+            web.stop()

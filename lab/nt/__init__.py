@@ -1,0 +1,1 @@
+"""Whole NT hosts, put together: cards, NDIS, TCP/IP, TDI, AFD and Winsock, on one executive."""

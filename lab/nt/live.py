@@ -1,0 +1,171 @@
+"""An NT host that runs: a thread turns NDIS and TCP/IP, other threads call Winsock and wait.
+
+One lock guards everything above the cards; it is given up while anybody waits. The stack is driven either
+by NDIS over a card (``CardHost``) or, for comparison, by a TAP.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from lab.nt.host import Upper
+from miniport.hal.executive import LoopExecutive
+from ndis.miniport import MiniportCharacteristics
+from ndis.wrapper import Ndis
+from protocols.tcpip import Stack, StackConfig
+from protocols.tcpip_ndis import TcpipDriver
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ndis.adapter import MiniportAdapter
+    from ndis.events import Observer
+    from ndis.hardware import Hardware
+
+IDLE_S = 0.25
+
+
+class LiveExecutive(LoopExecutive):
+    """The loop, with a lock that its sleeps give up, and a way to wake it from another thread."""
+
+    def __init__(self) -> None:
+        """Start unlocked."""
+        super().__init__()
+        self.lock = threading.RLock()
+        self.changed = threading.Condition(self.lock)
+        self.failure: BaseException | None = None
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK)
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+        self.watch(self._wake, self._woken)
+
+    def start(self) -> None:
+        """Run in a thread of its own."""
+        self._thread = threading.Thread(target=self._serve, name="nt", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; raise what it died of."""
+        self._stopping = True
+        self.wake()
+        if self._thread is not None:
+            self._thread.join()
+        os.close(self._wake)
+        if self.failure is not None:
+            raise self.failure
+
+    def wake(self) -> None:
+        """Have the loop look at its queues."""
+        os.eventfd_write(self._wake, 1)
+
+    def sleep(self, pause_s: float) -> None:
+        """Wait, without the lock, until a descriptor is readable or the time is over; handle nothing."""
+        select.select([self._epoll], [], [], pause_s)
+
+    def _woken(self) -> None:
+        os.eventfd_read(self._wake)
+
+    def _serve(self) -> None:
+        try:
+            while not self._stopping:
+                self._turn()
+        except BaseException as error:  # noqa: BLE001 - kept, and raised again by stop()
+            with self.lock:
+                self.failure = error
+                self.changed.notify_all()
+
+    def _turn(self) -> None:
+        with self.lock:
+            while self.step(0.0):
+                pass
+            self.changed.notify_all()
+            pause = self._wait_s(IDLE_S)
+        if pause > 0:
+            self.sleep(pause)
+
+
+class LiveWaiter:
+    """Waits by a condition that every turn of the loop notifies. Calls are made with the lock held."""
+
+    def __init__(self, executive: LiveExecutive) -> None:
+        """Share the loop's lock."""
+        self._executive = executive
+        self.driver: TcpipDriver
+
+    def now_ns(self) -> int:
+        """Return the monotonic clock."""
+        return time.monotonic_ns()
+
+    def kick(self) -> None:
+        """Queue a turn of the stack and wake the loop."""
+        self.driver.kick()
+        self._executive.wake()
+
+    def wait(self, until: Callable[[], bool], timeout_ns: int | None) -> bool:
+        """Sleep until the condition holds."""
+        executive = self._executive
+        end = None if timeout_ns is None else time.monotonic_ns() + timeout_ns
+        while not until():
+            if executive.failure is not None:
+                raise executive.failure
+            left = None if end is None else (end - time.monotonic_ns()) / 1e9
+            if left is not None and left <= 0:
+                return False
+            executive.changed.wait(left)
+        return True
+
+
+class LiveHost:
+    """NDIS, TCP/IP and all above on one ``LiveExecutive``."""
+
+    def __init__(
+        self,
+        *,
+        host_name: str = "ringwalk",
+        config: StackConfig | None = None,
+        observer: Observer | None = None,
+        large_sends: bool = True,
+        checksums: bool = True,
+        verify: bool = False,
+    ) -> None:
+        """Put it together; ``add_card`` gives it a card, ``start`` sets it going."""
+        self.executive = LiveExecutive()
+        self.waiter = LiveWaiter(self.executive)
+        self.ndis = Ndis(self.executive, observer)
+        self.stack = Stack(os.urandom, time.monotonic_ns(), config, host_name)
+        self.driver = TcpipDriver(self.ndis, self.stack, large_sends=large_sends, checksums=checksums)
+        self.waiter.driver = self.driver
+        self.protocol = self.ndis.register_protocol("Tcpip", self.driver)
+        self.upper = Upper(self.stack, self.waiter, host_name=host_name, verify=verify)
+        self.adapters: list[MiniportAdapter] = []
+
+    def add_card(
+        self,
+        miniport: type,
+        hardware: Hardware | None,
+        configuration: Mapping[str, object] | None = None,
+        version: tuple[int, int] = (5, 1),
+    ) -> str:
+        """Start a card and bind TCP/IP to it; return the interface's name."""
+        name = f"Local Area Connection {len(self.adapters) + 1}"
+        driver = self.ndis.register_miniport(MiniportCharacteristics.of(miniport, version))
+        adapter = self.ndis.add_adapter(driver, name, hardware, configuration)
+        self.adapters.append(adapter)
+        self.ndis.bind(self.protocol, adapter)
+        return name
+
+    def start(self) -> None:
+        """Set it going."""
+        self.driver.kick()
+        self.executive.start()
+
+    def close(self) -> None:
+        """Stop the thread and take the cards away."""
+        self.executive.stop()
+        for adapter in self.adapters:
+            self.ndis.remove_adapter(adapter)
+        self.executive.close()

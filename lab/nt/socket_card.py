@@ -1,0 +1,29 @@
+"""An 82574L behind a vfio-user socket as a ``LiveHost``'s card: full rings, real DMA, its own process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from miniport.adapter import Adapter
+from miniport.hal.vfio_user import VfioUserBus
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from lab.nt.live import LiveHost
+
+RINGS: dict[str, object] = {"*ReceiveBuffers": 1024, "*TransmitBuffers": 1024, "ReceiveSpares": 1024}
+
+
+class SocketCard:
+    """The card at a socket; ``close`` after the host's."""
+
+    def __init__(self, host: LiveHost, path: Path, configuration: Mapping[str, object] | None = None) -> None:
+        """Connect, and add the card to the host."""
+        self.bus = VfioUserBus(path, host.executive)
+        self.name = host.add_card(Adapter, self.bus, {**RINGS, **(configuration or {})})
+
+    def close(self) -> None:
+        """Hang up."""
+        self.bus.close()

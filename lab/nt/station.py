@@ -1,0 +1,70 @@
+"""A host with one emulated 82574L on a wire: what ``net up`` and ``boot --stack`` run."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lab import scratch
+from lab.nt.live import LiveHost
+from lab.nt.locked import Locked
+from lab.nt.socket_card import SocketCard
+from lab.serving import start_card
+from protocols.tcpip.addresses import parse
+from protocols.winsock.pysocket import socket_module
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lab.serving import CardProcess
+
+
+class Station:
+    """The card's process, the host on it, and its socket module. ``close`` ends all of it."""
+
+    def __init__(
+        self,
+        wire: str,
+        *,
+        mac: str | None = None,
+        engine: str = "native",
+        host_name: str = "ringwalk",
+        large_sends: bool = True,
+        checksums: bool = True,
+        configuration: Mapping[str, object] | None = None,
+    ) -> None:
+        """Start the card and the host. UsageError when the wire cannot be had."""
+        self._folder = Path(scratch.make())
+        path = self._folder / "card.sock"
+        self.process: CardProcess = start_card(path, wire, mac=mac, engine=engine)
+        self.host = LiveHost(host_name=host_name, large_sends=large_sends, checksums=checksums)
+        self.card = SocketCard(self.host, path, configuration)
+        self.link = self.host.driver.links[self.card.name]
+        winsock = self.host.upper.process(threading.get_ident)
+        winsock.startup()
+        locked: Any = Locked(winsock, self.host.executive.lock)
+        self.sockets: Any = socket_module(locked, self.host.upper.names)
+
+    def configure(
+        self, address: str | None, gateway: str | None = None, dns: list[str] | None = None
+    ) -> None:
+        """Give it an address (``10.0.0.1/24``) or DHCP, then let it go."""
+        stack = self.host.stack
+        if address is None:
+            stack.start_dhcp(self.link.interface)
+        else:
+            text, _, bits = address.partition("/")
+            stack.add_address(self.link.interface, parse(text), int(bits or 24))
+        if gateway is not None:
+            stack.add_route("0.0.0.0/0", self.link.interface, parse(gateway))
+        stack.dns.servers = [parse(one) for one in dns or []]
+        self.host.start()
+
+    def close(self) -> None:
+        """Take it apart."""
+        self.host.close()
+        self.card.close()
+        self.process.close()
+        shutil.rmtree(self._folder, ignore_errors=True)

@@ -1,0 +1,1 @@
+"""The stepper: stop at a descriptor, look, go on, go back."""

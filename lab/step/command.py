@@ -1,0 +1,53 @@
+"""What a command of the stepper is, and what may come of one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lab.step.session import Session
+    from lab.step.tools import Tools
+
+RINGS: Final = ("tx0", "tx1", "rx0", "rx1")
+
+
+class GoOn(Exception):  # noqa: N818 - it is a command's outcome and no error
+    """The card shall go on."""
+
+
+class CommandError(ValueError):
+    """A command that cannot be done; the message says why and what would do."""
+
+
+class AssertionFailedError(CommandError):
+    """A script's ``assert`` did not hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a command works on."""
+
+    session: Session
+    tools: Tools
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command: its names, its arguments and what it is for, who does it, what may follow it."""
+
+    names: tuple[str, ...]
+    arguments: str
+    help: str
+    run: Callable[[Context, str], str]
+    completions: tuple[str, ...] = ()
+
+
+def number(text: str, what: str) -> int:
+    """Read a number, in any base. CommandError."""
+    try:
+        return int(text, 0)
+    except ValueError:
+        raise CommandError(f"{text} is no {what}") from None

@@ -1,0 +1,56 @@
+"""What hangs on a session besides stopping: the lint, the statistics, the hooks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from device.trace.latency import Statistics
+from device.trace.lint import Lint
+from lab.step.hooks import Hooks
+from lab.step.page import page
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from device.trace.events import Event
+    from lab.step.session import Session
+
+
+class Tools:
+    """The watchers of one session."""
+
+    def __init__(self, session: Session, *, hooks: Hooks | None = None) -> None:
+        """Watch a session from now on; ``quit`` may be set to what ends a live card."""
+        self._session = session
+        self.checker = Lint(session.look.engine.peek)
+        self.counted = Statistics()
+        self.hooks = hooks or Hooks()
+        self.quit: Callable[[], None] = lambda: None
+        session.watchers.append(self._watch)
+
+    def _watch(self, event: Event) -> None:
+        session = self._session
+        now = session.now()
+        self.checker.observe(session.position, now, event)
+        self.counted.observe(now, event)
+        self.hooks.observe(event)
+
+    def lint(self) -> str:
+        """Return the lint's findings."""
+        return "\n".join(map(str, self.checker.findings())) or "the driver did nothing that the rules forbid"
+
+    def statistics(self, path: Path | None) -> str:
+        """Return the statistics, or write the page."""
+        if path is None:
+            return "\n".join(self.counted.lines())
+        path.write_text(page(self.counted, self.checker.findings()))
+        return f"wrote {path}"
+
+    def hook(self, path: Path | None) -> str:
+        """Load a hook's file, or the last one again."""
+        return self.hooks.load(path)
+
+    def interrupts(self) -> list[str]:
+        """Return lines on interrupts that only a watcher knows."""
+        return self.counted.interrupt_lines()

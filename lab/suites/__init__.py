@@ -1,0 +1,1 @@
+"""The suites of ``ringwalk conform`` beside the card's: miniports, and schedules."""

@@ -1,0 +1,1 @@
+"""Our driver for the 82574L, on NDIS above (``ndis``) and a HAL below (``miniport.hal``)."""

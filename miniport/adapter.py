@@ -1,0 +1,189 @@
+"""The NDIS 5.1 miniport: the entry points, serialized or deserialized by one attribute.
+
+Each handler is a thin middle between NDIS and ``Nic``. Serialized, NDIS's lock is around everything here but
+``isr``; deserialized, locks are in ``deserialized`` and ``rxpath``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from miniport import interrupt
+from miniport import registers as r
+from miniport.deserialized import DeserializedSender
+from miniport.hardware import HardwareError
+from miniport.nic import Nic
+from miniport.oid import Requests
+from miniport.rxpath import PacketReceiver
+from miniport.serialized import SerializedSender
+from ndis.errors import NdisError
+from ndis.miniport import Attribute, Medium
+from ndis.oids import PowerState
+from ndis.status import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from miniport.txpath import Sender
+    from ndis.packet import Packet
+    from ndis.requests import InformationBuffer
+    from ndis.upcalls import Upcalls
+
+LINK_WAIT_MS, LINK_LOOK_MS = 3000, 50
+
+
+def wait_for_link(nic: Nic, most_ms: int) -> None:
+    """Give the PHY time to negotiate before the first send; go on without a link after ``most_ms``."""
+    bus = nic.ndis.resources.hardware
+    stall = getattr(bus, "stall", None)
+    for _ in range(most_ms // LINK_LOOK_MS):
+        nic.look_at_link()
+        if nic.link_up or stall is None:
+            return
+        stall(LINK_LOOK_MS * 1000)
+    nic.look_at_link()
+
+
+class Adapter:
+    """One instance of the card, as NDIS 5.1 sees it (MP_ADAPTER in the samples)."""
+
+    def __init__(self, ndis: Upcalls) -> None:
+        """Read the settings; touch no hardware yet."""
+        self._ndis = ndis
+        self.nic = Nic(ndis)
+        self._causes = 0
+        self._told_up = False  # what the transports know of the link
+        self._link_wait_ms = ndis.read_configuration("LinkWaitMs", LINK_WAIT_MS)
+
+    # -- coming and going -------------------------------------------------------------------------------
+
+    def initialize(self, media: Sequence[Medium]) -> tuple[Status, Medium]:
+        """MiniportInitialize: take the card; give all back when one thing fails."""
+        if Medium.M802_3 not in media:
+            return Status.UNSUPPORTED_MEDIA, Medium.M802_3
+        deserialized = self.nic.settings.deserialized
+        attributes = Attribute.BUS_MASTER | Attribute.NO_HALT_ON_SUSPEND | Attribute.SURPRISE_REMOVE_OK
+        self._ndis.set_attributes(attributes | (Attribute.DESERIALIZE if deserialized else Attribute.NONE))
+        try:
+            self.nic.acquire(split=False)
+        except NdisError as error:
+            self.nic.release()
+            return error.status, Medium.M802_3
+        except HardwareError:
+            self.nic.release()
+            return Status.DEVICE_FAILED, Medium.M802_3
+        self.receiver = PacketReceiver(self.nic, deserialized=deserialized)
+        self.sender: Sender = DeserializedSender(self.nic) if deserialized else SerializedSender(self.nic)
+        self._requests = Requests(self.nic, (5, 1), self._change_power)
+        self.nic.start()
+        wait_for_link(self.nic, self._link_wait_ms)
+        self._told_up = self.nic.link_up  # NDIS asks when this returns
+        return Status.SUCCESS, Medium.M802_3
+
+    def halt(self) -> None:
+        """MiniportHalt."""
+        if not self.nic.hardware.is_gone:
+            self.nic.hardware.reset()
+        self.nic.release()
+
+    def shutdown(self) -> None:
+        """MiniportShutdown: the machine goes down; stop DMA, give nothing back."""
+        self.nic.hardware.reset()
+
+    def reset(self) -> tuple[Status, bool]:
+        """MiniportReset: the filters are forgotten, so AddressingReset is true.
+
+        Serialized, NDIS completes what the card had; deserialized, the driver does.
+        """
+        self.nic.forget_filters()
+        try:
+            lost = self.nic.restart()
+        except HardwareError:
+            return Status.DEVICE_FAILED, False
+        if self.nic.settings.deserialized:
+            self.sender.abandon(lost, Status.REQUEST_ABORTED)
+        return Status.SUCCESS, True
+
+    def check_for_hang(self) -> bool:
+        """MiniportCheckForHang: also gathers counters before they wrap, and looks at the link."""
+        if self.nic.is_hung():
+            return True
+        self._look_at_link()
+        return not self.nic.link_up and any(ring.busy for ring in self.nic.transmit)
+
+    # -- interrupts -----------------------------------------------------------------------------------------
+
+    def isr(self) -> tuple[bool, bool]:
+        """MiniportISR: InterruptRecognized and QueueMiniportHandleInterrupt."""
+        recognized, causes = interrupt.acknowledge(self.nic.hardware, self.nic.plan, 0)
+        self._causes |= causes
+        return recognized, recognized
+
+    def disable_interrupt(self) -> None:
+        """MiniportDisableInterrupt."""
+        self.nic.hardware.write(r.IMC, r.ALL)
+
+    def enable_interrupt(self) -> None:
+        """MiniportEnableInterrupt."""
+        if self.nic.wake.power is PowerState.D0:
+            interrupt.unmask_all(self.nic.hardware, self.nic.plan)
+
+    def handle_interrupt(self) -> None:
+        """MiniportHandleInterrupt: one ring's worth of each queue, then the rest interrupts again."""
+        if self.nic.wake.power is not PowerState.D0:
+            return
+        causes = self._ndis.synchronize_with_interrupt(self.nic.interrupts[0], self._take_causes)
+        self.sender.reap()
+        for queue in range(len(self.nic.receive)):
+            self.receiver.receive(queue)
+        if causes & r.ICR_LSC:
+            self._look_at_link()
+        if self.sender.has_done or any(ring.has_done for ring in self.nic.receive):
+            self.nic.hardware.write(r.ICS, self.nic.plan.sources[0].causes & ~r.ICR_LSC)
+
+    def _take_causes(self) -> int:
+        causes, self._causes = self._causes, 0
+        return causes
+
+    def _look_at_link(self) -> None:
+        self.nic.look_at_link()
+        up = self.nic.link_up
+        if up != self._told_up:  # a reset may have looked, and told nobody
+            self._told_up = up
+            self._ndis.indicate_status(Status.MEDIA_CONNECT if up else Status.MEDIA_DISCONNECT)
+            self._ndis.indicate_status_complete()
+
+    # -- frames ------------------------------------------------------------------------------------------
+
+    def send_packets(self, packets: list[Packet]) -> None:
+        """MiniportSendPackets."""
+        self.sender.send(packets)
+
+    def cancel_send_packets(self, cancel_id: object) -> None:
+        """MiniportCancelSendPackets."""
+        self.sender.cancel(cancel_id)
+
+    def return_packet(self, packet: Packet) -> None:
+        """MiniportReturnPacket."""
+        self.receiver.return_packet(packet)
+
+    # -- requests and power --------------------------------------------------------------------------------
+
+    def query_information(self, oid: int, buffer: InformationBuffer) -> Status:
+        """MiniportQueryInformation."""
+        return self._requests.query(oid, buffer)
+
+    def set_information(self, oid: int, buffer: InformationBuffer) -> Status:
+        """MiniportSetInformation."""
+        return self._requests.set(oid, buffer)
+
+    def _change_power(self, state: PowerState) -> Status:
+        nic = self.nic
+        try:
+            if state is not PowerState.D0 and nic.wake.power is PowerState.D0:
+                self.sender.abandon(nic.sleep(state), Status.REQUEST_ABORTED)
+            elif state is PowerState.D0 and nic.wake.power is not PowerState.D0:
+                nic.awaken()
+        except HardwareError:
+            return Status.DEVICE_FAILED
+        return Status.SUCCESS

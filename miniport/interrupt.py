@@ -1,0 +1,114 @@
+"""Which events interrupt, by which message, and how they are masked while they are worked on.
+
+Three plans: a line or one message for everything (cause register read in the ISR); or a message a queue and
+one for the rest (MSI-X). It decides registers; who is called at which level is NDIS's business.
+Source: datasheet 7.4, Linux's e1000e/netdev.c (e1000_configure_msix, e1000_intr_msix_rx).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from device.regs.nic import NIC
+from miniport import registers as r
+
+if TYPE_CHECKING:
+    from miniport.hardware import Hardware
+
+_IVAR_VALID = 8
+_COMMON = r.ICR_LSC | r.ICR_RXO | r.ICR_RXDMT0
+_QUEUE_CAUSES = r.ICR_RXQ[0] | r.ICR_RXQ[1] | r.ICR_TXQ[0] | r.ICR_TXQ[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What one message stands for: queues to serve, whether to look at the link, and its bits in IMS."""
+
+    receive: tuple[int, ...]
+    transmit: tuple[int, ...]
+    link: bool
+    causes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How the card interrupts."""
+
+    sources: tuple[Source, ...]
+    """By message number; a line is message 0."""
+    is_line: bool
+    is_msix: bool
+
+    @property
+    def is_split(self) -> bool:
+        """Whether each queue has a message of its own."""
+        return len(self.sources) > 1
+
+
+def plan(messages: int, receive: int, transmit: int, *, split: bool) -> Plan:
+    """Return the plan for what the bus granted.
+
+    ``split`` asks for a message a queue; it is followed when there are enough (five: both queues of both
+    directions, and the rest).
+    """
+    both = tuple(range(receive)), tuple(range(transmit))
+    if not split or messages < 5:
+        legacy = r.ICR_TXDW | r.ICR_RXT0
+        queues = sum(r.ICR_RXQ[:receive]) | sum(r.ICR_TXQ[:transmit])
+        causes = _COMMON | (queues | r.ICR_OTHER if messages > 1 else legacy)
+        return Plan((Source(*both, link=True, causes=causes),), messages == 0, messages > 1)
+    one = [Source((q,), (), link=False, causes=r.ICR_RXQ[q]) for q in range(2)]
+    one += [Source((), (q,), link=False, causes=r.ICR_TXQ[q]) for q in range(2)]
+    one.append(Source((), (), link=True, causes=_COMMON | r.ICR_OTHER))
+    return Plan(tuple(one), is_line=False, is_msix=True)
+
+
+def program(hardware: Hardware, how: Plan) -> None:
+    """Write IVAR, EIAC and CTRL_EXT for a plan. Everything stays masked."""
+    if not how.is_msix:
+        hardware.write(r.EIAC, 0)
+        return
+    fields = ("RXQ0", "RXQ1", "TXQ0", "TXQ1", "OTHER")
+    ivar = NIC["IVAR"]["TX_EVERY_WB"].mask
+    for number, name in enumerate(fields):
+        vector = number if how.is_split else 0
+        ivar |= NIC["IVAR"][name].put(vector | _IVAR_VALID)
+    hardware.write(r.IVAR, ivar)
+    # A queue's cause clears itself when its message leaves; the others are cleared by hand.
+    hardware.write(r.EIAC, _QUEUE_CAUSES if how.is_split else 0)
+    hardware.write(r.CTRL_EXT, hardware.read(r.CTRL_EXT) | r.CTRL_EXT_PBA_SUPPORT)
+
+
+def acknowledge(hardware: Hardware, how: Plan, message: int) -> tuple[bool, int]:
+    """Mask what interrupted; return whether it was this card, and the causes. For the ISR.
+
+    A line is shared: ICR says whether it was us. Messages are ours alone, and ICR is read after everything is
+    masked, because in MSI-X mode reading does not clear it else (QEMU's hw/net/e1000e_core.c,
+    e1000e_mac_icr_read; the datasheet, 10.2.4.1, clears it on every read while IMS is 0).
+    """
+    if how.is_line:
+        causes = hardware.read(r.ICR)
+        if not causes & r.ICR_ASSERTED:
+            return False, 0
+        hardware.write(r.IMC, r.ALL)
+        return True, causes
+    if not how.is_split:
+        hardware.write(r.IMC, r.ALL)
+        return True, hardware.read(r.ICR)
+    source = how.sources[message]
+    hardware.write(r.IMC, source.causes)
+    if source.link:
+        hardware.write(r.ICR, source.causes)  # these are not in EIAC: write 1 to clear
+    return True, source.causes
+
+
+def unmask(hardware: Hardware, how: Plan, message: int) -> None:
+    """Let a message come again."""
+    hardware.write(r.IMS, how.sources[message].causes)
+
+
+def unmask_all(hardware: Hardware, how: Plan) -> None:
+    """Let every message come."""
+    for message in range(len(how.sources)):
+        unmask(hardware, how, message)

@@ -1,0 +1,207 @@
+"""From what a packet asks for to descriptors, and from descriptors to what is reported.
+
+Pure functions on the frame's first bytes. Sources: datasheet 7.2.4 (context descriptor), "TCP/IP Task
+Offload" (NDIS 5.1): the transport has put the pseudo-header's sum into the checksum field; for a large send,
+without the length.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from device.rings.receive import RxError, RxStatus
+from device.rings.transmit import ContextTx, TxCommand, TxOptions
+from miniport.txring import PLAIN, Extras
+from ndis.errors import NdisError
+from ndis.offload import Checksum, Offload, PacketChecksum
+from ndis.packet import PacketInfo
+from ndis.status import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from ndis.packet import Buffer
+
+HEADERS_BYTES = 255
+"""HDRLEN, TUCSS and TUCSO are bytes: nothing behind this can be named."""
+LARGEST_SEND_BYTES = 0xF_FFFF
+"""PAYLEN has 20 bits; the transport is offered less."""
+
+_ETHERNET, _TAG = 14, 4
+_VLAN_TYPES = (0x8100, 0x88A8)
+_IPV4, _IPV6 = 0x0800, 0x86DD
+_TCP, _UDP = 6, 17
+_TCP_CHECKSUM_AT, _UDP_CHECKSUM_AT, _IP_CHECKSUM_AT = 16, 6, 10
+_EXTENSIONS = (0, 43, 60)  # hop-by-hop, routing, destination options
+
+_ALL = Checksum.IP_OPTIONS | Checksum.TCP_OPTIONS | Checksum.TCP | Checksum.UDP
+CAPABILITIES = Offload(
+    v4_transmit=_ALL | Checksum.IP,
+    v4_receive=_ALL | Checksum.IP,
+    v6_transmit=_ALL,
+    v6_receive=_ALL,
+    large_send_bytes=0xFE00,
+    large_send_segments=2,
+)
+"""What the card can do with extended descriptors; nothing with legacy ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where a frame's headers are. ``protocol`` 0: no transport header that could be found."""
+
+    network: int
+    transport: int
+    protocol: int
+    version: int
+
+
+def front(buffers: Sequence[Buffer], length: int = HEADERS_BYTES) -> bytes:
+    """Return the first bytes of a frame, however its buffers are cut."""
+    if len(buffers) == 1:
+        return bytes(buffers[0].view[:length])
+    found = bytearray()
+    for buffer in buffers:
+        found += buffer.view[: length - len(found)]
+        if len(found) >= length:
+            break
+    return bytes(found)
+
+
+def layout(head: bytes) -> Layout | None:
+    """Find the headers; None when it is not IP, or is cut short."""
+    at = _ETHERNET
+    while len(head) >= at and int.from_bytes(head[at - 2 : at], "big") in _VLAN_TYPES and at < 22:
+        at += _TAG
+    kind = int.from_bytes(head[at - 2 : at], "big")
+    if kind == _IPV4 and len(head) >= at + 20:
+        size = (head[at] & 15) * 4
+        return Layout(at, at + size, head[at + 9], 4) if 20 <= size <= len(head) - at else None
+    if kind == _IPV6 and len(head) >= at + 40:
+        following, transport = head[at + 6], at + 40
+        for _ in range(8):
+            if following not in _EXTENSIONS or len(head) < transport + 8:
+                break
+            following, size = head[transport], head[transport + 1] * 8 + 8
+            transport += size
+        return Layout(at, transport, following, 6) if transport <= len(head) else None
+    return None
+
+
+def extras(info: Mapping[PacketInfo, Any], buffers: Sequence[Buffer], length: int, *, vlan: bool) -> Extras:
+    """Return what to put into the descriptors of a frame with this per-packet information.
+
+    Raises NdisError(INVALID_PACKET) for a request that the card cannot carry out on this frame, and
+    NdisError(NOT_SUPPORTED) for a tag while the card is not in VLAN mode.
+    """
+    if not info:
+        return PLAIN
+    tag = info.get(PacketInfo.IEEE_8021Q)
+    if tag is not None and not vlan:
+        raise NdisError(Status.NOT_SUPPORTED, "a VLAN tag while tagging is off")
+    command, special = (TxCommand.VLE, int(tag)) if tag is not None else (TxCommand.NONE, 0)
+    mss = info.get(PacketInfo.TCP_LARGE_SEND)
+    if mss:
+        return _large_send(front(buffers), length, int(mss), command, special)
+    asked = PacketChecksum(info.get(PacketInfo.TCP_IP_CHECKSUM, 0))
+    if asked & (PacketChecksum.TX_TCP | PacketChecksum.TX_UDP | PacketChecksum.TX_IP):
+        return _checksums(front(buffers), asked, command, special)
+    return Extras(command=command, special=special) if tag is not None else PLAIN
+
+
+def _found(head: bytes) -> Layout:
+    where = layout(head)
+    if where is None:
+        raise NdisError(Status.INVALID_PACKET, "an offload for a frame that is not IP")
+    return where
+
+
+def _checksums(head: bytes, asked: PacketChecksum, command: int, special: int) -> Extras:
+    where = _found(head)
+    options, kind, offset = TxOptions.NONE, TxCommand.DEXT, 0
+    if asked & PacketChecksum.TX_IP and where.version == 4:
+        options |= TxOptions.IXSM
+    if asked & PacketChecksum.TX_TCP and where.protocol == _TCP:
+        options |= TxOptions.TXSM
+        kind |= TxCommand.EOP
+        offset = _TCP_CHECKSUM_AT
+    elif asked & PacketChecksum.TX_UDP and where.protocol == _UDP:
+        options |= TxOptions.TXSM
+        offset = _UDP_CHECKSUM_AT
+    if where.version == 4:
+        kind |= TxCommand.IFCS
+    context = ContextTx(
+        ipcss=where.network,
+        ipcso=where.network + _IP_CHECKSUM_AT,
+        ipcse=where.transport - 1,
+        tucss=where.transport,
+        tucso=where.transport + offset,
+        command=kind,
+    )
+    return Extras(context.emit(), command, options, special)
+
+
+def _large_send(head: bytes, length: int, mss: int, command: int, special: int) -> Extras:
+    where = _found(head)
+    if where.protocol != _TCP or len(head) < where.transport + 20:
+        raise NdisError(Status.INVALID_PACKET, "a large send that is not TCP")
+    size = where.transport + (head[where.transport + 12] >> 4) * 4
+    if not where.transport + 20 <= size <= min(len(head), length):
+        raise NdisError(Status.INVALID_PACKET, f"a large send with a header of {size:#x} bytes")
+    if not 0 < length - size <= LARGEST_SEND_BYTES or not 0 < mss <= 0xFFFF:
+        raise NdisError(Status.INVALID_PACKET, f"a large send of {length:#x} bytes in pieces of {mss:#x}")
+    header = bytearray(head[:size])
+    kind = TxCommand.DEXT | TxCommand.EOP | TxCommand.IC | TxCommand.RS
+    if where.version == 4:
+        kind |= TxCommand.IFCS
+        # The card adds each segment's length to what is there, and sums the header anew.
+        struct.pack_into(">H", header, where.network + 2, 0)
+        struct.pack_into(">H", header, where.network + _IP_CHECKSUM_AT, 0)
+    else:
+        struct.pack_into(">H", header, where.network + 4, 0)
+    context = ContextTx(
+        ipcss=where.network,
+        ipcso=where.network + _IP_CHECKSUM_AT,
+        ipcse=where.transport - 1 if where.version == 4 else 0,
+        tucss=where.transport,
+        tucso=where.transport + _TCP_CHECKSUM_AT,
+        paylen=length - size,
+        command=kind & ~TxCommand.RS,
+        hdrlen=size,
+        mss=mss,
+    )
+    options = TxOptions.TXSM | (TxOptions.IXSM if where.version == 4 else TxOptions.NONE)
+    return Extras(context.emit(), command | TxCommand.IC, options, special, bytes(header))
+
+
+def payload_bytes(info: Mapping[PacketInfo, Any], buffers: Sequence[Buffer], length: int) -> int:
+    """Return the TCP payload of a large send: what its completion reports."""
+    if not info.get(PacketInfo.TCP_LARGE_SEND):
+        return 0
+    head = front(buffers)
+    where = _found(head)
+    return length - where.transport - (head[where.transport + 12] >> 4) * 4
+
+
+def received(status: int, errors: int, head: bytes, on: Offload) -> PacketChecksum:
+    """Return what to report of a received frame's checksums, of those that are switched on."""
+    if status & RxStatus.IXSM or not status & (RxStatus.IPCS | RxStatus.TCPCS | RxStatus.UDPCS):
+        return PacketChecksum.NONE
+    where = layout(head)
+    if where is None:
+        return PacketChecksum.NONE
+    wanted = on.v4_receive if where.version == 4 else on.v6_receive
+    found = PacketChecksum.NONE
+    if status & RxStatus.IPCS and wanted & Checksum.IP:
+        bad = errors & RxError.IPE
+        found |= PacketChecksum.RX_IP_FAILED if bad else PacketChecksum.RX_IP_SUCCEEDED
+    if status & (RxStatus.TCPCS | RxStatus.UDPCS):
+        bad = errors & RxError.TCPE
+        if where.protocol == _TCP and wanted & Checksum.TCP:
+            found |= PacketChecksum.RX_TCP_FAILED if bad else PacketChecksum.RX_TCP_SUCCEEDED
+        elif where.protocol == _UDP and wanted & Checksum.UDP:
+            found |= PacketChecksum.RX_UDP_FAILED if bad else PacketChecksum.RX_UDP_SUCCEEDED
+    return found

@@ -1,0 +1,196 @@
+"""From a ring to the transports: frames become packets (NDIS 5) or lists (NDIS 6), buffers come home.
+
+Flow: harvest under the ring's lock, judge (errors, packet filter), indicate with no lock held, take back.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from device.rings.receive import RxError, RxStatus
+from miniport import offload
+from ndis.nbl import NetBuffer, NetBufferList
+from ndis.offload import NOTHING
+from ndis.packet import Buffer, Owner, PacketInfo
+from ndis.status import Status
+
+if TYPE_CHECKING:
+    from miniport.nic import Nic
+    from miniport.rxring import Received, RxRing
+    from ndis.packet import Packet
+
+_BAD = RxError.CE | RxError.SE | RxError.SEQ | RxError.CXE | RxError.RXE
+BATCH = 64
+"""The most packets that one indication carries."""
+
+
+class Harvester:
+    """What both kinds of indication share: taking frames out of rings, and buffers back."""
+
+    def __init__(self, nic: Nic) -> None:
+        """Take a lock a ring."""
+        self.nic = nic
+        self._locks = [nic.ndis.spin_lock("receive ring") for _ in nic.receive]
+
+    def wanted(self, queue: int) -> list[Received]:
+        """Return the frames that are to go up; the others' buffers are back in the ring. At most one ring."""
+        ring = self.nic.receive[queue]
+        up: list[Received] = []
+        with self._locks[queue]:
+            for frame in ring.harvest(ring.count):
+                if self._is_wanted(frame):
+                    up.append(frame)
+                else:
+                    ring.recycle(frame)
+            ring.ring()
+        return up
+
+    def take_back(self, queue: int, frames: list[Received]) -> None:
+        """Put the buffers of frames that nobody holds any more where they are needed."""
+        ring: RxRing = self.nic.receive[queue]
+        with self._locks[queue]:
+            for frame in frames:
+                if frame.is_lent:
+                    ring.recycle(frame)
+                else:
+                    ring.give_back(frame.buffers)
+            ring.ring()
+
+    def info(self, frame: Received) -> dict[PacketInfo, Any]:
+        """Return the per-packet information of a frame."""
+        found: dict[PacketInfo, Any] = {}
+        if frame.status & RxStatus.VP:
+            found[PacketInfo.IEEE_8021Q] = frame.vlan
+        on = self.nic.offload
+        if on is not NOTHING:
+            head = bytes(frame.buffers[0].view[: offload.HEADERS_BYTES])
+            if sums := offload.received(frame.status, frame.errors, head, on):
+                found[PacketInfo.TCP_IP_CHECKSUM] = sums
+        return found
+
+    def _is_wanted(self, frame: Received) -> bool:
+        if frame.errors & _BAD or frame.length < 14:
+            return False
+        return self.nic.filters.accepts(bytes(frame.buffers[0].view[:6]))
+
+
+def chain(frame: Received) -> list[Buffer]:
+    """Return NDIS buffers over a frame's bytes."""
+    pieces = zip(frame.buffers, frame.lengths, strict=True)
+    return [Buffer(buffer.view, 0, length, buffer.address) for buffer, length in pieces if length]
+
+
+class PacketReceiver:
+    """Indications of packets: NdisMIndicateReceivePacket.
+
+    Every packet's ``miniport_reserved`` names its queue and its frame until it comes home.
+    """
+
+    def __init__(self, nic: Nic, *, deserialized: bool) -> None:
+        """Make a pool with a packet for every buffer."""
+        self._nic = nic
+        self._harvester = Harvester(nic)
+        self._deserialized = deserialized
+        total = sum(ring.spares for ring in nic.receive)
+        self._pool = nic.ndis.packet_pool(total)
+        self._lock = nic.ndis.spin_lock("receive packets")
+
+    @property
+    def out(self) -> int:
+        """Packets that are with NDIS or a transport."""
+        return self._pool.in_use
+
+    def receive(self, queue: int) -> None:
+        """Indicate what has arrived."""
+        frames = self._harvester.wanted(queue)
+        for at in range(0, len(frames), BATCH):
+            self._indicate(queue, frames[at : at + BATCH])
+
+    def return_packet(self, packet: Packet) -> None:
+        """MiniportReturnPacket."""
+        queue, frame = packet.miniport_reserved
+        with self._lock:
+            self._pool.free(packet)
+        self._harvester.take_back(queue, [frame])
+
+    def _indicate(self, queue: int, frames: list[Received]) -> None:
+        cut = next((at for at, frame in enumerate(frames) if frame.is_lent), len(frames))
+        kept, copied = frames[:cut], frames[cut:]
+        if kept:
+            packets = self._packets(queue, kept, Status.SUCCESS)
+            self._nic.ndis.indicate_receive_packets(packets)
+            if not self._deserialized:
+                for packet in packets:
+                    if packet.status is not Status.PENDING:
+                        self.return_packet(packet)
+        if copied:  # with RESOURCES transports must copy: each is ours again at once
+            packets = self._packets(queue, copied, Status.RESOURCES)
+            self._nic.ndis.indicate_receive_packets(packets)
+            for packet in packets:
+                self.return_packet(packet)
+
+    def _packets(self, queue: int, frames: list[Received], status: Status) -> list[Packet]:
+        packets = []
+        for frame in frames:
+            with self._lock:
+                packet = self._pool.allocate()
+            for buffer in chain(frame):
+                packet.chain_buffer_at_back(buffer)
+            packet.status = status
+            packet.miniport_reserved = (queue, frame)
+            info = self._harvester.info(frame)
+            if info:
+                packet.info.update(info)
+            packets.append(packet)
+        return packets
+
+
+class ListReceiver:
+    """Indications of lists: NdisMIndicateReceiveNetBufferLists."""
+
+    def __init__(self, nic: Nic) -> None:
+        """Nothing is out."""
+        self._nic = nic
+        self._harvester = Harvester(nic)
+        self._out: dict[NetBufferList, tuple[int, Received]] = {}
+
+    @property
+    def out(self) -> int:
+        """Lists that are with NDIS or a transport."""
+        return len(self._out)
+
+    def receive(self, queue: int, *, discard: bool) -> None:
+        """Indicate what has arrived; ``discard`` it while the adapter is paused."""
+        frames = self._harvester.wanted(queue)
+        if discard:
+            self._nic.statistics.no_buffer += len(frames)
+            self._harvester.take_back(queue, frames)
+            return
+        for at in range(0, len(frames), BATCH):
+            self._indicate(queue, frames[at : at + BATCH])
+
+    def return_lists(self, nbls: list[NetBufferList]) -> None:
+        """MiniportReturnNetBufferLists."""
+        for nbl in nbls:
+            queue, frame = self._out.pop(nbl)
+            self._harvester.take_back(queue, [frame])
+
+    def _indicate(self, queue: int, frames: list[Received]) -> None:
+        cut = next((at for at, frame in enumerate(frames) if frame.is_lent), len(frames))
+        kept, copied = frames[:cut], frames[cut:]
+        if kept:
+            self._nic.ndis.indicate_receive_net_buffer_lists(self._lists(queue, kept))
+        if copied:
+            nbls = self._lists(queue, copied)
+            self._nic.ndis.indicate_receive_net_buffer_lists(nbls, resources=True)
+            self.return_lists(nbls)
+
+    def _lists(self, queue: int, frames: list[Received]) -> list[NetBufferList]:
+        nbls = []
+        for frame in frames:
+            nbl = NetBufferList((NetBuffer(chain(frame)),))
+            nbl.owner = Owner.MINIPORT
+            nbl.info = self._harvester.info(frame)
+            self._out[nbl] = (queue, frame)
+            nbls.append(nbl)
+        return nbls

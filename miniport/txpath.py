@@ -1,0 +1,99 @@
+"""From an NDIS packet to a ring, for both modes: what is posted or refused, what a completion reports."""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING, Any, Protocol
+
+from miniport import offload
+from miniport.txring import PLAIN
+from ndis.errors import NdisError
+from ndis.packet import PacketInfo
+from ndis.status import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from miniport.nic import Nic
+    from miniport.txring import TxRing
+    from ndis.packet import Buffer, Packet
+
+
+class Posted(enum.Enum):
+    """What became of a frame that was offered to a ring."""
+
+    TAKEN = enum.auto()
+    FULL = enum.auto()
+
+
+class Sender(Protocol):
+    """How an NDIS 5 adapter sends: ``serialized`` or ``deserialized``."""
+
+    def send(self, packets: list[Packet]) -> None:
+        """MiniportSendPackets."""
+
+    def reap(self) -> None:
+        """Complete what the card is done with; for the DPC."""
+
+    def cancel(self, cancel_id: object) -> None:
+        """MiniportCancelSendPackets."""
+
+    def abandon(self, lost: list[Any], status: Status) -> None:
+        """Deal with packets that the card had when it was reset, and with what waits."""
+
+    @property
+    def has_done(self) -> bool:
+        """Whether ``reap`` would find something."""
+
+
+def post(  # noqa: PLR0917 - a frame is its token, its bytes and what it asks for
+    nic: Nic,
+    ring: TxRing[Any],
+    token: object,
+    buffers: Sequence[Buffer],
+    length: int,
+    info: Mapping[PacketInfo, Any],
+) -> Posted:
+    """Offer one frame to a ring. Raises NdisError with the status for a frame that can never be sent."""
+    if not nic.link_up:
+        raise NdisError(Status.MEDIA_DISCONNECTED, "no link")
+    work = PLAIN
+    if info:
+        if nic.settings.legacy_descriptors and info.keys() & _NEEDS_CONTEXT and _asks(info):
+            raise NdisError(Status.NOT_SUPPORTED, "offloads need extended descriptors")
+        work = offload.extras(info, buffers, length, vlan=nic.settings.vlan)
+    limit = nic.settings.jumbo_bytes
+    if not work.header and length > limit:
+        raise NdisError(Status.INVALID_LENGTH, f"{length:#x} bytes, the limit is {limit:#x}")
+    if not ring.fits(length):
+        raise NdisError(Status.INVALID_LENGTH, f"{length:#x} bytes do not fit the ring")
+    return Posted.TAKEN if ring.post(token, buffers, length, work) else Posted.FULL
+
+
+_NEEDS_CONTEXT = {PacketInfo.TCP_IP_CHECKSUM, PacketInfo.TCP_LARGE_SEND}
+
+
+def _asks(info: Mapping[PacketInfo, Any]) -> bool:
+    return any(info.get(key) for key in _NEEDS_CONTEXT)
+
+
+def post_packet(nic: Nic, ring: TxRing[Packet], packet: Packet) -> Posted:
+    """Offer a packet to a ring; NdisError as ``post``.
+
+    A large send leaves its payload's length in ``miniport_reserved`` for ``finish``.
+    """
+    buffers = packet.buffers
+    length = buffers[0].length if len(buffers) == 1 else sum(buffer.length for buffer in buffers)
+    info = packet.info
+    outcome = post(nic, ring, packet, buffers, length, info)
+    if outcome is Posted.TAKEN:
+        packet.miniport_reserved = offload.payload_bytes(info, buffers, length) if info else 0
+        nic.ndis.resources.dma(ring.address, ring.length_bytes)
+    return outcome
+
+
+def finish(packet: Packet) -> None:
+    """Report in the packet what was sent, before it is completed."""
+    if packet.miniport_reserved:
+        packet.info[PacketInfo.TCP_LARGE_SEND] = packet.miniport_reserved
+        packet.miniport_reserved = None

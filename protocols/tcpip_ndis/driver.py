@@ -1,0 +1,189 @@
+"""tcpip.sys: the protocol driver. It joins one ``Stack`` to NDIS's adapters, clock and turns.
+
+The stack's owner calls ``enter`` (or ``kick`` after calls of its own); everything else happens in DPCs and
+timers of the executive. ``lock`` is held whenever the stack is entered from here: an owner with threads
+gives a real one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Protocol
+
+from ndis.errors import NdisError
+from ndis.filter8023 import PacketFilter
+from ndis.offload import NOTHING
+from ndis.offload import Offload as Tasks
+from ndis.oids import MEDIA_DISCONNECTED, Oid
+from ndis.requests import Request
+from ndis.status import Status
+from protocols.tcpip_ndis import offloads
+from protocols.tcpip_ndis.link import PACKETS, NdisLink
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from ndis.executive import Timer
+    from ndis.protocol import Open
+    from ndis.wrapper import BindContext, Ndis
+    from protocols.tcpip.stack import Stack
+
+FILTER = PacketFilter.DIRECTED | PacketFilter.MULTICAST | PacketFilter.BROADCAST
+BATCH = 64
+"""Frames given to the stack at once: what ``coalesce`` may join."""
+
+
+class Lock(Protocol):
+    """What guards the stack."""
+
+    def __enter__(self) -> object:
+        """Take it."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+        /,
+    ) -> object:
+        """Give it back."""
+
+
+class TcpipDriver:
+    """The transport: an ``ndis.protocol.ProtocolDriver`` whose bindings are interfaces of ``stack``.
+
+    ``large_sends`` and ``checksums`` False leave an offload that the card has unused.
+    ``on_turn`` is called after each turn of the stack, for those who wait for something.
+    """
+
+    def __init__(
+        self,
+        ndis: Ndis,
+        stack: Stack,
+        *,
+        lock: Lock | None = None,
+        large_sends: bool = True,
+        checksums: bool = True,
+        on_turn: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Own the stack's turns; bind nothing yet."""
+        self.stack = stack
+        self.links: dict[str, NdisLink] = {}
+        self._ndis = ndis
+        self._lock: Lock = lock if lock is not None else contextlib.nullcontext()
+        self._large_sends = large_sends
+        self._checksums = checksums
+        self._on_turn = on_turn
+        self._queued = False
+        self._timer: Timer | None = None
+        self._timer_ns: int | None = None
+
+    # ProtocolDriver
+
+    def bind_adapter(self, context: BindContext) -> Status:
+        """ProtocolBindAdapter: open, ask the card what it is, and make an interface of it."""
+        name = context.adapter.name
+        pool = self._ndis.packet_pool(PACKETS)
+        link = NdisLink(name, pool, self.kick)
+        open_ = context.open(link)
+        link.mac = self._query(open_, Oid.O802_3_CURRENT_ADDRESS)
+        if len(link.mac) != 6:
+            open_.close()
+            self._ndis.free_packet_pool(pool)
+            return Status.NOT_ACCEPTED
+        size = self._query(open_, Oid.GEN_MAXIMUM_FRAME_SIZE)
+        link.mtu = int.from_bytes(size, "little") or 1500
+        link.tasks = self._negotiate(open_)
+        link.offload = offloads.for_stack(link.tasks)
+        state = self._query(open_, Oid.GEN_MEDIA_CONNECT_STATUS)
+        link.up = not state or int.from_bytes(state, "little") != MEDIA_DISCONNECTED
+        self._set(open_, Oid.GEN_CURRENT_LOOKAHEAD, link.mtu.to_bytes(4, "little"))
+        link.opened(open_)
+        self.links[name] = link
+        with self._lock:
+            link.interface = self.stack.add_interface(link)
+            self.stack.set_link_state(link.interface, up=link.up)
+        self._set(open_, Oid.GEN_CURRENT_PACKET_FILTER, int(FILTER).to_bytes(4, "little"))
+        self.kick()
+        return Status.SUCCESS
+
+    def unbind_adapter(self, open_: Open) -> Status:
+        """ProtocolUnbindAdapter: the interface stays, without a cable."""
+        link = next(one for one in self.links.values() if one is open_.client)
+        with self._lock:
+            self.stack.set_link_state(link.interface, up=False)
+        return link.close()
+
+    # The stack's turns
+
+    @property
+    def now_ns(self) -> int:
+        """The executive's clock in nanoseconds."""
+        return self._ndis.executive.now_us() * 1000
+
+    def kick(self) -> None:
+        """Have the stack take a turn soon."""
+        if not self._queued:
+            self._queued = True
+            self._ndis.executive.queue_dpc("tcpip", self._turn)
+
+    def _turn(self) -> None:
+        self._queued = False
+        with self._lock:
+            stack = self.stack
+            now = self.now_ns
+            for link in self.links.values():
+                if link.up != link.interface.up:
+                    stack.set_link_state(link.interface, up=link.up)
+                link.resubmit()
+                frames = link.take()
+                for at in range(0, len(frames), BATCH):
+                    stack.receive(link.interface, frames[at : at + BATCH], now)
+            stack.advance(now)
+            self._on_turn()
+            self._set_timer()
+
+    def _set_timer(self) -> None:
+        due = self.stack.next_deadline()
+        if due == self._timer_ns:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._timer_ns = due
+        if due is not None:
+            self._timer = self._ndis.executive.call_at(-(-due // 1000), "tcpip", self._fire)
+
+    def _fire(self) -> None:
+        self._timer, self._timer_ns = None, None
+        self._turn()
+
+    # Asking the card
+
+    def _negotiate(self, open_: Open) -> Tasks:
+        raw = self._query(open_, Oid.TCP_TASK_OFFLOAD, 1024, data=NOTHING.emit())
+        if not raw or not self._checksums:
+            return NOTHING
+        try:
+            offered = Tasks.parse(raw)
+        except NdisError:
+            return NOTHING
+        if not self._large_sends:
+            offered = Tasks(offered.v4_transmit, offered.v4_receive, offered.v6_transmit, offered.v6_receive)
+        request = self._set(open_, Oid.TCP_TASK_OFFLOAD, offered.emit())
+        return offered if request is Status.SUCCESS else NOTHING
+
+    def _query(self, open_: Open, oid: Oid, length: int = 256, data: bytes = b"") -> bytes:
+        request = Request.query(oid, length)
+        request.buffer.raw[: len(data)] = data
+        status = self._ask(open_, request)
+        return request.buffer.answer if status is Status.SUCCESS else b""
+
+    def _set(self, open_: Open, oid: Oid, data: bytes) -> Status:
+        return self._ask(open_, Request.set(oid, data))
+
+    def _ask(self, open_: Open, request: Request) -> Status:
+        open_.request(request)
+        self._ndis.executive.wait(lambda: request.status is not Status.PENDING, f"{request!r}")
+        return request.status

@@ -1,0 +1,147 @@
+"""One binding of TCP/IP to an adapter: an NDIS protocol's handlers below, a ``Link`` above.
+
+Frames that come in are copied out of the miniport's buffers and wait in an inbox; TCP/IP is not entered
+from NDIS's calls, since it may itself be in the middle of a send. ``wake`` asks for its turn.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from ndis.errors import NdisError
+from ndis.offload import NOTHING
+from ndis.oids import Oid
+from ndis.packet import Buffer, Packet, PacketFlags, PacketInfo
+from ndis.protocol import BindingClient, NetEvent, PnPEvent
+from ndis.requests import Request
+from ndis.status import Status
+from protocols.tcpip.link import Offload
+from protocols.tcpip_ndis import offloads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ndis.packet import PacketPool
+    from ndis.protocol import Open
+    from protocols.tcpip.interface import Interface
+    from protocols.tcpip.link import RxFrame, TxFrame
+
+PACKETS = 1024
+"""Packets at the miniport at a time; frames beyond them wait in ``_waiting``."""
+WAITING_LIMIT = 4096
+INBOX_LIMIT = 4096
+_LINK = {Status.MEDIA_CONNECT: True, Status.MEDIA_DISCONNECT: False}
+
+
+class NdisLink(BindingClient):
+    """An adapter as TCP/IP sees it. The properties are set once, by ``TcpipDriver``."""
+
+    def __init__(self, name: str, pool: PacketPool, wake: Callable[[], None]) -> None:
+        """Start closed; ``opened`` makes it usable."""
+        self.name = name
+        self.mac = bytes(6)
+        self.mtu = 0
+        self.offload = Offload()
+        self.tasks = NOTHING
+        self.up = True
+        self.counters = dict.fromkeys(("inbox_overflow", "send_overflow", "send_errors"), 0)
+        self.interface: Interface
+        self._open: Open | None = None
+        self._pool = pool
+        self._wake = wake
+        self._waiting: deque[TxFrame] = deque()
+        self._inbox: deque[RxFrame] = deque()
+        self._groups: frozenset[bytes] = frozenset()
+
+    def opened(self, open_: Open) -> None:
+        """Take the open that NDIS gave us."""
+        self._open = open_
+
+    # Link, to TCP/IP
+
+    def send(self, frames: Sequence[TxFrame]) -> None:
+        """Hand frames to NDIS; those that no packet is free for wait, and beyond a limit are lost."""
+        if self._open is None:
+            return
+        for frame in frames:
+            if len(self._waiting) >= WAITING_LIMIT:
+                self.counters["send_overflow"] += 1
+            else:
+                self._waiting.append(frame)
+        self._submit()
+
+    def set_multicast(self, groups: frozenset[bytes]) -> None:
+        """OID_802_3_MULTICAST_LIST."""
+        self._groups = groups
+        if self._open is not None:
+            self._open.request(Request.set(Oid.O802_3_MULTICAST_LIST, b"".join(sorted(groups))))
+
+    # BindingClient, to NDIS
+
+    def receive_packet(self, packet: Packet) -> int:
+        """ProtocolReceivePacket: copy; the packet stays the miniport's."""
+        if len(self._inbox) >= INBOX_LIMIT:
+            self.counters["inbox_overflow"] += 1
+            return 0
+        answered = packet.info.get(PacketInfo.TCP_IP_CHECKSUM, 0)
+        self._inbox.append(offloads.received(packet.data, answered))
+        self._wake()
+        return 0
+
+    def send_complete(self, packet: Packet, status: Status) -> None:
+        """ProtocolSendComplete."""
+        if status is not Status.SUCCESS:
+            self.counters["send_errors"] += 1
+        self._pool.free(packet)
+        if self._waiting:
+            self._wake()  # not from here: the miniport is in the middle of its completions
+
+    def status(self, status: Status, data: object) -> None:
+        """ProtocolStatus: the cable was plugged or pulled."""
+        del data
+        if status in _LINK:
+            self.up = _LINK[status]
+            self._wake()
+
+    def pnp_event(self, event: PnPEvent) -> Status:
+        """ProtocolPnPEvent: nothing stands in the way of power changes and removal."""
+        return Status.SUCCESS if event.code in NetEvent else Status.NOT_SUPPORTED
+
+    # For the driver
+
+    def take(self) -> list[RxFrame]:
+        """Return the frames that have come, oldest first."""
+        taken: list[RxFrame] = []
+        while self._inbox:
+            taken.append(self._inbox.popleft())
+        return taken
+
+    def resubmit(self) -> None:
+        """Send what waited for a free packet."""
+        if self._waiting and self._open is not None:
+            self._submit()
+
+    def close(self) -> Status:
+        """ProtocolUnbindAdapter: no send after this."""
+        open_, self._open = self._open, None
+        self._waiting.clear()
+        return open_.close() if open_ is not None else Status.SUCCESS
+
+    def _submit(self) -> None:
+        packets: list[Packet] = []
+        while self._waiting:
+            frame = self._waiting[0]
+            try:
+                packet = self._pool.allocate([Buffer(b) for b in offloads.buffers(frame)])
+            except NdisError:
+                break  # all are at the miniport: send_complete comes back to it
+            self._waiting.popleft()
+            # TCP/IP loops its own traffic; NDIS's copy of a solicitation would look like a duplicate address.
+            packet.flags |= PacketFlags.DONT_LOOPBACK
+            info: dict[PacketInfo, Any] = offloads.packet_info(frame)
+            if info:
+                packet.info.update(info)
+            packets.append(packet)
+        if packets and self._open is not None:
+            self._open.send_packets(packets)

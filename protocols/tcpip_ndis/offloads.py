@@ -1,0 +1,97 @@
+"""Between TCP/IP's words for offloaded work and NDIS's: pure functions, no state.
+
+Sources: "TCP/IP Task Offload" (NDIS 5.1): a transport puts the pseudo header's sum in the checksum field;
+for a large send that sum is made without the TCP length, since the card adds each segment's own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ndis.offload import Checksum, PacketChecksum
+from ndis.offload import Offload as Tasks
+from ndis.packet import PacketInfo
+from protocols.tcpip.ethernet import HEADER_BYTES
+from protocols.tcpip.link import Offload, RxFrame
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from protocols.tcpip.checksum import Buffer
+    from protocols.tcpip.link import TxFrame
+
+TRANSPORTS = Checksum.TCP | Checksum.TCP_OPTIONS
+_IPV4_TYPE = b"\x08\x00"
+_TCP_CHECKSUM_AT, _UDP_CHECKSUM_AT = 16, 6
+_RECEIVED_L4 = PacketChecksum.RX_TCP_SUCCEEDED | PacketChecksum.RX_UDP_SUCCEEDED
+FAILED = PacketChecksum.RX_TCP_FAILED | PacketChecksum.RX_UDP_FAILED | PacketChecksum.RX_IP_FAILED
+
+
+def for_stack(tasks: Tasks) -> Offload:
+    """Return what TCP/IP may leave to a card that can do ``tasks``.
+
+    TCP/IP asks for both IP versions alike, so only what the card does for both is used; TCP always
+    has options in our segments (timestamps), so a card that cannot step over options does nothing.
+    """
+    both = tasks.v4_transmit & tasks.v6_transmit
+    tcp = both & TRANSPORTS == TRANSPORTS
+    # NDIS 5.1's large send was defined for IPv4 only.
+    return Offload(
+        tx_ipv4_checksum=bool(tasks.v4_transmit & Checksum.IP),
+        tx_tcp_checksum=tcp,
+        tx_udp_checksum=bool(both & Checksum.UDP),
+        lso_v4_max_bytes=tasks.large_send_bytes if tcp else 0,
+        lso_v6_max_bytes=0,
+    )
+
+
+def packet_info(frame: TxFrame) -> dict[PacketInfo, Any]:
+    """Return the per-packet information that asks for a frame's offloaded work."""
+    if not frame.checksum_start and not frame.ipv4_checksum:
+        return {}
+    head = bytes(frame.buffers[0])
+    v4 = head[12:14] == _IPV4_TYPE
+    asked = PacketChecksum.TX_V4 if v4 else PacketChecksum.TX_V6
+    if frame.ipv4_checksum:
+        asked |= PacketChecksum.TX_IP
+    if frame.checksum_start:
+        udp = frame.checksum_offset == _UDP_CHECKSUM_AT
+        asked |= PacketChecksum.TX_UDP if udp else PacketChecksum.TX_TCP
+    info: dict[PacketInfo, Any] = {PacketInfo.TCP_IP_CHECKSUM: int(asked)}
+    if frame.lso_mss:
+        info[PacketInfo.TCP_LARGE_SEND] = frame.lso_mss
+    return info
+
+
+def buffers(frame: TxFrame) -> list[Buffer]:
+    """Return a frame's buffers as NDIS wants them: a large send's sum is made without the length."""
+    if not frame.lso_mss:
+        return frame.buffers
+    at = frame.checksum_start + frame.checksum_offset
+    found = list(frame.buffers)
+    head = bytearray(found[0])
+    length = len(frame) - frame.checksum_start
+    with_length = int.from_bytes(head[at : at + 2])
+    # One's complement subtraction: add the complement, carry around.
+    total = with_length + (0xFFFF - length % 0xFFFF)
+    head[at : at + 2] = ((total & 0xFFFF) + (total >> 16)).to_bytes(2)
+    found[0] = bytes(head)
+    return found
+
+
+def received(data: bytes, answered: int) -> RxFrame:
+    """Return a received frame with what the card says of its checksums.
+
+    A card that says *failed* is not believed: the stack sums again and counts the error where it belongs.
+    """
+    found = PacketChecksum(answered)
+    return RxFrame(
+        data,
+        ip_verified=bool(found & PacketChecksum.RX_IP_SUCCEEDED),
+        l4_verified=bool(found & _RECEIVED_L4) and not found & FAILED,
+    )
+
+
+def payload_limit(frame_bytes: int) -> int:
+    """Return the MTU of a card whose OID_GEN_MAXIMUM_TOTAL_SIZE is ``frame_bytes``."""
+    return frame_bytes - HEADER_BYTES

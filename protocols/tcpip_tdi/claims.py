@@ -1,0 +1,44 @@
+"""Who may have which local address: the Windows meaning of sharing.
+
+Two address objects may have one address only if both ask to share (SO_REUSEADDR) and neither is exclusive;
+a wildcard and a specific address of one port conflict only if one is exclusive. Source: "Using
+SO_REUSEADDR and SO_EXCLUSIVEADDRUSE" (Microsoft); the table of that page is the rule here, for one user.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from protocols.io.status import NtError, NtStatus
+
+if TYPE_CHECKING:
+    from protocols.tdi.requests import TransportAddress
+
+
+class Claims:
+    """The addresses that address objects of one transport have."""
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self._claims: list[TransportAddress] = []
+
+    def take(self, asked: TransportAddress) -> None:
+        """Claim. NtError(SHARING_VIOLATION, ADDRESS_ALREADY_EXISTS)."""
+        for other in self._claims:
+            if other.address.port != asked.address.port or not _overlap(other, asked):
+                continue
+            if other.exclusive or asked.exclusive:
+                raise NtError(NtStatus.SHARING_VIOLATION, f"port {asked.address.port}")
+            same = other.address.address == asked.address.address
+            if same and not (other.share and asked.share):
+                raise NtError(NtStatus.ADDRESS_ALREADY_EXISTS, f"port {asked.address.port}")
+        self._claims.append(asked)
+
+    def release(self, asked: TransportAddress) -> None:
+        """Give a claim back."""
+        self._claims.remove(asked)
+
+
+def _overlap(one: TransportAddress, other: TransportAddress) -> bool:
+    mine, theirs = one.address.address, other.address.address
+    return len(mine) == len(theirs) and (mine == theirs or not any(mine) or not any(theirs))

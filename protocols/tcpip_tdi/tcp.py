@@ -1,0 +1,559 @@
+r"""\Device\Tcp: TDI connections over ``Stack``'s.
+
+Data that the client does not take stays in TCP, so that its window closes. ``_held`` are bytes that were
+taken out of TCP for an indication and refused: they come first.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from protocols.io.status import NtError, NtStatus
+from protocols.tcpip.addresses import is_unspecified
+from protocols.tcpip.errors import Failure, NetworkError
+from protocols.tcpip.tcp.connection import IGNORE, Connection, ConnectionHandler
+from protocols.tcpip.tcp.states import State
+from protocols.tcpip_tdi.claims import Claims
+from protocols.tcpip_tdi.codes import STATUS
+from protocols.tdi.events import NOT_ACCEPTED, Taken
+from protocols.tdi.requests import Event, Flags, Query, TaAddress, TransportAddress
+from protocols.tdi.transport import AddressObject, ConnectionObject, TransportDriver
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from protocols.io.device import FileObject
+    from protocols.io.irp import Irp, Memory
+    from protocols.io.system import IoSystem
+    from protocols.tcpip.stack import Stack
+    from protocols.tcpip.tcp.listener import Listener
+
+INDICATE_BYTES = 65536
+"""What is taken out of TCP for one indication."""
+REFUSE = (NtStatus.CONNECTION_REFUSED, None)
+
+
+class Phase(enum.Enum):
+    """The life of a connection object."""
+
+    IDLE = enum.auto()
+    LISTENING = enum.auto()
+    CONNECTING = enum.auto()
+    CONNECTED = enum.auto()
+    OVER = enum.auto()
+
+
+class TcpAddress(AddressObject):
+    """A local address: its claim on the port, and the listener once somebody waits for connections."""
+
+    driver: TcpDriver
+
+    def __init__(self, driver: TcpDriver, file: FileObject, asked: TransportAddress) -> None:
+        """Claim the port. NtError."""
+        self._stack = driver.stack
+        ip, port, _scope = asked.address
+        ports = self._stack.tcp.ports
+        if not is_unspecified(ip) and not self._stack.ip.paths.is_local(ip):
+            raise NtError(NtStatus.INVALID_ADDRESS_COMPONENT)
+        try:
+            port = ports.claim(ip, port, share=True)
+        except NetworkError as error:
+            raise NtError(STATUS[error.failure]) from error
+        local = TaAddress(ip, port)
+        self._claim = asked._replace(address=local)
+        try:
+            driver.claims.take(self._claim)
+        except NtError:
+            ports.release(ip, port)
+            raise
+        super().__init__(driver, file, local)
+        self.options: dict[str, Any] = {}
+        self.waiting: deque[Irp] = deque()  # TDI_LISTEN
+        self._listener: Listener | None = None
+
+    def set_event_handler(self, irp: Irp) -> NtStatus:
+        """TDI_SET_EVENT_HANDLER: a connect handler opens the port."""
+        asked = irp.location.parameters
+        if asked.event is Event.CONNECT and asked.handler is not None:
+            try:
+                self.open_port()
+            except NetworkError as error:
+                return self.io.complete(irp, STATUS[error.failure])
+        status = super().set_event_handler(irp)
+        if asked.event is Event.CONNECT and asked.handler is None and not self.waiting:
+            self._unlisten()
+        return status
+
+    def set_information(self, irp: Irp) -> NtStatus:
+        """Options for the connections that follow."""
+        self.options.update(irp.location.parameters.values)
+        return self.io.complete(irp, NtStatus.SUCCESS)
+
+    def open_port(self) -> None:
+        """Accept connections from now on. NetworkError."""
+        if self._listener is None:
+            ip, port, _scope = self.local
+            self._listener = self._stack.tcp.listen(ip, port, self._accept, share=True)
+            self._listener.admit = lambda address, _port: len(address) == len(ip)
+
+    def cleanup(self) -> None:
+        """Give the port back; connections live on."""
+        self._unlisten()
+        for irp in list(self.waiting):
+            self.io.cancel(irp)
+        self._stack.tcp.ports.release(self.local.address, self.local.port)
+        self.driver.claims.release(self._claim)
+
+    def _unlisten(self) -> None:
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+
+    def _accept(self, connection: Connection) -> ConnectionHandler:
+        key = connection.key
+        while self.waiting:
+            irp = self.waiting.popleft()
+            if self.io.claim(irp):
+                found: TcpConnection = irp.location.file.fs_context  # type: ignore[union-attr]  # a listen has a file
+                found.adopt(connection)
+                self.io.complete(irp, NtStatus.SUCCESS, result=TaAddress(key.remote, key.remote_port))
+                return found
+        remote = TaAddress(key.remote, key.remote_port)
+        local = TaAddress(key.local, key.local_port)
+        _status, file = self.handlers.tell(Event.CONNECT, self, remote, local, default=REFUSE)
+        if file is None:
+            connection.abort()
+            return IGNORE
+        found = file.fs_context
+        found.adopt(connection)
+        return found
+
+
+class TcpConnection(ConnectionObject, ConnectionHandler):
+    """A connection endpoint, and the owner of a TCP connection."""
+
+    driver: TcpDriver
+    address: TcpAddress | None
+
+    def __init__(self, driver: TcpDriver, file: FileObject, context: object) -> None:
+        """Start without a connection."""
+        super().__init__(driver, file, context)
+        self.phase = Phase.IDLE
+        self.tcp: Connection | None = None
+        self.since_ns = 0
+        self._connecting: Irp | None = None
+        self._sends: deque[tuple[Irp, deque[Memory]]] = deque()
+        self._receives: deque[Irp] = deque()
+        self._disconnects: list[Irp] = []
+        self._held: deque[Memory] = deque()
+        self._silent = False  # the client refused data: not a word until it asks
+        self._told_fin = False
+        self._fin_after_sends = False
+        self._failure: NtStatus | None = None
+
+    @property
+    def is_active(self) -> bool:
+        """Whether there is a connection, or will be."""
+        return self.phase in (Phase.LISTENING, Phase.CONNECTING, Phase.CONNECTED)
+
+    def adopt(self, connection: Connection) -> None:
+        """Own a connection that came in."""
+        self.tcp = connection
+        self.phase = Phase.CONNECTED
+        self.since_ns = self.driver.stack.context.now
+        self._configure()
+
+    # Requests
+
+    def connect(self, irp: Irp) -> NtStatus:
+        """TDI_CONNECT."""
+        if self.is_active:
+            return self.io.complete(irp, NtStatus.CONNECTION_ACTIVE)
+        if self.address is None:
+            return self.io.complete(irp, NtStatus.ADDRESS_NOT_ASSOCIATED)
+        remote = irp.location.parameters.remote
+        local = self.address.local
+        if len(remote.address) != len(local.address):
+            return self.io.complete(irp, NtStatus.INVALID_ADDRESS_COMPONENT)
+        self._forget()
+        try:
+            self.tcp = self.driver.stack.tcp_connect(
+                remote.address, remote.port, self, local=local.address, local_port=local.port
+            )
+        except NetworkError as error:
+            return self.io.complete(irp, STATUS[error.failure])
+        self.phase = Phase.CONNECTING
+        self._connecting = irp
+        self._configure()
+        self.driver.kick()
+        return self.io.pend_cancellable(irp, self._cancel_connect)
+
+    def listen(self, irp: Irp) -> NtStatus:
+        """TDI_LISTEN: the next connection to the address becomes this object's."""
+        if self.is_active:
+            return self.io.complete(irp, NtStatus.CONNECTION_ACTIVE)
+        if self.address is None:
+            return self.io.complete(irp, NtStatus.ADDRESS_NOT_ASSOCIATED)
+        try:
+            self.address.open_port()
+        except NetworkError as error:
+            return self.io.complete(irp, STATUS[error.failure])
+        self._forget()
+        self.phase = Phase.LISTENING
+        self.address.waiting.append(irp)
+        return self.io.pend_cancellable(irp, self._cancel_listen)
+
+    def accept(self, irp: Irp) -> NtStatus:
+        """TDI_ACCEPT: confirm a connection that TDI_LISTEN has brought."""
+        there = self.phase is Phase.CONNECTED
+        return self.io.complete(irp, NtStatus.SUCCESS if there else NtStatus.CONNECTION_INVALID)
+
+    def disconnect(self, irp: Irp) -> NtStatus:
+        """TDI_DISCONNECT: ABORT resets; RELEASE sends FIN behind all data; WAIT waits for the peer's."""
+        flags = irp.location.parameters.flags
+        if self.tcp is None or self.phase is not Phase.CONNECTED:
+            return self.io.complete(irp, NtStatus.CONNECTION_INVALID)
+        if flags & Flags.ABORT:
+            self.tcp.abort()
+            self._over(NtStatus.LOCAL_DISCONNECT)
+            self.driver.kick()
+            return self.io.complete(irp, NtStatus.SUCCESS)
+        if flags & Flags.WAIT:
+            if self._told_fin:
+                return self.io.complete(irp, NtStatus.SUCCESS)
+            self._disconnects.append(irp)
+            return self.io.pend_cancellable(irp, self._cancel_wait)
+        self._fin_after_sends = True
+        if not self._sends:
+            self.tcp.shutdown()
+            self.driver.kick()
+            return self.io.complete(irp, NtStatus.SUCCESS)
+        self._disconnects.append(irp)
+        irp.context["release"] = True
+        return self.io.pend_cancellable(irp, self._cancel_wait)
+
+    def send(self, irp: Irp) -> NtStatus:
+        """TDI_SEND: complete when TCP has taken all bytes."""
+        if self.phase is not Phase.CONNECTED or self.tcp is None:
+            return self.io.complete(irp, self._failure or NtStatus.CONNECTION_INVALID)
+        if self._fin_after_sends:
+            return self.io.complete(irp, NtStatus.LOCAL_DISCONNECT)
+        self._sends.append((irp, deque(b for b in irp.buffers if len(b))))
+        self.io.pend_cancellable(irp, self._cancel_send)
+        self._pump()
+        self.driver.kick()
+        return NtStatus.PENDING
+
+    def receive(self, irp: Irp) -> NtStatus:
+        """TDI_RECEIVE: as many bytes as there are, at least one; PEEK leaves them."""
+        self._silent = False
+        if self.phase is not Phase.CONNECTED and not self._held:
+            status = self._failure or NtStatus.CONNECTION_INVALID
+            if self._told_fin and self._failure is None:
+                status = NtStatus.SUCCESS
+            return self.io.complete(irp, status)
+        self._receives.append(irp)
+        self.io.pend_cancellable(irp, self._cancel_receive)
+        self._deliver()
+        self.driver.kick()
+        return NtStatus.PENDING
+
+    def set_information(self, irp: Irp) -> NtStatus:
+        """Options of this connection: no_delay, keepalive, ttl, tos."""
+        if self.tcp is not None:
+            _apply(self.tcp, irp.location.parameters.values)
+            self.driver.kick()
+        elif self.address is not None:
+            self.address.options.update(irp.location.parameters.values)
+        return self.io.complete(irp, NtStatus.SUCCESS)
+
+    def cleanup(self) -> None:
+        """End: in good order when a FIN was asked for, else by a reset."""
+        tcp, self.tcp = self.tcp, None
+        if tcp is not None and tcp.state is not State.CLOSED:
+            tcp.handler = IGNORE
+            if self._fin_after_sends and not self._sends and not self._held:
+                tcp.close()
+            else:
+                tcp.abort()
+            self.driver.kick()
+        self._over(NtStatus.CANCELLED, tell=False)
+
+    # ConnectionHandler
+
+    def connected(self, connection: Connection) -> None:
+        """Complete the connect request."""
+        del connection
+        self.phase = Phase.CONNECTED
+        self.since_ns = self.driver.stack.context.now
+        irp, self._connecting = self._connecting, None
+        if irp is not None and self.io.claim(irp):
+            self.io.complete(irp, NtStatus.SUCCESS)
+
+    def readable(self, connection: Connection) -> None:
+        """Give data to a waiting receive, or tell of it."""
+        del connection
+        self._deliver()
+
+    def writable(self, connection: Connection) -> None:
+        """Go on sending."""
+        del connection
+        self._pump()
+
+    def remote_closed(self, connection: Connection) -> None:
+        """Tell of the FIN behind the data."""
+        del connection
+        self._deliver()
+
+    def closed(self, connection: Connection, failure: Failure | None) -> None:
+        """Tell of the end."""
+        del connection
+        if failure is None:
+            self._deliver()
+        irp, self._connecting = self._connecting, None
+        status = STATUS[failure] if failure is not None else NtStatus.GRACEFUL_DISCONNECT
+        if irp is not None:
+            self.phase = Phase.OVER
+            if self.io.claim(irp):
+                self.io.complete(irp, status)
+            return
+        if failure is not None and self.phase is not Phase.OVER:
+            self._over(status)
+
+    # Inside
+
+    def _pump(self) -> None:  # noqa: C901 - one loop over what is queued, with its two ends
+        tcp = self.tcp
+        if tcp is None:
+            return
+        while self._sends:
+            irp, rest = self._sends[0]
+            try:
+                while rest:
+                    urgent = irp.location.parameters.flags & Flags.EXPEDITED
+                    taken = (tcp.send_urgent if urgent else tcp.send)(rest[0])
+                    if not taken:
+                        return
+                    piece = rest.popleft()
+                    if taken < len(piece):
+                        rest.appendleft(memoryview(piece)[taken:])
+            except NetworkError as error:
+                self._over(STATUS[error.failure])
+                return
+            self._sends.popleft()
+            if self.io.claim(irp):
+                self.io.complete(irp, NtStatus.SUCCESS, irp.length)
+        if self._fin_after_sends:
+            tcp.shutdown()
+            for irp in [one for one in self._disconnects if "release" in one.context]:
+                self._disconnects.remove(irp)
+                if self.io.claim(irp):
+                    self.io.complete(irp, NtStatus.SUCCESS)
+
+    def _deliver(self) -> None:
+        while self._fill_receives() or self._indicate():
+            pass
+        tcp = self.tcp
+        if tcp is not None and tcp.at_end and not self._held and not self._told_fin:
+            self._told_fin = True
+            for irp in self._drain(self._receives):
+                self.io.complete(irp, NtStatus.SUCCESS)
+            for irp in [one for one in self._disconnects if "release" not in one.context]:
+                self._disconnects.remove(irp)
+                if self.io.claim(irp):
+                    self.io.complete(irp, NtStatus.SUCCESS)
+            self._tell(Event.DISCONNECT, self.context, Flags.RELEASE)
+
+    def _fill_receives(self) -> bool:
+        if not self._receives:
+            return False
+        irp = self._receives[0]
+        if not self._held and self.tcp is not None:
+            self._held.extend(self.tcp.receive_buffers(max(irp.length, 1)))
+        if not self._held:
+            return False
+        self._receives.popleft()
+        copied = 0
+        peeked = list(self._held)
+        while self._held and copied < irp.length:
+            piece = self._held.popleft()
+            fitted = irp.scatter(piece, copied)
+            copied += fitted
+            if fitted < len(piece):
+                self._held.appendleft(memoryview(piece)[fitted:])
+        if irp.location.parameters.flags & Flags.PEEK:
+            self._held = deque(peeked)
+        if self.io.claim(irp):
+            self.io.complete(irp, NtStatus.SUCCESS, copied)
+        return True
+
+    def _indicate(self) -> bool:
+        handlers = self.address.handlers if self.address is not None else None
+        if self._silent or self._receives or handlers is None:
+            return False
+        if not self._held:
+            if self.tcp is None or not (Event.CHAINED_RECEIVE in handlers or Event.RECEIVE in handlers):
+                return False
+            self._held.extend(self.tcp.receive_buffers(INDICATE_BYTES))
+        if not self._held:
+            return False
+        if Event.CHAINED_RECEIVE in handlers:
+            status = handlers.tell(Event.CHAINED_RECEIVE, self.context, list(self._held))
+            if status is NtStatus.SUCCESS:
+                self._held.clear()
+                return True
+            self._silent = True
+            return False
+        return self._indicate_lookahead()
+
+    def _indicate_lookahead(self) -> bool:
+        available = sum(map(len, self._held))
+        lookahead = self._held[0]
+        said: Taken = self._tell(
+            Event.RECEIVE, self.context, Flags.NONE, available, lookahead, default=NOT_ACCEPTED
+        )
+        left = said.bytes_taken
+        while left and self._held:
+            piece = self._held.popleft()
+            if left < len(piece):
+                self._held.appendleft(memoryview(piece)[left:])
+            left -= min(left, len(piece))
+        if said.irp is not None:
+            self._receives.append(said.irp)
+            self.io.mark_pending(said.irp)
+            said.irp.cancel_routine = self._cancel_receive
+            return True
+        self._silent = said.status is NtStatus.DATA_NOT_ACCEPTED
+        return bool(said.bytes_taken) and not self._silent
+
+    def _tell(self, event: Event, *arguments: Any, default: Any = None) -> Any:  # noqa: ANN401 - see EventHandlers.tell
+        if self.address is None:
+            return default
+        return self.address.handlers.tell(event, *arguments, default=default)
+
+    def _over(self, status: NtStatus, *, tell: bool = True) -> None:
+        was = self.phase
+        self.phase = Phase.OVER
+        self._failure = status
+        self._silent = False
+        pending = [irp for irp, _rest in self._sends] + self._drain_all()
+        self._sends.clear()
+        for irp in pending:
+            if irp.cancel_routine is not None:
+                self.io.claim(irp)
+            if not irp.completed:
+                self.io.complete(irp, status)
+        if tell and was is Phase.CONNECTED:
+            self._tell(Event.DISCONNECT, self.context, Flags.ABORT)
+
+    def _drain_all(self) -> list[Irp]:
+        found = [*self._receives, *self._disconnects]
+        if self._connecting is not None:
+            found.append(self._connecting)
+            self._connecting = None
+        self._receives.clear()
+        self._disconnects.clear()
+        if self.phase is Phase.OVER and self.address is not None:
+            mine = [irp for irp in self.address.waiting if irp.location.file is self.file]
+            for irp in mine:
+                self.address.waiting.remove(irp)
+            found += mine
+        return found
+
+    def _drain(self, queue: deque[Irp]) -> list[Irp]:
+        found = [irp for irp in queue if self.io.claim(irp)]
+        queue.clear()
+        return found
+
+    def _configure(self) -> None:
+        if self.tcp is not None and self.address is not None:
+            _apply(self.tcp, self.address.options)
+
+    def _forget(self) -> None:
+        self._held.clear()
+        self._silent = self._told_fin = self._fin_after_sends = False
+        self._failure = None
+
+    def _answers(self) -> dict[Query, Any]:
+        found = super()._answers()
+        if self.tcp is not None:
+            key = self.tcp.key
+            found[Query.ADDRESS_INFO] = TaAddress(key.local, key.local_port)
+            found[Query.CONNECTION_INFO] = {
+                "state": self.tcp.state.name,
+                "remote": TaAddress(key.remote, key.remote_port),
+                "received": self.tcp.bytes_received,
+                "since_ns": self.since_ns,
+                "available": self.tcp.received.size + sum(map(len, self._held)),
+            }
+        return found
+
+    # Cancels
+
+    def _cancel_connect(self, irp: Irp) -> None:
+        self._connecting = None
+        if self.tcp is not None:
+            self.tcp.handler = IGNORE
+            self.tcp.abort()
+        self.phase = Phase.OVER
+        self.io.complete(irp, NtStatus.CANCELLED)
+
+    def _cancel_listen(self, irp: Irp) -> None:
+        if self.address is not None and irp in self.address.waiting:
+            self.address.waiting.remove(irp)
+        self.phase = Phase.IDLE
+        self.io.complete(irp, NtStatus.CANCELLED)
+
+    def _cancel_receive(self, irp: Irp) -> None:
+        if irp in self._receives:
+            self._receives.remove(irp)
+        self.io.complete(irp, NtStatus.CANCELLED)
+
+    def _cancel_wait(self, irp: Irp) -> None:
+        if irp in self._disconnects:
+            self._disconnects.remove(irp)
+        self.io.complete(irp, NtStatus.CANCELLED)
+
+    def _cancel_send(self, irp: Irp) -> None:
+        # Part of it may be in TCP already: a stream with a hole is no stream, so the connection ends.
+        self._sends = deque(one for one in self._sends if one[0] is not irp)
+        self.io.complete(irp, NtStatus.CANCELLED)
+        if self.tcp is not None:
+            self.tcp.abort()
+
+
+class TcpDriver(TransportDriver):
+    """The transport."""
+
+    name = "tcp"
+    connection_kind = TcpConnection
+
+    def __init__(self, io: IoSystem, stack: Stack, kick: Callable[[], None]) -> None:
+        """Speak for ``stack``; ``kick`` has it take a turn."""
+        super().__init__(io)
+        self.stack = stack
+        self.kick = kick
+        self.claims = Claims()
+
+    def open_address(self, file: FileObject, asked: TransportAddress) -> TcpAddress:
+        """Claim an address."""
+        return TcpAddress(self, file, asked)
+
+    def provider_info(self) -> dict[str, Any]:
+        """TDI_PROVIDER_INFO."""
+        return {"name": self.name, "version": 4, "connections": True, "orderly": True, "expedited": True}
+
+    def statistics(self) -> dict[str, int]:
+        """TDI_PROVIDER_STATISTICS."""
+        return {k: v for k, v in self.stack.counters.items() if k.startswith("tcp.")}
+
+
+def _apply(tcp: Connection, values: dict[str, Any]) -> None:
+    if "no_delay" in values:
+        tcp.set_no_delay(enabled=bool(values["no_delay"]))
+    if "keepalive" in values:
+        tcp.set_keepalive(enabled=bool(values["keepalive"]))
+    tcp.ttl = values.get("ttl", tcp.ttl)
+    tcp.tos = values.get("tos", tcp.tos)

@@ -1,0 +1,110 @@
+"""WSAE codes with the numbers of ``winsock2.h``, and which NTSTATUS becomes which. Data only."""
+
+from __future__ import annotations
+
+import enum
+
+from protocols.io.status import NtStatus
+
+
+class Wsae(enum.IntEnum):
+    """What WSAGetLastError returns."""
+
+    WSA_INVALID_HANDLE = 6
+    WSA_OPERATION_ABORTED = 995
+    WSA_IO_INCOMPLETE = 996
+    WSA_IO_PENDING = 997
+    WSAEINTR = 10004
+    WSAEBADF = 10009
+    WSAEACCES = 10013
+    WSAEFAULT = 10014
+    WSAEINVAL = 10022
+    WSAEMFILE = 10024
+    WSAEWOULDBLOCK = 10035
+    WSAEINPROGRESS = 10036
+    WSAEALREADY = 10037
+    WSAENOTSOCK = 10038
+    WSAEDESTADDRREQ = 10039
+    WSAEMSGSIZE = 10040
+    WSAEPROTOTYPE = 10041
+    WSAENOPROTOOPT = 10042
+    WSAEPROTONOSUPPORT = 10043
+    WSAESOCKTNOSUPPORT = 10044
+    WSAEOPNOTSUPP = 10045
+    WSAEAFNOSUPPORT = 10047
+    WSAEADDRINUSE = 10048
+    WSAEADDRNOTAVAIL = 10049
+    WSAENETDOWN = 10050
+    WSAENETUNREACH = 10051
+    WSAENETRESET = 10052
+    WSAECONNABORTED = 10053
+    WSAECONNRESET = 10054
+    WSAENOBUFS = 10055
+    WSAEISCONN = 10056
+    WSAENOTCONN = 10057
+    WSAESHUTDOWN = 10058
+    WSAETIMEDOUT = 10060
+    WSAECONNREFUSED = 10061
+    WSAEHOSTDOWN = 10064
+    WSAEHOSTUNREACH = 10065
+    WSASYSNOTREADY = 10091
+    WSAVERNOTSUPPORTED = 10092
+    WSANOTINITIALISED = 10093
+    WSAEDISCON = 10101
+    WSA_E_NO_MORE = 10110
+    WSASERVICE_NOT_FOUND = 10108
+    WSATYPE_NOT_FOUND = 10109
+    WSAHOST_NOT_FOUND = 11001
+    WSATRY_AGAIN = 11002
+    WSANO_RECOVERY = 11003
+    WSANO_DATA = 11004
+
+
+class WinsockError(OSError):
+    """A call that returned SOCKET_ERROR; ``code`` is what WSAGetLastError says."""
+
+    def __init__(self, code: Wsae, detail: str = "") -> None:
+        """Keep the code."""
+        super().__init__(int(code), f"{code.name}{': ' + detail if detail else ''}")
+        self.code = code
+
+
+WSAE: dict[NtStatus, Wsae] = {
+    NtStatus.PENDING: Wsae.WSA_IO_PENDING,
+    NtStatus.TIMEOUT: Wsae.WSAETIMEDOUT,
+    NtStatus.BUFFER_OVERFLOW: Wsae.WSAEMSGSIZE,
+    NtStatus.INVALID_HANDLE: Wsae.WSAENOTSOCK,
+    NtStatus.INVALID_PARAMETER: Wsae.WSAEINVAL,
+    NtStatus.INVALID_DEVICE_REQUEST: Wsae.WSAEOPNOTSUPP,
+    NtStatus.ACCESS_DENIED: Wsae.WSAEACCES,
+    NtStatus.SHARING_VIOLATION: Wsae.WSAEACCES,
+    NtStatus.BUFFER_TOO_SMALL: Wsae.WSAEFAULT,
+    NtStatus.OBJECT_NAME_NOT_FOUND: Wsae.WSAENETDOWN,
+    NtStatus.INSUFFICIENT_RESOURCES: Wsae.WSAENOBUFS,
+    NtStatus.DEVICE_NOT_READY: Wsae.WSAEWOULDBLOCK,
+    NtStatus.IO_TIMEOUT: Wsae.WSAETIMEDOUT,
+    NtStatus.NOT_SUPPORTED: Wsae.WSAEOPNOTSUPP,
+    NtStatus.CANCELLED: Wsae.WSA_OPERATION_ABORTED,
+    NtStatus.LOCAL_DISCONNECT: Wsae.WSAESHUTDOWN,
+    NtStatus.REMOTE_DISCONNECT: Wsae.WSAECONNRESET,
+    NtStatus.ADDRESS_CLOSED: Wsae.WSAENETRESET,
+    NtStatus.CONNECTION_DISCONNECTED: Wsae.WSAECONNRESET,
+    NtStatus.CONNECTION_RESET: Wsae.WSAECONNRESET,
+    NtStatus.CONNECTION_REFUSED: Wsae.WSAECONNREFUSED,
+    NtStatus.GRACEFUL_DISCONNECT: Wsae.WSAEDISCON,
+    NtStatus.ADDRESS_ALREADY_EXISTS: Wsae.WSAEADDRINUSE,
+    NtStatus.CONNECTION_INVALID: Wsae.WSAENOTCONN,
+    NtStatus.CONNECTION_ACTIVE: Wsae.WSAEISCONN,
+    NtStatus.NETWORK_UNREACHABLE: Wsae.WSAENETUNREACH,
+    NtStatus.HOST_UNREACHABLE: Wsae.WSAEHOSTUNREACH,
+    NtStatus.PROTOCOL_UNREACHABLE: Wsae.WSAENETUNREACH,
+    NtStatus.PORT_UNREACHABLE: Wsae.WSAECONNRESET,
+    NtStatus.CONNECTION_ABORTED: Wsae.WSAECONNABORTED,
+    NtStatus.INVALID_ADDRESS_COMPONENT: Wsae.WSAEADDRNOTAVAIL,
+    NtStatus.TOO_MANY_ADDRESSES: Wsae.WSAENOBUFS,
+}
+
+
+def error_of(status: NtStatus, detail: str = "") -> WinsockError:
+    """Return the exception for a status; one without a code of its own is WSAENETDOWN."""
+    return WinsockError(WSAE.get(status, Wsae.WSAENETDOWN), detail or status.name)

@@ -1,0 +1,150 @@
+"""The extensions, reached by SIO_GET_EXTENSION_FUNCTION_POINTER: AcceptEx and its kin.
+
+Each takes handles of the base provider. Source: "Winsock Extensions" (mswsock.h).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from protocols.afd.requests import Accept, Afd, ConnectTo, Disconnect, Send
+from protocols.winsock.constants import Msg
+from protocols.winsock.errors import WinsockError, Wsae
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from protocols.io.irp import Irp, Memory
+    from protocols.tdi.requests import TaAddress
+    from protocols.winsock.msafd import Handle, MsafdProvider
+    from protocols.winsock.overlapped import Overlapped
+
+TF_DISCONNECT = 0x01
+TF_REUSE_SOCKET = 0x02
+
+
+class Element(NamedTuple):
+    """TRANSMIT_PACKETS_ELEMENT: ``length`` bytes (0: the rest) from ``offset`` of memory or a mapped file."""
+
+    memory: Memory
+    offset: int = 0
+    length: int = 0
+
+    @property
+    def view(self) -> memoryview:
+        """The bytes, uncopied. What the cache manager has mapped is sent from where it lies."""
+        view = memoryview(self.memory)[self.offset :]
+        return view[: self.length] if self.length else view
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """WSAMSG as WSARecvMsg fills it. ``control``: IP_PKTINFO and IP_TTL of the datagram."""
+
+    count: int
+    source: TaAddress | None
+    flags: int
+    control: dict[str, Any]
+
+
+class Extensions:
+    """The functions, over the base provider."""
+
+    def __init__(self, provider: MsafdProvider) -> None:
+        """Ask this provider."""
+        self._provider = provider
+
+    def accept_ex(
+        self,
+        listener: Handle,
+        accepting: Handle,
+        buffer: Memory = b"",
+        overlapped: Overlapped | None = None,
+    ) -> int:
+        """AcceptEx: with a buffer, complete only when the first data is there too."""
+        if accepting.bound:
+            raise WinsockError(Wsae.WSAEINVAL, "the accepting socket is bound")
+        asked = Accept(accepting.file, len(buffer))
+        irp = self._provider.request(listener, Afd.SUPER_ACCEPT, asked, [buffer], overlapped)
+        accepting.bound = True
+        return irp.information
+
+    @staticmethod
+    def get_accept_ex_sockaddrs(irp: Irp) -> tuple[TaAddress, TaAddress]:
+        """GetAcceptExSockaddrs: local and remote address of a completed AcceptEx."""
+        local, remote = irp.result
+        return local, remote
+
+    def connect_ex(
+        self,
+        handle: Handle,
+        address: TaAddress,
+        data: Memory = b"",
+        overlapped: Overlapped | None = None,
+    ) -> int:
+        """ConnectEx: the socket must be bound; ``data`` goes out behind the handshake."""
+        if not handle.bound:
+            raise WinsockError(Wsae.WSAEINVAL, "ConnectEx wants a bound socket")
+        buffers = [data] if len(data) else []
+        return self._provider.request(
+            handle, Afd.CONNECT, ConnectTo(address), buffers, overlapped
+        ).information
+
+    def disconnect_ex(self, handle: Handle, flags: int = 0, overlapped: Overlapped | None = None) -> None:
+        """DisconnectEx; TF_REUSE_SOCKET: when it is done, the socket may connect or accept again."""
+        asked = Disconnect(send=True, reuse=bool(flags & TF_REUSE_SOCKET))
+        self._provider.request(handle, Afd.SUPER_DISCONNECT, asked, (), overlapped)
+
+    def transmit_file(  # noqa: PLR0917 - the original's arguments
+        self,
+        handle: Handle,
+        file: Element,
+        head: Memory = b"",
+        tail: Memory = b"",
+        flags: int = 0,
+        overlapped: Overlapped | None = None,
+    ) -> int:
+        """TransmitFile: head, file and tail without a copy; TF_DISCONNECT sends FIN behind them."""
+        pieces = [Element(head), file, Element(tail)]
+        return self.transmit_packets(handle, pieces, flags, overlapped)
+
+    def transmit_packets(
+        self,
+        handle: Handle,
+        elements: Sequence[Element],
+        flags: int = 0,
+        overlapped: Overlapped | None = None,
+    ) -> int:
+        """TransmitPackets: elements in order, from where they lie."""
+        if not handle.stream:
+            for element in elements:
+                self._provider.request(handle, Afd.SEND, Send(), [element.view], None)
+            return sum(len(element.view) for element in elements)
+        buffers: list[Memory] = [element.view for element in elements if len(element.view)]
+        irp = self._provider.request(handle, Afd.SEND, Send(steady=True), buffers, overlapped)
+        if flags & TF_REUSE_SOCKET:
+            self.disconnect_ex(handle, TF_REUSE_SOCKET)
+        elif flags & TF_DISCONNECT:
+            self.disconnect_ex(handle)
+        return irp.information
+
+    def recv_msg(self, handle: Handle, buffers: Sequence[Memory], flags: int = 0) -> Message:
+        """WSARecvMsg: a datagram with where it came in; too long: MSG_TRUNC."""
+        if handle.stream:
+            raise WinsockError(Wsae.WSAEOPNOTSUPP, "WSARecvMsg is for datagrams")
+        count, (source, details) = self._provider.receive_message(handle, buffers, flags)
+        wanted = details if handle.options["packet_info"] else {}
+        return Message(count, source, int(Msg.NONE), wanted)
+
+    def table(self) -> dict[str, Any]:
+        """Return what SIO_GET_EXTENSION_FUNCTION_POINTER finds by name (Windows: by GUID)."""
+        return {
+            "WSAID_ACCEPTEX": self.accept_ex,
+            "WSAID_CONNECTEX": self.connect_ex,
+            "WSAID_DISCONNECTEX": self.disconnect_ex,
+            "WSAID_GETACCEPTEXSOCKADDRS": self.get_accept_ex_sockaddrs,
+            "WSAID_TRANSMITFILE": self.transmit_file,
+            "WSAID_TRANSMITPACKETS": self.transmit_packets,
+            "WSAID_WSARECVMSG": self.recv_msg,
+        }

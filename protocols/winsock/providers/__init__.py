@@ -1,0 +1,1 @@
+"""Layered providers, written against the service provider interface alone."""

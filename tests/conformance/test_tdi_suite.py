@@ -1,0 +1,324 @@
+"""One suite for every TDI transport: what any address object, and any connection object, must do."""
+
+# ruff: noqa: D102, D103, D107, ANN401 - the names are sentences; doubles need no words
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from lab.nt.virtual import VirtualHosts
+from protocols.io.irp import Irp, Major, Memory
+from protocols.io.status import NtError, NtStatus
+from protocols.tcpip.addresses import parse
+from protocols.tdi.client import TdiClient
+from protocols.tdi.events import Taken
+from protocols.tdi.registration import PnpClient, PnpOpcode, TdiRegistry
+from protocols.tdi.requests import (
+    Event,
+    Flags,
+    Query,
+    TaAddress,
+    Tdi,
+    Transfer,
+    TransportAddress,
+)
+
+ANY = bytes(4)
+FAR = parse("10.0.0.2")
+DEVICES = ["\\Device\\Tcp", "\\Device\\Udp", "\\Device\\RawIp"]
+DATAGRAMS = DEVICES[1:]
+
+
+class World:
+    """Two hosts and a TDI client on each."""
+
+    def __init__(self) -> None:
+        self.net = VirtualHosts()
+        self.near, self.far = (TdiClient(host.io) for host in self.net.hosts)
+
+    def address(self, client: TdiClient, device: str, port: int = 0) -> Any:
+        raw = device.endswith("RawIp")
+        asked = TransportAddress(TaAddress(ANY, 0 if raw else port), protocol=253 if raw else 0)
+        return client.open_address(device, asked)
+
+    def finish(self) -> None:
+        assert [str(r) for host in self.net.hosts for r in host.verifier.reports] == []
+
+
+@pytest.fixture
+def world() -> Any:
+    made = World()
+    yield made
+    made.finish()
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_an_address_object_says_what_its_address_is(world: World, device: str) -> None:
+    address = world.address(world.near, device, 4000)
+
+    found = world.near.query(address, Query.ADDRESS_INFO)
+
+    assert found.port == (0 if device.endswith("RawIp") else 4000)
+    world.near.io.close(address)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_control_channel_answers_for_the_provider(world: World, device: str) -> None:
+    control = world.near.io.open(device)
+
+    info = world.near.query(control, Query.PROVIDER_INFO)
+
+    assert info["name"] == device.rpartition("\\")[2].lower()
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_request_that_the_object_does_not_know_is_not_supported(world: World, device: str) -> None:
+    address = world.address(world.near, device)
+
+    irp = world.near.request(address, Tdi.LISTEN, Transfer())
+
+    assert irp.status is NtStatus.NOT_SUPPORTED
+
+
+@pytest.mark.parametrize("device", DEVICES[:2])
+def test_an_address_is_had_once(world: World, device: str) -> None:
+    first = world.address(world.near, device, 4000)
+
+    with pytest.raises(NtError, match="ADDRESS_ALREADY_EXISTS"):
+        world.address(world.near, device, 4000)
+    world.near.io.close(first)
+
+    assert world.address(world.near, device, 4000).is_open
+
+
+@pytest.mark.parametrize("device", DATAGRAMS)
+def test_a_datagram_goes_to_the_waiting_request_and_then_to_the_handler(world: World, device: str) -> None:
+    near, far = world.address(world.near, device), world.address(world.far, device, 4000)
+    heard: list[bytes] = []
+    world.far.set_event_handler(
+        far, Event.RECEIVE_DATAGRAM, lambda _context, _source, data, _details: heard.append(data)
+    )
+    into = bytearray(64)
+    waiting = world.far.request(far, Tdi.RECEIVE_DATAGRAM, None, [into])
+
+    for data in (b"one", b"two"):
+        world.near.send_datagram(near, [data], TaAddress(FAR, 4000))
+    world.net.run()
+
+    assert waiting.status is NtStatus.SUCCESS
+    assert bytes(into[: waiting.information]).endswith(b"one")
+    assert len(heard) == 1
+    assert heard[0].endswith(b"two")
+
+
+@pytest.mark.parametrize("device", DATAGRAMS)
+def test_a_waiting_receive_can_be_cancelled(world: World, device: str) -> None:
+    far = world.address(world.far, device, 4000)
+    waiting = world.far.request(far, Tdi.RECEIVE_DATAGRAM, None, [bytearray(8)])
+
+    cancelled = world.far.io.cancel(waiting)
+
+    assert (cancelled, waiting.status) == (True, NtStatus.CANCELLED)
+
+
+class Connected:
+    """A TCP connection made by TDI_LISTEN and TDI_CONNECT."""
+
+    def __init__(self, world: World) -> None:
+        device = DEVICES[0]
+        self.world = world
+        self.far_address = world.address(world.far, device, 4000)
+        self.far = world.far.open_connection(device, "far")
+        world.far.associate(self.far, self.far_address)
+        self.listened = world.far.request(self.far, Tdi.LISTEN, Transfer())
+        self.near_address = world.address(world.near, device)
+        self.near = world.near.open_connection(device, "near")
+        world.near.associate(self.near, self.near_address)
+        self.connected = world.near.connect(self.near, TaAddress(FAR, 4000))
+        world.net.run()
+
+
+def test_listen_and_connect_complete_with_the_handshake(world: World) -> None:
+    pair = Connected(world)
+
+    info = world.near.query(pair.near, Query.CONNECTION_INFO)
+
+    assert (pair.listened.status, pair.connected.status) == (NtStatus.SUCCESS, NtStatus.SUCCESS)
+    assert pair.listened.result.address == parse("10.0.0.1")
+    assert (info["state"], info["remote"]) == ("ESTABLISHED", TaAddress(FAR, 4000))
+
+
+def test_an_unassociated_connection_connects_to_nothing(world: World) -> None:
+    connection = world.near.open_connection(DEVICES[0], "x")
+
+    irp = world.near.connect(connection, TaAddress(FAR, 1))
+
+    assert irp.status is NtStatus.ADDRESS_NOT_ASSOCIATED
+
+
+def test_an_active_connection_is_not_disassociated(world: World) -> None:
+    pair = Connected(world)
+
+    with pytest.raises(NtError, match="CONNECTION_ACTIVE"):
+        world.near.disassociate(pair.near)
+
+
+def test_a_refused_indication_is_silent_until_a_receive_asks(world: World) -> None:
+    pair = Connected(world)
+    told: list[int] = []
+
+    def refuse(_context: object, _flags: Flags, available: int, _lookahead: Memory) -> Taken:
+        told.append(available)
+        return Taken(NtStatus.DATA_NOT_ACCEPTED)
+
+    world.far.set_event_handler(pair.far_address, Event.RECEIVE, refuse)
+    for data in (b"abc", b"def"):
+        world.near.send(pair.near, [data])
+        world.net.run()
+    into = bytearray(16)
+    irp = world.far.receive(pair.far, [into])
+    world.net.run()
+
+    assert told[0] == 3
+    assert len(told) <= 2
+    assert bytes(into[: irp.information]).startswith(b"abc")
+
+
+def test_a_handler_takes_some_bytes_and_gives_a_request_for_the_rest(world: World) -> None:
+    pair = Connected(world)
+    rest = bytearray(16)
+    given: list[Irp] = []
+
+    def take(_context: object, _flags: Flags, _available: int, _lookahead: Memory) -> Taken:
+        io = world.far.io
+        irp = io.build(
+            pair.far.device,
+            Major.INTERNAL_DEVICE_CONTROL,
+            pair.far,
+            minor=Tdi.RECEIVE,
+            parameters=Transfer(),
+            buffers=[rest],
+        )
+        irp.current -= 1  # as IoSetNextIrpStackLocation: the transport has it now
+        given.append(irp)
+        return Taken(NtStatus.SUCCESS, 2, irp)
+
+    world.far.set_event_handler(pair.far_address, Event.RECEIVE, take)
+    world.near.send(pair.near, [b"abcdef"])
+    world.net.run()
+
+    assert bytes(rest[: given[0].information]) == b"cdef"
+
+
+def test_a_chained_receive_takes_buffers_whole(world: World) -> None:
+    pair = Connected(world)
+    got: list[Memory] = []
+
+    def take(_context: object, buffers: list[Memory]) -> NtStatus:
+        got.extend(buffers)
+        return NtStatus.SUCCESS
+
+    world.far.set_event_handler(pair.far_address, Event.CHAINED_RECEIVE, take)
+    world.near.send(pair.near, [bytes(100_000)])
+    world.net.run(1)
+
+    assert sum(map(len, got)) == 100_000
+
+
+def test_release_tells_the_peer_in_order_and_wait_hears_it(world: World) -> None:
+    pair = Connected(world)
+    told: list[tuple[object, Flags]] = []
+    world.far.set_event_handler(pair.far_address, Event.DISCONNECT, lambda *args: told.append(args))
+    world.near.send(pair.near, [b"last words"])
+    wait = world.far.disconnect(pair.far, Flags.WAIT)
+
+    world.near.disconnect(pair.near, Flags.RELEASE)
+    world.net.run()
+    before = list(told)
+    into = bytearray(64)
+    irp = world.far.receive(pair.far, [into])
+    world.net.run()
+
+    assert before == []
+    assert bytes(into[: irp.information]) == b"last words"
+    assert told == [("far", Flags.RELEASE)]
+    assert wait.status is NtStatus.SUCCESS
+
+
+def test_abort_resets_and_ends_what_waits(world: World) -> None:
+    pair = Connected(world)
+    told: list[tuple[object, Flags]] = []
+    world.far.set_event_handler(pair.far_address, Event.DISCONNECT, lambda *args: told.append(args))
+    waiting = world.far.receive(pair.far, [bytearray(8)])
+
+    world.near.disconnect(pair.near, Flags.ABORT)
+    world.net.run()
+
+    assert waiting.status is NtStatus.CONNECTION_RESET
+    assert told == [("far", Flags.ABORT)]
+    assert world.near.send(pair.near, [b"x"]).status is NtStatus.LOCAL_DISCONNECT
+
+
+def test_a_cancelled_connect_leaves_nothing(world: World) -> None:
+    address = world.address(world.near, DEVICES[0])
+    connection = world.near.open_connection(DEVICES[0], "x")
+    world.near.associate(connection, address)
+    irp = world.near.connect(connection, TaAddress(parse("10.0.0.77"), 80))
+
+    world.near.io.cancel(irp)
+    world.net.run()
+
+    assert irp.status is NtStatus.CANCELLED
+    assert not world.net.hosts[0].stack.tcp.connections
+
+
+class Listener(PnpClient):
+    """Writes down what it hears."""
+
+    def __init__(self, refuse: str = "") -> None:
+        self.heard: list[tuple[str, str]] = []
+        self.refuse = refuse
+
+    def binding(self, opcode: PnpOpcode, device: str, order: tuple[str, ...]) -> None:
+        del order
+        self.heard.append((opcode.name, device))
+
+    def add_net_address(self, address: TaAddress, device: str) -> None:
+        self.heard.append((f"+{address.address.hex()}", device))
+
+    def del_net_address(self, address: TaAddress, device: str) -> None:
+        self.heard.append((f"-{address.address.hex()}", device))
+
+    def pnp_power(self, device: str, event: str) -> NtStatus:
+        del device
+        return NtStatus.ACCESS_DENIED if event == self.refuse else NtStatus.SUCCESS
+
+
+def test_a_late_client_hears_what_is_there_and_then_what_changes(world: World) -> None:
+    host = world.net.hosts[0]
+    client = Listener()
+
+    host.registry.register_pnp_handlers(client)
+    first = list(client.heard)
+    host.stack.remove_address(host.stack.interfaces[1], parse("10.0.0.1"))
+    host.devices.addresses_changed()
+
+    assert [name for opcode, name in first if opcode == "ADD"] == DEVICES
+    assert ("+0a000001", DEVICES[0]) in first
+    assert first[-1] == ("NETREADY", "")
+    assert client.heard[-1] == ("-0a000001", DEVICES[0])
+
+
+def test_a_client_may_refuse_a_power_change_and_the_bindings_decide_the_order() -> None:
+    registry = TdiRegistry()
+    registry.register_pnp_handlers(Listener(refuse="QUERY_POWER"))
+    for device in ("\\Device\\A", "\\Device\\B"):
+        registry.register_device_object(device)
+
+    refused = registry.pnp_power_request("\\Device\\A", "QUERY_POWER")
+    registry.reorder(["\\Device\\B"])
+
+    assert refused is NtStatus.ACCESS_DENIED
+    assert registry.devices == ["\\Device\\B", "\\Device\\A"]

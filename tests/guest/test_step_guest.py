@@ -1,0 +1,130 @@
+"""A real guest under the stepper: it goes on unharmed, and its recording plays again."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from device.trace.recording import Recording
+from lab.booting import booted
+from lab.cards import CardSpec
+from lab.guest.session import GuestSpec
+from lab.step import arguments
+from lab.step.live import Wish
+from lab.step.replaying import Replay
+
+if TYPE_CHECKING:
+    from lab.step.session import Session, Stop
+
+pytestmark = [pytest.mark.guest, pytest.mark.timeout(300)]
+
+TOP = Path(__file__).resolve().parents[2]
+STOPS = 1000
+
+
+class Stepping:
+    """Steps by stages through the driver's start, and looks about at each stop; then lets go."""
+
+    def __init__(self) -> None:
+        """Nothing has stopped yet."""
+        self.kinds: set[str] = set()
+        self.longest = 0.0
+
+    def stopped(self, session: Session, stop: Stop) -> None:
+        """Look at what a user would look at."""
+        began = time.monotonic()
+        self.kinds.add(type(stop.event).__name__)
+        for ring in (*session.look.tx, *session.look.rx):
+            ring.lines()
+        if session.stops == STOPS // 2:
+            time.sleep(8)  # longer than a vfio-user client waits by itself
+        if session.stops < STOPS:
+            session.step("stage")
+        else:
+            session.detach()
+        self.longest = max(self.longest, time.monotonic() - began)
+
+
+def test_a_thousand_stops_do_not_break_the_link_of_linux_s_driver(
+    fetched: None,  # noqa: ARG001 - it decides whether there is a guest
+    tmp_path: Path,
+) -> None:
+    """Every stage of its start is a stop, one of them for eight seconds; afterwards traffic flows."""
+    front = Stepping()
+    path = tmp_path / "run.rw"
+    machine = GuestSpec(patient=True)
+    fit = arguments.fit(Wish(record=path), front)
+
+    with booted([CardSpec(engine="reference")], machine, fit) as lab:
+        lab.configure()
+        guest = lab.guest
+        ping = guest.run("ping -c 5 -i 0.2 10.82.57.1")
+        state = guest.run("cat /sys/class/net/eth0/carrier; dmesg | grep -ciE 'hang|reset adapter|timed out'")
+
+    assert front.longest > 8
+    assert {"RegisterRead", "RegisterWritten", "CausesRaised"} <= front.kinds
+    assert "0% packet loss" in ping.out, ping.out
+    assert state.out.split() == ["1", "0"]
+
+    began = time.monotonic()
+    replay = Replay(Recording(path.read_bytes()), front)
+    replay.session.detach()
+    replay.run()
+    took = time.monotonic() - began
+
+    assert replay.player.differences == []
+    assert replay.player.card.account.frames_sent >= 5
+    assert took < replay.player.time_ns / 1e9
+
+
+def test_a_script_drives_boot_and_leaves_a_recording_that_checks(
+    fetched: None,  # noqa: ARG001 - it decides whether there is a guest
+    tmp_path: Path,
+) -> None:
+    """As a user would: `boot --command --record --html`, then `replay --check` on both engines."""
+    script, recording, page = tmp_path / "script", tmp_path / "run.rw", tmp_path / "run.html"
+    script.write_text("until fetch tx0\nring tx0\nassert tx[0].pending > 0\ndescriptor tx0 0\ndetach\n")
+    run = [sys.executable, "-m", "lab.cli"]
+
+    booted_ = subprocess.run(
+        [
+            *run,
+            "boot",
+            "--command",
+            script,
+            "--record",
+            recording,
+            "--html",
+            page,
+            "--exec",
+            "ping -c 3 10.82.57.1",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=TOP,
+    )
+    checks = [
+        subprocess.run(
+            [*run, "replay", recording, f"--check={what}", "--engine", engine, "--json"],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=TOP,
+        )
+        for what, engine in (("all", "reference"), ("engine", "native"))
+    ]
+
+    assert booted_.returncode == 0, booted_.stderr
+    assert "holds: tx[0].pending > 0" in booted_.stdout
+    assert "3 packets received" in booted_.stdout or "3 received" in booted_.stdout
+    told = [json.loads(check.stdout) for check in checks]
+    assert [check.returncode for check in checks] == [0, 0], told
+    assert told[0]["frames_sent"] == told[1]["frames_sent"] > 3
+    assert page.read_text().startswith("<!doctype html>")

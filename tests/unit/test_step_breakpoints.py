@@ -1,0 +1,109 @@
+"""Breakpoints: what they say, what they match, and what is told where they say nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from device.rings.transmit import DataTx, LegacyTx, TxCommand
+from device.trace import events as ev
+from device.trace.breakpoints import BreakpointError, parse
+
+EOP_RS = LegacyTx(0x1000, 64, command=TxCommand.EOP | TxCommand.RS).emit()
+EOP = DataTx(0x1000, 1500, TxCommand.DEXT | TxCommand.EOP | TxCommand.IC).emit()
+ARP = bytes.fromhex(
+    "ffffffffffff52540082570108060001080006040001525400825701" + "0a523902" + "000000000000" + "0a523901"
+)
+
+
+def tcp(sport: int, dport: int) -> bytes:
+    """Return a frame of TCP between two hosts."""
+    header = bytes.fromhex("020000000001525400825701" + "0800")
+    ip = bytes.fromhex("4500002800000000400600000a5239020a523901")
+    return (
+        header
+        + ip
+        + sport.to_bytes(2, "big")
+        + dport.to_bytes(2, "big")
+        + bytes.fromhex("0000000100000002501220000000")
+        + b"\0\0"
+    )
+
+
+CASES = [
+    ("write TDT0", ev.RegisterWritten(0x3818, 5), True),
+    ("write TDT", ev.RegisterWritten(0x3818, 5), True),
+    ("write 0x3818", ev.RegisterWritten(0x3818, 5), True),
+    ("write TDT0", ev.RegisterWritten(0x0438, 5), True),
+    ("write TDT0", ev.RegisterWritten(0x3918, 5), False),
+    ("write TDT0", ev.RegisterRead(0x3818, 5), False),
+    ("access TDT0", ev.RegisterRead(0x3818, 5), True),
+    ("write TDT0 value=5", ev.RegisterWritten(0x3818, 5), True),
+    ("write TDT0 value>5", ev.RegisterWritten(0x3818, 5), False),
+    ("write RCTL flag=EN", ev.RegisterWritten(0x100, 2), True),
+    ("write RCTL flag!=EN", ev.RegisterWritten(0x100, 2), False),
+    ("write RCTL bsize=3", ev.RegisterWritten(0x100, 3 << 16), True),
+    ("write IMS value&0x100000", ev.RegisterWritten(0xD0, 0x10_0000), True),
+    ("doorbell", ev.RegisterWritten(0x3818, 1), True),
+    ("doorbell tx", ev.RegisterWritten(0x2818, 1), False),
+    ("doorbell rx0", ev.RegisterWritten(0x2818, 1), True),
+    ("doorbell", ev.RegisterWritten(0x100, 1), False),
+    ("fetch tx0", ev.DescriptorFetched("tx", 0, 5, 0x1050, EOP_RS), True),
+    ("fetch tx1", ev.DescriptorFetched("tx", 0, 5, 0x1050, EOP_RS), False),
+    ("fetch tx0 index=5 flag=RS type=legacy", ev.DescriptorFetched("tx", 0, 5, 0x1050, EOP_RS), True),
+    ("fetch tx0 flag!=RS", ev.DescriptorFetched("tx", 0, 5, 0x1050, EOP), True),
+    ("fetch type=data flag=TSE length>=1500", ev.DescriptorFetched("tx", 0, 5, 0x1050, EOP), True),
+    ("writeback rx", ev.DescriptorWrittenBack("rx", 0, 1, 0x2010, bytes(16)), True),
+    ("frame host=10.82.57.1 port=80", ev.FrameCompleted(0, tcp(1024, 80), None, looped=False), True),
+    ("frame port=81", ev.FrameCompleted(0, tcp(1024, 80), None, looped=False), False),
+    ("frame tcp=SYN", ev.FrameCompleted(0, tcp(1024, 80), None, looped=False), True),
+    ("frame type=0x800 len<60", ev.FrameCompleted(0, tcp(1, 2), None, looped=False), True),
+    ("arrive type=0x806", ev.FrameArrived(ARP, looped=False), True),
+    ("arrive host=10.82.57.2", ev.FrameArrived(ARP, looped=False), True),
+    ("irq vector=1", ev.InterruptSent(1), True),
+    ("irq vector=1", ev.InterruptSent(0), False),
+    ("interrupt", ev.LineMoved(asserted=True), True),
+    ("cause TXDW", ev.CausesRaised(0x3), True),
+    ("cause LSC", ev.CausesRaised(0x3), False),
+    ("error", ev.DmaFaulted(0x10, 4, write=True), True),
+    ("error", ev.FrameDropped("rx", -1, "oversize"), True),
+    ("drop reason~over", ev.FrameDropped("rx", -1, "oversize"), True),
+    ("timer name=RDTR", ev.TimerFired("RDTR"), True),
+    ("any", ev.InterruptSent(0), True),
+]
+
+
+@pytest.mark.parametrize(
+    ("text", "event", "hit"), CASES, ids=[f"{t}-{type(e).__name__}-{h}" for t, e, h in CASES]
+)
+def test_a_breakpoint_matches_what_it_says(text: str, event: ev.Event, hit: bool) -> None:  # noqa: FBT001 - a column of the table
+    """One row, one event."""
+    assert parse(text).matches(event) is hit
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "nothing to stop at"),
+        ("wrote TDT0", "these are:.* write"),
+        ("write NOSUCH", "there is no register NOSUCH"),
+        ("fetch tx0 what", "give a condition"),
+        ("cause NOSUCH", "ICR has no cause"),
+        ("write TDT0 every=0", "at least 1"),
+        ("irq vector=x", "number from 0 to 4"),
+        ("write TDT0 if (", "no expression"),
+    ],
+)
+def test_a_breakpoint_that_says_nothing_is_refused(text: str, told: str) -> None:
+    """With what would do."""
+    with pytest.raises(BreakpointError, match=told):
+        parse(text)
+
+
+def test_a_runt_or_a_header_cut_short_is_taken_apart_as_far_as_it_goes() -> None:
+    """At every length: nothing in a frame is believed."""
+    point = parse("frame port=80")
+    whole = tcp(1024, 80)
+
+    hits = [point.matches(ev.FrameCompleted(0, whole[:n], None, looped=False)) for n in range(len(whole) + 1)]
+
+    assert hits == [n >= 14 + 20 + 8 for n in range(len(whole) + 1)]
