@@ -47,7 +47,7 @@ MAPPED_SPIN_US: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """What the way from the VMM to the card is tuned to; the defaults are what won (docs/performance.md)."""
+    """What the way from the VMM to the card is tuned to (docs/performance.md)."""
 
     spin_us: int = 0
     """How long the socket's thread looks for the next message before it sleeps; it keeps a core busy."""

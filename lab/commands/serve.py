@@ -86,7 +86,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--write-multiple",
         action="store_true",
-        help="let the VMM put register writes together (off: no gain)",
+        help="let the VMM put register writes together (off by default; under QEMU not yet measured)",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON line when ready, one at the end")
     parser.add_argument(
