@@ -64,7 +64,7 @@ def test_extra_is_only_what_needs_more_packages(check: ModuleType, steps: list[A
     """They are fetched first; nothing else runs."""
     planned = check.plan(steps, check.Wish(extra=True), [])
 
-    assert [step.name for step in planned] == ["fetch extras", "extra guest tests"]
+    assert [step.name for step in planned] == ["fetch extras", "extra tests"]
 
 
 def test_a_selection_goes_to_pytest_alone(check: ModuleType, steps: list[Any]) -> None:

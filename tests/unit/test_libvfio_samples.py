@@ -63,6 +63,7 @@ def wait_socket(path: Path, process: subprocess.Popen[str]) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.extra  # the client races with itself: on a busy machine it fails against its own server, too
 def test_its_client_passes_against_our_device(folder: Path, late_guest: Path) -> None:
     """Regions, interrupts, DMA by messages, dirty pages, and a migration to a second server of ours.
 
