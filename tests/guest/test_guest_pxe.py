@@ -55,6 +55,7 @@ def boots(engine: str, rom: str, firmware: Sequence[str], program: Path | None) 
             device |= {"romfile": str(roms / rom), "bootindex": 1}
             argv = [*qemu.command, "-nodefaults", "-no-user-config", "-display", "none", "-machine", "q35"]
             argv += [*memory_arguments(MEMORY_MIB), "-m", f"{MEMORY_MIB}M", "-accel", "tcg", "-no-reboot"]
+            argv += ["-cpu", "max"]  # OVMF starts its network only on a CPU with a random number generator
             machine = children.start(
                 [*argv, *firmware, "-device", json.dumps(device)], environment=qemu.environ()
             )
