@@ -34,6 +34,20 @@ class Context:
     tools: Tools
 
 
+class CommandFront:
+    """What every front end that takes commands is: it is given its tools before the first stop."""
+
+    def __init__(self) -> None:
+        """Have no tools yet."""
+        self.tools: Tools | None = None
+
+    def context(self, session: Session) -> Context:
+        """Return what commands work on."""
+        if self.tools is None:
+            raise AssertionError("a front end without tools")
+        return Context(session, self.tools)
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """One command: its names, its arguments and what it is for, who does it, what may follow it."""

@@ -105,6 +105,13 @@ COMMANDS: Final = (
         looking.descriptor,
         RINGS,
     ),
+    Command(
+        ("driver", "dr"),
+        "[calls [N]]",
+        "the driver's half of the rings beside the card's (step --miniport)",
+        looking.driver,
+        ("calls",),
+    ),
     Command(("frame", "f"), "", "the last frame: headers and bytes", looking.frame),
     Command(
         ("registers", "regs"),

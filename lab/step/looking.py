@@ -9,8 +9,12 @@ from device.regs.nic import NIC
 from device.trace import events as ev
 from device.trace.facts import register_name, say
 from device.trace.packets import dissect, hexdump
+from lab.step import driver_side
 from lab.step.command import RINGS, AssertionFailedError, CommandError, Context, number
 from lab.step.session import EXPRESSION_ERRORS
+
+CALLS = 20
+"""How many of the driver's calls are shown."""
 
 
 def where(context: Context, _: str) -> str:
@@ -55,6 +59,22 @@ def descriptor(context: Context, rest: str) -> str:
         else:
             lines += [f"  {line}" for line in (*dissect(data).lines, *hexdump(data[:256]))]
     return "\n".join(lines)
+
+
+def driver(context: Context, rest: str) -> str:
+    """Return the driver's half of the rings beside the card's, or its last calls."""
+    look = context.session.look
+    if look.driver is None:
+        raise CommandError(
+            "this driver cannot be asked: it lives in a guest or a recording; ours can, by `step --miniport`"
+        )
+    words = rest.split()
+    if words[:1] == ["calls"]:
+        count = number(words[1], "number") if len(words) > 1 else CALLS
+        return "\n".join(look.driver.calls(count)) or "no call has crossed NDIS's border"
+    if words:
+        raise CommandError(f"driver {rest}: give nothing, or `calls` and how many")
+    return "\n".join(driver_side.lines(look.driver, look.tx, look.rx))
 
 
 def frame(context: Context, _: str) -> str:

@@ -258,6 +258,7 @@ class Session:
             "tx": self.look.tx,
             "rx": self.look.rx,
             "regs": self.look.regs,
+            "driver": self.look.driver,
             "mem": self.look.memory.read,
             "event": event,
             "position": self.position,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from device.effects import GuestMemory
+    from lab.step.driver_side import DriverSide
 
 _EXTEN = NIC["RFCTL"]["EXTEN"].mask
 _SHOWN = 20
@@ -290,6 +291,8 @@ class Look:
 
     engine: Peekable
     memory: GuestMemory
+    driver: DriverSide | None = None
+    """The driver's half, where the driver is in this process."""
 
     @property
     def regs(self) -> Registers:
