@@ -1,19 +1,17 @@
 """The driver's half of the rings, beside the card's: for a driver that lives in this process.
 
-A guest's driver keeps its half where nobody but it knows. Ours can be asked: what it has cleaned, where its tail
-is and what of that the card was told, which frames it waits for. Nothing here touches the card or the driver.
+A guest's driver keeps its half where nobody but it knows. Ours can be asked: what it has cleaned, where its
+tail is and what of that the card was told, which frames it waits for. Nothing here touches card or driver.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lab.step.views import RingView
-
-NEVER: Final = "nothing yet"
 
 
 class TransmitHalf(Protocol):
@@ -83,8 +81,8 @@ class DriverSide(Protocol):
 def transmit_lines(half: TransmitHalf, card: RingView) -> list[str]:
     """Return both halves of a transmit ring."""
     lines = [
-        f"{card.name}  driver  clean {half.clean}  tail {half.tail}  told the card {half.rung}"
-        f"  waits for {half.busy} frames  {half.free} slots free",
+        f"{card.name}  driver  clean {half.clean}  tail {half.tail}  told the card {half.rung}",
+        f"               waits for {half.busy} frames, has {half.free} free slots",
         f"       card    head {card.head}  tail {card.tail}  owns {card.pending}",
     ]
     done = (card.head - half.clean) % half.count
@@ -96,8 +94,8 @@ def transmit_lines(half: TransmitHalf, card: RingView) -> list[str]:
 def receive_lines(half: ReceiveHalf, card: RingView) -> list[str]:
     """Return both halves of a receive ring."""
     lines = [
-        f"{card.name}  driver  next {half.next}  tail {half.tail}  told the card {half.rung}"
-        f"  {half.spares} spare buffers  {half.dropped} dropped",
+        f"{card.name}  driver  next {half.next}  tail {half.tail}  told the card {half.rung}",
+        f"               has {half.spares} spare buffers, dropped {half.dropped} frames",
         f"       card    head {card.head}  tail {card.tail}  owns {card.pending}",
     ]
     filled = (card.head - half.next) % half.count

@@ -129,8 +129,8 @@ class Outcome:
         """Say it."""
         told = (
             f"sent {self.sent} packets: {self.completed} completed, {self.failed} failed,"
-            f" {self.on_the_wire} frames on the wire; {self.offered} frames offered, {self.received} received;"
-            f" {self.resets} resets; the verifier reports {len(self.reports) or 'nothing'}"
+            f" {self.on_the_wire} frames on the wire; {self.offered} frames offered, {self.received}"
+            f" received; {self.resets} resets; the verifier reports {len(self.reports) or 'nothing'}"
         )
         return "\n".join((told, *self.reports))
 
@@ -178,7 +178,7 @@ class NdisBench:
     ) -> HookedCard:
         passing = HookedSink(sink, self._hooks)
         card = HookedCard(engine, mac, send=send, sink=passing, journal=self._journal, hooks=self._hooks)
-        passing.later = card.later
+        passing.later = self._memory.later = card.later
         self._hooked = card
         return card
 
@@ -186,7 +186,7 @@ class NdisBench:
         self.verifier(event)
         self._log(event)
 
-    # -- the work ---------------------------------------------------------------------------------------------
+    # -- the work ------------------------------------------------------------------------------
 
     def work(self, acts: Iterable[Act]) -> Outcome:
         """Initialize, do a scenario, halt; end the recording, if there is one."""
@@ -226,7 +226,7 @@ class NdisBench:
         self.clock.advance(SETTLE_US)
         self._on_the_wire += len(self.bus.drain())
 
-    # -- lab.step.scenario.Station ------------------------------------------------------------------------------
+    # -- lab.step.scenario.Station ----------------------------------------------------------------
 
     def send(self, count: int, length: int) -> None:
         """NdisSendPackets of ``count`` frames."""
@@ -268,4 +268,6 @@ class NdisBench:
 
 def _frame(number: int, length: int, *, to: bytes, sender: bytes) -> bytes:
     """Return a numbered frame."""
-    return frames.ethernet(number.to_bytes(4, "big"), to=to, sender=sender).ljust(length, bytes([number & 0xFF]))
+    return frames.ethernet(number.to_bytes(4, "big"), to=to, sender=sender).ljust(
+        length, bytes([number & 0xFF])
+    )

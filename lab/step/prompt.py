@@ -6,7 +6,8 @@ import sys
 from typing import TYPE_CHECKING, Final, TextIO
 
 from lab.step.command import CommandError, CommandFront, GoOn
-from lab.step.commands import complete, execute
+from lab.step.commands import execute
+from lab.step.completion import complete
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -85,7 +86,9 @@ def _completion() -> None:
 
     def completer(_: str, state: int) -> str | None:
         found = complete(readline.get_line_buffer())
-        return f"{found[state]} " if state < len(found) else None
+        if state >= len(found):
+            return None
+        return found[state] if found[state].endswith(("=", ".", "(")) else f"{found[state]} "
 
     readline.set_completer(completer)
     readline.set_completer_delims(" ")

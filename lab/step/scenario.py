@@ -96,7 +96,9 @@ _VERBS: Final = {
     "reset": _Verb((), lambda station: station.reset()),
     "wait": _Verb((_Number("MS", 1, 3_600_000, 1000),), lambda station, ms: station.wait(ms)),
 }
-USAGE: Final = ", ".join(" ".join((name, *(f"[{n.name}]" for n in verb.numbers))) for name, verb in _VERBS.items())
+USAGE: Final = ", ".join(
+    " ".join((name, *(f"[{n.name}]" for n in verb.numbers))) for name, verb in _VERBS.items()
+)
 
 
 def parse(lines: Iterable[str]) -> list[Act]:

@@ -30,6 +30,7 @@ def run(work: Callable[[CommandFront], str], leave: Callable[[], None] = nothing
         ) from error
     app = Stepper(work, leave)
     app.run()
-    if app.told:
-        print(app.told)
+    for text in (*app.printed, app.told):
+        if text:
+            print(text)
     return app.status

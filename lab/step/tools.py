@@ -26,6 +26,7 @@ class Tools:
         self.checker = Lint(session.look.engine.peek)
         self.counted = Statistics()
         self.hooks = hooks or Hooks()
+        self.hooks.trouble = session.pause
         self.quit: Callable[[], None] = lambda: None
         self.console: Callable[[], str] | None = None
         """What the guest wrote to its console so far; None: there is no guest of ours."""

@@ -15,9 +15,9 @@ from device.trace.recording import Recording
 from lab.booting import booted
 from lab.cards import CardSpec
 from lab.guest.session import GuestSpec
-from lab.step import arguments
 from lab.step.live import Wish
 from lab.step.replaying import Replay
+from lab.step.steered import Steered
 
 if TYPE_CHECKING:
     from lab.step.session import Session, Stop
@@ -59,9 +59,9 @@ def test_a_thousand_stops_do_not_break_the_link_of_linux_s_driver(
     front = Stepping()
     path = tmp_path / "run.rw"
     machine = GuestSpec(patient=True)
-    fit = arguments.fit(Wish(record=path), front)
+    steered = Steered(Wish(record=path), front)
 
-    with booted([CardSpec(engine="reference")], machine, fit) as lab:
+    with booted([CardSpec(engine="reference")], machine, steered.fit, steered.begun) as lab:
         lab.configure()
         guest = lab.guest
         ping = guest.run("ping -c 5 -i 0.2 10.82.57.1")
