@@ -30,6 +30,7 @@ def run(work: Callable[[CommandFront], str], leave: Callable[[], None] = nothing
         ) from error
     app = Stepper(work, leave)
     app.run()
+    app.join()
     for text in (*app.printed, app.told):
         if text:
             print(text)

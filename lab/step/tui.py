@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from lab.step.session import Session, Stop
 
 _END = "\x04"
+LEAVING_S = 10.0
+"""How long the work may take to end when its user has left."""
 
 
 class Screen(CommandFront):
@@ -174,9 +176,9 @@ class Stepper(App[None]):
                 with VerticalScroll(classes="panel", id="past"):
                     yield Static(id="history", markup=False)
             with Vertical(id="right"):
-                with VerticalScroll(classes="panel"):
+                with VerticalScroll(classes="panel", id="about"):
                     yield Static(id="event", markup=False)
-                with VerticalScroll(classes="panel"):
+                with VerticalScroll(classes="panel", id="now"):
                     yield Static(id="changed", markup=False)
         yield Log(id="log", wrap=True, markup=False)
         yield Input(placeholder="a command: help", id="command", suggester=Commands())
@@ -187,6 +189,8 @@ class Stepper(App[None]):
         for name, title in (
             ("rings", "rings: enter takes a descriptor apart, F2 runs to it"),
             ("past", "events"),
+            ("about", "this event"),
+            ("now", "changed since the last stop; the driver's last writes"),
             ("log", "commands"),
         ):
             self.query_one(f"#{name}").border_title = title
@@ -198,6 +202,10 @@ class Stepper(App[None]):
         self.front.end()
         if not self.done:
             self._leave()
+
+    def join(self) -> None:
+        """Wait until the work has ended, which ``leave`` asked of it; not for ever."""
+        self._worker.join(LEAVING_S)
 
     def _do(self) -> None:
         try:
