@@ -1,8 +1,8 @@
 """Looks at a page as a person would: headless Chromium, from the package set of that name.
 
-The program runs from its unpacked tree, by the tree's own loader and libraries. Chromium finds its data beside
-the program that the kernel started, so the loader lies there too; and it starts itself again for each page, so
-the way to do that is a script.
+The program runs from its unpacked tree, by the tree's own loader and libraries. Chromium looks for its data
+beside the file that the kernel started, which is the loader: so a copy of that lies there. And it starts
+itself again for each page; the way to do that is a script.
 """
 
 from __future__ import annotations

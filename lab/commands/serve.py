@@ -19,7 +19,7 @@ from device.vfio_user import ListenError
 from device.wire.contract import Wire, WireError
 from device.wire.spec import open_wire
 from lab.cards import LOCAL_MAC, far_end
-from lab.commands.boot import ENGINES, mac
+from lab.commands.boot import ENGINES, mac, terminal_restored
 from lab.errors import UsageError
 from lab.libvfio import TRANSPORTS, server_factory
 from lab.peer import LocalPeer, answer
@@ -182,8 +182,9 @@ def serve_stepped(
     if not wish.screen:
         live = Live(wire, address, wish)
         if live.session is not None and wish.step and wish.commands is None:
-            pause_on_interrupt(live.session, stop.set)
-        return work(live)
+            pause_on_interrupt(live.session)
+        with terminal_restored():
+            return work(live)
     accounts: list[Account] = []
 
     def shown(front: CommandFront) -> str:

@@ -18,7 +18,6 @@ from lab.qemu.command import VfioUserNic
 from lab.step.live import start
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
     from types import FrameType
 
@@ -30,21 +29,21 @@ if TYPE_CHECKING:
 STEPPED = "82574l"
 
 
-def pause_on_interrupt(session: Session, end: Callable[[], object]) -> None:
-    """Let Ctrl-C stop the card; one that comes while it stands, or before it could stop, calls ``end``."""
+def pause_on_interrupt(session: Session) -> None:
+    """Let Ctrl-C stop the card; one that comes while it stands, or before it could stop, ends everything.
+
+    It does so by KeyboardInterrupt in the main thread: the card's own may be waiting in ``input``.
+    """
     asked = [0]
 
     def pause(_number: int, _frame: FrameType | None) -> None:
         if session.stop is not None or asked[0] == session.stops + 1:
-            end()
+            session.detach()
+            raise KeyboardInterrupt
         asked[0] = session.stops + 1
         session.pause()
 
     signal.signal(signal.SIGINT, pause)
-
-
-def _interrupt() -> None:
-    raise KeyboardInterrupt
 
 
 class Steered:
@@ -103,7 +102,7 @@ class Steered:
             and self._wanted.step
             and threading.current_thread() is threading.main_thread()
         ):
-            pause_on_interrupt(live.session, _interrupt)
+            pause_on_interrupt(live.session)
         end = None
         if reached is not None:
             peer, address = reached
