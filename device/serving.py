@@ -356,6 +356,10 @@ def _wait(poll: select.poll, timeout_s: float) -> None:
         time.sleep(timeout_s)
 
 
+_LEAVING_S: Final = 2.0
+"""How long the card's threads may take to end: an observer may stand in one of them and wait for its user."""
+
+
 def _serve_reference(
     at: str | socket.socket,
     wire: Wire,
@@ -394,8 +398,8 @@ def serve_card(
         finally:
             stop.set()
             served.stop_cable()
-            cable.join()
-            watcher.join()
+            cable.join(_LEAVING_S)
+            watcher.join(_LEAVING_S)
     served.close()
     return served.account()
 
