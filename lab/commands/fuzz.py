@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from lab import scratch
 from lab.commands.boot import ENGINES, positive
-from lab.fuzz import attack, contest, killed, libfuzzer
+from lab.fuzz import attack, contest, faults, judged, killed, libfuzzer
 from lab.serving import start_card
 
 if TYPE_CHECKING:
@@ -27,7 +27,8 @@ EXAMPLES = (
     "  ringwalk fuzz --messages 1000000 --programs 0    malformed vfio-user messages only\n"
     "  ringwalk fuzz --programs 1 --seed 363            one program again\n"
     "  ringwalk fuzz --kills 1000 --messages 0 --programs 0\n"
-    "  ringwalk fuzz --libfuzzer --minutes 10           the C core, by clang's coverage; fetched if need be"
+    "  ringwalk fuzz --libfuzzer --minutes 10           the C core, by clang's coverage; fetched if need be\n"
+    "  ringwalk fuzz --table                            what broke other models, and what our tests say of it"
 )
 DEFAULT_MINUTES = 1.0
 
@@ -54,6 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--engine", choices=(*ENGINES, "both"), default="both", help="whose server is attacked"
     )
     parser.add_argument(
+        "--table", action="store_true", help="instead: run the fault table's tests and print it, in Markdown"
+    )
+    parser.add_argument(
         "--libfuzzer",
         action="store_true",
         help="instead: the C core's libFuzzer targets under ASan and UBSan; keeps what reaches new code",
@@ -70,6 +74,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the parts that were asked for, one after the other; 1 when one of them found something."""
+    if args.table:
+        return _table()
     if args.libfuzzer:
         return _libfuzzer(args)
     asked = [args.messages, args.programs, args.kills]
@@ -104,6 +110,13 @@ def run(args: argparse.Namespace) -> int:
     else:
         print("passed" if passed else "FAILED")
     return 0 if passed else 1
+
+
+def _table() -> int:
+    """Print the fault table with what its tests say now; 1 when one of them did not pass."""
+    verdicts = judged.verdicts()
+    print(faults.markdown(verdicts), end="")
+    return int(any(verdicts.get(one) != "passed" for one in faults.every_id()))
 
 
 def _libfuzzer(args: argparse.Namespace) -> int:
