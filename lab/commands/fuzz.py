@@ -137,8 +137,9 @@ def describe(result: attack.Result | contest.Result) -> str:
     """Return a result in a line, and its failures in more."""
     if isinstance(result, contest.Result):
         line = (
-            f"{result.programs:,} in {result.seconds:.0f} s, "
-            f"native engine's longest {result.longest_native_seconds * 1000:.0f} ms"
+            f"{result.programs:,} in {result.seconds:.0f} s, {result.compared:,} compared, native engine's "
+            f"longest {result.longest_native_seconds * 1000:.0f} ms, "
+            f"descriptors {result.fds[0]} then {result.fds[1]}"
         )
     else:
         what = f"{result.messages:,} in " if result.messages else ""

@@ -1,8 +1,8 @@
 """The fault table: what broke other models, or could break ours, and the tests that show that it does not.
 
-Data, and how it is shown. Records: CVE numbers, QEMU's issues and commits, and rows of our own. A test's id
-has ``{engine}`` where the suite puts the engine's name; tests/unit/test_fault_table.py fails where one does not
-exist.
+Data, and how it is shown. Records: CVE numbers, QEMU's issues and commits, and rows of our own. A test's
+id has ``{engine}`` where the suite puts the engine's name; tests/unit/test_fault_table.py fails where one
+does not exist.
 """
 
 from __future__ import annotations

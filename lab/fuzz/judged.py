@@ -16,7 +16,7 @@ _ROOT: Final = Path(__file__).resolve().parents[2]
 
 
 def verdicts() -> dict[str, str]:
-    """Return ``passed``, ``failed`` or ``skipped`` for each of the table's tests. UsageError outside a checkout."""
+    """Return ``passed``, ``failed`` or ``skipped`` by test of the table. UsageError outside a checkout."""
     if not (_ROOT / "tests").is_dir():
         raise UsageError("the fault table's tests are in the checkout: run `ringwalk fuzz --table` there")
     with tempfile.TemporaryDirectory(prefix="ringwalk-table-") as folder:
