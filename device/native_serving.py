@@ -29,6 +29,7 @@ from device.vfio_user.hostmemory import MappedMemory
 from device.vfio_user.messages import MmapArea
 from device.vfio_user.protocol import Protection
 from device.vfio_user.session import SERVER_CAPABILITIES
+from device.vfio_user.sharing import private
 from device.wire.contract import Framing
 
 if TYPE_CHECKING:
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
     from device.vfio_user import DmaMap, Feature, IrqChange, Irqs, Serving
     from device.wire.contract import Wire
 
+PRIVATE_MEMORY: Final = (
+    "the guest's memory is not shared with the card, which sees zeros: give QEMU's memory backend share=on"
+)
 IRQ_COUNTS: Final = (1, 1, VECTORS, 1, 1)
 _CARRIER_POLL_S: Final = 0.25
 _CONFIG: Final = 7
@@ -127,6 +131,8 @@ class NativeServedCard:
         self.card.set_carrier(present=wire.link)
         self.wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self.stopping = False
+        self.looked = False
+        self.complain: Callable[[str], None] = lambda _: None
         self._irqs: Irqs | None = None
         self._unsubscribe: tuple[Callable[[], None], ...] = ()
         self.engine.start()
@@ -155,6 +161,7 @@ class NativeServedCard:
             self.card.write_region(index, offset, data)
             if index == _CONFIG:
                 self._go_on()
+                self._look_at_memory()
         os.eventfd_write(self.wake, 1)  # negotiation may have begun
 
     # -- state ---------------------------------------------------------------------------------------
@@ -178,6 +185,15 @@ class NativeServedCard:
             self.card.advance(time.monotonic_ns())
             self.card.restore(state)
 
+    def _look_at_memory(self) -> None:
+        """Complain, once a client, of memory that the guest does not share with us."""
+        dma = self.memory.dma
+        if dma is None or self.looked or not self.card.function.mastering:
+            return
+        self.looked = True
+        if private(dma):
+            self.complain(PRIVATE_MEMORY)
+
     def _go_on(self) -> None:
         """End the hold of a restored card once there is memory."""
         if self.card.control.held and self.memory.dma is not None and self.memory.dma.regions:
@@ -194,6 +210,7 @@ class NativeServedCard:
         """Use this client's memory and interrupts."""
         with self.lock:
             self.memory.dma = dma
+            self.looked = False
             self._irqs = irqs
             self._unsubscribe = (dma.on_change(self.engine.dma_changed), irqs.on_change(self._armed))
 
