@@ -22,7 +22,7 @@ def test_a_full_wire_loses_the_frame_and_one_without_an_end_is_said() -> None:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as far:
             far.bind(str(there))
             bench = VfioUserBench(card.ready.socket, (str(here), str(there)))
-            wire = bench._wire  # noqa: SLF001 - to see when the queue is full
+            wire = bench._wire
             assert wire is not None
             while select.select([], [wire], [], 0)[1]:
                 bench.send(bytes(60))
