@@ -45,6 +45,8 @@ PRIVATE_MEMORY: Final = (
 IRQ_COUNTS: Final = (1, 1, VECTORS, 1, 1)
 _CARRIER_POLL_S: Final = 0.25
 _CONFIG: Final = 7
+_MSIX: Final = 3
+"""BAR3: the table and the pending bits."""
 MAPPED_SPIN_US: Final = 200
 """How long mapped doorbells are looked at after the last one, unless told."""
 
@@ -153,12 +155,16 @@ class NativeServedCard:
         with self.lock:
             if index == _CONFIG:
                 self.card.function.show_line(asserted=self.engine.line)
+            elif index == _MSIX:
+                self.card.msix.pending = self.engine.pending_messages
             return self.card.read_region(index, offset, count)
 
     def write_region(self, index: int, offset: int, data: bytes) -> None:
         """Write what C left to us, and do the work that it makes."""
         with self.lock:
             self.card.write_region(index, offset, data)
+            if index in {_CONFIG, _MSIX}:
+                self._follow_masks()
             if index == _CONFIG:
                 self._go_on()
                 self._look_at_memory()
@@ -184,6 +190,11 @@ class NativeServedCard:
         with self.lock:
             self.card.advance(time.monotonic_ns())
             self.card.restore(state)
+            self._follow_masks()
+
+    def _follow_masks(self) -> None:
+        """Tell C which vectors the table and the function mask."""
+        self.engine.hold_messages(vector for vector in range(VECTORS) if self.card.holds(vector))
 
     def _look_at_memory(self) -> None:
         """Complain, once a client, of memory that the guest does not share with us."""
@@ -203,6 +214,7 @@ class NativeServedCard:
         """Power-cycle the card; the cable stays plugged in."""
         with self.lock:
             self.card.reset()
+            self._follow_masks()
             self.card.advance(time.monotonic_ns())
         os.eventfd_write(self.wake, 1)
 

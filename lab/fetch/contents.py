@@ -49,9 +49,9 @@ def finish(name: str, tree: Path) -> None:
     if name == libvfio.NAME:
         libvfio.build(tree, tree / "source")
     if name == "clang":  # what packages of an installed system find there; the linker asks for it
-        for folder in ("lib", "lib64"):
-            if not (tree / folder).exists():
-                (tree / folder).symlink_to(f"usr/{folder}")
+        for name_at_root in ("lib", "lib64"):
+            if not (tree / name_at_root).exists():
+                (tree / name_at_root).symlink_to(f"usr/{name_at_root}")
     if name != "guest":
         return
     for folder in sorted((tree / "usr/lib/modules").iterdir()):
