@@ -53,6 +53,9 @@ MOST_SPIN_US = 1_000_000
 class Served(Protocol):
     """A card that serves; it counts what it does, and its state can be kept."""
 
+    complain: Callable[[str], None]
+    """Called when the client does what cannot work, with a line for the user."""
+
     def save(self, *, hold: bool = False) -> bytes:
         """Return the whole state; ``hold``: do no DMA from then on."""
 
@@ -124,6 +127,7 @@ def run(args: argparse.Namespace) -> int:
     uids = harden(args, wish, programs=peer is not None)
 
     def ready(served: Served) -> None:
+        served.complain = complain
         begin(served)
         announce(
             args,
@@ -296,6 +300,11 @@ def qemu_arguments(path: Path) -> str:
     """Return the arguments for somebody's own QEMU, quoted for a shell."""
     memory = " ".join(memory_arguments(EXAMPLE_MEMORY_MIB))
     return f"-m {EXAMPLE_MEMORY_MIB}M {memory} -device '{vfio_user_device(path)}'"
+
+
+def complain(text: str) -> None:
+    """Tell the user, on standard error."""
+    print(f"ringwalk: {text}", file=sys.stderr, flush=True)
 
 
 def close(account: dict[str, Any], *, as_json: bool) -> None:

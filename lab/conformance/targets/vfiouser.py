@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
+import select
 import socket
 import time
 from pathlib import Path
@@ -29,6 +30,7 @@ DMA = range(0x0100_0000, 0x0120_0000)
 COMMAND_ALL = 0x0007
 BARS = ((0x10, 0xC000_0000), (0x18, 0xC000), (0x1C, 0xC004_0000))
 SETTLE_S = 0.010  # a server with threads of its own has moved a frame by then
+FULL_S = 0.5  # a card that takes no frame for so long takes none
 FRAME_LIMIT = 1 << 18
 TIMEOUT_S = 10.0
 IRQS = {Signal.INTX: (PciIrq.INTX, 1), Signal.MSI: (PciIrq.MSI, 1), Signal.MSIX: (PciIrq.MSIX, VECTORS)}
@@ -87,18 +89,20 @@ class VfioUserBench:
         self._area[at : at + len(data)] = data
 
     def send(self, frame: bytes) -> None:
-        """Send a datagram."""
-        if self._wire is not None:
-            self._wire.send(frame)
+        """Send a datagram; a card that takes none for ``FULL_S`` loses it, as on a cable. BenchError."""
+        if self._wire is None:
+            return
+        with self._loss():
+            select.select([], [self._wire], [], FULL_S)
+            with contextlib.suppress(BlockingIOError):
+                self._wire.send(frame)
 
     def frames(self) -> list[bytes]:
-        """Collect the datagrams that came."""
+        """Collect the datagrams that came. BenchError."""
         found: list[bytes] = []
-        while self._wire is not None:
-            try:
+        with self._loss(), contextlib.suppress(BlockingIOError):
+            while self._wire is not None:
                 found.append(self._wire.recv(FRAME_LIMIT))
-            except BlockingIOError:
-                break
         return found
 
     def settle(self) -> None:
