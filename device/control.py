@@ -106,7 +106,7 @@ class Control:
     def power_on(self) -> None:
         """Reset everything: registers, PHY."""
         self._engine.reset()
-        self.phy.reset()
+        self.phy.power_on()
         self._after_reset()
 
     def software_reset(self) -> None:

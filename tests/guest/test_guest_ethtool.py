@@ -17,7 +17,6 @@ pytestmark = [pytest.mark.guest, pytest.mark.timeout(300)]
 
 SELF_TEST = ("Register test", "Eeprom test", "Interrupt test", "Loopback test", "Link test")
 PART = re.compile(r"^(\w+ test) +\(.*\)\s+(\d+)$", re.MULTILINE)
-ATTEMPTS = 3
 NVM_SUM = 0xBABA
 NVM_SUMMED_WORDS = 0x40
 
@@ -48,18 +47,16 @@ def nvm(lab: Lab) -> bytes:
 def test_the_driver_s_self_test_passes(ours: Lab, mode: int, kind: str) -> None:
     """`ethtool -t eth0 offline`: all five parts 0, in each interrupt mode; then it still pings.
 
-    The driver gives an interrupt 10 ms (e1000_intr_test), which a busy machine may miss: one of three
-    runs is to be clean.
+    At the first try: a link that came up within the interrupt test once made it fail on a busy machine
+    (device/phy.py tells why it does not any more).
     """
     ours.guest.run(f"rmmod e1000e && modprobe e1000e IntMode={mode}", check=True)
     ours.configure()
 
-    verdicts: list[list[tuple[str, str]]] = []
-    while len(verdicts) < ATTEMPTS and not any(all(n == "0" for _, n in parts) for parts in verdicts):
-        verdicts.append(PART.findall(settled(ours, "ethtool -t eth0 offline || true")))
+    verdicts = PART.findall(settled(ours, "ethtool -t eth0 offline || true"))
     seen = story.interrupt_kind(ours.guest.run("cat /proc/interrupts").out, "eth0")
 
-    assert verdicts[-1] == [(part, "0") for part in SELF_TEST], verdicts
+    assert verdicts == [(part, "0") for part in SELF_TEST]
     assert seen.split(",")[0] == kind
     assert pings(ours) == 5
 
