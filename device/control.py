@@ -26,6 +26,10 @@ _GIO_DISABLE, _FRCSPD, _FRCDPLX = (CTRL[name].mask for name in ("GIO_MASTER_DISA
 _LU, _PHYRA, _GIO = STATUS["LU"].mask, STATUS["PHYRA"].mask, STATUS["GIO_MASTER_ENABLE"].mask
 _EE_RST = CTRL_EXT["EE_RST"].mask
 _LSC, _MDAC = NIC["ICS"]["LSC"].mask, NIC["ICS"]["MDAC"].mask
+_EECD_FIXED: Final = sum(
+    EECD[name].mask for name in ("PRES", "AUTO_RD", "SIZE", "NVADDS", "SEC1VAL", "NVMTYPE")
+)
+_EECD_PULSES: Final = sum(EECD[name].mask for name in ("DO", "GNT", "FLUPD"))  # the card's, or over at once
 _SWSM, _WUC, _WUS = NIC["SWSM"], NIC["WUC"], NIC["WUS"]
 _START, _DONE = EERD["START"].mask, EERD["DONE"].mask
 _OP_WRITE, _OP_READ = 1, 2
@@ -115,6 +119,7 @@ class Control:
         self._after_reset()
 
     def _after_reset(self) -> None:
+        self.nvm.eeprom.release()
         self.load_address()
         self._engine.poke(EECD.offset, self._engine.peek(EECD.offset) | EECD["AUTO_RD"].mask)
         self.apply_mastering()
@@ -220,12 +225,22 @@ class Control:
     # -- NVM and flash ------------------------------------------------------------------------------------
 
     def _write_eecd(self, value: int) -> None:
-        """Grant direct access at once; FLUPD writes the flash and clears itself (10.2.2.3)."""
-        fixed = EECD["PRES"].mask | EECD["AUTO_RD"].mask | EECD["SIZE"].mask | EECD["SEC1VAL"].mask
-        grant = EECD["GNT"].mask
-        stored = self._engine.peek(EECD.offset) & fixed | value & ~(fixed | grant | EECD["FLUPD"].mask)
+        """Grant direct access at once, and drive the EEPROM's pins; FLUPD writes the flash and clears itself.
+
+        CS is the pin's level: low selects (e1000_ready_nvm_eeprom in Linux's nvm.c).
+        """
+        stored = self._engine.peek(EECD.offset) & _EECD_FIXED | value & ~_EECD_FIXED & ~_EECD_PULSES
+        eeprom = self.nvm.eeprom
         if value & EECD["REQ"].mask:
-            stored |= grant
+            stored |= EECD["GNT"].mask
+            eeprom.drive(
+                select=not value & EECD["CS"].mask,
+                clock=bool(value & EECD["SK"].mask),
+                data=bool(value & EECD["DI"].mask),
+            )
+            stored |= EECD["DO"].put(eeprom.output)
+        else:
+            eeprom.release()
         if value & EECD["FLUPD"].mask:
             self.nvm.commit()
         self._engine.poke(EECD.offset, stored)

@@ -7,9 +7,9 @@ e1000_integrated_phy_loopback in ethtool.c for the pages.
     POWERED_DOWN ◄─BMCR.11─► UNPLUGGED ◄─carrier─► NEGOTIATING ─time─► LINKED
 
 A negotiation that the driver asks for (reset, restart, power-up, …) begins with silence, so that the partner
-sees the link fail: break_link_timer, 1.2 to 1.5 s (IEEE 802.3 clause 28, Auto-Negotiation; Microchip's LAN8742A
-datasheet tells what a PHY does then). So on the silicon no LSC falls into the 0.4 s of interrupt test that
-follow `ethtool -t`'s reset (e1000_intr_test of Linux's ethtool.c, which takes an LSC there for a failure).
+sees the link fail: break_link_timer, 1.2 to 1.5 s (IEEE 802.3 clause 28, Auto-Negotiation; the datasheet of
+Microchip's LAN8742A tells what a PHY does then). So on the silicon no LSC falls into the 0.4 s of interrupt
+test after the reset of `ethtool -t`; e1000_intr_test of Linux's ethtool.c takes one for a failure.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Phy:
         self._settle(silence_ns=0)
 
     def reset(self) -> None:
-        """Do what the PHY's reset pin does (CTRL.PHY_RST): as ``power_on``, and the partner sees the link fail."""
+        """Do what CTRL.PHY_RST does: as ``power_on``, and the partner sees the link fail."""
         self.power_on()
         self._settle(silence_ns=BREAK_LINK_NS)
 

@@ -28,6 +28,8 @@ class Capability(enum.Flag):
     """The card's own MSI-X table decides: not a VMM's copy of it."""
     CONFIG = enum.auto()
     """Configuration space is the card's own, not a VMM's filter in front of it."""
+    FLASH = enum.auto()
+    """BAR1 leads to a flash whose content nobody needs."""
     SPARE = enum.auto()
     """DMA outside of memory is harmless: the guest's errors can be tried."""
 

@@ -1,109 +1,25 @@
-"""NVM, PHY, semaphores, link, IEEE 1588, loopback, wake-up."""
+"""PHY, link, LEDs, IEEE 1588, loopback."""
 
 # ruff: noqa: D401 - the first line of a check's docstring is the sentence that must hold
 
 from __future__ import annotations
 
 import struct
-from functools import partial
 from typing import TYPE_CHECKING
 
 from device.rings.transmit import DataTx
 from lab.conformance.bench import Capability
-from lab.conformance.check import Check, MismatchError, Topic, expect, is_true
+from lab.conformance.check import MismatchError, Topic, expect, is_true
 from lab.conformance.checks.receive import WIRE, one, ready
 from lab.conformance.checks.transmit import DEXT
-from lab.conformance.frames import BROADCAST, ETH_PTP, PEER_MAC, ethernet, padded, payload
+from lab.conformance.frames import ETH_PTP, PEER_MAC, ethernet, padded, payload
 from lab.conformance.rings import WHOLE, Kind, RxRing, TxRing
 from lab.conformance.subject import MDIC_ERROR, MDIC_READ, MILLISECOND
 
 if TYPE_CHECKING:
     from lab.conformance.subject import Subject
 
-TOPIC = Topic("NVM, PHY, time, wake-up", "datasheet 6, NVM; 3.5, PHY")
-
-# -- NVM ---------------------------------------------------------------------------------------------
-
-
-@TOPIC.check("NVM-CHECKSUM", "datasheet 6.1; e1000e_validate_nvm_checksum_generic in Linux's nvm.c")
-def nvm_checksum(card: Subject) -> None:
-    """Words 00h to 3Fh add up to BABAh."""
-    expect("the sum", sum(card.nvm_read(word) for word in range(0x40)) & 0xFFFF, 0xBABA)
-
-
-@TOPIC.check("NVM-DONE", "datasheet 10.2.2, EERD")
-def eerd_done(card: Subject) -> None:
-    """EERD shows DONE and the address that was read."""
-    card.nvm_read(5)
-    value = card.read("EERD")
-    expect("DONE and address", (value >> 1 & 1, value >> 2 & 0x3FFF), (1, 5))
-
-
-@TOPIC.check("NVM-TWICE", "datasheet 10.2.2, EERD")
-def the_same_word_twice(card: Subject) -> None:
-    """A word reads the same twice."""
-    expect("word 0Fh", card.nvm_read(0x0F), card.nvm_read(0x0F))
-
-
-@TOPIC.check("NVM-PRESENT", "datasheet 10.2.2, EECD")
-def nvm_is_there(card: Subject) -> None:
-    """EECD says that an NVM is present and was read."""
-    expect("PRES, AUTO_RD", (card.field("EECD", "PRES"), card.field("EECD", "AUTO_RD")), (1, 1))
-
-
-@TOPIC.check("NVM-GRANT", "datasheet 10.2.2, EECD.REQ and GNT; e1000e_acquire_nvm in Linux's nvm.c")
-def nvm_is_granted(card: Subject) -> None:
-    """EECD.REQ is answered by GNT."""
-    card.set("EECD", REQ=1)
-    is_true("GNT", card.until(lambda: bool(card.field("EECD", "GNT"))))
-    card.set("EECD", REQ=0)
-
-
-@TOPIC.check(
-    "NVM-WRITE", "datasheet 10.2, EEWR; e1000_write_nvm_eewr_82571 in Linux's 82571.c", destructive=True
-)
-def nvm_write(card: Subject) -> None:
-    """A word written by EEWR reads back by EERD."""
-    before = card.nvm_read(0x3A)
-    for value in (before ^ 0xFFFF, before):
-        card.write("EEWR", value << 16 | 0x3A << 2 | 1)
-        card.until(lambda: bool(card.read("EEWR") & 2))
-        expect("word 3Ah", card.nvm_read(0x3A), value)
-
-
-@TOPIC.check("NVM-INIT1", "datasheet 6.1: word 0Fh; e1000_get_variants_82571 reads it")
-def the_word_is_not_erased(card: Subject) -> None:
-    """Words 0Ah and 0Fh, the initialization control words, are programmed."""
-    expect("erased words", [word for word in (0x0A, 0x0F) if card.nvm_read(word) == 0xFFFF], [])
-
-
-# -- semaphores ---------------------------------------------------------------------------------------
-
-
-@TOPIC.check("SEM-SMBI", "datasheet 10.2, SWSM.SMBI; e1000_get_hw_semaphore_82571 in Linux's 82571.c")
-def smbi_is_taken_by_a_read(card: Subject) -> None:
-    """SMBI reads 0 once, then 1, until software writes 0."""
-    card.write("SWSM", 0)
-    seen = [card.field("SWSM", "SMBI"), card.field("SWSM", "SMBI")]
-    card.write("SWSM", 0)
-    expect("SMBI", [*seen, card.field("SWSM", "SMBI")], [0, 1, 0])
-
-
-@TOPIC.check("SEM-SWESMBI", "datasheet 10.2, SWSM.SWESMBI; e1000_get_hw_semaphore_82571")
-def swesmbi_sticks(card: Subject) -> None:
-    """SWESMBI, set by software, reads back: the semaphore was granted."""
-    card.set("SWSM", SWESMBI=1)
-    expect("SWESMBI", card.field("SWSM", "SWESMBI"), 1)
-
-
-@TOPIC.check("SEM-MDIO", "datasheet 10.2.2, EXTCNF_CTRL; e1000_get_hw_semaphore_82573 in Linux's 82571.c")
-def mdio_ownership(card: Subject) -> None:
-    """MDIO_SW_OWNERSHIP, set by software, reads back, and goes again."""
-    card.set("EXTCNF_CTRL", MDIO_SW_OWNERSHIP=1)
-    taken = card.field("EXTCNF_CTRL", "MDIO_SW_OWNERSHIP")
-    card.set("EXTCNF_CTRL", MDIO_SW_OWNERSHIP=0)
-    expect("ownership", [taken, card.field("EXTCNF_CTRL", "MDIO_SW_OWNERSHIP")], [1, 0])
-
+TOPIC = Topic("PHY, time, loopback", "datasheet, PHY and time sync chapters")
 
 # -- PHY ----------------------------------------------------------------------------------------------
 
@@ -309,50 +225,3 @@ def short_loopback(card: Subject) -> None:
     out.send(out.legacy(ethernet(b"", to=card.address())))
     card.write("FCTTV", 0x77)
     expect("FCTTV", card.read("FCTTV"), 0x77)
-
-
-# -- wake-up ------------------------------------------------------------------------------------------
-
-
-def wakes(bit: int, frame: bytes, card: Subject) -> None:
-    """The frame sets its bit of WUS and PME status."""
-    card.link_up()
-    RxRing(card).start(MPE=1)
-    card.write("WUFC", 1 << bit)
-    card.write("WUC", 0x2)
-    card.bench.config_write(0xCC, 0x103, 2)
-    card.bench.send(frame if frame[:6] != bytes(6) else card.address() + frame[6:])
-    card.bench.settle()
-    expect("PME_Status", card.bench.config_read(0xCC, 2) >> 15 & 1, 1)
-
-
-def magic(address: bytes) -> bytes:
-    """Return a magic packet."""
-    return ethernet(b"\xff" * 6 + address * 16, to=BROADCAST, sender=PEER_MAC, ethertype=0x0842)
-
-
-TOPIC.add(
-    Check(
-        "WAKE-MAGIC",
-        "In D3 with WUFC.MAG a magic packet to the card's address sets PME_Status.",
-        "datasheet 5.5, wake-up packets; 10.2.8, WUFC",
-        partial(wakes, 1, magic(bytes.fromhex("525400123456"))),
-        WIRE | Capability.CONFIG,
-    )
-)
-TOPIC.add(
-    Check(
-        "WAKE-BROADCAST",
-        "In D3 with WUFC.BC a broadcast sets PME_Status.",
-        "datasheet 5.5; 10.2.8, WUFC",
-        partial(wakes, 4, padded(ethernet(payload(50), to=BROADCAST, sender=PEER_MAC))),
-        WIRE | Capability.CONFIG,
-    )
-)
-
-
-@TOPIC.check("WAKE-WUC", "datasheet 10.2.8, WUC")
-def wuc_reads_back(card: Subject) -> None:
-    """WUC.PME_EN and APMPME read back."""
-    card.write("WUC", 0xA)
-    expect("WUC", card.read("WUC") & 0xA, 0xA)

@@ -57,6 +57,7 @@ class VfioUserBench:
     def capabilities(self) -> Capability:
         """Everything but the clock and the table, which a VMM keeps; the wire when there is one."""
         found = Capability.LINE | Capability.MSI | Capability.MSIX | Capability.CONFIG | Capability.SPARE
+        found |= Capability.FLASH
         return found | Capability.WIRE if self._wire else found
 
     def read(self, offset: int, width: int = 4, bar: int = 0) -> int:
