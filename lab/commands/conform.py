@@ -28,6 +28,8 @@ HELP = "check a model of the 82574L, ours or another, against the datasheet and 
 EXAMPLES = """\
   ringwalk conform                                          our two engines and QEMU's e1000e
   ringwalk conform --target vfio-user:/run/card.sock        somebody's vfio-user server
+  ringwalk conform --target vfio:0000:03:00.0,wire=eth1     silicon; eth1 is at the other end of its cable
+  ringwalk conform --target guest:qemu-e1000e               QEMU's card, by VFIO in a guest
   ringwalk conform --target native -k 'TSO and not V6' --junit report.xml
   ringwalk conform --target qtest:e1000e --baseline known.json
   ringwalk conform --fuzz 7 --steps 2000 --target native --target reference
@@ -113,7 +115,9 @@ def _run(checks: Sequence[Check], targets: Sequence[Named], *, leave: bool) -> l
     outcomes: list[Outcome] = []
     for one in targets:
         print(f"ringwalk: {len(checks)} checks on {one.name}", file=sys.stderr)
-        outcomes += runner.run(checks, one, destructive=leave)
+        outcomes += (
+            one.elsewhere(checks) if one.elsewhere is not None else runner.run(checks, one, destructive=leave)
+        )
     return outcomes
 
 

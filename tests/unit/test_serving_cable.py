@@ -1,4 +1,4 @@
-"""What a served card does with cable and clock by itself: PAUSE, timestamps, wake-up. Said of every engine."""
+"""A served card at its cable and by its clock: PAUSE, timestamps, wake-up. Said of every engine."""
 
 from __future__ import annotations
 
