@@ -43,11 +43,15 @@ mount --bind /dev /host/dev
 
 
 def machine(spec: GuestSpec) -> GuestSpec:
-    """Return the machine with a virtual IOMMU and a view of this machine's files."""
+    """Return the machine with a virtual IOMMU and a view of this machine's files.
+
+    ``no_timer_check``: a host that is too busy to let the PIT tick ten times makes Linux panic at its start
+    ("timer doesn't work through Interrupt-remapped IO-APIC", check_timer in arch/x86/kernel/apic/io_apic.c).
+    """
     return replace(
         spec,
         memory_mib=max(spec.memory_mib, MEMORY_MIB),
-        append=f"{spec.append} intel_iommu=on".strip(),
+        append=f"{spec.append} intel_iommu=on no_timer_check".strip(),
         features=(*spec.features, "kernel-irqchip=split"),
         leading=("-device", "intel-iommu,intremap=on,caching-mode=on"),
         extra=(

@@ -288,7 +288,7 @@ def pme_status_is_cleared(card: Subject) -> None:
     """Writing 1 to PME_Status clears it."""
     sleep(card, MAG)
     card.bench.send(magic(card.address()))
-    woken(card)
+    expect("PME_Status before", woken(card), 1)
     card.bench.config_write(PMCSR, 1 << PME_STATUS | D0_PME_EN, 2)
     expect("PME_Status", woken(card), 0)
 

@@ -21,6 +21,7 @@ from lab.conformance.verdict import Outcome, Result
 from lab.errors import UsageError
 from lab.guest.session import GuestError, GuestSpec
 from lab.nt_guest import PREPARE, machine, python
+from lab.qemu.process import QemuError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -52,7 +53,17 @@ def cards(text: str) -> CardSpec:
 
 
 def outcomes(target: str, spec: CardSpec, checks: Sequence[Check]) -> Iterator[Outcome]:
-    """Boot, run the checks inside, and yield what became of them. UsageError, GuestError."""
+    """Boot, run the checks inside, and yield what became of them. UsageError when there is no guest."""
+    try:
+        lines = _run_inside(target, spec, [check.id for check in checks])
+    except (GuestError, QemuError) as error:
+        raise UsageError(f"{target}: {error}") from error
+    for line in lines:
+        yield parsed(line)
+
+
+def _run_inside(target: str, spec: CardSpec, ids: Sequence[str]) -> list[str]:
+    """Return the lines that ``lab.conformance.inside`` prints. UsageError, GuestError, QemuError."""
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="rw-"))
         near, far = f"{folder}/a,{folder}/b", f"{folder}/b,{folder}/a"
@@ -61,13 +72,10 @@ def outcomes(target: str, spec: CardSpec, checks: Sequence[Check]) -> Iterator[O
         running.guest.run(PREPARE, check=True)
         peer = running.guest.run(_QUIET_PEER.format(mac=PEER_MAC), check=True).out.strip()
         arguments = ("-m", "lab.conformance.inside", "--wire", peer, "--target", target)
-        ids = json.dumps([check.id for check in checks])
-        result = running.guest.run(python(*arguments), data=ids.encode(), timeout_s=LIMIT_S)
-        lines = result.out.splitlines()
+        result = running.guest.run(python(*arguments), data=json.dumps(ids).encode(), timeout_s=LIMIT_S)
         if not result.ok:
             raise GuestError(f"the checks did not run in the guest:\n{result.err.strip() or result.out}")
-        for line in lines:
-            yield parsed(line)
+        return result.out.splitlines()
 
 
 def emitted(outcome: Outcome) -> str:
