@@ -169,9 +169,10 @@ OPTIONS = (
 SYNC_S = 45
 """At most; it ends when five offsets were measured after the clocks had locked (state s2)."""
 
-LOCKED = 5
-AGREED_NS = 50_000_000
-"""Two clocks 48 years apart are to come within 50 ms; scheduling leaves them 0.1 to 5 ms."""
+IN_A_ROW = 3
+AGREED_NS = 5_000_000
+"""Two clocks 48 years apart are to come, and for three seconds to stay, within 5 ms. Not at once: a busy machine
+delays one direction for longer than that now and then, and the servo follows it."""
 
 
 def test_two_clocks_of_two_cards_agree_by_ptp(four: Four) -> None:
@@ -182,7 +183,11 @@ def test_two_clocks_of_two_cards_agree_by_ptp(four: Four) -> None:
     assert "hardware-transmit" in far_clock
 
     follow = pair.far_script(f"timeout {SYNC_S} ptp4l -s -i {pair.far} {slave}")
-    enough = f"[ $(grep -c ' s2 ' /tmp/slave.log) -ge {LOCKED} ]"
+    enough = (
+        'awk \'/master offset .* s2 / {for (n = 1; $n != "offset"; n++) {}; off = $(n + 1); if (off < 0) off = -off;'
+        f" row = off < {AGREED_NS} ? row + 1 : 0; if (row >= {IN_A_ROW}) found = 1}} END {{exit !found}}'"
+        " /tmp/slave.log"
+    )
     said = pair.run(
         f"phc_ctl {pair.near} set 1000000000 >/dev/null\n"
         f"{pair.far_script(f'phc_ctl {pair.far} set 2500000000')} >/dev/null\n"
@@ -195,8 +200,8 @@ def test_two_clocks_of_two_cards_agree_by_ptp(four: Four) -> None:
     offsets = [int(found) for found in re.findall(r"master offset +(-?\d+) s2", said)]
 
     assert "MASTER_CLOCK_SELECTED" in said
-    assert len(offsets) >= LOCKED, said
-    assert min(map(abs, offsets[-5:])) < AGREED_NS
+    close = "".join("x" if abs(offset) < AGREED_NS else "." for offset in offsets)
+    assert IN_A_ROW * "x" in close, said
 
 
 def test_the_card_s_clock_is_set_steered_and_keeps_time(four: Four) -> None:

@@ -37,7 +37,7 @@ name=$(basename "$(dirname "$(grep -l {mac} /sys/class/net/*/address)")")
 sysctl -q -w net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1
 ethtool -K "$name" gro off gso off tso off rx off tx off >/dev/null 2>&1 || true
 ip address flush dev "$name"
-ip link set "$name" up
+ip link set "$name" mtu 16384 up
 echo "$name"
 """
 
