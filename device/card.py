@@ -37,7 +37,9 @@ REGION_SIZES: Final = (BAR0_SIZE, FLASH_SIZE, IO_SIZE, MSIX_SIZE, 0, 0, 0, 4096,
 """Sizes of the regions by VFIO's index, in bytes; 0: there is none."""
 
 _FLASH_WRITES_ALLOWED: Final = 2  # EECD.FWE
-_IO_FLASH: Final = 0x8_0000  # IOADDR: registers below 128 KiB, the flash from here (datasheet 10.1.1.4)
+_IO_FLASH: Final = (
+    0x8_0000  # IOADDR: registers below 128 KiB, the flash from here (datasheet, Address Decoding)
+)
 _D3HOT: Final = 3
 _WUC, _WUFC = NIC["WUC"], NIC["WUFC"]
 _LNKC: Final = _WUFC["LNKC"].mask
@@ -345,7 +347,7 @@ class Card:
             self.nvm.program(offset, data)
 
     def _read_io(self, offset: int, count: int) -> bytes:
-        """IOADDR at 0, IODATA at 4; nothing behind them (datasheet 10.1.1.4)."""
+        """IOADDR at 0, IODATA at 4; nothing behind them (datasheet, Address Decoding)."""
         out = self._io_address.to_bytes(4, "little")
         if offset + count > 4:
             address = self._io_address & ~3

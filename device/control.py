@@ -1,4 +1,4 @@
-"""The registers with ``Owner.CARD``: reset, link, PHY, NVM, semaphores, power (datasheet 10.2.2).
+"""The registers with ``Owner.CARD``: reset, link, PHY, NVM, semaphores, power (datasheet, General Registers).
 
 Each is a pair of small functions in a table; the values live in the engine's register file. It knows no
 PCI and no wire; ``device.card`` joins it to both. Sources: the datasheet, and Linux's e1000e/82571.c
@@ -38,8 +38,8 @@ _FLASH_VALID, _FLASH_DONE = 1 << 28, 3 << 30
 _FLA_REQUEST, _FLA_GRANT = 1 << 4, 1 << 5
 _WORD: Final = 0xFFFF_FFFF
 
-# What CTRL.RST leaves alone: the packet buffer's split (only power-on resets it, 10.2.2.30), what a wake-up
-# is to find, and the flash.
+# What CTRL.RST leaves alone: the packet buffer's split (only power-on resets it: datasheet, General
+# Registers), what a wake-up is to find, and the flash.
 KEPT_BY_RST: Final = frozenset(
     {
         NIC[name].offset
@@ -196,7 +196,7 @@ class Control:
         self.update_link()
 
     def _write_status(self, value: int) -> None:
-        """Clear PHYRA by writing it as 0; the rest is read-only (10.2.2.2)."""
+        """Clear PHYRA by writing it as 0; the rest is read-only (datasheet, General Registers)."""
         if not value & _PHYRA:
             self._engine.poke(STATUS.offset, self._engine.peek(STATUS.offset) & ~_PHYRA)
 
@@ -208,7 +208,7 @@ class Control:
     # -- PHY --------------------------------------------------------------------------------------------
 
     def _write_mdic(self, value: int) -> None:
-        """Do an MDIO access at once: READY is set when the driver first looks (10.2.2.7)."""
+        """Do an MDIO access at once: READY is set when the driver first looks."""
         operation, register = MDIC["OP"].get(value), MDIC["REGADD"].get(value)
         result = value & ~MDIC["ERROR"].mask | MDIC["READY"].mask
         if MDIC["PHYADD"].get(value) != mii.ADDRESS or operation not in (_OP_WRITE, _OP_READ):
@@ -262,7 +262,7 @@ class Control:
         self._engine.poke(FLA.offset, value & ~_FLA_GRANT | grant)
 
     def _write_flswctl(self, value: int) -> None:
-        """Run a software flash command: FLSWDATA is read, programmed, or a sector erased (10.2.2.36)."""
+        """Run a software flash command: FLSWDATA is read, programmed, or a sector erased."""
         data = NIC["FLSWDATA"].offset
         address, command = value & 0xFF_FFFF, value >> 24 & 0xF
         if value & _FLASH_VALID:
@@ -277,7 +277,7 @@ class Control:
     # -- semaphores and power -------------------------------------------------------------------------------
 
     def _read_swsm(self) -> int:
-        """Return SWSM; reading takes SMBI (10.2.8.13)."""
+        """Return SWSM; reading takes SMBI (datasheet, Wake-up Registers)."""
         value = self._engine.peek(_SWSM.offset)
         self._engine.poke(_SWSM.offset, value | _SWSM["SMBI"].mask)
         return value

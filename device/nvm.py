@@ -10,7 +10,7 @@ from device.pci.function import DEVICE, FLASH_SIZE, SUBSYSTEM, VENDOR
 WORDS: Final = 64
 CHECKSUM_WORD: Final = 0x3F
 CHECKSUM: Final = 0xBABA
-"""What all 64 words sum to (datasheet 6.1.1.25; e1000e_validate_nvm_checksum_generic of Linux)."""
+"""What all 64 words sum to (datasheet, NVM Map; e1000e_validate_nvm_checksum_generic of Linux)."""
 
 ERASED: Final = 0xFF
 SECTOR: Final = 4096

@@ -1,4 +1,4 @@
-"""Wake-up frames, as the datasheet (5.3, 10.2.8) and Linux's e1000e have them. Said of every engine."""
+"""Wake-up frames, as the datasheet (Wake-up) and Linux's e1000e have them. Said of every engine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-/* Wake-up frames: which of WUFC's filters a frame meets (datasheet 5.3). Python twin: reference.wake.
+/* Wake-up frames: which of WUFC's filters a frame meets (datasheet, Wake-up). Python twin: reference.wake.
  * rx_lock is held. */
 #include "receive.h"
 

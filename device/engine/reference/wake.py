@@ -1,6 +1,6 @@
 """Wake-up frames: which of WUFC's filters a frame meets, and what the card keeps of the first one.
 
-Source: datasheet 5.3 (wake-up), 10.2.8 (WUC, WUFC, WUS, IPAV, IP4AT, IP6AT, WUPL, WUPM); Linux e1000e
+Source: datasheet, Wake-up (WUC, WUFC, WUS, IPAV, IP4AT, IP6AT, WUPL, WUPM); Linux e1000e
 netdev.c (__e1000_shutdown arms it, __e1000_resume reads WUS). Flexible filters: "Flexible Filter" (6.4.3.3)
 and FFLT in Intel's Software Developer's Manual of the PCI/PCI-X family, whose tables these are; at least two
 bytes long (82575EB Software Developer's Manual, "Flexible Filter"); no driver that we know sets them.

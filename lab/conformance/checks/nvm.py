@@ -19,13 +19,13 @@ FLASH_BAR = 1
 # -- NVM ---------------------------------------------------------------------------------------------
 
 
-@TOPIC.check("NVM-CHECKSUM", "datasheet 6.1; e1000e_validate_nvm_checksum_generic in Linux's nvm.c")
+@TOPIC.check("NVM-CHECKSUM", "datasheet, NVM Map; e1000e_validate_nvm_checksum_generic in Linux's nvm.c")
 def nvm_checksum(card: Subject) -> None:
     """Words 00h to 3Fh add up to BABAh."""
     expect("the sum", sum(card.nvm_read(word) for word in range(0x40)) & 0xFFFF, 0xBABA)
 
 
-@TOPIC.check("NVM-DONE", "datasheet 10.2.2, EERD")
+@TOPIC.check("NVM-DONE", "datasheet, General Registers, EERD")
 def eerd_done(card: Subject) -> None:
     """EERD shows DONE and the address that was read."""
     card.nvm_read(5)
@@ -33,19 +33,21 @@ def eerd_done(card: Subject) -> None:
     expect("DONE and address", (value >> 1 & 1, value >> 2 & 0x3FFF), (1, 5))
 
 
-@TOPIC.check("NVM-TWICE", "datasheet 10.2.2, EERD")
+@TOPIC.check("NVM-TWICE", "datasheet, General Registers, EERD")
 def the_same_word_twice(card: Subject) -> None:
     """A word reads the same twice."""
     expect("word 0Fh", card.nvm_read(0x0F), card.nvm_read(0x0F))
 
 
-@TOPIC.check("NVM-PRESENT", "datasheet 10.2.2, EECD")
+@TOPIC.check("NVM-PRESENT", "datasheet, General Registers, EECD")
 def nvm_is_there(card: Subject) -> None:
     """EECD says that an NVM is present and was read."""
     expect("PRES, AUTO_RD", (card.field("EECD", "PRES"), card.field("EECD", "AUTO_RD")), (1, 1))
 
 
-@TOPIC.check("NVM-GRANT", "datasheet 10.2.2, EECD.REQ and GNT; e1000e_acquire_nvm in Linux's nvm.c")
+@TOPIC.check(
+    "NVM-GRANT", "datasheet, General Registers, EECD.REQ and GNT; e1000e_acquire_nvm in Linux's nvm.c"
+)
 def nvm_is_granted(card: Subject) -> None:
     """EECD.REQ is answered by GNT."""
     card.set("EECD", REQ=1)
@@ -54,7 +56,9 @@ def nvm_is_granted(card: Subject) -> None:
 
 
 @TOPIC.check(
-    "NVM-WRITE", "datasheet 10.2, EEWR; e1000_write_nvm_eewr_82571 in Linux's 82571.c", destructive=True
+    "NVM-WRITE",
+    "datasheet, Register Descriptions, EEWR; e1000_write_nvm_eewr_82571 in Linux's 82571.c",
+    destructive=True,
 )
 def nvm_write(card: Subject) -> None:
     """A word written by EEWR reads back by EERD."""
@@ -65,7 +69,7 @@ def nvm_write(card: Subject) -> None:
         expect("word 3Ah", card.nvm_read(0x3A), value)
 
 
-@TOPIC.check("NVM-INIT1", "datasheet 6.1: word 0Fh; e1000_get_variants_82571 reads it")
+@TOPIC.check("NVM-INIT1", "datasheet, NVM Map: word 0Fh; e1000_get_variants_82571 reads it")
 def the_word_is_not_erased(card: Subject) -> None:
     """Words 0Ah and 0Fh, the initialization control words, are programmed."""
     expect("erased words", [word for word in (0x0A, 0x0F) if card.nvm_read(word) == 0xFFFF], [])
@@ -74,7 +78,9 @@ def the_word_is_not_erased(card: Subject) -> None:
 # -- semaphores ---------------------------------------------------------------------------------------
 
 
-@TOPIC.check("SEM-SMBI", "datasheet 10.2, SWSM.SMBI; e1000_get_hw_semaphore_82571 in Linux's 82571.c")
+@TOPIC.check(
+    "SEM-SMBI", "datasheet, Register Descriptions, SWSM.SMBI; e1000_get_hw_semaphore_82571 in Linux's 82571.c"
+)
 def smbi_is_taken_by_a_read(card: Subject) -> None:
     """SMBI reads 0 once, then 1, until software writes 0."""
     card.write("SWSM", 0)
@@ -83,14 +89,16 @@ def smbi_is_taken_by_a_read(card: Subject) -> None:
     expect("SMBI", [*seen, card.field("SWSM", "SMBI")], [0, 1, 0])
 
 
-@TOPIC.check("SEM-SWESMBI", "datasheet 10.2, SWSM.SWESMBI; e1000_get_hw_semaphore_82571")
+@TOPIC.check("SEM-SWESMBI", "datasheet, Register Descriptions, SWSM.SWESMBI; e1000_get_hw_semaphore_82571")
 def swesmbi_sticks(card: Subject) -> None:
     """SWESMBI, set by software, reads back: the semaphore was granted."""
     card.set("SWSM", SWESMBI=1)
     expect("SWESMBI", card.field("SWSM", "SWESMBI"), 1)
 
 
-@TOPIC.check("SEM-MDIO", "datasheet 10.2.2, EXTCNF_CTRL; e1000_get_hw_semaphore_82573 in Linux's 82571.c")
+@TOPIC.check(
+    "SEM-MDIO", "datasheet, General Registers, EXTCNF_CTRL; e1000_get_hw_semaphore_82573 in Linux's 82571.c"
+)
 def mdio_ownership(card: Subject) -> None:
     """MDIO_SW_OWNERSHIP, set by software, reads back, and goes again."""
     card.set("EXTCNF_CTRL", MDIO_SW_OWNERSHIP=1)

@@ -24,13 +24,13 @@ TOPIC = Topic("PHY, time, loopback", "datasheet, PHY and time sync chapters")
 # -- PHY ----------------------------------------------------------------------------------------------
 
 
-@TOPIC.check("PHY-ID", "datasheet 10.3.1, PHY identifiers; BME1000_E_PHY_ID_R2 in Linux's defines.h")
+@TOPIC.check("PHY-ID", "datasheet, PHY Registers, PHY identifiers; BME1000_E_PHY_ID_R2 in Linux's defines.h")
 def phy_identity(card: Subject) -> None:
     """The PHY is the 82574L's: 0141h, 0CB1h."""
     expect("registers 2, 3", (card.phy_read(2), card.phy_read(3)), (0x0141, 0x0CB1))
 
 
-@TOPIC.check("PHY-WRITE", "datasheet 10.2.2, MDIC")
+@TOPIC.check("PHY-WRITE", "datasheet, General Registers, MDIC")
 def phy_writes(card: Subject) -> None:
     """Register 4 reads back what is written."""
     value = card.phy_read(4) ^ 0x0100
@@ -38,13 +38,13 @@ def phy_writes(card: Subject) -> None:
     expect("register 4", card.phy_read(4), value)
 
 
-@TOPIC.check("PHY-ADDRESS", "datasheet 10.2.2, MDIC.E: no PHY answers at another address")
+@TOPIC.check("PHY-ADDRESS", "datasheet, General Registers, MDIC.E: no PHY answers at another address")
 def no_other_phy(card: Subject) -> None:
     """An access to another PHY address ends with ready and error."""
     expect("MDIC.ERROR", card.mdic(MDIC_READ | 5 << 21 | 2 << 16) & MDIC_ERROR, MDIC_ERROR)
 
 
-@TOPIC.check("PHY-MDAC", "datasheet 10.2.2, MDIC.I; 10.2.4, ICR.MDAC")
+@TOPIC.check("PHY-MDAC", "datasheet, General Registers, MDIC.I; Interrupt Registers, ICR.MDAC")
 def mdio_interrupt(card: Subject) -> None:
     """With MDIC.INT_EN the end of an access raises MDAC."""
     card.quiet()
@@ -60,7 +60,9 @@ def phy_link(card: Subject) -> None:
     expect("BMSR", card.phy_read(1) & 0x24, 0x24)
 
 
-@TOPIC.check("PHY-SPEED", "datasheet 10.2.2, STATUS; e1000e_get_speed_and_duplex_copper in Linux's mac.c")
+@TOPIC.check(
+    "PHY-SPEED", "datasheet, General Registers, STATUS; e1000e_get_speed_and_duplex_copper in Linux's mac.c"
+)
 def speed(card: Subject) -> None:
     """With the link up STATUS says 1000 Mb/s, full duplex."""
     card.link_up()
@@ -91,7 +93,7 @@ def power_down(card: Subject) -> None:
     card.link_up()
 
 
-@TOPIC.check("PHY-PAGE", "datasheet 10.3.1: the page is selected by register 22 (or 31)")
+@TOPIC.check("PHY-PAGE", "datasheet, PHY Registers: the page is selected by register 22 (or 31)")
 def pages(card: Subject) -> None:
     """Registers 2 and 3 of page 0 are the same after another page was selected and left."""
     card.phy_write(22, 2)
@@ -100,7 +102,7 @@ def pages(card: Subject) -> None:
     expect("register 2", card.phy_read(2), 0x0141)
 
 
-@TOPIC.check("LED-CTL", "datasheet 10.2.2, LEDCTL; e1000e_id_led_init_generic in Linux's mac.c")
+@TOPIC.check("LED-CTL", "datasheet, General Registers, LEDCTL; e1000e_id_led_init_generic in Linux's mac.c")
 def leds(card: Subject) -> None:
     """LEDCTL reads back what identification (ethtool -p) writes."""
     card.write("LEDCTL", 0x0E0E_0E0E)
@@ -109,7 +111,7 @@ def leds(card: Subject) -> None:
 
 # -- IEEE 1588 -----------------------------------------------------------------------------------------
 
-TIME = "datasheet 10.2.9, time sync; e1000e_get_base_timinca in Linux's netdev.c"
+TIME = "datasheet, Time Sync Registers, time sync; e1000e_get_base_timinca in Linux's netdev.c"
 VIRTUAL = Capability.CLOCK
 
 
@@ -189,7 +191,7 @@ def receive_timestamp(card: Subject) -> None:
 # -- loopback --------------------------------------------------------------------------------------------
 
 
-@TOPIC.check("LOOP-MAC", "datasheet 10.2.5, RCTL.LBM", needs=WIRE)
+@TOPIC.check("LOOP-MAC", "datasheet, Receive Registers, RCTL.LBM", needs=WIRE)
 def mac_loopback(card: Subject) -> None:
     """With RCTL.LBM = 1 a frame that is sent is received, and none leaves."""
     ring, out = ready(card, LBM=1), TxRing(card)

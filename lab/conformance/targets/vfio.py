@@ -3,7 +3,7 @@
 The function must be bound to ``vfio-pci`` (``driverctl set-override DDDD:BB:DD.F vfio-pci``). The kernel
 filters configuration space and owns INTx and the MSI-X table, and DMA outside of what is mapped is an IOMMU
 fault: checks that need those are skipped. With ``,wire=IFNAME`` the far end of the cable is another interface
-of this machine (up, without addresses, its MTU large enough for jumbo frames), and frames pass it by a packet socket.
+of this machine (up, without addresses, MTU 16384 if it can), and frames pass it by a packet socket.
 
 Between checks the kernel resets the function; where it knows no way (ENOTTY), CTRL.RST does what it can. A
 check that wrote to the PHY leaves a reset of the PHY behind, with the seconds that its negotiation takes.
