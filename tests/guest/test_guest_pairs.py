@@ -171,8 +171,8 @@ SYNC_S = 45
 
 IN_A_ROW = 3
 AGREED_NS = 5_000_000
-"""Two clocks 48 years apart are to come within 5 ms and stay there. Not at once: a busy machine delays one way
-for longer than that now and then, and the servo follows it."""
+"""Two clocks 48 years apart are to come within 5 ms and stay there. Not at once: a busy machine delays one
+way for longer than that now and then, and the servo follows it."""
 
 
 _IN_A_ROW = """/master offset .* s2 / {

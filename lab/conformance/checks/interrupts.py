@@ -19,7 +19,7 @@ from lab.conformance.subject import MILLISECOND
 if TYPE_CHECKING:
     from lab.conformance.subject import Subject
 
-TOPIC = Topic("interrupts", "datasheet, Interrupts, interrupts")
+TOPIC = Topic("interrupts", "datasheet, Interrupts")
 LINE, MSI, MSIX = Capability.LINE, Capability.MSI, Capability.MSIX
 SELF_TEST = "e1000_intr_test in Linux's e1000e/ethtool.c"
 ASSERTED = NIC["ICR"]["INT_ASSERTED"].mask
