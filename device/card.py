@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-from device import card_state
+from device import card_state, leds
 from device.control import Control
 from device.effects import DmaFault, FrameSent, LineChanged, MessageSignalled, Offload, WakeRaised
 from device.engine.contract import Engine, InterruptMode
@@ -207,6 +207,12 @@ class Card:
             peek = self.engine.peek
             if peek(_WUC.offset) & _WUC["PME_EN"].mask and peek(_WUFC.offset) & _LNKC:
                 self._wake(WakeRaised(_LNKC))
+
+    @property
+    def leds(self) -> tuple[leds.Light, ...]:
+        """What the LEDs beside the port show, LED0 first."""
+        port = leds.Port(self.phy.link, self.phy.speed, self.phy.full_duplex)
+        return leds.shown(self.engine.peek(NIC["LEDCTL"].offset), port)
 
     @property
     def sleeps(self) -> bool:

@@ -1,4 +1,4 @@
-"""``ringwalk conform --target guest:CARD``: the suite over Linux VFIO, with a wire, as it would run on silicon."""
+"""``conform --target guest:CARD``: the suite over Linux VFIO, with a wire, as it would run on silicon."""
 
 from __future__ import annotations
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import signal
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from device.leds import Light, Port, shown
 from device.regs.nic import NIC
 from lab import story
 
@@ -115,11 +121,31 @@ def test_the_statistics_count_what_passed(ours: Lab) -> None:
     assert [name for name in grown if grown[name] and ("error" in name or "dropped" in name)] == []
 
 
-def test_the_port_identifies_itself(ours: Lab) -> None:
-    """`ethtool -p`: the LED blinks by LEDCTL and is given back."""
-    done = ours.guest.run("ethtool -p eth0 1", timeout_s=20)
+def lights(lab: Lab) -> tuple[Light, ...]:
+    """Return what the LEDs show now: the card keeps its state at SIGUSR1 (``ringwalk serve --state``)."""
+    file, pid = Path(lab.fitted[0].spec.options[1]), lab.fitted[0].pid
+    assert pid is not None
+    file.unlink(missing_ok=True)
+    os.kill(pid, signal.SIGUSR1)
+    deadline = time.monotonic() + 20
+    while not file.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    words = json.loads(file.read_text())["engine"]["words"]
+    ledctl = next((value for name, value in words.items() if int(name, 16) == NIC["LEDCTL"].offset), None)
+    return shown(NIC["LEDCTL"].reset if ledctl is None else ledctl, Port(link=True))
 
-    assert done.ok
+
+def test_the_port_identifies_itself(ours: Lab) -> None:
+    """`ethtool -p`: LEDs blink by LEDCTL for as long as it runs, and are given back."""
+    before = lights(ours)
+    ours.guest.run("ethtool -p eth0 5 >/dev/null 2>&1 & sleep 1", check=True)
+    during = lights(ours)
+    ours.guest.run("sleep 6", check=True)
+
+    assert Light.BLINKING in during
+    assert Light.BLINKING not in before
+    assert lights(ours) == before
     assert pings(ours) == 5
 
 

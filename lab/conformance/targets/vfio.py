@@ -56,6 +56,8 @@ SETTLE_WIRED_S = 0.020  # a frame has crossed to the other interface by then
 RESET_S = 0.010
 CTRL, IMC, MDIC = NIC["CTRL"], NIC["IMC"], NIC["MDIC"]
 MDIC_WRITE = 1
+POWER_UP = 0x1340 | MDIC["PHYADD"].put(1) | MDIC["OP"].put(MDIC_WRITE)
+"""BMCR: on, negotiate, begin. The reset is to do that, but QEMU's model keeps what the last driver wrote."""
 KEPT = ("PBA", "WUC", "WUFC")  # what only power-on resets, and drivers write
 REGION = struct.Struct("<IIIIQQ")  # argsz, flags, index, cap_offset, size, offset
 MAP = struct.Struct("<IIQQQ")  # argsz, flags, vaddr, iova, size
@@ -186,11 +188,12 @@ class VfioBench:
         for register in (NIC[name] for name in KEPT):
             self.write(register.offset, register.reset)
         if self._phy_written:
-            self._phy_written = False
             self.write(CTRL.offset, self.read(CTRL.offset) | CTRL["PHY_RST"].mask)
             time.sleep(RESET_S)
             self.write(CTRL.offset, self.read(CTRL.offset) & ~CTRL["PHY_RST"].mask)
             time.sleep(RESET_S)
+            self.write(MDIC.offset, POWER_UP)
+            self._phy_written = False
         self.settle()
         self.frames()
         self.messages()
