@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
+import select
 import socket
 import time
 from pathlib import Path
@@ -88,9 +89,16 @@ class VfioUserBench:
         self._area[at : at + len(data)] = data
 
     def send(self, frame: bytes) -> None:
-        """Send a datagram."""
-        if self._wire is not None:
-            self._wire.send(frame)
+        """Send a datagram, waiting while the server's socket is full (a few frames, on Linux)."""
+        if self._wire is None:
+            return
+        deadline = time.monotonic() + TIMEOUT_S
+        while time.monotonic() < deadline:
+            with self._loss(), contextlib.suppress(BlockingIOError):
+                self._wire.send(frame)
+                return
+            select.select([], [self._wire], [], 0.1)
+        raise BenchError(f"the server has taken no frame off its wire for {TIMEOUT_S:.0f} s")
 
     def frames(self) -> list[bytes]:
         """Collect the datagrams that came."""
