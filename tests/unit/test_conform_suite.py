@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
@@ -11,6 +13,8 @@ import pytest
 
 from device.engine.reference import ReferenceEngine
 from device.regs.nic import NIC
+from device.serving import serve
+from device.wire.simple import LoopbackWire
 from lab import cli
 from lab.conformance import baseline, catalogue, known
 from lab.conformance.bench import BenchError, Capability
@@ -23,8 +27,10 @@ from lab.conformance.targets import named
 from lab.conformance.targets.guest import emitted, parsed
 from lab.conformance.targets.inprocess import InProcessBench
 from lab.conformance.targets.named import target
+from lab.conformance.targets.vfiouser import VfioUserBench
 from lab.conformance.verdict import Outcome, Result
 from lab.errors import UsageError
+from tests.bench import MAC
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -298,3 +304,33 @@ def test_the_list_names_ids_and_sources(capsys: pytest.CaptureFixture[str]) -> N
     assert code == 0
     assert "TX-PSP" in printed
     assert "TCTL.PSP" in printed
+
+
+def test_a_frame_waits_while_the_servers_wire_is_full(tmp_path: Path) -> None:
+    """More frames than a datagram socket holds: none is lost, and none is an error."""
+    stop, ready = threading.Event(), threading.Event()
+    near, far = tmp_path / "near", tmp_path / "far"
+    server = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    server.bind(str(far))
+    server.settimeout(20)
+    card = threading.Thread(
+        target=serve,
+        args=(str(tmp_path / "card"), LoopbackWire(), MAC),
+        kwargs={"ready": lambda _: ready.set(), "stop": stop},
+    )
+    card.start()
+    assert ready.wait(20)
+    bench = VfioUserBench(str(tmp_path / "card"), (str(near), str(far)))
+    got: list[bytes] = []
+    reader = threading.Timer(0.3, lambda: got.extend(server.recv(100) for _ in range(1000)))
+    reader.start()
+
+    for number in range(1000):
+        bench.send(number.to_bytes(2, "big"))
+
+    reader.join()
+    bench.close()
+    stop.set()
+    card.join()
+    server.close()
+    assert got == [number.to_bytes(2, "big") for number in range(1000)]
