@@ -18,6 +18,7 @@ SECTOR: Final = 4096
 # Word -> value of the words that drivers read; the others are erased (0xFFFF).
 _IMAGE: Final = {
     0x03: 0x0420,  # compatibility
+    0x04: 0xF746,  # LEDs of `ethtool -p`: the default (ID_LED_RESERVED_F746, e1000_valid_led_default_82571)
     0x05: 0x2010,  # image version 2.1.0
     0x08: 0xE469,  # printed board assembly number
     0x09: 0x8103,
