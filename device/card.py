@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-from device import card_state
+from device import card_state, leds
 from device.control import Control
 from device.effects import DmaFault, FrameSent, LineChanged, MessageSignalled, Offload, WakeRaised
 from device.engine.contract import Engine, InterruptMode
@@ -37,7 +37,9 @@ REGION_SIZES: Final = (BAR0_SIZE, FLASH_SIZE, IO_SIZE, MSIX_SIZE, 0, 0, 0, 4096,
 """Sizes of the regions by VFIO's index, in bytes; 0: there is none."""
 
 _FLASH_WRITES_ALLOWED: Final = 2  # EECD.FWE
-_IO_FLASH: Final = 0x8_0000  # IOADDR: registers below 128 KiB, the flash from here (datasheet 10.1.1.4)
+_IO_FLASH: Final = (
+    0x8_0000  # IOADDR: registers below 128 KiB, the flash from here (datasheet, Address Decoding)
+)
 _D3HOT: Final = 3
 _WUC, _WUFC = NIC["WUC"], NIC["WUFC"]
 _LNKC: Final = _WUFC["LNKC"].mask
@@ -207,6 +209,12 @@ class Card:
                 self._wake(WakeRaised(_LNKC))
 
     @property
+    def leds(self) -> tuple[leds.Light, ...]:
+        """What the LEDs beside the port show, LED0 first."""
+        port = leds.Port(self.phy.link, self.phy.speed, self.phy.full_duplex)
+        return leds.shown(self.engine.peek(NIC["LEDCTL"].offset), port)
+
+    @property
     def sleeps(self) -> bool:
         """Whether the card may not do DMA (D3, bus mastering off): frames only meet the wake-up filters."""
         return not self.control.mastering
@@ -346,7 +354,7 @@ class Card:
             self.nvm.program(offset, data)
 
     def _read_io(self, offset: int, count: int) -> bytes:
-        """IOADDR at 0, IODATA at 4; nothing behind them (datasheet 10.1.1.4)."""
+        """IOADDR at 0, IODATA at 4; nothing behind them (datasheet, Address Decoding)."""
         out = self._io_address.to_bytes(4, "little")
         if offset + count > 4:
             address = self._io_address & ~3

@@ -1,5 +1,5 @@
 /*
- * Interrupt causes, masks, messages, moderation (datasheet 7.4, 10.2.4). Python twin: device.interrupts.
+ * Interrupt causes, masks, messages, moderation (datasheet, Interrupts). Python twin: device.interrupts.
  *
  * Invariant: `announced` is the part of ICR & IMS that was already signalled under the present mode, so a cause
  * that stays pending is announced once.
