@@ -99,7 +99,9 @@ class StreamEndpoint(Endpoint):
         asked = irp.location.parameters
         if self.state is State.CONNECTED:
             return self.io.complete(irp, NtStatus.CONNECTION_ACTIVE)
-        if self.state in (State.CONNECTING, State.LISTENING):
+        if self.state is State.LISTENING:
+            return self.io.complete(irp, NtStatus.INVALID_PARAMETER)
+        if self.state is State.CONNECTING:
             return self.io.complete(irp, NtStatus.INVALID_DEVICE_REQUEST)
         try:
             if self.address is None:
