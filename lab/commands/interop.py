@@ -1,4 +1,4 @@
-"""``ringwalk interop``: foreign programs and stacks against ours. The parts are modules of ``lab.interop``."""
+"""``ringwalk interop``: foreign programs and stacks against ours. Its parts: modules of ``lab.interop``."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class Part(Protocol):
 
 
 def text(seen: Sequence[Seen]) -> str:
-    """Return what was seen for a terminal: what is as it must be in a line, and why where there is more to say."""
+    """Return what was seen for a terminal: a line each, and a second where there is more to say."""
     width = max((len(one.what) for one in seen), default=0)
     lines: list[str] = []
     for one in seen:

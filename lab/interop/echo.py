@@ -1,4 +1,4 @@
-"""Our twins of ``winsock/echo_server.c`` and ``winsock/echo_client.c``, on a ``socket`` module of our stack."""
+"""Our twins of ``winsock/echo_server.c`` and ``winsock/echo_client.c``, on our stack's ``socket``."""
 
 from __future__ import annotations
 

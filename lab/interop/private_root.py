@@ -40,16 +40,16 @@ class Windows:
         shutil.copytree(self._prefix(), folder / "prefix", symlinks=True)
 
     def compile(self, *names: str) -> None:
-        """Compile ``winsock/NAME.c`` to NAME.exe, warnings are errors. UsageError with the compiler's words."""
+        """Compile ``winsock/NAME.c`` to NAME.exe, strictly. UsageError with the compiler's words."""
         sources = self._folder / "sources"
         shutil.copytree(SOURCES, sources, dirs_exist_ok=True)
         for name in names:
-            argv = [COMPILER, *FLAGS, "-o", f"/work/{name}.exe", f"/work/sources/{name}.c", "-lws2_32"]
+            argv = [COMPILER, *FLAGS, "-o", f"/ours/{name}.exe", f"/ours/sources/{name}.c", "-lws2_32"]
             self._run(self._folder, argv)
 
     def inside(self, name: str, *arguments: object) -> list[str]:
         """Return the command that runs a compiled program, in whichever network namespace it is started."""
-        program = [WINE, f"/work/{name}.exe", *map(str, arguments)]
+        program = [WINE, f"/ours/{name}.exe", *map(str, arguments)]
         return self._argv(self._folder, program)
 
     def version(self) -> str:
@@ -83,7 +83,7 @@ class Windows:
         with cache.exclusive("wine"):
             if not made.is_dir():
                 with cache.replacing(made.with_name("making")) as work:
-                    # Its status tells of the 32-bit half too, which is not there; the registry is what counts.
+                    # Its status tells of the 32-bit half, which is not there; the registry is what counts.
                     done = self._done(work, [WINE, "wineboot", "--init"])
                     self._run(work, [WINE_SERVER, "--wait"])  # which writes it when it ends
                     if not (work / "prefix/system.reg").is_file():

@@ -1,7 +1,7 @@
 # Runs a program of an unpacked Debian tree as if the tree were the root: private_root.sh TREE WORK PROGRAM ...
 #
 # Wine and GCC start programs of their own by absolute paths, so that the loader of lab.fetch.prefix is not
-# enough for them. Wants a mount namespace of its own (unshare --mount); WORK, read-write, is /work in there,
+# enough for them. Wants a mount namespace of its own (unshare --mount); WORK, read-write, is /ours in there,
 # and all of it is gone with the last process. Nothing is written below TREE.
 set -e
 tree=$1 work=$2
@@ -17,11 +17,11 @@ done
 for folder in bin lib lib64 sbin; do
     ln -s "usr/$folder" "$root/$folder"
 done
-mkdir "$root/proc" "$root/dev" "$root/tmp" "$root/work"
+mkdir "$root/proc" "$root/dev" "$root/tmp" "$root/ours"
 mount --rbind /proc "$root/proc"
 mount --rbind /dev "$root/dev"
-mount --bind "$work" "$root/work"
+mount --bind "$work" "$root/ours"
 mount --bind "$work/tmp" "$root/tmp"
-exec env -i HOME=/work USER=root PATH=/usr/bin:/usr/sbin WINEPREFIX=/work/prefix WINEDEBUG=-all \
-    WINESERVER=/usr/lib/wine/wineserver64 WINEDLLOVERRIDES=mscoree,mshtml= XDG_RUNTIME_DIR=/work/tmp \
+exec env -i HOME=/ours USER=root PATH=/usr/bin:/usr/sbin WINEPREFIX=/ours/prefix WINEDEBUG=-all \
+    WINESERVER=/usr/lib/wine/wineserver64 WINEDLLOVERRIDES=mscoree,mshtml= XDG_RUNTIME_DIR=/ours/tmp \
     chroot "$root" "$@"

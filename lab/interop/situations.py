@@ -1,4 +1,4 @@
-"""What our Winsock answers in each situation of ``winsock/situations.c``: the same calls, in the same order."""
+"""What our Winsock answers in each situation of ``winsock/situations.c``: the same calls in its order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Programs in C for Windows, run by Wine on Linux's stack, against ours: echoes both ways, and every error code.
+"""Programs in C for Windows, run by Wine on Linux's stack, against ours: echoes both ways, error codes.
 
 Wine hands much to Linux and lets Linux's answers through: it is a second opinion. Microsoft's documentation
 (``documented``) decides.
@@ -16,7 +16,7 @@ from lab import scratch
 from lab.errors import UsageError
 from lab.interop.contract import Progress, Seen
 from lab.interop.documented import SITUATIONS, Documented
-from lab.interop.echo import SIZES, EchoServer, echoes, wait_for
+from lab.interop.echo import MAX_DATAGRAM, SIZES, EchoServer, echoes, wait_for
 from lab.interop.private_root import Windows
 from lab.interop.situations import Situations
 from lab.nt.locked import Locked
@@ -113,7 +113,7 @@ def judge(name: str, documented: Documented, wine: int | None, ours: int | None,
         allowed = " or ".join(code_text(code) for code in documented.codes)
         notes.append(f"documented: {allowed} ({documented.page}: {documented.condition})")
         if good:
-            notes.append("both are" if wine in documented.codes else "ours is that; Wine lets Linux through")
+            notes.append("both are" if wine in documented.codes else "ours is that, Wine's is not")
         elif wine in documented.codes:
             notes.append("OURS IS WRONG")
         else:
@@ -132,9 +132,8 @@ def code_text(code: int | None) -> str:
 
 
 def _echoed(what: str, lines: list[str], complaints: str) -> list[Seen]:
-    expected = [f"tcp {size} same" for size in SIZES] + [
-        f"udp {size} same" for size in SIZES if size <= 65507
-    ]
+    expected = [f"tcp {size} same" for size in SIZES]
+    expected += [f"udp {size} same" for size in SIZES if size <= MAX_DATAGRAM]
     wrong = sorted(set(expected) ^ set(lines))
     sizes = f"{len(lines)} echoes of 1 to {SIZES[-1]:,} bytes, TCP and UDP"
     return [Seen(what, sizes if not wrong else "; ".join(wrong) + complaints, good=not wrong)]

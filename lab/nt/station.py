@@ -36,7 +36,7 @@ class Station:
         configuration: Mapping[str, object] | None = None,
         options: tuple[str, ...] = (),
     ) -> None:
-        """Start the card and the host; ``options`` go to ``serve``. UsageError when the wire cannot be had."""
+        """Start card and host; ``options`` go to ``serve``. UsageError when the wire cannot be had."""
         self._folder = Path(scratch.make())
         path = self._folder / "card.sock"
         self.process: CardProcess = start_card(path, wire, mac=mac, engine=engine, options=options)
