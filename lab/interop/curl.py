@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import os
 import shutil
@@ -18,6 +17,8 @@ from lab.nt.station import Station
 from lab.nt.web import WebServer
 
 if TYPE_CHECKING:
+    import argparse
+
     from lab.peer import Peer
 
 NAME = "curl"

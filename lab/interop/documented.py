@@ -1,7 +1,7 @@
 """What Microsoft's reference of each Winsock function documents for each situation. Data only.
 
-The words after a code are the page's condition, in short. Where a page leaves the choice or contradicts another,
-every code that it allows is there.
+The words after a code are the page's condition, in short. Where a page leaves the choice, or
+contradicts another, every code that it allows is there.
 """
 
 from __future__ import annotations

@@ -6,7 +6,6 @@ really takes, and shows that it lives. The card's own count says how many frames
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import socket
@@ -25,6 +24,8 @@ from protocols.tcpip.addresses import parse
 from protocols.tcpip.checksum import verifies
 
 if TYPE_CHECKING:
+    import argparse
+
     from protocols.tcpip.checksum import Buffer
 
 NAME = "hostile"

@@ -126,7 +126,7 @@ def odd_flags(by: Attacker) -> list[bytes]:
 
 
 def land(by: Attacker) -> list[bytes]:
-    """A SYN from the victim itself."""
+    """Send the victim a SYN of its own."""
     return [by.tcp(segment.SYN, source=by.ends.ip)]
 
 
@@ -175,7 +175,7 @@ def icmp_lies(by: Attacker) -> list[bytes]:
 
 
 def arp_lies(by: Attacker) -> list[bytes]:
-    """Replies that nobody asked for, of others' addresses; requests with broken fields."""
+    """Tell of others' addresses unasked, and ask with broken fields."""
     other = by.ends.from_ip[:3] + bytes((by.chance.randrange(2, 254),))
     lie = arp.ArpMessage(arp.REPLY, by.chance.randbytes(6), other, by.ends.mac, by.ends.ip)
     odd = arp.ArpMessage(by.chance.randrange(65536), by.chance.randbytes(6), other, bytes(6), by.ends.ip)
@@ -219,7 +219,7 @@ def datagrams(by: Attacker) -> list[bytes]:
 
 
 def mutated(by: Attacker) -> list[bytes]:
-    """A frame of another kind with some bits, bytes or its end changed."""
+    """Change some bits, bytes or the end of a frame of another kind."""
     others = [name for name in KINDS if name != "mutated"]
     raw = bytearray(by.chance.choice(KINDS[by.chance.choice(others)](by)))
     for _ in range(by.chance.randrange(1, 6)):

@@ -6,13 +6,13 @@ anything befalls a frame, shows to tshark that each frame we sent had right chec
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 import subprocess
 import sys
 import time
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +20,11 @@ import lab
 from lab import scratch, traffic
 from lab.errors import UsageError
 from lab.interop.contract import Progress, Seen
-from lab.interop.transfer import Receiving, Sending
+from lab.interop.transfer import Receiving, Sending, connected
 from lab.nt.station import Station
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
 
     from lab.peer import Peer
@@ -103,8 +104,8 @@ def both_ways(sockets: Any, peer: Peer, size: int) -> dict[str, bool]:  # noqa: 
     program = [sys.executable, str(Path(lab.__file__).with_name("traffic.py"))]
     takes = peer.start([*program, "receive", str(TO_LINUX)])
     gives = peer.start([*program, "send", str(FROM_LINUX), str(size), "2"])
-    sending = Sending(sockets, (LINUX, TO_LINUX), traffic.pattern(size, 1))
-    receiving = Receiving(sockets, (LINUX, FROM_LINUX))
+    sending = Sending(partial(connected, sockets, (LINUX, TO_LINUX)), traffic.pattern(size, 1))
+    receiving = Receiving(partial(connected, sockets, (LINUX, FROM_LINUX)))
     sent, received = sending.wait(LIMIT_S), receiving.wait(LIMIT_S)
     theirs = [json.loads(peer.finish(number, LIMIT_S).out or "{}").get("sha256") for number in (takes, gives)]
     return {"to Linux": sent == theirs[0], "from Linux": received == theirs[1]}

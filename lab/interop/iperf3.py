@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 from contextlib import closing
@@ -19,6 +18,7 @@ from lab.nt.station import Station
 from lab.peer import PeerError
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
 
     from lab.peer import Finished, Peer

@@ -1,4 +1,4 @@
-"""A test's data streams over a ``socket`` module: one thread each, sending or receiving until told to stop."""
+"""A test's data streams over a ``socket`` module: one thread each, until told to stop."""
 
 from __future__ import annotations
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import socket
 import threading
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PIECE = 1 << 16
 PATIENCE_S = 60.0
@@ -23,12 +27,27 @@ def connected(sockets: Any, server: tuple[str, int]) -> Any:  # noqa: ANN401 - a
             time.sleep(0.1)
 
 
-class Sending:
-    """Connects, sends ``data``, and waits until the other end closes."""
+def listening(sockets: Any, address: tuple[str, int]) -> Callable[[], Any]:  # noqa: ANN401 - a module
+    """Listen; return what waits for one connection."""
+    listener = sockets.socket()
+    listener.bind(address)
+    listener.listen(1)
+    listener.settimeout(PATIENCE_S)
 
-    def __init__(self, sockets: Any, server: tuple[str, int], data: bytes) -> None:  # noqa: ANN401 - a module
-        """Begin, in a thread."""
-        self._sockets, self._server, self._data = sockets, server, data
+    def accept() -> Any:  # noqa: ANN401 - a socket
+        connection, _ = listener.accept()
+        listener.close()
+        return connection
+
+    return accept
+
+
+class Sending:
+    """Gets a connection, sends ``data``, and waits until the other end closes."""
+
+    def __init__(self, connect: Callable[[], Any], data: bytes) -> None:
+        """Begin, in a thread; ``connect`` returns the connection."""
+        self._connect, self._data = connect, data
         self._failure: OSError | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -42,10 +61,10 @@ class Sending:
 
     def _run(self) -> None:
         try:
-            with connected(self._sockets, self._server) as connection:
+            with self._connect() as connection:
                 connection.settimeout(None)
                 connection.sendall(self._data)
-                connection.shutdown(self._sockets.SHUT_WR)
+                connection.shutdown(socket.SHUT_WR)
                 while connection.recv(PIECE):
                     pass
         except OSError as error:
@@ -53,11 +72,11 @@ class Sending:
 
 
 class Receiving:
-    """Connects and takes everything."""
+    """Gets a connection and takes everything."""
 
-    def __init__(self, sockets: Any, server: tuple[str, int]) -> None:  # noqa: ANN401 - a module like ``socket``
-        """Begin, in a thread."""
-        self._sockets, self._server = sockets, server
+    def __init__(self, connect: Callable[[], Any]) -> None:
+        """Begin, in a thread; ``connect`` returns the connection."""
+        self._connect = connect
         self._digest = hashlib.sha256()
         self._failure: OSError | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -70,7 +89,7 @@ class Receiving:
 
     def _run(self) -> None:
         try:
-            with connected(self._sockets, self._server) as connection:
+            with self._connect() as connection:
                 connection.settimeout(None)
                 while piece := connection.recv(PIECE):
                     self._digest.update(piece)
