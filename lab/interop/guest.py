@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 from lab import booting, traffic
 from lab.cards import LOCAL_MAC, CardSpec
-from lab.errors import UsageError
 from lab.guest.session import GuestSpec
 from lab.interop import iperf3
 from lab.interop.contract import Progress, Seen
@@ -23,7 +22,6 @@ from lab.interop.guest_peer import GuestPeer
 from lab.interop.iperf3_peer import Server
 from lab.interop.transfer import Receiving, Sending, listening
 from lab.nt.station import Station
-from lab.qemu.process import QemuError
 
 if TYPE_CHECKING:
     import argparse
@@ -74,23 +72,20 @@ def run(args: argparse.Namespace, progress: Progress) -> list[Seen]:
 
 @contextmanager
 def meeting(*, offline: bool = False) -> Iterator[tuple[Guest, str, Station]]:
-    """Boot a guest and start a station on one switch; give both, configured. UsageError."""
+    """Boot a guest and start a station on one switch; give both, configured."""
     wire = f"switch:interop{os.getpid()}"
     card = CardSpec("82574l", wire, LOCAL_MAC.format(1))
-    try:
-        with booting.booted([card], GuestSpec(offline=offline)) as running:
-            (interface,) = running.interfaces()
-            station = Station(wire, mac=LOCAL_MAC.format(2))
-            try:
-                station.configure(f"{OURS}/{BITS}")
-                running.guest.run(f"ip link set {interface} up", check=True)
-                running.guest.wait_link(interface)
-                running.guest.run(f"ip address replace {GUEST}/{BITS} dev {interface}", check=True)
-                yield running.guest, interface, station
-            finally:
-                station.close()
-    except QemuError as error:
-        raise UsageError(f"no guest: {error}") from error
+    with booting.booted([card], GuestSpec(offline=offline)) as running:
+        (interface,) = running.interfaces()
+        station = Station(wire, mac=LOCAL_MAC.format(2))
+        try:
+            station.configure(f"{OURS}/{BITS}")
+            running.guest.run(f"ip link set {interface} up", check=True)
+            running.guest.wait_link(interface)
+            running.guest.run(f"ip address replace {GUEST}/{BITS} dev {interface}", check=True)
+            yield running.guest, interface, station
+        finally:
+            station.close()
 
 
 def iperf3_with(guest: Guest, station: Station, progress: Progress) -> list[Seen]:
