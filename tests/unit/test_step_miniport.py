@@ -19,6 +19,7 @@ from lab.step.scenario import ScenarioError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from device.trace.events import Event
     from lab.step.session import Session, Stop
 
 TOP = Path(__file__).resolve().parents[2]
@@ -90,12 +91,15 @@ def test_a_ring_that_a_hook_hangs_is_reset_by_ndis_and_traffic_goes_on(kind: str
     hooks.load(hook)
     lost: list[str] = []
 
-    def tails(session: Session, _: Stop) -> None:
-        driver = session.look.driver
-        if driver is not None and driver.tx and driver.tx[0].rung > session.look.tx[0].tail:
-            lost.append("\n".join(driver.calls(1)))
+    bench = NdisBench(kind, Watching(lambda *_: None), hooks=hooks, write=recording.extend)
+    bench.session.detach()
 
-    bench = NdisBench(kind, Watching(tails), hooks=hooks, write=recording.extend)
+    def tails(_: Event) -> None:
+        look = bench.session.look
+        if look.driver is not None and look.driver.tx and look.driver.tx[0].rung > look.tx[0].tail:
+            lost.append("\n".join(look.driver.calls(1)))
+
+    bench.session.watchers.append(tails)
 
     outcome = bench.work(scenario.parse(["send 1", "send 2", "wait 10000", "send 4", "receive 2"]))
     player = Player(Recording(bytes(recording)))
