@@ -13,7 +13,13 @@ if TYPE_CHECKING:
 
     from lab.nt.live import LiveHost
 
-RINGS: dict[str, object] = {"*ReceiveBuffers": 1024, "*TransmitBuffers": 1024, "ReceiveSpares": 1024}
+RINGS: dict[str, object] = {
+    "*ReceiveBuffers": 1024,
+    "*TransmitBuffers": 1024,
+    "ReceiveSpares": 1024,
+    "*RscIPv4": True,
+    "*RscIPv6": True,
+}
 
 
 class SocketCard:

@@ -33,13 +33,16 @@ class Station:
         host_name: str = "ringwalk",
         large_sends: bool = True,
         checksums: bool = True,
+        coalescing: bool = True,
         configuration: Mapping[str, object] | None = None,
     ) -> None:
         """Start the card and the host. UsageError when the wire cannot be had."""
         self._folder = Path(scratch.make())
         path = self._folder / "card.sock"
         self.process: CardProcess = start_card(path, wire, mac=mac, engine=engine)
-        self.host = LiveHost(host_name=host_name, large_sends=large_sends, checksums=checksums)
+        self.host = LiveHost(
+            host_name=host_name, large_sends=large_sends, checksums=checksums, coalescing=coalescing
+        )
         self.card = SocketCard(self.host, path, configuration)
         self.link = self.host.driver.links[self.card.name]
         winsock = self.host.upper.process(threading.get_ident)
