@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from ndis.errors import NdisError
 from ndis.status import Status
 
-# Header (type, revision, size); eleven other offloads; Flags; IPsecV2 (2); RscIPv4, RscIPv6; encapsulation (2)
+# Header: type, revision, size; eleven other offloads; Flags; IPsecV2 (2); RscIPv4, RscIPv6; encapsulation (2)
 PARAMETERS = struct.Struct("<BBH11sxI2sBB2s")
 STATISTICS = struct.Struct("<BBH4x4Q")
 _TYPE_DEFAULT, _PARAMETERS_REVISION, _STATISTICS_REVISION = 0x80, 3, 1

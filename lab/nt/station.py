@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lab import scratch
 from lab.nt.live import LiveHost
 from lab.nt.locked import Locked
-from lab.nt.socket_card import SocketCard
+from lab.nt.socket_card import Driver, SocketCard
 from lab.serving import start_card
 from protocols.tcpip.addresses import parse
 from protocols.winsock.pysocket import socket_module
@@ -35,6 +35,7 @@ class Station:
         checksums: bool = True,
         coalescing: bool = True,
         configuration: Mapping[str, object] | None = None,
+        driver: Driver = Driver.SERIALIZED,
     ) -> None:
         """Start the card and the host. UsageError when the wire cannot be had."""
         self._folder = Path(scratch.make())
@@ -43,7 +44,7 @@ class Station:
         self.host = LiveHost(
             host_name=host_name, large_sends=large_sends, checksums=checksums, coalescing=coalescing
         )
-        self.card = SocketCard(self.host, path, configuration)
+        self.card = SocketCard(self.host, path, configuration, driver)
         self.link = self.host.driver.links[self.card.name]
         winsock = self.host.upper.process(threading.get_ident)
         winsock.startup()
