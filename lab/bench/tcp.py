@@ -1,8 +1,8 @@
 """``bench tcp``: the whole path, from a socket call of ours through every layer to the cable, and back.
 
-Winsock, AFD, TDI, TCP/IP, NDIS, the miniport, a card behind a vfio-user socket, a wire. At its other end: Linux in
-a namespace, or another stack of ours behind another card on a switch. Rounds of all lanes are interleaved; a figure
-is the median of its rounds.
+Winsock, AFD, TDI, TCP/IP, NDIS, the miniport, a card behind a vfio-user socket, a wire. At its other end:
+Linux in a namespace, or another stack of ours behind another card on a switch. Rounds of all lanes are
+interleaved; a figure is the median of its rounds.
 """
 
 from __future__ import annotations
@@ -92,14 +92,16 @@ class Metric:
 
     name: str
     load: Load
-    figures: dict[str, Target | None]
+    figures: tuple[tuple[str, Target | None], ...]
 
 
 METRICS: Final = (
-    Metric("transmit", tcp_loads.transmit, {"Mbit/s": Target(1000)}),
-    Metric("receive", tcp_loads.receive, {"Mbit/s": Target(500)}),
-    Metric("request and response", tcp_loads.round_trips, {"p50": Target(300, ceiling=True), "p99": None}),
-    Metric("interactive beside bulk", tcp_loads.interactive, {"p50": None, "p99": None}),
+    Metric("transmit", tcp_loads.transmit, (("Mbit/s", Target(1000)),)),
+    Metric("receive", tcp_loads.receive, (("Mbit/s", Target(500)),)),
+    Metric(
+        "request and response", tcp_loads.round_trips, (("p50", Target(300, ceiling=True)), ("p99", None))
+    ),
+    Metric("interactive beside bulk", tcp_loads.interactive, (("p50", None), ("p99", None))),
 )
 
 Samples = dict[tuple[Metric, Kind], list[dict[str, float]]]
@@ -174,7 +176,7 @@ def lane(kind: Kind, engine: str) -> Iterator[Lane]:
 def profile(
     wanted: list[tuple[Metric, Kind]], lanes: dict[Kind, Lane], seconds: float, progress: Progress
 ) -> None:
-    """Show where the calling thread's time goes: it runs the stack down to the card while it sends or waits."""
+    """Show where the calling thread's time goes: it runs the whole stack while it sends or waits."""
     for metric, kind in wanted:
         if metric.load is tcp_loads.interactive:
             continue
@@ -187,7 +189,7 @@ def profile(
 
 def _rows(metric: Metric, kind: Kind, samples: Samples) -> list[Row]:
     found = []
-    for name, target in metric.figures.items():
+    for name, target in metric.figures:
         of = spread([sample[name] for sample in samples[metric, kind]])
         percentile = name if name.startswith("p") else ""
         what = " ".join(filter(None, (f"{kind.name}: {metric.name}", percentile)))

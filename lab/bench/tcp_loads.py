@@ -1,7 +1,7 @@
 """What ``bench tcp`` does with one of our stacks: bulk each way, questions and answers, and both at once.
 
-A ``Lane`` is a stack of ours through which it is all measured, from a socket call to the cable, and somebody at the
-other end: Linux in the wire's namespace, or another stack of ours in a process of its own.
+A ``Lane`` is a stack of ours through which it is all measured, from a socket call to the cable, and somebody
+at the other end: Linux in the wire's namespace, or another stack of ours in a process of its own.
 """
 
 from __future__ import annotations

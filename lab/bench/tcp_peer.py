@@ -1,7 +1,8 @@
 """The far end of ``bench tcp``: connects, does one kind of traffic, prints what it measured as JSON.
 
 ``python -m lab.bench.tcp_peer WHAT HOST PORT AMOUNT [--wire WIRE --address ADDRESS]``: over this system's own
-sockets, or over those of an NT stack of ours that is started for it on ``WIRE``. AMOUNT is seconds, or round trips.
+sockets, or over those of an NT stack of ours that is started for it on ``WIRE``. AMOUNT is seconds, or round
+trips.
 """
 
 from __future__ import annotations
