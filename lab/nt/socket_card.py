@@ -50,7 +50,9 @@ class SocketCard:
         driver: Driver = Driver.SERIALIZED,
     ) -> None:
         """Connect, and add the card to the host."""
-        self.bus = VfioUserBus(path, host.executive)
+        self.bus = VfioUserBus(
+            path, host.executive, later=lambda call: host.executive.queue_dpc("posted writes", call)
+        )
         miniport, version, needed = _KINDS[driver]
         self.name = host.add_card(miniport, self.bus, {**RINGS, **needed, **(configuration or {})}, version)
 
