@@ -50,13 +50,10 @@ from .protocol import (
 from .transport import Incoming, SocketTransport, Transport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
 CLIENT_CAPABILITIES = Capabilities(max_msg_fds=MAX_MSG_FDS, write_multiple=True)
 """What a client proposes unless it is told otherwise."""
-
-MOST_HELD_BYTES = 4096
-"""Posted commands are not held beyond this."""
 
 READ_WRITE = Protection.READ | Protection.WRITE
 
@@ -86,8 +83,6 @@ class Client:
         self._lock = RLock()
         self._next_id = 0
         self._windows: list[Window] = []
-        self._held = b""
-        self._hold: Callable[[], None] | None = None
         self._layout = DmaLayout.SPECIFIED
         self.server = Capabilities()
         """What the server answered."""
@@ -115,7 +110,6 @@ class Client:
 
     def close(self) -> None:
         """Go; the server resets the device."""
-        self._hold, self._held = None, b""
         self._transport.close()
 
     def __enter__(self) -> Self:
@@ -301,33 +295,10 @@ class Client:
 
     # --- messages
 
-    def hold_posts(self, begun: Callable[[], None]) -> None:
-        """Keep posted commands from now on until ``flush`` or a request, and send them with it as one.
-
-        Each message to a server that sleeps costs a wake-up: a driver's turn has several. ``begun`` is called
-        when the first one is held, and has to see to a ``flush`` soon.
-        """
-        self._hold = begun
-
-    def flush(self) -> None:
-        """Send the posted commands that are held."""
-        with self._lock:
-            held, self._held = self._held, b""
-            if held:
-                self._transport.send(held)
-
     def post(self, number: Command, payload: bytes = b"", fds: Sequence[int] = ()) -> None:
         """Send a command that wants no reply."""
         with self._lock:
-            message = command(self._new_id(), number, payload, reply=False)
-            if self._hold is None or fds or len(self._held) > MOST_HELD_BYTES:
-                self.flush()
-                self._transport.send(message, fds)
-                return
-            first = not self._held
-            self._held += message
-        if first:
-            self._hold()
+            self._transport.send(command(self._new_id(), number, payload, reply=False), fds)
 
     def request(self, number: Command, payload: bytes = b"", fds: Sequence[int] = ()) -> Incoming:
         """Send a command and return its reply.
@@ -336,10 +307,7 @@ class Client:
         """
         with self._lock:
             message_id = self._new_id()
-            if fds:
-                self.flush()
-            held, self._held = self._held, b""
-            self._transport.send(held + command(message_id, number, payload), fds)
+            self._transport.send(command(message_id, number, payload), fds)
             while True:
                 incoming = self._received()
                 if not incoming.header.is_reply:

@@ -6,7 +6,6 @@ import enum
 from typing import TYPE_CHECKING
 
 from miniport.adapter import Adapter
-from miniport.adapter6 import Adapter6
 from miniport.hal.vfio_user import VfioUserBus
 
 if TYPE_CHECKING:
@@ -25,17 +24,15 @@ RINGS: dict[str, object] = {
 
 
 class Driver(enum.Enum):
-    """The kinds of our miniport: how it is registered, and what that needs in the registry."""
+    """The kinds of our NDIS 5.1 miniport."""
 
     SERIALIZED = enum.auto()
     DESERIALIZED = enum.auto()
-    NDIS6 = enum.auto()
 
 
-_KINDS: dict[Driver, tuple[type, tuple[int, int], dict[str, object]]] = {
-    Driver.SERIALIZED: (Adapter, (5, 1), {}),
-    Driver.DESERIALIZED: (Adapter, (5, 1), {"Deserialized": True}),
-    Driver.NDIS6: (Adapter6, (6, 0), {}),
+_NEEDED: dict[Driver, dict[str, object]] = {
+    Driver.SERIALIZED: {},
+    Driver.DESERIALIZED: {"Deserialized": True},
 }
 
 
@@ -50,11 +47,9 @@ class SocketCard:
         driver: Driver = Driver.SERIALIZED,
     ) -> None:
         """Connect, and add the card to the host."""
-        self.bus = VfioUserBus(
-            path, host.executive, later=lambda call: host.executive.queue_dpc("posted writes", call)
-        )
-        miniport, version, needed = _KINDS[driver]
-        self.name = host.add_card(miniport, self.bus, {**RINGS, **needed, **(configuration or {})}, version)
+        self.bus = VfioUserBus(path, host.executive)
+        settings = {**RINGS, **_NEEDED[driver], **(configuration or {})}
+        self.name = host.add_card(Adapter, self.bus, settings)
 
     def close(self) -> None:
         """Hang up."""

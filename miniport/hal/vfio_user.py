@@ -11,8 +11,6 @@ from miniport.hal.memory import DmaMemory
 from miniport.hal.pci import Signalling
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from miniport.hal.contract import Reactor
 
 MEMORY_BYTES = 16 << 20
@@ -85,23 +83,12 @@ class VfioUserBus(EventfdBus):
         *,
         mode: Signalling = Signalling.MSIX,
         memory_bytes: int = MEMORY_BYTES,
-        later: Callable[[Callable[[], None]], None] | None = None,
     ) -> None:
-        """Connect and share the memory. OSError, TransportError.
-
-        ``later`` runs a call soon, before anybody sleeps: posted register writes are then gathered till it.
-        """
+        """Connect and share the memory. OSError, TransportError."""
         self.client = Client.connect(path)
-        if later is not None:
-            self.client.hold_posts(lambda: later(self.client.flush))
         memory = DmaMemory(memory_bytes, MEMORY_BASE)
         self.client.map_dma(memory.base, memory.view, fd=memory.fd)
         super().__init__(ClientBackend(self.client), memory, reactor, mode)
-
-    def stall(self, delay_us: int) -> None:
-        """Wait, with everything sent."""
-        self.client.flush()
-        super().stall(delay_us)
 
     def close(self) -> None:
         """Go: the server resets the card."""
