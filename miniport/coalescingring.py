@@ -7,7 +7,7 @@ interrupts.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from device.rings.index import DESCRIPTOR_SIZE
 from device.rings.receive import RxStatus
@@ -45,18 +45,16 @@ class CoalescingRing:
         self._rung = 0
         self._room = memoryview(bytearray(count * BUFFER_BYTES))
         self._raw = ffi.new("struct mp_rsc *")
-        views = [ffi.from_buffer("uint8_t[]", one.view, require_writable=True) for one in buffers[:count]]
+        self._buffers = buffers[:count]
         self._keep = (
-            views,
-            ffi.from_buffer("uint8_t[]", descriptors.view, require_writable=True),
-            ffi.new("uint8_t *[]", views),
-            ffi.new("uint64_t[]", [one.address for one in buffers[:count]]),
+            ffi.new("uint8_t *[]", [_pointer(one.view) for one in self._buffers]),
+            ffi.new("uint64_t[]", [one.address for one in self._buffers]),
             ffi.new("uint32_t[]", count),
             ffi.new("struct mp_unit[]", count),
-            ffi.from_buffer("uint8_t[]", self._room, require_writable=True),
         )
         raw = self._raw
-        _, raw.ring, raw.buffers, raw.addresses, raw.following, raw.units, raw.room = self._keep
+        raw.ring, raw.room = _pointer(self._ring), _pointer(self._room)
+        raw.buffers, raw.addresses, raw.following, raw.units = self._keep
         raw.count = count
         self.reset()
 
@@ -135,3 +133,12 @@ class CoalescingRing:
 
     def give_back(self, buffers: tuple[RxBuffer, ...]) -> None:
         """Do nothing: nothing is kept by anybody."""
+
+
+def _pointer(view: memoryview) -> Any:  # noqa: ANN401 - cffi has no types
+    """Return where a view's bytes are; the caller keeps the view.
+
+    A ``from_buffer`` that lives on in a cycle is an export that the collector may find already released: it
+    crashed.
+    """
+    return ffi.cast("uint8_t *", ffi.from_buffer(view, require_writable=True))
