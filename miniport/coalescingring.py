@@ -91,6 +91,21 @@ class CoalescingRing:
             self._doorbell(tail)
 
     @property
+    def next(self) -> int:
+        """The slot that is looked at next."""
+        return int(self._raw.next)
+
+    @property
+    def tail(self) -> int:
+        """The slot that is armed next."""
+        return int(self._raw.tail)
+
+    @property
+    def rung(self) -> int:
+        """The tail that the card was told last."""
+        return self._rung
+
+    @property
     def spares(self) -> int:
         """Frames that may be out at a time: all of one harvest."""
         return self.count

@@ -95,6 +95,18 @@ class ReceiveRing(Protocol):
         """Frames that may be out beside what the card has."""
 
     @property
+    def next(self) -> int:
+        """The slot that is looked at next."""
+
+    @property
+    def tail(self) -> int:
+        """The slot that is armed next."""
+
+    @property
+    def rung(self) -> int:
+        """The tail that the card was told last."""
+
+    @property
     def in_ring(self) -> int:
         """Buffers that the card has."""
 
@@ -162,6 +174,21 @@ class RxRing:
         self._spare += buffers
         if self._armed() < self.count // 2:
             self.fill()
+
+    @property
+    def next(self) -> int:
+        """The slot that is looked at next."""
+        return self._next
+
+    @property
+    def tail(self) -> int:
+        """The slot that is armed next."""
+        return self._tail
+
+    @property
+    def rung(self) -> int:
+        """The tail that the card was told last."""
+        return self._rung
 
     @property
     def spares(self) -> int:
