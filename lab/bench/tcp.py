@@ -114,6 +114,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quick", action="store_true", help=f"one round of {QUICK_SECONDS:g} s: a glance")
     parser.add_argument("--only", metavar="WORD", help="only the rows whose name has this word")
     parser.add_argument("--engine", choices=("native", "reference"), default="native")
+    parser.add_argument(
+        "--ours", action="store_true", help="also between two stacks of ours, over a switch: may stall"
+    )
     parser.add_argument("--profile", action="store_true", help="show where the time of one round goes")
 
 
@@ -123,7 +126,8 @@ def run(args: argparse.Namespace, progress: Progress) -> list[Row]:
     if rounds < 1 or seconds <= 0:
         raise UsageError("--rounds and --seconds: give at least one round, and more than no time")
     word = (args.only or "").lower()
-    wanted = [(m, k) for k in KINDS for m in METRICS if word in f"{m.name} {k.name}".lower()]
+    kept = [kind for kind in KINDS if args.ours or kind.far == LINUX]
+    wanted = [(m, k) for k in kept for m in METRICS if word in f"{m.name} {k.name}".lower()]
     if not wanted and word not in ALONE:
         raise UsageError(f"--only {args.only}: no such row")
     samples: Samples = {pair: [] for pair in wanted}
