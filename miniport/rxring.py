@@ -95,6 +95,10 @@ class ReceiveRing(Protocol):
         """Frames that may be out beside what the card has."""
 
     @property
+    def dropped(self) -> int:
+        """Frames that never ended."""
+
+    @property
     def next(self) -> int:
         """The slot that is looked at next."""
 
