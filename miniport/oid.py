@@ -18,6 +18,7 @@ from ndis.filter8023 import split_addresses
 from ndis.miniport import Medium
 from ndis.offload import Offload
 from ndis.oids import MEDIA_CONNECTED, MEDIA_DISCONNECTED, MacOption, Oid, PowerState
+from ndis.rsc import Coalescing
 from ndis.status import Status
 
 if TYPE_CHECKING:
@@ -74,6 +75,9 @@ class Requests:
             Oid.GEN_INTERRUPT_MODERATION: self._set_moderation,
             Oid.GEN_LINK_PARAMETERS: self._set_link,
         }
+        if nic.may_coalesce:
+            self._answers[Oid.TCP_RSC_STATISTICS] = lambda: nic.coalescing_statistics().emit()
+            self._settings[Oid.TCP_OFFLOAD_PARAMETERS] = self._set_coalescing
         listed = sorted({*self._answers, *self._settings, Oid.GEN_SUPPORTED_LIST, Oid.PNP_QUERY_POWER})
         self._answers[Oid.GEN_SUPPORTED_LIST] = _constant(struct.pack(f"<{len(listed)}I", *listed))
 
@@ -252,6 +256,11 @@ class Requests:
 
     def _set_offload(self, buffer: InformationBuffer) -> Status:
         self._nic.set_offload(Offload.parse(buffer.data))
+        buffer.bytes_read = buffer.length
+        return Status.SUCCESS
+
+    def _set_coalescing(self, buffer: InformationBuffer) -> Status:
+        self._nic.set_coalescing(Coalescing.parse(buffer.data))
         buffer.bytes_read = buffer.length
         return Status.SUCCESS
 

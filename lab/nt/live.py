@@ -130,6 +130,7 @@ class LiveHost:
         observer: Observer | None = None,
         large_sends: bool = True,
         checksums: bool = True,
+        coalescing: bool = True,
         verify: bool = False,
     ) -> None:
         """Put it together; ``add_card`` gives it a card, ``start`` sets it going."""
@@ -137,7 +138,9 @@ class LiveHost:
         self.waiter = LiveWaiter(self.executive)
         self.ndis = Ndis(self.executive, observer)
         self.stack = Stack(os.urandom, time.monotonic_ns(), config, host_name)
-        self.driver = TcpipDriver(self.ndis, self.stack, large_sends=large_sends, checksums=checksums)
+        self.driver = TcpipDriver(
+            self.ndis, self.stack, large_sends=large_sends, checksums=checksums, coalescing=coalescing
+        )
         self.waiter.driver = self.driver
         self.protocol = self.ndis.register_protocol("Tcpip", self.driver)
         self.upper = Upper(self.stack, self.waiter, host_name=host_name, verify=verify)

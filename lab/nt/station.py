@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lab import scratch
 from lab.nt.live import LiveHost
 from lab.nt.locked import Locked
-from lab.nt.socket_card import SocketCard
+from lab.nt.socket_card import Driver, SocketCard
 from lab.serving import start_card
 from protocols.tcpip.addresses import parse
 from protocols.winsock.pysocket import socket_module
@@ -33,15 +33,19 @@ class Station:
         host_name: str = "ringwalk",
         large_sends: bool = True,
         checksums: bool = True,
+        coalescing: bool = True,
         configuration: Mapping[str, object] | None = None,
+        driver: Driver = Driver.SERIALIZED,
         options: tuple[str, ...] = (),
     ) -> None:
         """Start card and host; ``options`` go to ``serve``. UsageError when the wire cannot be had."""
         self._folder = Path(scratch.make())
         path = self._folder / "card.sock"
         self.process: CardProcess = start_card(path, wire, mac=mac, engine=engine, options=options)
-        self.host = LiveHost(host_name=host_name, large_sends=large_sends, checksums=checksums)
-        self.card = SocketCard(self.host, path, configuration)
+        self.host = LiveHost(
+            host_name=host_name, large_sends=large_sends, checksums=checksums, coalescing=coalescing
+        )
+        self.card = SocketCard(self.host, path, configuration, driver)
         self.link = self.host.driver.links[self.card.name]
         winsock = self.host.upper.process(threading.get_ident)
         winsock.startup()
