@@ -307,6 +307,9 @@ class NdisBinder:
             adapter = self.adapters[binding.lower]
             self.opens[binding] = self.machine.ndis.bind(self.protocol, adapter)
 
+    def reorder(self, upper: str, lowers: list[str]) -> None:
+        """One transport: nothing to do."""
+
     def unbind(self, binding: Binding) -> None:
         """Unbind what was bound."""
         if binding in self.opens:
