@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="DRIVER",
-        help="an intermediate driver over the card: capture=FILE, vlans=N,N or team=MODE (repeatable)",
+        help="a driver between card and TCP/IP: capture=FILE, vlans=N,N, span=N or team=MODE (repeatable)",
     )
     up.add_argument("--verify", action="store_true", help="watch every driver by NDIS's verifier")
     up.add_argument("--bindings", metavar="FILE", type=Path, help="keep edits of the bindings in this file")

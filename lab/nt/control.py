@@ -5,6 +5,7 @@ Who runs a stack publishes tools by name; ``ask`` calls one from another process
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -109,13 +110,9 @@ class ControlServer:
             threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
 
     def _answer(self, connection: socket.socket) -> None:
-        with connection, connection.makefile("rwb") as stream:
-            reply = reply_to(stream.readline(LINE_BYTES), self._tools)
-            try:
-                stream.write(reply)
-                stream.flush()
-            except OSError:
-                return  # who asked is gone
+        with connection, connection.makefile("rb") as stream, contextlib.suppress(OSError):
+            # An error means that who asked is gone.
+            connection.sendall(reply_to(stream.readline(LINE_BYTES), self._tools))
 
 
 def reply_to(line: bytes, tools: Mapping[str, Tool]) -> bytes:

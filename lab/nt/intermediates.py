@@ -15,6 +15,7 @@ from lab.nt.joints import NdisJoint
 from ndis.im.lbfo import Lbfo, Mode
 from ndis.im.mux import Mux, Vlan
 from ndis.im.passthru import Capture
+from ndis.im.span import Span
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,6 +58,12 @@ def _vlans(ndis: Ndis, numbers: str) -> Intermediate:
     return Mux(ndis, [Vlan(f"VLAN {one}" if one else "untagged", one) for one in wanted])
 
 
+def _span(ndis: Ndis, number: str) -> Intermediate:
+    if not number.isdecimal() or int(number) > MOST_VLAN:
+        raise UsageError(f"--im span={number}: give one VLAN, 0 for untagged")
+    return Span(ndis, int(number))
+
+
 def _team(ndis: Ndis, mode: str) -> Intermediate:
     found = {one.name.lower(): one for one in Mode}.get(mode)
     if found is None:
@@ -67,6 +74,7 @@ def _team(ndis: Ndis, mode: str) -> Intermediate:
 KINDS = {
     "capture": Kind("netrwcap", "rwcap", _capture),
     "vlans": Kind("netrwmux", "rwmux", _vlans),
+    "span": Kind("netrwmux", "rwmux", _span),
     "team": Kind("netrwlbfo", "rwlbfo", _team),
 }
 
@@ -76,7 +84,7 @@ def insert(host: LiveHost, text: str) -> list[str]:
     name, mark, argument = text.partition("=")
     kind = KINDS.get(name)
     if kind is None or not mark:
-        raise UsageError(f"--im {text}: take capture=FILE, vlans=N,N or team=MODE")
+        raise UsageError(f"--im {text}: take capture=FILE, vlans=N,N, span=N or team=MODE")
     loader = host.loader
     driver = kind.make(host.ndis, argument)
     edge = loader.install(f"{kind.files}p")
