@@ -118,8 +118,8 @@ class OffloadParameters:
         if any(value > 1 for value in members[6:]):  # 0 no change, 1 disabled: what it is
             raise NdisError(Status.NOT_SUPPORTED, "IPsec, LsoV2 and connections are not offloaded")
         try:
-            sums = [Direction(value) for value in members[:5]]
-            return cls(*sums, LargeSend(members[5]))
+            ip_v4, tcp_v4, udp_v4, tcp_v6, udp_v6 = map(Direction, members[:5])
+            return cls(ip_v4, tcp_v4, udp_v4, tcp_v6, udp_v6, LargeSend(members[5]))
         except ValueError as error:
             raise NdisError(Status.INVALID_PARAMETER, str(error)) from error
 

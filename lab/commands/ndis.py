@@ -19,6 +19,8 @@ from lab.nt.inspection import LINES, NAMES, WATCH_S, tools
 from ndis.binding.component import ComponentClass, install, models
 from ndis.binding.engine import BindingEngine
 from ndis.binding.inf import Inf, InfError
+from ndis.verifier import faults
+from ndis.verifier.rules import RULES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,9 +33,10 @@ EXAMPLES = (
     "  ringwalk ndis log --seconds 2 --stack default --json\n"
     "  ringwalk ndis bindings --disable 'Tcpip>{1}'           unbind it, live\n"
     "  ringwalk ndis bindings card.inf tcpip.inf --linkage    what INF files make of each other\n"
-    "  ringwalk ndis packet 1021 --demo"
+    "  ringwalk ndis packet 1021 --demo\n"
+    "  ringwalk ndis rules                                    what --verify watches for"
 )
-STACKS, BINDINGS = "stacks", "bindings"
+STACKS, BINDINGS, RULES_VIEW = "stacks", "bindings", "rules"
 MEANINGS = {
     "enable": "switch a binding on",
     "disable": "switch it off, and keep it off",
@@ -63,7 +66,7 @@ class _Edit(argparse.Action):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("view", choices=[*NAMES, STACKS], help="what to show")
+    parser.add_argument("view", choices=[*NAMES, STACKS, RULES_VIEW], help="what to show")
     parser.add_argument("what", nargs="*", help="for bindings: INF files; for packet: its number")
     parser.add_argument("--stack", metavar="NAME", help="which stack (default: the only one that runs)")
     parser.add_argument("--json", action="store_true", help="the same as data")
@@ -99,6 +102,8 @@ def run(args: argparse.Namespace) -> int:
 def _answer(args: argparse.Namespace) -> Answer:
     if args.view == STACKS:
         return _stacks()
+    if args.view == RULES_VIEW:
+        return _rules()
     arguments = _arguments(args)
     if args.view == BINDINGS and args.what:
         return edits.bindings(_files(args.what), arguments)
@@ -119,6 +124,13 @@ def _stacks() -> Answer:
     there = running()
     text = "".join(f"{one.name:<20} {one.about}\n" for one in there) or "no stack runs\n"
     return Answer(text, [{"name": one.name, "about": one.about} for one in there])
+
+
+def _rules() -> Answer:
+    """List what ``--verify`` watches for; V14 is a procedure of the suites, not a watcher."""
+    rows = sorted([*((rule.NUMBER, rule.TITLE) for rule in RULES), (faults.NUMBER, faults.TITLE)])
+    text = "".join(f"{number}  {title}\n" for number, title in rows)
+    return Answer(text, [{"rule": number, "title": title} for number, title in rows])
 
 
 def _files(paths: list[str]) -> edits.Bound:

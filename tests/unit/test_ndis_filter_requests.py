@@ -13,7 +13,7 @@ from ndis.oids import Oid
 from ndis.requests import Request
 from ndis.samples.scripted6 import Script6
 from ndis.status import Status
-from ndis.suite.bench import Machine
+from ndis.suite.bench import Machine, Recorder
 from ndis.verifier.core import Verifier
 
 if TYPE_CHECKING:
@@ -97,6 +97,7 @@ def test_a_request_is_cloned_by_each_filter_and_answered_in_the_protocols_buffer
     assert stack is not None
     assert (request.status, len(request.buffer.answer)) == (Status.SUCCESS, 6)
     assert (top.log[-2:], bottom.log[-2:]) == (["down query", "up SUCCESS"],) * 2
+    assert isinstance(machine.client, Recorder)
     assert [one for one, _ in machine.client.requests].count(request) == 1
     assert (stack.requests.held, stack.requests.clones, stack.requests.below) == ({}, {}, {})
     assert verifier.reports == []
