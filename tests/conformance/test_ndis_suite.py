@@ -69,16 +69,22 @@ def test_a_bad_driver_fails_the_cases_that_are_about_its_faults() -> None:
 
 
 class Leaking(LoopbackAdapter):
-    """Starts a timer before it asks for what it cannot get, and does not stop it."""
+    """Starts a timer before it asks for what it cannot get, and does not stop it then."""
 
     def initialize(self, media: Sequence[Medium]) -> tuple[Status, Medium]:
         """Set the timer, then fail when a resource is refused."""
-        self._ndis.timer(lambda: None).set(60_000)
+        self._guard = self._ndis.timer(lambda: None)
+        self._guard.set(60_000)
         try:
             self._ndis.resources.may_fail(Fault.REGISTER_INTERRUPT)
         except NdisError as error:
             return error.status, media[0]
         return super().initialize(media)
+
+    def halt(self) -> None:
+        """Stop it where it was not forgotten."""
+        self._guard.cancel()
+        super().halt()
 
 
 class Wasting(LoopbackAdapter):
