@@ -12,6 +12,7 @@ from lab.nt.control import Answer, QuestionError
 from ndis.binding.engine import Binding
 from ndis.binding.registry import SERVICES
 from ndis.binding.tree import tree
+from ndis.errors import NdisError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,6 +85,8 @@ def edit(bound: Bound, text: str) -> None:
         ACTIONS[action](bound.engine, binding)
     except ValueError as error:
         raise QuestionError(f"{error}; see the tree for the names in parentheses") from error
+    except NdisError as error:
+        raise QuestionError(f"{text}: {error}") from error
     if action in KEPT:
         bound.save()
 

@@ -185,9 +185,9 @@ class BindingEngine:
             if self._binder is not None:
                 self._binder.unbind(binding)
         for binding in sorted(new, key=lambda b: self._height(b.upper)):
-            self.live.append(binding)
             if self._binder is not None:
-                self._binder.bind(binding)
+                self._binder.bind(binding)  # if it cannot, the binding is not live
+            self.live.append(binding)
         self.live.sort(key=wanted.index)
 
     def _reaches(self, instance: str) -> bool:
