@@ -187,8 +187,11 @@ def _pending(adapter: MiniportAdapter) -> Iterator[PendingView]:
 
 
 def packets(ndis: Ndis, number: int) -> list[PacketView]:
-    """Return the packets of this number that are out of their pools."""
-    return [_packet(one) for pool in ndis.pools for one in list(pool.busy) if one.number == number]
+    """Return the packets of this number that are out of their pools, or under way without one (0: of lists)."""
+    there = [one for pool in ndis.pools for one in pool.busy]
+    for adapter in ndis.adapters:
+        there += [*adapter.sends.outstanding, *adapter.sends.queued, *adapter.receives.taken]
+    return [_packet(one) for one in dict.fromkeys(there) if one.number == number]
 
 
 def _packet(one: Packet) -> PacketView:

@@ -216,6 +216,10 @@ def run(args: argparse.Namespace) -> int:
     """Boot, do what was asked, leave nothing behind."""
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGHUP, _interrupt)
+    if args.hold and not args.stack and args.guest != "nt":
+        raise UsageError("--hold is for --stack and --guest nt: a guest alone is held by -i")
+    if args.verify and not args.stack:
+        raise UsageError("--verify is for --stack: --guest nt always verifies")
     if args.stack:
         return meet(args)
     script = command(args)
