@@ -187,7 +187,7 @@ def _pending(adapter: MiniportAdapter) -> Iterator[PendingView]:
 
 
 def packets(ndis: Ndis, number: int) -> list[PacketView]:
-    """Return the packets of this number that are out of their pools, or under way without one (0: of lists)."""
+    """Return the packets of this number that are out of their pools, or under way without (0: of lists)."""
     there = [one for pool in ndis.pools for one in pool.busy]
     for adapter in ndis.adapters:
         there += [*adapter.sends.outstanding, *adapter.sends.queued, *adapter.receives.taken]
