@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import lab
-from lab.booting import booted
+from lab import booting, cards
 from lab.errors import UsageError
-from lab.guest.session import GuestError
+from lab.guest.session import PATIENCE_S, GuestError
 from lab.nt.control import ControlServer
 from lab.nt.inspection import NAMES
 from lab.nt.relay import ANSWER, ASK, relayed
@@ -28,6 +28,7 @@ from lab.nt.relay import ANSWER, ASK, relayed
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lab.booting import Begun, Fit
     from lab.cards import CardSpec
     from lab.guest.session import Guest, GuestSpec
 
@@ -41,7 +42,7 @@ GONE: Final = 3
 FOLDER: Final = "/dev/ringwalk-nt"
 """In the guest, and by the same name in what it sees of this machine's files."""
 
-_PREPARE = f"""set -e
+PREPARE: Final = f"""set -e
 modprobe vfio-pci
 modprobe vfio_iommu_type1 2>/dev/null || true
 modprobe 9pnet_virtio
@@ -53,9 +54,11 @@ mount --bind /proc /host/proc
 mount --bind /sys /host/sys
 mount --bind /dev /host/dev
 """
+
+
 _START = f"""set -e
 mkdir -p {FOLDER}
-(exec chroot /host /bin/sh -c {{inside}} </dev/null >/run/nt.out 2>/run/nt.err) &
+({{inside}} </dev/null >/run/nt.out 2>/run/nt.err) &
 echo $! >/run/nt.pid
 """
 _POLL = f"""if [ -s {FOLDER}/told ]; then cat {FOLDER}/told; exit 0; fi
@@ -70,11 +73,15 @@ _END = "kill -TERM $(cat /run/nt.pid)"
 
 
 def machine(spec: GuestSpec) -> GuestSpec:
-    """Return the machine with a virtual IOMMU and a view of this machine's files."""
+    """Return the machine with a virtual IOMMU and a view of this machine's files.
+
+    ``no_timer_check``: a host that is too busy to let the PIT tick ten times makes Linux panic at its start
+    ("timer doesn't work through Interrupt-remapped IO-APIC", check_timer in arch/x86/kernel/apic/io_apic.c).
+    """
     return replace(
         spec,
         memory_mib=max(spec.memory_mib, MEMORY_MIB),
-        append=f"{spec.append} intel_iommu=on".strip(),
+        append=f"{spec.append} intel_iommu=on no_timer_check".strip(),
         features=(*spec.features, "kernel-irqchip=split"),
         leading=("-device", "intel-iommu,intremap=on,caching-mode=on"),
         extra=(
@@ -84,32 +91,40 @@ def machine(spec: GuestSpec) -> GuestSpec:
     )
 
 
+def python(*arguments: str) -> str:
+    """Return the guest's command that runs our Python, in this checkout, after ``PREPARE``."""
+    top = Path(lab.__file__).resolve().parents[1]
+    command = shlex.join([sys.executable, *arguments])
+    inside = f"cd {shlex.quote(str(top))} && PYTHONDONTWRITEBYTECODE=1 exec {command}"
+    return f"exec chroot /host /bin/sh -c {shlex.quote(inside)}"
+
+
 def run_inside(
     specs: list[CardSpec],
     spec: GuestSpec,
     *,
     deserialized: bool,
     count: int,
+    fit: Fit = cards.fit,
+    begun: Begun = booting.nobody,
     hold: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Boot, ping the far end through our own stack; return what the guest told. UsageError, GuestError.
 
     Meanwhile ``ringwalk ndis`` can look at the stack; it ends when ``hold``, called with its name, returns.
     """
-    with booted(specs, machine(spec)) as running:
+    with booting.booted(specs, machine(spec), fit, begun) as running:
         end = running.fitted[0].far_end
         if end is None or end.address is None or end.guest_address is None:
             raise UsageError("the far end of this wire has no address: use --wire netns")
-        running.guest.run(_PREPARE, check=True)
-        top = Path(lab.__file__).resolve().parents[1]
+        running.guest.run(PREPARE, check=True)
         arguments = [
-            *(sys.executable, "-m", "lab.nt_inside"),
+            *("-m", "lab.nt_inside"),
             *("--ours", str(end.guest_address.ip), "--peer", str(end.address.ip), "--count", str(count)),
             *(("--deserialized",) if deserialized else ()),
             *("--folder", FOLDER),
         ]
-        inside = f"cd {shlex.quote(str(top))} && PYTHONDONTWRITEBYTECODE=1 exec {shlex.join(arguments)}"
-        running.guest.run(_START.format(inside=shlex.quote(inside)), check=True)
+        running.guest.run(_START.format(inside=python(*arguments)), check=True)
         agent = threading.Lock()  # it carries one conversation at a time
 
         def carry(line: bytes) -> bytes:
@@ -128,7 +143,7 @@ def run_inside(
 
 def _wait(guest: Guest, agent: threading.Lock) -> dict[str, Any]:
     """Wait until the stack in the guest has told its story."""
-    end_s = time.monotonic() + LIMIT_S
+    end_s = time.monotonic() + (PATIENCE_S if guest.spec.patient else LIMIT_S)
     while time.monotonic() < end_s:
         with agent:
             result = guest.run(_POLL)

@@ -40,20 +40,22 @@ class Station:
         large_sends: bool = True,
         checksums: bool = True,
         configuration: Mapping[str, object] | None = None,
+        options: tuple[str, ...] = (),
         verify: bool = False,
         intermediates: Sequence[str] = (),
     ) -> None:
         """Start the card and the host. UsageError when the wire cannot be had.
 
-        ``verify`` has NDIS's and the I/O system's verifiers watch, and keeps a journal. ``intermediates`` are
-        put over the card, the first lowest; the uppermost virtual card gets the address.
+        ``options`` go to ``serve``. ``verify`` has NDIS's and the I/O system's verifiers watch, and keeps a
+        journal. ``intermediates`` are put over the card, the first lowest; the uppermost virtual card gets the
+        address.
         """
         self.journal = Journal() if verify else None
         self.verifier = Verifier(isr_registers=ISR_REGISTERS) if verify else None
         observer = Tee(self.verifier, self.journal) if self.verifier and self.journal else None
         self._folder = Path(scratch.make())
         path = self._folder / "card.sock"
-        self.process: CardProcess = start_card(path, wire, mac=mac, engine=engine)
+        self.process: CardProcess = start_card(path, wire, mac=mac, engine=engine, options=options)
         self.host = LiveHost(
             host_name=host_name,
             large_sends=large_sends,
