@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from ndis.adapter import MiniportAdapter
+    from ndis.events import Event
     from ndis.journal import Journal
     from ndis.packet import Packet
     from ndis.verifier.core import Verifier
@@ -248,19 +249,19 @@ def _ask(adapter: MiniportAdapter, number: int) -> tuple[Status, bytes]:
 
 def log(journal: Journal, lines: int) -> list[LogView]:
     """Return the last crossings, oldest first."""
-    events = list(journal.events)[-lines:] if lines else []
-    return [
-        LogView(e.at_us / 1e6, e.irql.name, e.adapter, e.kind.name, e.name, _subject(e.subject))
-        for e in events
-    ]
+    return told(list(journal.events)[-lines:] if lines else [])
 
 
 def history(journal: Journal, number: int) -> list[LogView]:
     """Return the crossings of the packets with this number."""
+    return told(e for e in list(journal.events) if getattr(e.subject, "number", None) == number)
+
+
+def told(events: Iterable[Event]) -> list[LogView]:
+    """Return events as they are shown."""
     return [
         LogView(e.at_us / 1e6, e.irql.name, e.adapter, e.kind.name, e.name, _subject(e.subject))
-        for e in list(journal.events)
-        if getattr(e.subject, "number", None) == number
+        for e in events
     ]
 
 

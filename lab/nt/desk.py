@@ -5,20 +5,23 @@ A desk serves one question at a time, and what it calls sees a stack that stands
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
+import time
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from lab.nt.control import QuestionError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
     from ndis.events import Event
 
 T = TypeVar("T")
 PATIENCE_S = 20.0
+LOOK_S = 0.05
 
 
 class Desk(Protocol):
@@ -69,6 +72,9 @@ class EventDesk:
     def __call__(self, event: Event) -> None:
         """Serve who waits."""
         del event
+        self._serve_waiting()
+
+    def _serve_waiting(self) -> None:
         while not self._questions.empty():
             one = self._questions.get()
             try:
@@ -88,9 +94,43 @@ class EventDesk:
         """Wait for the next crossing. QuestionError when none comes."""
         waiting = _Waiting(question)
         self._questions.put(waiting)
-        if not waiting.over.wait(self._patience_s):
+        if not self._wait(waiting):
             raise QuestionError(f"nothing crossed a driver's border for {self._patience_s:g} s: ask again")
         if waiting.error is not None:
             raise waiting.error
         result: T = waiting.result
         return result
+
+    def _wait(self, waiting: _Waiting) -> bool:
+        return waiting.over.wait(self._patience_s)
+
+
+class StopDesk(EventDesk):
+    """For a stack that is stepped: it serves at crossings, and whenever the stepper has stopped it."""
+
+    def __init__(self, patience_s: float = PATIENCE_S) -> None:
+        """Start with the stack running."""
+        super().__init__(patience_s)
+        self._running = threading.Lock()
+        self._running.acquire()
+
+    @contextlib.contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Let questions be answered meanwhile: the stack's thread waits for its user."""
+        self._running.release()
+        try:
+            yield
+        finally:
+            self._running.acquire()
+
+    def _wait(self, waiting: _Waiting) -> bool:
+        end_s = time.monotonic() + self._patience_s
+        while not waiting.over.wait(LOOK_S):
+            if self._running.acquire(blocking=False):
+                try:
+                    self._serve_waiting()
+                finally:
+                    self._running.release()
+            if time.monotonic() > end_s:
+                return False
+        return True

@@ -47,7 +47,7 @@ class Station:
         """Start the card and the host. UsageError when the wire cannot be had.
 
         ``options`` go to ``serve``. ``verify`` has NDIS's and the I/O system's verifiers watch, and keeps a
-        journal. ``intermediates`` are put over the card, the first lowest; the uppermost virtual card gets the
+        journal. ``intermediates`` are put over the card, the first lowest; the uppermost virtual card has the
         address.
         """
         self.journal = Journal() if verify else None
