@@ -1,7 +1,7 @@
 """``ringwalk ndis``: look inside a stack that runs in another process, and edit its bindings.
 
 ``boot --stack``, ``boot --guest nt``, ``net up``, ``step --miniport`` and ``conform --suite ndis`` publish
-their stacks on control sockets; with ``--demo`` it looks at a small one of its own, and ``bindings`` takes INF
+their stacks on control sockets; with ``--demo`` it looks at a small one of its own; ``bindings`` takes INF
 files too.
 """
 
