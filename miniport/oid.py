@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
-from miniport import scaling, wake
+from miniport import oid6, scaling, wake
 from miniport.filters import MAXIMUM_LIST_SIZE, SUPPORTED
 from miniport.rxring import BUFFER_BYTES
 from miniport.txring import STAGE_BYTES
@@ -50,9 +50,17 @@ class Requests:
     """Answers and settings of one adapter."""
 
     def __init__(
-        self, nic: Nic, version: tuple[int, int], change_power: Callable[[PowerState], Status]
+        self,
+        nic: Nic,
+        version: tuple[int, int],
+        change_power: Callable[[PowerState], Status],
+        tell: Callable[[Status, bytes], None] = lambda _status, _data: None,
     ) -> None:
-        """Work on ``nic``; ``change_power`` moves between power states, with the frames of the adapter."""
+        """Work on ``nic``.
+
+        ``change_power`` moves between power states, with the frames of the adapter; ``tell`` indicates
+        a status.
+        """
         self._nic = nic
         self._version = version
         self._change_power = change_power
@@ -78,6 +86,9 @@ class Requests:
         if nic.may_coalesce:
             self._answers[Oid.TCP_RSC_STATISTICS] = lambda: nic.coalescing_statistics().emit()
             self._settings[Oid.TCP_OFFLOAD_PARAMETERS] = self._set_coalescing
+        if version >= (6, 0):
+            self._answers.update(oid6.answers(nic))
+            self._settings.update(oid6.settings(nic, tell))
         listed = sorted({*self._answers, *self._settings, Oid.GEN_SUPPORTED_LIST, Oid.PNP_QUERY_POWER})
         self._answers[Oid.GEN_SUPPORTED_LIST] = _constant(struct.pack(f"<{len(listed)}I", *listed))
 

@@ -53,8 +53,11 @@ class Coalescing:
         )
 
     @classmethod
-    def parse(cls, raw: bytes) -> Coalescing:
-        """Read it. NdisError: INVALID_LENGTH; INVALID_DATA; NOT_SUPPORTED for a change of anything else."""
+    def parse(cls, raw: bytes, *, alone: bool = True) -> Coalescing:
+        """Read it. NdisError: INVALID_LENGTH; INVALID_DATA.
+
+        NOT_SUPPORTED for a change of anything else, unless not ``alone``: somebody else looks at that.
+        """
         if len(raw) < PARAMETERS.size:
             raise NdisError(Status.INVALID_LENGTH, f"offload parameters of {len(raw)} bytes")
         kind, revision, _size, others, _flags, ipsec, v4, v6, encapsulation = PARAMETERS.unpack_from(raw)
@@ -62,7 +65,7 @@ class Coalescing:
             raise NdisError(Status.INVALID_DATA, f"offload parameters of revision {revision}")
         if max(v4, v6) > RscState.ENABLED:
             raise NdisError(Status.INVALID_DATA, f"RSC states {v4} and {v6}")
-        if any(others) or any(ipsec) or any(encapsulation):
+        if alone and (any(others) or any(ipsec) or any(encapsulation)):
             raise NdisError(Status.NOT_SUPPORTED, "the other offloads are set by OID_TCP_TASK_OFFLOAD")
         return cls(RscState(v4), RscState(v6))
 

@@ -8,16 +8,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lab import scratch
+from lab.ndis_rigs import ISR_REGISTERS
+from lab.nt.intermediates import insert
 from lab.nt.live import LiveHost
 from lab.nt.locked import Locked
+from lab.nt.publishing import publish_host
 from lab.nt.socket_card import Driver, SocketCard
 from lab.serving import start_card
+from ndis.journal import Journal, Tee
+from ndis.verifier.core import Verifier
 from protocols.tcpip.addresses import parse
 from protocols.winsock.pysocket import socket_module
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
+    from lab.nt.control import ControlServer
     from lab.serving import CardProcess
 
 
@@ -37,16 +43,34 @@ class Station:
         configuration: Mapping[str, object] | None = None,
         driver: Driver = Driver.SERIALIZED,
         options: tuple[str, ...] = (),
+        verify: bool = False,
+        intermediates: Sequence[str] = (),
     ) -> None:
-        """Start card and host; ``options`` go to ``serve``. UsageError when the wire cannot be had."""
+        """Start the card and the host. UsageError when the wire cannot be had.
+
+        ``options`` go to ``serve``. ``verify`` has NDIS's and the I/O system's verifiers watch, and keeps a
+        journal. ``intermediates`` are put over the card, the first lowest; the uppermost virtual card has the
+        address.
+        """
+        self.journal = Journal() if verify else None
+        self.verifier = Verifier(isr_registers=ISR_REGISTERS) if verify else None
+        observer = Tee(self.verifier, self.journal) if self.verifier and self.journal else None
         self._folder = Path(scratch.make())
         path = self._folder / "card.sock"
         self.process: CardProcess = start_card(path, wire, mac=mac, engine=engine, options=options)
         self.host = LiveHost(
-            host_name=host_name, large_sends=large_sends, checksums=checksums, coalescing=coalescing
+            host_name=host_name,
+            large_sends=large_sends,
+            checksums=checksums,
+            coalescing=coalescing,
+            observer=observer,
+            verify=verify,
         )
         self.card = SocketCard(self.host, path, configuration, driver)
-        self.link = self.host.driver.links[self.card.name]
+        names = [self.card.name]
+        for one in intermediates:
+            names = insert(self.host, one)
+        self.link = self.host.driver.links[names[0]]
         winsock = self.host.upper.process(threading.get_ident)
         winsock.startup()
         locked: Any = Locked(winsock, self.host.executive.lock)
@@ -66,6 +90,16 @@ class Station:
             stack.add_route("0.0.0.0/0", self.link.interface, parse(gateway))
         stack.dns.servers = [parse(one) for one in dns or []]
         self.host.start()
+
+    def publish(self, name: str, about: str, save: Callable[[], None] = lambda: None) -> ControlServer:
+        """Let other processes look at it, and edit its bindings. UsageError when the name is taken."""
+        return publish_host(name, about, self.host, journal=self.journal, verifier=self.verifier, save=save)
+
+    @property
+    def reports(self) -> list[str]:
+        """What the verifiers have found."""
+        ours = self.verifier.reports if self.verifier is not None else []
+        return [str(one) for one in [*ours, *self.host.upper.verifier.reports]]
 
     def close(self) -> None:
         """Take it apart."""

@@ -15,11 +15,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ndis.miniport import Version
+    from ndis.verifier.core import Verifier
     from ndis.verifier.rule import Report
+    from ndis.wrapper import Ndis
 
 
 class ClosableRig(Rig, Protocol):
     """A rig with an end, and a verifier's reports."""
+
+    @property
+    def ndis(self) -> Ndis:
+        """The wrapper that its adapters are in."""
+
+    @property
+    def verifier(self) -> Verifier:
+        """What watches it."""
 
     @property
     def reports(self) -> list[Report]:

@@ -106,9 +106,13 @@ class TcpipDriver:
         link.up = not state or int.from_bytes(state, "little") != MEDIA_DISCONNECTED
         self._set(open_, Oid.GEN_CURRENT_LOOKAHEAD, link.mtu.to_bytes(4, "little"))
         link.opened(open_)
+        before = self.links.get(name)
         self.links[name] = link
         with self._lock:
-            link.interface = self.stack.add_interface(link)
+            if before is not None and before.replaces(link):
+                link.succeed(before)
+            else:
+                link.interface = self.stack.add_interface(link)
             self.stack.set_link_state(link.interface, up=link.up)
         self._set(open_, Oid.GEN_CURRENT_PACKET_FILTER, int(FILTER).to_bytes(4, "little"))
         self.kick()

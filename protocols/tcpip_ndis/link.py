@@ -78,6 +78,16 @@ class NdisLink(BindingClient):
         if self._open is not None:
             self._open.request(Request.set(Oid.O802_3_MULTICAST_LIST, b"".join(sorted(groups))))
 
+    def replaces(self, link: NdisLink) -> bool:
+        """Whether ``link``, over the same adapter, can have this one's interface: a rebinding."""
+        return (self.mac, self.mtu, self.offload) == (link.mac, link.mtu, link.offload)
+
+    def succeed(self, before: NdisLink) -> None:
+        """Take over the interface of the link that was unbound: its addresses, routes and groups."""
+        self.interface = before.interface
+        self.interface.link = self
+        self.set_multicast(before._groups)
+
     # BindingClient, to NDIS
 
     def receive_packet(self, packet: Packet) -> int:
