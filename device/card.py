@@ -188,7 +188,7 @@ class Card:
     def rearm(self) -> None:
         """Offer pending messages again: vectors were armed or unmasked."""
         for vector in sorted(self.msix.pending):
-            if not self._held(vector) and self.sink.message(vector):
+            if not self.holds(vector) and self.sink.message(vector):
                 self.msix.pending.discard(vector)
                 self.account.interrupts += 1
 
@@ -257,12 +257,13 @@ class Card:
         self._send(effect)
 
     def _message(self, effect: MessageSignalled) -> None:
-        if self._held(effect.vector) or not self.sink.message(effect.vector):
+        if self.holds(effect.vector) or not self.sink.message(effect.vector):
             self.msix.pending.add(effect.vector)
         else:
             self.account.interrupts += 1
 
-    def _held(self, vector: int) -> bool:
+    def holds(self, vector: int) -> bool:
+        """Tell whether the MSI-X table or the function masks a vector."""
         return self.function.msix and (self.function.msix_masked or self.msix.masked(vector))
 
     def _line(self, effect: LineChanged) -> None:

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import lab
-from lab.booting import booted
+from lab import booting, cards
 from lab.errors import UsageError
 from lab.guest.session import GuestError
 
 if TYPE_CHECKING:
+    from lab.booting import Begun, Fit
     from lab.cards import CardSpec
     from lab.guest.session import GuestSpec
 
@@ -69,9 +70,17 @@ def python(*arguments: str) -> str:
     return f"exec chroot /host /bin/sh -c {shlex.quote(inside)}"
 
 
-def run_inside(specs: list[CardSpec], spec: GuestSpec, *, deserialized: bool, count: int) -> dict[str, Any]:
+def run_inside(
+    specs: list[CardSpec],
+    spec: GuestSpec,
+    *,
+    deserialized: bool,
+    count: int,
+    fit: Fit = cards.fit,
+    begun: Begun = booting.nobody,
+) -> dict[str, Any]:
     """Boot, ping the far end through our own stack; return what the guest told. UsageError, GuestError."""
-    with booted(specs, machine(spec)) as running:
+    with booting.booted(specs, machine(spec), fit, begun) as running:
         end = running.fitted[0].far_end
         if end is None or end.address is None or end.guest_address is None:
             raise UsageError("the far end of this wire has no address: use --wire netns")
