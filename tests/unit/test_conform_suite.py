@@ -336,7 +336,7 @@ def test_a_frame_waits_while_the_servers_wire_is_full(tmp_path: Path) -> None:
 
 
 def test_the_matrix_in_the_documentation_is_of_these_checks() -> None:
-    """Made again whenever a check comes or goes (docs/conformance.md, Reports); every difference has a verdict."""
+    """Made again when a check comes or goes (docs/conformance.md, Reports); it judges every difference."""
     page = (Path(__file__).resolve().parents[2] / "docs/reference/conformance-matrix.md").read_text()
 
     topics = Matrix(catalogue.checks(), (), ()).topics()
