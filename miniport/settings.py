@@ -65,7 +65,7 @@ class Settings:
 
 
 def _ring(wanted: int) -> int:
-    """Rings are multiples of 8 descriptors: RDLEN and TDLEN count 128 bytes (datasheet 10.2.5.7)."""
+    """Rings are multiples of 8 descriptors: RDLEN and TDLEN count 128 bytes (datasheet, RDLEN)."""
     return max(MIN_DESCRIPTORS, min(wanted, MAX_DESCRIPTORS)) // 8 * 8
 
 

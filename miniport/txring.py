@@ -197,7 +197,7 @@ class TxRing(Generic[Token]):
         if needs_context:
             where = self._tail * DESCRIPTOR_SIZE
             self._ring[where : where + DESCRIPTOR_SIZE] = extras.context
-            # A segmentation context counts down while it is used: it is never good twice (datasheet 7.2.4.2).
+            # A segmentation context counts down while it is used: never good twice (datasheet, Transmit).
             self._context = b"" if extras.command & TxCommand.IC else extras.context
             self._advance()
         last = self._tail

@@ -53,7 +53,7 @@ MINIPORTS = ("sample", "82574l")
 KNOWN: dict[str, dict[str, str]] = {
     "qtest": {
         "two-large-send": "tso-psh: QEMU's model takes PSH and FIN from every segment of a large send,"
-        " the last included (datasheet 7.2.4.7; net_tx_pkt of hw/net)",
+        " the last included (datasheet, Transmit; net_tx_pkt of hw/net)",
     },
 }
 """Cases that the device behind a bus fails, by identifier, and why. They are run all the same."""

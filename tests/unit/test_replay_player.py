@@ -160,6 +160,8 @@ def test_the_state_to_go_back_to_is_whole() -> None:
         "Transmitter": {"_core", "_loop", "queues"},
         "Queue": {"number", "low", "high", "length", "tdh", "tdt", "txdctl", "tarc"},
         "ConfigSpace": {"_writable", "_clearable", "_initial"},
+        "Nvm": {"eeprom"},
+        "SpiEeprom": {"_cells"},
         "Control": {"_engine", "nvm", "phy", "_readers", "_writers"},
         "TracedCard": {
             *("engine", "nvm", "phy", "function", "msix", "control", "account", "sink"),
