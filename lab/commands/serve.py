@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from device import hardening
-from device.native_serving import Tuning
+from device.engine.native import NativeEngine
+from device.engine.reference import ReferenceEngine
+from device.native_serving import NativeServedCard, Tuning, serve_native
 from device.serving import serve
 from device.vfio_user import ListenError
 from device.wire.contract import Wire, WireError
@@ -24,6 +26,7 @@ from lab.errors import UsageError
 from lab.libvfio import TRANSPORTS, server_factory
 from lab.peer import LocalPeer, answer
 from lab.qemu.command import memory_arguments, vfio_user_device
+from lab.recording import open_recording
 from lab.serving import Ready
 from lab.step import arguments as stepping
 from lab.step.live import Live, Wish
@@ -110,7 +113,8 @@ def run(args: argparse.Namespace) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
     wish = wished(args)
-    make = maker(args, stepped=wish.anything)
+    by_reference = wish.watched or (wish.anything and args.engine != NativeEngine.name)
+    make = maker(args, stepped=by_reference)
     try:
         wire = open_wire(args.wire)
     except WireError as error:
@@ -118,10 +122,13 @@ def run(args: argparse.Namespace) -> int:
     reached = far_end(wire)
     peer, address = reached or (None, None)
     begin = with_state(args.state)
-    uids = harden(args, wish, programs=peer is not None)
+    recording = None if by_reference or wish.record is None else open_recording(wish.record)
+    uids = harden(args, stepped=by_reference, programs=peer is not None)
 
     def ready(served: Served) -> None:
         begin(served)
+        if recording is not None and isinstance(served, NativeServedCard):
+            recording.recorder = served.recorder
         announce(
             args,
             wire,
@@ -140,10 +147,22 @@ def run(args: argparse.Namespace) -> int:
             threading.Thread(target=obey, args=(control, served, peer, stop, args.state), daemon=True).start()
 
     path, address_bytes = str(args.socket.absolute()), bytes.fromhex(args.mac.replace(":", ""))
-    engine = ("reference", args.engine)[not wish.anything]
+    engine = ReferenceEngine.name if by_reference else args.engine
     try:
-        if wish.anything:
+        if by_reference:
             account = Live(wire, address_bytes, wish).serve(path, ready, stop, allowed_uids=uids)
+        elif recording is not None:
+            account = serve_native(
+                path,
+                wire,
+                address_bytes,
+                ready,
+                stop,
+                tuning=tuning(args),
+                allowed_uids=uids,
+                make=make,
+                tape=recording.tape,
+            )
         else:
             account = serve(
                 path,
@@ -163,6 +182,8 @@ def run(args: argparse.Namespace) -> int:
     except KeyError as error:
         raise UsageError(f"this build has no {args.engine} engine: use --engine reference") from error
     finally:
+        if recording is not None:
+            recording.close()
         if peer is not None:
             peer.close()
         wire.close()
@@ -184,7 +205,7 @@ def tuning(args: argparse.Namespace) -> Tuning:
 def maker(args: argparse.Namespace, *, stepped: bool) -> ServerFactory | None:
     """Return what makes the transport's server, while we may still fetch it."""
     if stepped and args.transport != TRANSPORTS[0]:
-        raise UsageError(f"stepping and recording need --transport {TRANSPORTS[0]}")
+        raise UsageError(f"stepping, and recording the reference engine, need --transport {TRANSPORTS[0]}")
     return server_factory(args.transport)
 
 
@@ -198,14 +219,14 @@ def confine(args: argparse.Namespace, *, programs: bool) -> None:
         raise UsageError(f"cannot give up rights ({error}): use --no-harden, or look at doctor") from error
 
 
-def harden(args: argparse.Namespace, wish: Wish, *, programs: bool) -> set[int] | None:
+def harden(args: argparse.Namespace, *, stepped: bool, programs: bool) -> set[int] | None:
     """Confine this process, and return whose clients may come; None: everybody's.
 
     A stepper is not confined: it opens files and loads hooks as it goes.
     """
     if args.no_harden:
         return None
-    if not wish.anything:
+    if not stepped:
         confine(args, programs=programs)
     return {0, os.geteuid()}
 

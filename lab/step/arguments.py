@@ -31,7 +31,7 @@ STEPPED = "82574l"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    group = parser.add_argument_group("stepping and recording (the first card, with the reference engine)")
+    group = parser.add_argument_group("stepping and recording (the first card; all but --record alone with the reference engine)")
     group.add_argument("--step", action="store_true", help="stop at the first register access, with a prompt")
     group.add_argument("--command", metavar="FILE", type=Path, help="take the stepper's commands from a file")
     group.add_argument("--record", metavar="FILE", type=Path, help="keep all that the card sees and does")
@@ -58,7 +58,7 @@ def fit(wanted: Wish, front: Front | None = None) -> Callable[[CardSpec, Path, i
         done.append(number)
         if front is None and not wanted.watched:  # a recording needs no terminal: a process of its own
             options = ("--record", str(wanted.record))
-            return cards.fit(replace(spec, engine=ReferenceEngine.name, options=options), folder, number)
+            return cards.fit(replace(spec, options=options), folder, number)
         return _fit(spec, folder, number, wanted, front)
 
     return make

@@ -164,7 +164,7 @@ def test_the_state_to_go_back_to_is_whole() -> None:
         "TracedCard": {
             *("engine", "nvm", "phy", "function", "msix", "control", "account", "sink"),
             *("_send", "_dispatchers", "_readers", "_writers"),
-            *("_observer", "_journal", "_carrier", "_powered"),
+            *("_observer", "_journal", "_carrier", "_powered", "signals"),
         },
     }
 

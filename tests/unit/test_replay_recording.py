@@ -104,7 +104,7 @@ def test_a_file_of_another_version_names_both_versions() -> None:
     whole = bytearray(written([]))
     whole[8] = 9
 
-    with pytest.raises(RecordingError, match="version 9, this program reads 1"):
+    with pytest.raises(RecordingError, match="version 9, this program reads 2"):
         Recording(bytes(whole))
 
 
