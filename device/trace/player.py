@@ -248,6 +248,16 @@ class Player:
                 outcomes.append(found[1])
         return given, outcomes
 
+    @property
+    def place(self) -> Place:
+        """Where the next input begins."""
+        return self._place
+
+    def move(self, place: Place) -> None:
+        """Go on from another place: what lies between was played by somebody else."""
+        self._place = place
+        self._records = self._from(place)
+
     # -- playing ---------------------------------------------------------------------------------------
 
     def step(self) -> bool:

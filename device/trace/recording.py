@@ -22,7 +22,7 @@ from device.trace.digest import digest_of
 from device.trace.records import HEADER, Kind, Record, parse, survey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 MAGIC: Final = b"RWREC\r\n\x1a"
 VERSION: Final = 2
@@ -168,6 +168,16 @@ class Recording:
             at = start + length
         if end != Kind.END:
             raise RecordingError("the recording has no end: it is cut short, or still being written", at)
+
+    @property
+    def blocks(self) -> Sequence[tuple[int, int]]:
+        """Where the records of each block begin in the file, and their length in bytes."""
+        return self._blocks
+
+    @property
+    def data(self) -> bytes | memoryview:
+        """The whole file."""
+        return self._data
 
     def records(self, start: Place = Place()) -> Iterator[tuple[Place, Record]]:
         """Yield the records from a place on, each with the place after it."""

@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from device.engine.native import NativeEngine
+from device.trace import swift
 from device.trace.compare import compare
-from device.trace.player import REFERENCE, EngineFactory, Player
+from device.trace.player import REFERENCE, Player
 from device.trace.recording import Recording, RecordingError
 from device.trace.rules import Severity
 from lab.errors import UsageError
@@ -35,10 +35,7 @@ EXAMPLES = (
     "  ringwalk replay --diff good.rw bad.rw      the first difference\n"
     "  ringwalk replay run.rw --export run.pcapng --export run.pftrace --html run.html"
 )
-ENGINES = {
-    "reference": REFERENCE,
-    "native": EngineFactory("native", lambda memory, offload: NativeEngine(memory, offload=offload)),
-}
+ENGINES = (REFERENCE.name, swift.NATIVE.name)
 CHECKS = ("all", "engine", "driver")
 _SHOWN = 10
 
@@ -46,7 +43,7 @@ _SHOWN = 10
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("file", nargs="?", type=Path, help="the recording")
-    parser.add_argument("--engine", choices=tuple(ENGINES), default="reference", help="who plays it")
+    parser.add_argument("--engine", choices=ENGINES, default="reference", help="who plays it")
     parser.add_argument(
         "--check",
         nargs="?",
@@ -138,6 +135,15 @@ class Onlooker:
         """Go on."""
 
 
+def playing(recording: Recording, engine: str) -> Player:
+    """Play a recording to its end on an engine, without anybody who looks at its stages."""
+    if engine == swift.NATIVE.name:
+        return swift.play(recording)
+    player = Player(recording, REFERENCE)
+    player.run()
+    return player
+
+
 def play(recording: Recording, args: argparse.Namespace) -> int:
     """Play to the end; report, check, export."""
     began = time.perf_counter()
@@ -156,8 +162,7 @@ def play(recording: Recording, args: argparse.Namespace) -> int:
         if args.html:
             tools.statistics(args.html)
     else:
-        player = Player(recording, ENGINES[args.engine])
-        player.run()
+        player = playing(recording, args.engine)
     took = time.perf_counter() - began
     findings = tools.checker.findings() if tools is not None else []
     errors = [one for one in findings if one.rule.severity is Severity.ERROR]

@@ -134,6 +134,7 @@ struct rw_buffer {
 
 struct rw_mapped;
 struct rw_recorder;
+struct rw_play;
 
 struct rw_card {
     _Atomic uint32_t reg[RW_WORDS];
@@ -209,6 +210,7 @@ struct rw_card {
     _Atomic bool running, wire_running, timer_running;
     pthread_t wire_thread, timer_thread;
     struct rw_mapped *mapped; /* mapped.c; NULL: doorbells are messages */
+    struct rw_play *play; /* play.c, while a recording is played: what leaves is compared with it */
     struct rw_recorder *recorder; /* record.c; NULL: nothing is recorded. Set and cleared without threads */
 
     struct {

@@ -25,7 +25,6 @@
 #include "transmit.h"
 
 #define HEADER_BYTES 16u
-#define OFFLOAD_BYTES 12u
 #define WHOLE_WRITE 64u /* a DMA write up to this length is kept as it is, a longer one as its digest */
 #define BACKLOG_BYTES (16u << 20)
 #define NEEDS_CSUM 1u
@@ -88,7 +87,7 @@ static void put16(uint8_t *at, uint16_t value)
     memcpy(at, &value, sizeof value);
 }
 
-static void put_offload(uint8_t *at, const struct rw_offload *offload)
+void rw_record_offload(uint8_t *at, const struct rw_offload *offload)
 {
     put16(at, offload->csum_start);
     put16(at + 2, offload->csum_offset);
@@ -204,7 +203,7 @@ void rw_record_put(rw_card *card, uint32_t kind, uint32_t which, uint32_t amount
 /* -- inputs -------------------------------------------------------------------------------------------------- */
 
 /* Writes after which the transmitter looks for work: device.card. (CTRL is Python's.) */
-static bool makes_work(uint32_t offset)
+bool rw_record_makes_work(uint32_t offset)
 {
     switch (offset) {
     case RW_TDT0:
@@ -243,7 +242,7 @@ void rw_record_write(struct rw_card *card, uint32_t offset, uint32_t value)
     rw_record_enter(card);
     record_data(card->recorder, RW_REC_WRITE, 0, offset, &stored, sizeof stored);
     rw_write(card, offset, value);
-    if (makes_work(rw_regs[offset / 4].canonical * 4u))
+    if (rw_record_makes_work(rw_regs[offset / 4].canonical * 4u))
         rw_run(card);
     rw_record_leave(card);
 }
@@ -251,14 +250,14 @@ void rw_record_write(struct rw_card *card, uint32_t offset, uint32_t value)
 static void frame_came(struct rw_card *card, uint32_t length, const struct rw_offload *offload)
 {
     const struct rw_offload *work = offload->needs_csum ? offload : NULL;
-    const uint32_t prefix = work ? OFFLOAD_BYTES : 0;
+    const uint32_t prefix = work ? RW_OFFLOAD_BYTES : 0;
     struct rw_rx_outcome outcome = {0};
     uint8_t *at;
 
     rw_record_enter(card);
     at = record(card->recorder, RW_REC_RECEIVE, work != NULL, 0, 0, prefix + length);
     if (at && work)
-        put_offload(at, work);
+        rw_record_offload(at, work);
     if (at)
         memcpy(at + prefix, card->rx_data, length);
     pthread_mutex_lock(&card->rx_lock);
@@ -351,13 +350,13 @@ enum rw_sent rw_record_send(struct rw_card *card, const struct rw_fragment *frag
     uint8_t *at;
 
     if (listening(card)) {
-        uint8_t said[4 + OFFLOAD_BYTES];
+        uint8_t said[4 + RW_OFFLOAD_BYTES];
 
         digest_of(frag, count, &value, &length);
         length = htole32(length);
         memcpy(said, &length, sizeof length);
         if (offload)
-            put_offload(said + sizeof length, offload);
+            rw_record_offload(said + sizeof length, offload);
         at = record(recorder, RW_REC_FRAME_SUM, offload != NULL, 0, value, offload ? sizeof said : 4);
         if (at)
             memcpy(at, said, offload ? sizeof said : 4);

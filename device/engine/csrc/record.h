@@ -31,6 +31,10 @@ void rw_record_writable(struct rw_card *card); /* the wire takes frames again */
 enum rw_sent rw_record_send(struct rw_card *card, const struct rw_fragment *frag, uint32_t count,
                             const struct rw_offload *offload);
 
+#define RW_OFFLOAD_BYTES 12u
+void rw_record_offload(uint8_t *at, const struct rw_offload *offload); /* as a record carries it */
+bool rw_record_makes_work(uint32_t offset); /* a write there has the transmitter look for work: device.card */
+
 /* Outcomes of the input at hand. */
 void rw_record_loaded(struct rw_card *card, uint64_t address, const void *data, uint32_t length, bool done,
                       bool tried);
