@@ -38,8 +38,10 @@ class RecordingFile:
             print(f"ringwalk: {self.path}: {trouble}", file=sys.stderr, flush=True)
 
 
-def open_recording(path: Path) -> RecordingFile:
-    """Open a file for a recording, empty. UsageError."""
+def open_recording(path: Path | None) -> RecordingFile | None:
+    """Open a file for a recording, empty; None: none is wanted. UsageError."""
+    if path is None:
+        return None
     try:
         return RecordingFile(path, path.open("wb", buffering=0))
     except OSError as error:

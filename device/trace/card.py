@@ -269,7 +269,7 @@ class TracedCard(Card):
         super().advance(now_ns)
 
     def starve(self) -> None:
-        """Take note that a frame waits on the wire; many do while a ring is empty, one of them does something."""
+        """Take note that a frame waits on the wire for descriptors."""
         journal = self._journal
         if journal is None or journal.open:
             super().starve()

@@ -11,8 +11,8 @@ import copy
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from device.trace.card import TracedCard
     from device.engine.reference import ReferenceEngine
+    from device.trace.card import TracedCard
 
 _CORE: Final = ("words", "now", "link", "mastering", "loopback", "paused_until", "effects")
 _INTERRUPTS: Final = (

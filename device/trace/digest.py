@@ -1,4 +1,4 @@
-"""XXH64 with seed 0, by the C core: a block's checksum, and what a recording keeps of bytes that follow from others.
+"""XXH64 with seed 0, by the C core: a block's checksum, and what is kept of bytes that follow from others.
 
 The algorithm is xxHash's (doc/xxhash_spec.md there), so that readers of other makes have it, too.
 """

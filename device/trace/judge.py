@@ -1,8 +1,8 @@
 """Whether what an engine did is what a recording says came of an input. It knows no engine and no file.
 
-A recording of the native engine keeps digests of what follows from its inputs (frames that leave, data stored in
-guest memory); then it is digests that are compared. Another engine may write in other pieces: what counts is what
-lies in guest memory after the input.
+A recording of the native engine keeps digests of what follows from its inputs (frames that leave, data stored
+in guest memory); then it is digests that are compared. Another engine may write in other pieces: what counts
+is what lies in guest memory after the input.
 """
 
 from __future__ import annotations
@@ -97,16 +97,13 @@ def _judge_memory(recorded: list[Record], played: list[tuple[int, bytes]]) -> It
         whole = all(address + at in after for at in range(length))
         if not whole or digest_of(there) != digest:
             shown = there[:_SHOWN].hex(" ") if whole else "not all of it written"
-            yield Mismatch(
-                f"guest memory at {address:#x} ({length} bytes)", f"digest {digest:#018x}", shown
-            )
+            yield Mismatch(f"guest memory at {address:#x} ({length} bytes)", f"digest {digest:#018x}", shown)
             return
     wrong = sorted(a for a in covered | after.keys() if _differs(a, expected, after, covered))
     if wrong:
         run = [wrong[0] + n for n in range(16) if wrong[0] + n in expected or wrong[0] + n in after]
-        yield Mismatch(
-            f"guest memory at {wrong[0]:#x} ({len(wrong)} bytes in all)", _hex(expected, run), _hex(after, run)
-        )
+        what = f"guest memory at {wrong[0]:#x} ({len(wrong)} bytes in all)"
+        yield Mismatch(what, _hex(expected, run), _hex(after, run))
 
 
 def _differs(address: int, expected: dict[int, int], after: dict[int, int], covered: set[int]) -> bool:

@@ -1,7 +1,7 @@
 """A card of the native engine that is recorded while its threads run (device/engine/csrc/record.c).
 
-What C does it writes down itself; here is what Python does to the card: configuration space, PHY, resets, link
-negotiation. Each such input is bracketed, so that C's threads wait and the file has one order. Twin of
+What C does it writes down itself; here is what Python does to the card: configuration space, PHY, resets,
+link negotiation. Each such input is bracketed, so that C's threads wait and the file has one order. Twin of
 ``device.trace.card``, which records engines that are called by one thread.
 """
 
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 MOST_DATA: Final = 1 << 22
 """Bytes that one record may carry (tape.c's block)."""
+
+
+class TapeError(Exception):
+    """A recording cannot be begun: the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +60,18 @@ class NativeRecorder:
     """An engine's recorder, from power-on to ``stop``; the file stays the caller's."""
 
     def __init__(self, engine: NativeEngine, fd: int, about: About, *, limit: int) -> None:
-        """Write the header and begin. Not while the engine's threads run. OSError."""
+        """Write the header and begin. Not while the engine's threads run. TapeError."""
         self._engine = engine
         header = header_bytes(about)
-        if os.write(fd, header) != len(header):
-            raise OSError(os.strerror(28), 28)
+        try:
+            written = os.write(fd, header)
+        except OSError as error:
+            raise TapeError(error.strerror) from error
+        if written != len(header):
+            raise TapeError("the disk is full")
         result = lib.rw_record_start(engine.card, fd, limit)
         if result < 0:
-            raise OSError(-result, os.strerror(-result))
+            raise TapeError(os.strerror(-result))
         self._inside = False
         self._last: Recorded | None = None
 

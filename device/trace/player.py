@@ -172,7 +172,7 @@ class Player:
         """Events seen, counted by whoever observes; kept with the points."""
         self.memory = _Memory()
         self._sink = _Sink()
-        self._sent: list[tuple[int, bytes]] = []
+        self.sent: list[tuple[int, bytes]] = []
         about = recording.about
         self.engine = factory.make(self.memory, about.offload)
         self.reference = self.engine if isinstance(self.engine, ReferenceEngine) else None
@@ -207,7 +207,7 @@ class Player:
         self.card.watch(observer)
 
     def _keep(self, effect: FrameSent) -> None:
-        self._sent.append(frame_data(effect.data, effect.offload))
+        self.sent.append(frame_data(effect.data, effect.offload))
 
     # -- the recording ---------------------------------------------------------------------------------
 
@@ -267,13 +267,13 @@ class Player:
             return False
         given, outcomes = found
         self.memory.begin(outcomes)
-        self._sent.clear()
+        self.sent.clear()
         self._sink.signals.clear()
         if self._vectors is not None:
             self._vectors.clear()
         self._sink.answers = deque(bool(r.amount) for r in outcomes if r.kind == Kind.MESSAGE)
         result = self._actions[given.kind](given)
-        self._compare(given, outcomes, result)
+        self.compare(given, outcomes, result)
         self.turn += 1
         return True
 
@@ -306,8 +306,9 @@ class Player:
         frame, offload = frame_of(record)
         return Record(Kind.STORED, int(self.card.receive(frame, offload)))
 
-    def _compare(self, given: Record, outcomes: list[Record], result: Record | None) -> None:
-        played = Played(result, self._sent, self._sink.signals, self.memory.written, self.memory.unknown)
+    def compare(self, given: Record, outcomes: list[Record], result: Record | None) -> None:
+        """Hold what the card did against what the recording says; a subclass has something else."""
+        played = Played(result, self.sent, self._sink.signals, self.memory.written, self.memory.unknown)
         if self._vectors is not None:
             played.signals.extend((Kind.SIGNAL, vector) for vector in self._vectors)
         for what, recorded, done in judge(outcomes, played):

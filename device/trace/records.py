@@ -1,6 +1,6 @@
 """One record of a recording: what went into a card, and what came of it. Codec only; no file, no card.
 
-Every record has one shape, so that C writes it, too (device/engine/csrc/record.c), and a reader can skip it::
+Every record has one shape; C writes it, too (csrc/record.c), and a reader can skip what it does not know::
 
      0      1       2        4              8                        16
      +------+-------+--------+--------------+------------------------+----------
@@ -51,7 +51,7 @@ class Kind(enum.IntEnum):
     FRAME = 22  # a frame to the wire: which 1: an offload is before the data
     MESSAGE = 23  # which: vector; amount: 1 when it could be sent
     LEVEL = 24  # which: the INTx line
-    FRAME_SUM = 25  # a frame to the wire, as its digest: value; data: length, 4 bytes; which 1: and the offload
+    FRAME_SUM = 25  # a frame to the wire; value: its digest; data: length, 4 bytes; which 1: and the offload
     DMA_WRITE_SUM = 26  # value: address; data: length, 4 bytes, and digest, 8 bytes
     SIGNAL = 27  # which: vector; a message leaves the engine, whether it can be sent or not
 

@@ -1,8 +1,8 @@
 """A native recording played on the native engine by C, which compares each outcome with the recording's next.
 
-Python does the inputs that are Python's. C is strict: it wants the outcomes in the order and the pieces in which they
-were recorded. Where it finds a difference, the recording is played once more, by ``Player`` alone, which tells what
-differs and forgives what may differ. So the answer is ``Player``'s, and it comes a hundred times sooner.
+Python does the inputs that are Python's. C is strict: it wants the outcomes in the order and the pieces in
+which they were recorded. Where it finds a difference, the recording is played once more, by ``Player`` alone,
+which tells what differs and forgives what may differ. So the answer is ``Player``'s, and it comes sooner.
 """
 
 from __future__ import annotations
@@ -62,4 +62,4 @@ def _by_c(player: Player, engine: NativeEngine) -> bool:
     account.frames_received += int(status.frames_received)
     account.descriptors += int(status.descriptors)
     account.interrupts += int(status.interrupts)
-    return int(result) == lib.RW_PLAY_END
+    return bool(result == lib.RW_PLAY_END)

@@ -1,9 +1,9 @@
 """``bench record``: what recording costs a guest, what a frame costs the file, and how fast a replay is.
 
-One guest has our card twice, on the native engine, one of them recorded. A round puts every load on both, right after
-one another and in turn; the ratios are of neighbours (``lab.bench.pairing``). Then the recording is replayed on
-the native engine, which compares every outcome, and its time is held against the seconds for which the
-recorded card was under load: the time between, in which the other card was loaded, does not count.
+One guest has our card twice, on the native engine, one of them recorded. A round puts every load on both, in
+turn; the ratios are of neighbours (``lab.bench.pairing``). Then the recording is replayed on the native
+engine, which compares every outcome, and its time is held against the seconds for which the recorded card was
+under load: the time between, in which the other card was loaded, does not count.
 """
 
 from __future__ import annotations
@@ -54,6 +54,8 @@ class Rounds:
     """What the rounds brought."""
 
     samples: dict[tuple[str, str], list[float]] = field(default_factory=dict)
+    cores: dict[tuple[str, str], list[float]] = field(default_factory=dict)
+    """Processor time of the card's process, where a load measures it."""
     loaded_s: float = 0.0
     """How long the recorded card was under load."""
 
@@ -108,10 +110,12 @@ def measure(
             said = []
             for lane in order.round(number):
                 began = time.monotonic()
-                value = load(lane, seconds).value
+                sample = load(lane, seconds)
                 found.loaded_s += (time.monotonic() - began) * (lane.name == RECORDED)
-                found.samples.setdefault((name, lane.name), []).append(value)
-                said.append(f"{lane.name} {value:.0f}")
+                found.samples.setdefault((name, lane.name), []).append(sample.value)
+                if sample.cores is not None:
+                    found.cores.setdefault((name, lane.name), []).append(sample.cores)
+                said.append(f"{lane.name} {sample.value:.0f}")
             progress(f"round {number + 1}/{count}: {name}: {', '.join(said)} {unit}")
     return found
 
@@ -124,6 +128,9 @@ def costs(chosen: dict[str, tuple[str, Load]], rounds: Rounds) -> list[Row]:
         ratio = paired(ours, theirs)
         if ratio is not None:
             note = f"{spread(ours).median:.0f} against {spread(theirs).median:.0f} {unit}"
+            mine, other = rounds.cores.get((name, RECORDED)), rounds.cores.get((name, PLAIN))
+            if mine and other:
+                note += f"; CPU {spread(mine).median:.2f} against {spread(other).median:.2f} core"
             what = f"{name}, recorded ÷ plain"
             rows.append(Row(NAME, what, ratio.median, "ratio", COST, (ratio.least, ratio.greatest), note))
     return rows
@@ -144,6 +151,7 @@ def replayed(path: Path, loaded_s: float) -> list[Row]:
         payload += len(record.data) * (record.kind == Kind.RECEIVE)
     frames = kinds[Kind.FRAME_SUM] + kinds[Kind.RECEIVE]
     size = path.stat().st_size
+    about = f"{size / 1e6:.0f} MB, {frames} frames (one of TSO counts once)"
     return [
         Row(
             NAME,
@@ -154,5 +162,13 @@ def replayed(path: Path, loaded_s: float) -> list[Row]:
             None,
             f"{took:.1f} s for {loaded_s:.0f} s of load, {player.turn} inputs",
         ),
-        Row(NAME, "file", size / 1e6, "MB", None, None, f"{frames} frames, {size / max(frames, 1):.0f} B each"),
+        Row(
+            NAME,
+            "file beyond the frames received",
+            (size - payload) / max(frames, 1),
+            "B a frame",
+            None,
+            None,
+            about,
+        ),
     ]

@@ -16,6 +16,7 @@ from device.trace.recording import Recording, RecordingError
 from device.trace.rules import Severity
 from lab.errors import UsageError
 from lab.step.export import export
+from lab.step.model_report import against
 from lab.step.prompt import Prompt
 from lab.step.replaying import Replay
 from lab.step.tools import Tools
@@ -33,6 +34,7 @@ EXAMPLES = (
     "  ringwalk replay run.rw --check --engine native\n"
     "  ringwalk replay run.rw --step              the stepper, backwards too\n"
     "  ringwalk replay --diff good.rw bad.rw      the first difference\n"
+    "  ringwalk replay run.rw --against qtest:e1000e   where QEMU's model does otherwise\n"
     "  ringwalk replay run.rw --export run.pcapng --export run.pftrace --html run.html"
 )
 ENGINES = (REFERENCE.name, swift.NATIVE.name)
@@ -58,6 +60,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--diff", nargs=2, metavar=("A", "B"), type=Path, help="find where two recordings part"
+    )
+    parser.add_argument(
+        "--against",
+        metavar="qtest:DEVICE",
+        help="play it in lockstep with QEMU's model (qtest:e1000e): where does it do other than our engine?",
+    )
+    parser.add_argument(
+        "--ignore",
+        metavar="PATTERN",
+        action="append",
+        default=[],
+        help="with --against: differences to pass over, as 'read ICR' or 'rx0.desc*'",
     )
     parser.add_argument("--partial", action="store_true", help="take what is whole of a damaged recording")
     parser.add_argument("--html", metavar="FILE", type=Path, help="write a page of statistics")
@@ -98,6 +112,8 @@ def run(args: argparse.Namespace) -> int:
         print(
             f"ringwalk: {args.file}: {recording.damage}: playing what is whole before that", file=sys.stderr
         )
+    if args.against is not None:
+        return against(recording, args.against, args.ignore)
     if args.step or args.tui or args.command:
         return step(recording, args)
     if args.engine != "reference" and (args.html or args.export or args.check == "driver"):

@@ -31,7 +31,9 @@ STEPPED = "82574l"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    group = parser.add_argument_group("stepping and recording (the first card; all but --record alone with the reference engine)")
+    group = parser.add_argument_group(
+        "stepping and recording (the first card; stepping is the reference engine's)"
+    )
     group.add_argument("--step", action="store_true", help="stop at the first register access, with a prompt")
     group.add_argument("--command", metavar="FILE", type=Path, help="take the stepper's commands from a file")
     group.add_argument("--record", metavar="FILE", type=Path, help="keep all that the card sees and does")
