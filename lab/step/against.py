@@ -1,8 +1,8 @@
 """A recording's driver against QEMU's model of the card: our engine and the model in lockstep, by qtest.
 
 Each input of the recording is given to our reference engine, whose guest memory is the recording's, and to
-the model, whose RAM is made to hold what the card read in that input. Then answers, write-backs and frames are
-held against each other; interrupts are not: the model has a throttle of its own, what it does shows in ICR.
+the model, whose RAM is made to hold what the card read in that input. Then answers, write-backs and frames
+are held against each other; interrupts are not: the model has a throttle of its own, and ICR shows enough.
 
 Configuration space is each card's own, but for the way of signalling, which follows the recorded one.
 """

@@ -67,7 +67,5 @@ def against(recording: Recording, target: str, ignored: Sequence[str]) -> int:
     if verdicts.first is not None:
         print(f"they part at {verdicts.first}")
         return 1
-    print(
-        f"{both.turn} inputs, {both.frames} frames: {target} did what our engine did, but for what is said above"
-    )
+    print(f"{both.turn} inputs, {both.frames} frames: {target} does as our engine, but for the above")
     return 0

@@ -88,9 +88,9 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
     return link
 
 
-@pytest.mark.parametrize("target", ["fuzz_card", "fuzz_pump", "fuzz_wire"])
+@pytest.mark.parametrize("target", ["fuzz_card", "fuzz_play", "fuzz_pump", "fuzz_wire"])
 def test_hostile_inputs_break_no_memory_rule(build: Build, target: str) -> None:
-    """A guest, a client and a cable that send anything: no overrun, no leak, no undefined behaviour."""
+    """A guest, a client, a cable and a recording that say anything: no overrun, no leak, nothing undefined."""
     program = build("memory", (TARGETS / f"{target}.c", TARGETS / "driver.c"))
 
     done = run(program, 1, RUNS)
@@ -99,11 +99,12 @@ def test_hostile_inputs_break_no_memory_rule(build: Build, target: str) -> None:
     assert done.stdout == f"{RUNS} inputs\n"
 
 
-def test_the_threads_of_a_card_race_nowhere(build: Build) -> None:
+@pytest.mark.parametrize("recorded", [False, True], ids=["plain", "recorded"])
+def test_the_threads_of_a_card_race_nowhere(build: Build, tmp_path: Path, recorded: bool) -> None:  # noqa: FBT001 - a parameter of the test
     """Doorbells, frames, timers, mappings, links and resets at once, and traffic goes on."""
     program = build("threads", (TARGETS / "stress.c",))
 
-    done = run(program, STRESS_ROUNDS)
+    done = run(program, STRESS_ROUNDS, *([tmp_path / "stress.rw"] if recorded else []))
 
     assert "WARNING" not in done.stderr, done.stderr[:4000]
     assert done.returncode == 0, done.stdout
