@@ -90,7 +90,7 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
 
 @pytest.mark.parametrize("target", ["fuzz_card", "fuzz_play", "fuzz_pump", "fuzz_wire"])
 def test_hostile_inputs_break_no_memory_rule(build: Build, target: str) -> None:
-    """A guest, a client, a cable and a recording that say anything: no overrun, no leak, nothing undefined."""
+    """A guest, a client, a cable, a recording that say anything: no overrun, no leak, nothing undefined."""
     program = build("memory", (TARGETS / f"{target}.c", TARGETS / "driver.c"))
 
     done = run(program, 1, RUNS)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-
 from device.engine._core import lib
+
 from device.native_serving import Tuning
 from device.trace import swift
 from device.trace.digest import digest_of
