@@ -46,6 +46,12 @@ def traffic(path: str) -> None:
     one.close()
 
 
+def much(path: str) -> None:
+    """More than a small file takes."""
+    for _ in range(8):
+        traffic(path)
+
+
 @pytest.fixture(scope="module")
 def mixture(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a recording of the mixed load."""
@@ -200,7 +206,7 @@ def test_a_file_that_takes_no_more_ends_the_recording_and_not_the_card(tmp_path:
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, before[1]))
-        done = record(path, lambda socket: [traffic(socket) for _ in range(8)] and None)
+        done = record(path, much)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, handler)
