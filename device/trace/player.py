@@ -249,6 +249,12 @@ class Player:
         return given, outcomes
 
     @property
+    def lived_ns(self) -> int:
+        """How long the card lived so far, from the first input on; its clock may have begun anywhere."""
+        first = next((r.value for _, r in self.recording.records() if r.kind == Kind.ADVANCE), self.time_ns)
+        return max(0, self.time_ns - first)
+
+    @property
     def place(self) -> Place:
         """Where the next input begins."""
         return self._place

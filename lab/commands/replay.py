@@ -190,7 +190,7 @@ def play(recording: Recording, args: argparse.Namespace) -> int:
             json.dumps(
                 {
                     "inputs": player.turn,
-                    "seconds": player.time_ns / 1e9,
+                    "seconds": player.lived_ns / 1e9,
                     "took": took,
                     "engine": args.engine,
                     "frames_sent": account.frames_sent,
@@ -203,7 +203,8 @@ def play(recording: Recording, args: argparse.Namespace) -> int:
         )
         return int(wrong)
     print(
-        f"{player.turn} inputs played in {took:.2f} s on the {args.engine} engine:"
+        f"{player.turn} inputs of {player.lived_ns / 1e9:.1f} s played in {took:.2f} s"
+        f" on the {args.engine} engine:"
         f" {account.frames_sent} frames sent, {account.frames_received} received,"
         f" {account.descriptors} transmit descriptors, {account.interrupts} interrupts"
     )
