@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from device.native_serving import Tuning
     from device.trace.native import Recorded
+    from device.wire.contract import Wire
 
 NO_LIMIT = 1 << 40
 
@@ -26,7 +27,7 @@ def record(
     *,
     limit: int = NO_LIMIT,
     tuning: Tuning = DEFAULT_TUNING,
-    wire: str = "loopback",
+    wire: Wire | None = None,
 ) -> Recorded:
     """Serve a card, let ``drive`` have its socket, and leave the recording at ``path``."""
     stop, ready = threading.Event(), threading.Event()
@@ -38,7 +39,7 @@ def record(
         served.append(card)
         ready.set()
 
-    cable = open_wire(wire)
+    cable = wire or open_wire("loopback")
     with path.open("wb", buffering=0) as file:
         thread = threading.Thread(
             target=serve,

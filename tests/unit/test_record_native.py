@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +15,7 @@ from device.trace.digest import digest_of
 from device.trace.player import Player
 from device.trace.recording import Recording, Writer
 from device.trace.records import Kind
+from device.wire.contract import Framing
 from lab.exerciser import Exerciser
 from lab.soak.load import Load
 from tests.recorded import record
@@ -133,6 +136,68 @@ def test_mapped_doorbells_are_recorded_too(tmp_path: Path) -> None:
     assert player.differences == []
     writes = [one.data for _, one in recording.records() if one.kind == Kind.WRITE and one.value == 0x3800]
     assert writes[-1] == (0x1234_5680).to_bytes(4, "little")
+
+
+class Pair:
+    """A cable whose far end we hold: it takes little before it is full."""
+
+    framing = Framing.DATAGRAM
+    spec = "pair"
+    link = True
+
+    def __init__(self) -> None:
+        """Plug both ends in."""
+        self._near, self.far = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        for end in (self._near, self.far):
+            end.setblocking(False)  # noqa: FBT003 - the socket module's signature
+        self.fd = self._near.fileno()
+
+    def close(self) -> None:
+        """Pull both out."""
+        self._near.close()
+        self.far.close()
+
+    def taken(self) -> list[bytes]:
+        """Return what lies at the far end."""
+        found = []
+        while True:
+            try:
+                found.append(self.far.recv(2048))
+            except BlockingIOError:
+                return found
+
+
+def test_a_full_wire_holds_the_ring_and_loses_nothing(tmp_path: Path) -> None:
+    """What it did not take waits; then the transmitter does; both can happen again on both engines."""
+    cable, came = Pair(), []
+
+    def flood(path: str) -> None:
+        one = Exerciser(path).start()
+        one.wait_link()
+        for _ in range(12):
+            one.post(60, 2000)
+            one.read("STATUS")
+            one.reap()
+        until = time.monotonic() + 20
+        while len(came) < one.sent and time.monotonic() < until:
+            came.extend(cable.taken())
+            one.reap()
+        assert len(came) == one.sent
+        one.close()
+
+    path = tmp_path / "full.rw"
+    record(path, flood, wire=cable)
+    recording = Recording(path.read_bytes())
+
+    native, reference = swift.play(recording), Player(recording)
+    reference.run()
+
+    held = [one.which for _, one in recording.records() if one.kind == Kind.HOLD]
+    numbers = [int.from_bytes(frame[14:18], "big") for frame in came]
+    assert held[:2] == [1, 0]
+    assert numbers == list(range(1, len(came) + 1))
+    assert len(came) > 60
+    assert (native.differences, reference.differences) == ([], [])
 
 
 def _answer(records: list[Record]) -> None:
