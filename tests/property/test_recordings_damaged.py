@@ -20,6 +20,7 @@ from tests.recorded import record
 if TYPE_CHECKING:
     from pathlib import Path
 
+PATIENT = [HealthCheck.too_slow]
 UNUSED = frozenset({10, 11})
 """Bytes of the file's head that mean nothing yet."""
 
@@ -55,7 +56,7 @@ def test_every_cut_is_noticed(files: dict[str, bytes], engine: str) -> None:
             Recording(whole[:cut])
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, deadline=None, suppress_health_check=PATIENT)
 @given(data=st.data())
 def test_every_flipped_bit_is_noticed(files: dict[str, bytes], data: st.DataObject) -> None:
     """Anywhere, one or several."""
@@ -69,7 +70,7 @@ def test_every_flipped_bit_is_noticed(files: dict[str, bytes], data: st.DataObje
         Recording(bytes(damaged))
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=PATIENT)
 @given(data=st.data())
 def test_what_is_whole_before_a_cut_plays(files: dict[str, bytes], data: st.DataObject) -> None:
     """Without a difference, on the reference engine, whoever recorded it."""
