@@ -113,7 +113,7 @@ def run(args: argparse.Namespace) -> int:
             f"ringwalk: {args.file}: {recording.damage}: playing what is whole before that", file=sys.stderr
         )
     if args.against is not None:
-        return against(recording, args.against, args.ignore)
+        return against(recording, args.against, args.ignore, as_json=args.json)
     if args.step or args.tui or args.command:
         return step(recording, args)
     if args.engine != "reference" and (args.html or args.export or args.check == "driver"):

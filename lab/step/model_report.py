@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from lab.errors import UsageError
 from lab.qemu import binary
@@ -55,14 +56,28 @@ class Verdicts:
             found.append(f"ignored: {self.ignored}")
         return found
 
+    def data(self) -> dict[str, Any]:
+        """Return the same as data."""
+        return {
+            "known": [
+                {"why": one.why, "source": one.source, "count": count, "first": str(self.examples[one])}
+                for one, count in self.seen.most_common()
+            ],
+            "ignored": self.ignored,
+            "part_at": None if self.first is None else str(self.first),
+        }
 
-def against(recording: Recording, target: str, ignored: Sequence[str]) -> int:
+
+def against(recording: Recording, target: str, ignored: Sequence[str], *, as_json: bool = False) -> int:
     """Play a recording on our engine and on a model in lockstep; the status is 1 if they part. UsageError."""
     if not target.startswith(TARGET) or not target.removeprefix(TARGET):
         raise UsageError(f"--against {target}: give qtest:DEVICE, as qtest:e1000e")
     verdicts = Verdicts(ignored)
     both = Lockstep(recording, binary.find(), target.removeprefix(TARGET), verdicts.tell)
     both.lockstep()
+    if as_json:
+        print(json.dumps({"inputs": both.turn, "frames": both.frames, **verdicts.data()}))
+        return int(verdicts.first is not None)
     print("\n".join(verdicts.lines()))
     if verdicts.first is not None:
         print(f"they part at {verdicts.first}")

@@ -169,7 +169,8 @@ class Pair:
 
 def test_a_full_wire_holds_the_ring_and_loses_nothing(tmp_path: Path) -> None:
     """What it did not take waits; then the transmitter does; both can happen again on both engines."""
-    cable, came = Pair(), []
+    cable = Pair()
+    came: list[bytes] = []
 
     def flood(path: str) -> None:
         one = Exerciser(path).start()

@@ -64,11 +64,6 @@ static uint32_t pending(struct rw_card *card, uint32_t queue)
     return tail >= head ? tail - head : tail + count - head;
 }
 
-bool rw_tx_waits(struct rw_card *card)
-{
-    return pending(card, 0) || pending(card, 1);
-}
-
 /* The queue whose turn it is, and whether the other one waits (TARC, datasheet 7.2.2). False: no work. */
 static bool choose(struct rw_card *card, uint32_t *queue, bool *contended)
 {
@@ -371,4 +366,9 @@ uint32_t rw_run(rw_card *card)
         done += transmit(card, MOST_STEPS);
     }
     return done;
+}
+
+bool rw_tx_waits(struct rw_card *card)
+{
+    return pending(card, 0) || pending(card, 1);
 }
