@@ -12,7 +12,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from device.card import Card
+from device.card import CONFIG, Card
 from device.engine._core import ffi, lib
 from device.trace.recording import header_bytes
 from device.trace.records import NO_MODE, Kind
@@ -115,6 +115,7 @@ class RecordedCard(Card):
     def __init__(self, engine: NativeEngine, mac: bytes) -> None:
         """Power on; ``record`` begins the recording."""
         self._recorder: NativeRecorder | None = None
+        self._native = engine
         self._depth = 0
         self._carrier: bool | None = None
         super().__init__(engine, mac)
@@ -178,8 +179,10 @@ class RecordedCard(Card):
                 self._depth -= 1
 
     def read_region(self, index: int, offset: int, count: int) -> bytes:
-        """Read a region."""
+        """Read a region; the line's level in configuration space is that of this instant."""
         with self._input(Kind.READ, index, count, offset) as recorder:
+            if index == CONFIG:
+                self.function.show_line(asserted=self._native.line)
             data = super().read_region(index, offset, count)
             if recorder is not None:
                 recorder.put(Kind.ANSWER, data=data)
