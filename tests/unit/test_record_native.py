@@ -15,6 +15,7 @@ from device.trace.digest import digest_of
 from device.trace.player import Player
 from device.trace.recording import Recording, Writer
 from device.trace.records import Kind
+from device.vfio_user import PciIrq
 from device.wire.contract import Framing
 from lab.exerciser import Exerciser
 from lab.soak.load import Load
@@ -136,6 +137,39 @@ def test_mapped_doorbells_are_recorded_too(tmp_path: Path) -> None:
     assert player.differences == []
     writes = [one.data for _, one in recording.records() if one.kind == Kind.WRITE and one.value == 0x3800]
     assert writes[-1] == (0x1234_5680).to_bytes(4, "little")
+
+
+def test_the_line_s_changes_are_recorded_and_played(tmp_path: Path) -> None:
+    """With INTx, its status in configuration space and timers that delay it."""
+
+    def lines(path: str) -> None:
+        one = Exerciser(path)
+        one.base = 0
+        one.map()
+        one.client.enable_irqs(PciIrq.INTX, [one.vector])
+        one.program()
+        one.wait_link()
+        one.write("ITR", 100)
+        one.write("RDTR", 5)
+        for _ in range(30):
+            one.post(3)
+            one.client.read(7, 6, 2)
+            one.read("ICR")
+            one.client.enable_irqs(PciIrq.INTX, [one.vector])
+            one.reap()
+        one.close()
+
+    path = tmp_path / "lines.rw"
+    record(path, lines)
+    recording = Recording(path.read_bytes())
+
+    native, reference = swift.play(recording), Player(recording)
+    reference.run()
+
+    levels = [one.which for _, one in recording.records() if one.kind == Kind.LEVEL]
+    assert {0, 1} == set(levels)
+    assert len(levels) > 4
+    assert (native.differences, reference.differences) == ([], [])
 
 
 class Pair:
