@@ -111,7 +111,7 @@ void rw_dma_slow(rw_card *card, rw_slow_dma call, void *context)
     unlock_both(card);
 }
 
-uint8_t *rw_dma_place(struct rw_card *card, uint32_t *cache, uint64_t address, uint64_t length, int right)
+RW_INLINE uint8_t *place(struct rw_card *card, uint32_t *cache, uint64_t address, uint64_t length, int right)
 {
     const struct rw_region *region;
 
@@ -132,9 +132,14 @@ uint8_t *rw_dma_place(struct rw_card *card, uint32_t *cache, uint64_t address, u
     return region->host + (address - region->first);
 }
 
+uint8_t *rw_dma_place(struct rw_card *card, uint32_t *cache, uint64_t address, uint64_t length, int right)
+{
+    return place(card, cache, address, length, right);
+}
+
 uint8_t *rw_dma_host(struct rw_card *card, uint32_t *cache, uint64_t address, uint64_t length, int right)
 {
-    return card->recorder ? NULL : rw_dma_place(card, cache, address, length, right);
+    return __builtin_expect(card->recorder != NULL, 0) ? NULL : place(card, cache, address, length, right);
 }
 
 RW_THREAD_LOCAL enum rw_slow rw_slow_mode;
@@ -241,7 +246,7 @@ static RW_COLD int across(struct rw_card *card, uint64_t address, uint8_t *data,
 
 static int load(struct rw_card *card, uint32_t *cache, uint64_t address, void *to, uint32_t length, bool tell)
 {
-    const uint8_t *host = rw_dma_place(card, cache, address, length, RW_DMA_READ);
+    const uint8_t *host = place(card, cache, address, length, RW_DMA_READ);
     int result = 0;
 
     if (host)
@@ -265,7 +270,7 @@ int rw_dma_load(struct rw_card *card, uint32_t *cache, uint64_t address, void *t
 
 int rw_dma_store(struct rw_card *card, uint32_t *cache, uint64_t address, const void *from, uint32_t length)
 {
-    uint8_t *host = rw_dma_place(card, cache, address, length, RW_DMA_WRITE);
+    uint8_t *host = place(card, cache, address, length, RW_DMA_WRITE);
     int result = 0;
 
     if (host)
