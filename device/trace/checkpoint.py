@@ -43,6 +43,8 @@ Values = list[dict[str, Any]]
 
 def parts(card: TracedCard, engine: ReferenceEngine) -> list[tuple[object, tuple[str, ...]]]:
     """Return the stateful objects of a card and the attributes that are their state."""
+    eeprom = card.nvm.eeprom
+    command = eeprom._command  # noqa: SLF001 - the whole state is what this module is about
     return [
         (engine.core, _CORE),
         (engine.interrupts, _INTERRUPTS),
@@ -52,6 +54,8 @@ def parts(card: TracedCard, engine: ReferenceEngine) -> list[tuple[object, tuple
         *((queue, _QUEUE) for queue in engine.transmitter.queues),
         (card.phy, ("_now", "_carrier", "_registers", "_fell", "state", "_done_at")),
         (card.nvm, ("flash", "_words")),
+        (eeprom, ("_status", "_selected", "_clock", "output")),
+        (command, tuple(command.__dataclass_fields__)),
         (card.msix, ("_table", "_used", "pending")),
         (card.function.config, ("_image",)),
         (card.control, ("mastering_allowed", "held")),
