@@ -12,7 +12,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from device.card import CONFIG, Card
+from device.card import BAR3, CONFIG, Card
 from device.engine._core import ffi, lib
 from device.trace.recording import header_bytes
 from device.trace.records import NO_MODE, Kind
@@ -183,6 +183,10 @@ class RecordedCard(Card):
         with self._input(Kind.READ, index, count, offset) as recorder:
             if index == CONFIG:
                 self.function.show_line(asserted=self._native.line)
+            elif index == BAR3:
+                self.msix.pending = self._native.pending_messages
+                if recorder is not None:
+                    recorder.put(Kind.PENDING, value=sum(1 << vector for vector in self.msix.pending))
             data = super().read_region(index, offset, count)
             if recorder is not None:
                 recorder.put(Kind.ANSWER, data=data)

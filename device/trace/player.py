@@ -15,6 +15,7 @@ from device.effects import DmaError
 from device.engine.contract import InterruptMode
 from device.engine.native import NativeEngine
 from device.engine.reference import ReferenceEngine
+from device.regs.nic import VECTORS
 from device.trace import checkpoint
 from device.trace.card import TracedCard
 from device.trace.image import Image
@@ -278,6 +279,9 @@ class Player:
         if self._vectors is not None:
             self._vectors.clear()
         self._sink.answers = deque(bool(r.amount) for r in outcomes if r.kind == Kind.MESSAGE)
+        waiting = next((r.value for r in outcomes if r.kind == Kind.PENDING), None)
+        if waiting is not None:  # who armed what is the client's matter, not the recording's
+            self.card.msix.pending = {vector for vector in range(VECTORS) if waiting >> vector & 1}
         result = self._actions[given.kind](given)
         self.compare(given, outcomes, result)
         self.turn += 1

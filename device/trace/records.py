@@ -53,6 +53,7 @@ class Kind(enum.IntEnum):
     LEVEL = 24  # which: the INTx line
     FRAME_SUM = 25  # a frame to the wire; value: its digest; data: length, 4 bytes; which 1: and the offload
     DMA_WRITE_SUM = 26  # value: address; data: length, 4 bytes, and digest, 8 bytes
+    PENDING = 28  # value: bit n: a message of vector n waits to be armed; goes with a READ of BAR3
     SIGNAL = 27  # which: vector; a message leaves the engine, whether it can be sent or not
 
     NOTE = 32  # data: a text for people

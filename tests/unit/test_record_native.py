@@ -10,6 +10,8 @@ import pytest
 from device.engine._core import lib
 
 from device.native_serving import Tuning
+from device.pci.function import MSIX_PBA
+from device.regs.nic import NIC
 from device.trace import swift
 from device.trace.digest import digest_of
 from device.trace.player import Player
@@ -172,6 +174,28 @@ def test_the_line_s_changes_are_recorded_and_played(tmp_path: Path) -> None:
     assert (native.differences, reference.differences) == ([], [])
 
 
+def test_what_the_client_has_not_armed_is_pending_in_a_replay_too(tmp_path: Path) -> None:
+    """Who arms what is not recorded; the pending bits that a driver read are."""
+
+    def wait(path: str) -> None:
+        one = Exerciser(path).start()
+        one.wait_link()
+        one.write("IVAR", 0x000B_0808)  # OTHER to vector 3, which nobody armed
+        one.write("ICS", NIC["ICS"]["LSC"].mask)
+        one.client.read(3, MSIX_PBA, 8)
+        one.close()
+
+    path = tmp_path / "pending.rw"
+    record(path, wait)
+    recording = Recording(path.read_bytes())
+
+    native, reference = swift.play(recording), Player(recording)
+    reference.run()
+
+    assert [one.value for _, one in recording.records() if one.kind == Kind.PENDING] == [1 << 3]
+    assert (native.differences, reference.differences) == ([], [])
+
+
 class Pair:
     """A cable whose far end we hold: it takes little before it is full."""
 
@@ -235,6 +259,11 @@ def test_a_full_wire_holds_the_ring_and_loses_nothing(tmp_path: Path) -> None:
     assert (native.differences, reference.differences) == ([], [])
 
 
+def flipped(data: bytes) -> bytes:
+    """Return bytes of which the last is another."""
+    return data[:-1] + bytes([data[-1] ^ 0xFF])
+
+
 def _answer(records: list[Record]) -> None:
     at = [n for n, one in enumerate(records) if one.kind == Kind.ANSWER and len(one.data) == 4][-1]
     records[at] = records[at]._replace(data=b"\x55\x55\x55\x55")
@@ -247,12 +276,12 @@ def _frame(records: list[Record]) -> None:
 
 def _stored_data(records: list[Record]) -> None:
     at = [n for n, one in enumerate(records) if one.kind == Kind.DMA_WRITE_SUM][5]
-    records[at] = records[at]._replace(data=records[at].data[:-1] + b"\0")
+    records[at] = records[at]._replace(data=flipped(records[at].data))
 
 
 def _write_back(records: list[Record]) -> None:
     at = [n for n, one in enumerate(records) if one.kind == Kind.DMA_WRITE][5]
-    records[at] = records[at]._replace(data=bytes(len(records[at].data)))
+    records[at] = records[at]._replace(data=flipped(records[at].data))
 
 
 def _interrupt(records: list[Record]) -> None:
