@@ -46,6 +46,12 @@ _PIF, _IXSM, _ACK = 1 << 7, 1 << 2, 1 << 15
 KNOWN: Final = (
     Known("read EERD", "each has an NVM of its own", "device.nvm; e1000e_eeprom_template in QEMU's e1000e.c"),
     Known(
+        "read EECD",
+        "the NVM is a serial EEPROM that a driver may ask for by REQ and reach by the pins; the model neither"
+        " names its address size nor grants it (NVM-GRANT)",
+        "device.eeprom; e1000_init_nvm_params_82571 and e1000e_acquire_nvm in Linux's e1000e",
+    ),
+    Known(
         "read MDIC",
         "the PHYs differ in identity, abilities and in what a reset restores (PHY-LINK, RST-PHY)",
         "device.phy; e1000e_reset_phy_reg in core",
