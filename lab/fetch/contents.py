@@ -48,6 +48,10 @@ def finish(name: str, tree: Path) -> None:
     """Make what is made of packages: the tables of the guest's modules, a library out of its source."""
     if name == libvfio.NAME:
         libvfio.build(tree, tree / "source")
+    if name == "clang":  # what packages of an installed system find there; the linker asks for it
+        for name_at_root in ("lib", "lib64"):
+            if not (tree / name_at_root).exists():
+                (tree / name_at_root).symlink_to(f"usr/{name_at_root}")
     if name == "wine":
         link_foreign_dlls(tree)
     if name != "guest":
