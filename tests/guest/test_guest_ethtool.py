@@ -143,7 +143,7 @@ def test_the_port_identifies_itself(ours: Lab) -> None:
     """
     before = lights(ours)
     ours.guest.run("(ethtool -p eth0 10; touch /tmp/identified) >/dev/null 2>&1 &", check=True)
-    seen = set()
+    seen: set[Light] = set()
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline and seen != {Light.ON, Light.OFF}:
         seen.add(lights(ours)[2])

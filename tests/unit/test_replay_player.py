@@ -160,8 +160,6 @@ def test_the_state_to_go_back_to_is_whole() -> None:
         "Transmitter": {"_core", "_loop", "queues"},
         "Queue": {"number", "low", "high", "length", "tdh", "tdt", "txdctl", "tarc"},
         "ConfigSpace": {"_writable", "_clearable", "_initial"},
-        "Nvm": {"eeprom"},
-        "SpiEeprom": {"_cells"},
         "Control": {"_engine", "nvm", "phy", "_readers", "_writers"},
         "Nvm": {"eeprom"},
         "SpiEeprom": {"_cells", "_command"},
