@@ -50,7 +50,10 @@ class Tuning:
     """What the way from the VMM to the card is tuned to (docs/performance.md)."""
 
     spin_us: int | None = None
-    """How long the socket's thread looks for the next message before it sleeps, a core busy; None: while it pays."""
+    """How long the socket's thread looks for the next message before it sleeps, keeping a core busy.
+
+    None: for a moment, and only while messages come close together (csrc/patience.c).
+    """
     write_multiple: bool = False
     """Whether REGION_WRITE_MULTI is offered."""
     mapped_doorbells: bool = False

@@ -40,8 +40,8 @@ class NativeTransport:
     ) -> None:
         """Take ``connection`` over.
 
-        ``spin_us``: look at the socket that long before sleeping on it; None: for a moment, while messages come
-        so close together that this pays (csrc/patience.c).
+        ``spin_us``: look at the socket that long before sleeping on it; None: for a moment, while messages
+        come so close together that this pays (csrc/patience.c).
         """
         connection.setblocking(True)  # noqa: FBT003 - the method has no keyword
         self._socket = connection

@@ -74,7 +74,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--spin-us",
         type=int,
         metavar="N",
-        help="look N µs for the next message before sleeping, a core busy (default: 25, while that pays; native engine)",
+        help="look N µs for the next message before sleeping, keeping a core busy;"
+        " by default 25, and only while messages come close together (native engine)",
     )
     parser.add_argument(
         "--doorbell",
@@ -85,7 +86,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--write-multiple",
         action="store_true",
-        help="let the VMM put register writes together (off by default; under QEMU not yet measured)",
+        help="let the VMM put register writes together (off by default: docs/performance.md)",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON line when ready, one at the end")
     parser.add_argument(

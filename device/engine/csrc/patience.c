@@ -7,8 +7,6 @@
  * was slept through counts as well, so a stream of doorbells is noticed after a few, and its end too: at worst
  * half of the looks are for nothing.
  */
-#include "patience.h"
-
 #include "core.h"
 
 #define ADAPTIVE_NS 25000u /* about what two wake-ups of a thread cost: who rings less often is not worth a look */

@@ -18,7 +18,6 @@
 #include "access.h"
 #include "card.h"
 #include "mapped.h"
-#include "patience.h"
 #include "threads.h"
 
 enum { CMD_REGION_READ = 9, CMD_REGION_WRITE = 10, CMD_REGION_WRITE_MULTI = 15 };
