@@ -11,13 +11,23 @@ from pathlib import Path
 
 from device.regs.nic import NIC
 from device.regs.render import markdown
+from lab.fuzz import faults
 
 TOP = Path(__file__).resolve().parents[1]
+FAULTS_HEAD = """# The fault table
+
+What broke other models of such cards, or could break ours, and the tests that show that it does not, on both
+engines. `./ringwalk fuzz --table` runs them and prints this table with what they said.
+
+"""
 
 
 def contents() -> dict[Path, str]:
     """Return every generated file of the documentation with its text."""
-    return {TOP / "docs/reference/registers.md": markdown(NIC)}
+    return {
+        TOP / "docs/reference/registers.md": markdown(NIC),
+        TOP / "docs/reference/faults.md": FAULTS_HEAD + faults.markdown(),
+    }
 
 
 def stale() -> list[Path]:

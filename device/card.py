@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-from device import card_state
+from device import card_state, leds
 from device.control import Control
 from device.effects import DmaFault, FrameSent, LineChanged, MessageSignalled, Offload, WakeRaised
 from device.engine.contract import Engine, InterruptMode
@@ -37,7 +37,9 @@ REGION_SIZES: Final = (BAR0_SIZE, FLASH_SIZE, IO_SIZE, MSIX_SIZE, 0, 0, 0, 4096,
 """Sizes of the regions by VFIO's index, in bytes; 0: there is none."""
 
 _FLASH_WRITES_ALLOWED: Final = 2  # EECD.FWE
-_IO_FLASH: Final = 0x8_0000  # IOADDR: registers below 128 KiB, the flash from here (datasheet 10.1.1.4)
+_IO_FLASH: Final = (
+    0x8_0000  # IOADDR: registers below 128 KiB, the flash from here (datasheet, Address Decoding)
+)
 _D3HOT: Final = 3
 _WUC, _WUFC = NIC["WUC"], NIC["WUFC"]
 _LNKC: Final = _WUFC["LNKC"].mask
@@ -186,7 +188,7 @@ class Card:
     def rearm(self) -> None:
         """Offer pending messages again: vectors were armed or unmasked."""
         for vector in sorted(self.msix.pending):
-            if not self._held(vector) and self.sink.message(vector):
+            if not self.holds(vector) and self.sink.message(vector):
                 self.msix.pending.discard(vector)
                 self.account.interrupts += 1
 
@@ -205,6 +207,12 @@ class Card:
             peek = self.engine.peek
             if peek(_WUC.offset) & _WUC["PME_EN"].mask and peek(_WUFC.offset) & _LNKC:
                 self._wake(WakeRaised(_LNKC))
+
+    @property
+    def leds(self) -> tuple[leds.Light, ...]:
+        """What the LEDs beside the port show, LED0 first."""
+        port = leds.Port(self.phy.link, self.phy.speed, self.phy.full_duplex)
+        return leds.shown(self.engine.peek(NIC["LEDCTL"].offset), port)
 
     @property
     def sleeps(self) -> bool:
@@ -249,12 +257,13 @@ class Card:
         self._send(effect)
 
     def _message(self, effect: MessageSignalled) -> None:
-        if self._held(effect.vector) or not self.sink.message(effect.vector):
+        if self.holds(effect.vector) or not self.sink.message(effect.vector):
             self.msix.pending.add(effect.vector)
         else:
             self.account.interrupts += 1
 
-    def _held(self, vector: int) -> bool:
+    def holds(self, vector: int) -> bool:
+        """Tell whether the MSI-X table or the function masks a vector."""
         return self.function.msix and (self.function.msix_masked or self.msix.masked(vector))
 
     def _line(self, effect: LineChanged) -> None:
@@ -345,7 +354,7 @@ class Card:
             self.nvm.program(offset, data)
 
     def _read_io(self, offset: int, count: int) -> bytes:
-        """IOADDR at 0, IODATA at 4; nothing behind them (datasheet 10.1.1.4)."""
+        """IOADDR at 0, IODATA at 4; nothing behind them (datasheet, Address Decoding)."""
         out = self._io_address.to_bytes(4, "little")
         if offset + count > 4:
             address = self._io_address & ~3

@@ -1,4 +1,4 @@
-"""The IEEE 1588 clock (datasheet 7.9, 10.2.9): SYSTIM, TIMINCA, TIMADJ. It knows no frame.
+"""The IEEE 1588 clock (datasheet, Time Sync): SYSTIM, TIMINCA, TIMADJ. It knows no frame.
 
 SYSTIM grows by INCVALUE every INCPERIOD clocks of 25 MHz (40 ns; Linux's e1000e_get_base_timinca). The
 card's time is monotonic nanoseconds, given by the caller; SYSTIM is computed when somebody looks.

@@ -1,4 +1,4 @@
-"""The registers with ``Owner.CARD``: reset, link, PHY, NVM, semaphores, power (datasheet 10.2.2).
+"""The registers with ``Owner.CARD``: reset, link, PHY, NVM, semaphores, power (datasheet, General Registers).
 
 Each is a pair of small functions in a table; the values live in the engine's register file. It knows no
 PCI and no wire; ``device.card`` joins it to both. Sources: the datasheet, and Linux's e1000e/82571.c
@@ -26,6 +26,10 @@ _GIO_DISABLE, _FRCSPD, _FRCDPLX = (CTRL[name].mask for name in ("GIO_MASTER_DISA
 _LU, _PHYRA, _GIO = STATUS["LU"].mask, STATUS["PHYRA"].mask, STATUS["GIO_MASTER_ENABLE"].mask
 _EE_RST = CTRL_EXT["EE_RST"].mask
 _LSC, _MDAC = NIC["ICS"]["LSC"].mask, NIC["ICS"]["MDAC"].mask
+_EECD_FIXED: Final = sum(
+    EECD[name].mask for name in ("PRES", "AUTO_RD", "SIZE", "NVADDS", "SEC1VAL", "NVMTYPE")
+)
+_EECD_PULSES: Final = sum(EECD[name].mask for name in ("DO", "GNT", "FLUPD"))  # the card's, or over at once
 _SWSM, _WUC, _WUS = NIC["SWSM"], NIC["WUC"], NIC["WUS"]
 _START, _DONE = EERD["START"].mask, EERD["DONE"].mask
 _OP_WRITE, _OP_READ = 1, 2
@@ -34,8 +38,8 @@ _FLASH_VALID, _FLASH_DONE = 1 << 28, 3 << 30
 _FLA_REQUEST, _FLA_GRANT = 1 << 4, 1 << 5
 _WORD: Final = 0xFFFF_FFFF
 
-# What CTRL.RST leaves alone: the packet buffer's split (only power-on resets it, 10.2.2.30), what a wake-up
-# is to find, and the flash.
+# What CTRL.RST leaves alone: the packet buffer's split (only power-on resets it: datasheet, General
+# Registers), what a wake-up is to find, and the flash.
 KEPT_BY_RST: Final = frozenset(
     {
         NIC[name].offset
@@ -106,7 +110,7 @@ class Control:
     def power_on(self) -> None:
         """Reset everything: registers, PHY."""
         self._engine.reset()
-        self.phy.reset()
+        self.phy.power_on()
         self._after_reset()
 
     def software_reset(self) -> None:
@@ -115,6 +119,7 @@ class Control:
         self._after_reset()
 
     def _after_reset(self) -> None:
+        self.nvm.eeprom.release()
         self.load_address()
         self._engine.poke(EECD.offset, self._engine.peek(EECD.offset) | EECD["AUTO_RD"].mask)
         self.apply_mastering()
@@ -191,7 +196,7 @@ class Control:
         self.update_link()
 
     def _write_status(self, value: int) -> None:
-        """Clear PHYRA by writing it as 0; the rest is read-only (10.2.2.2)."""
+        """Clear PHYRA by writing it as 0; the rest is read-only (datasheet, General Registers)."""
         if not value & _PHYRA:
             self._engine.poke(STATUS.offset, self._engine.peek(STATUS.offset) & ~_PHYRA)
 
@@ -203,7 +208,7 @@ class Control:
     # -- PHY --------------------------------------------------------------------------------------------
 
     def _write_mdic(self, value: int) -> None:
-        """Do an MDIO access at once: READY is set when the driver first looks (10.2.2.7)."""
+        """Do an MDIO access at once: READY is set when the driver first looks."""
         operation, register = MDIC["OP"].get(value), MDIC["REGADD"].get(value)
         result = value & ~MDIC["ERROR"].mask | MDIC["READY"].mask
         if MDIC["PHYADD"].get(value) != mii.ADDRESS or operation not in (_OP_WRITE, _OP_READ):
@@ -220,12 +225,22 @@ class Control:
     # -- NVM and flash ------------------------------------------------------------------------------------
 
     def _write_eecd(self, value: int) -> None:
-        """Grant direct access at once; FLUPD writes the flash and clears itself (10.2.2.3)."""
-        fixed = EECD["PRES"].mask | EECD["AUTO_RD"].mask | EECD["SIZE"].mask | EECD["SEC1VAL"].mask
-        grant = EECD["GNT"].mask
-        stored = self._engine.peek(EECD.offset) & fixed | value & ~(fixed | grant | EECD["FLUPD"].mask)
+        """Grant direct access at once, and drive the EEPROM's pins; FLUPD writes the flash and clears itself.
+
+        CS is the pin's level: low selects (e1000_ready_nvm_eeprom in Linux's nvm.c).
+        """
+        stored = self._engine.peek(EECD.offset) & _EECD_FIXED | value & ~_EECD_FIXED & ~_EECD_PULSES
+        eeprom = self.nvm.eeprom
         if value & EECD["REQ"].mask:
-            stored |= grant
+            stored |= EECD["GNT"].mask
+            eeprom.drive(
+                select=not value & EECD["CS"].mask,
+                clock=bool(value & EECD["SK"].mask),
+                data=bool(value & EECD["DI"].mask),
+            )
+            stored |= EECD["DO"].put(eeprom.output)
+        else:
+            eeprom.release()
         if value & EECD["FLUPD"].mask:
             self.nvm.commit()
         self._engine.poke(EECD.offset, stored)
@@ -247,7 +262,7 @@ class Control:
         self._engine.poke(FLA.offset, value & ~_FLA_GRANT | grant)
 
     def _write_flswctl(self, value: int) -> None:
-        """Run a software flash command: FLSWDATA is read, programmed, or a sector erased (10.2.2.36)."""
+        """Run a software flash command: FLSWDATA is read, programmed, or a sector erased."""
         data = NIC["FLSWDATA"].offset
         address, command = value & 0xFF_FFFF, value >> 24 & 0xF
         if value & _FLASH_VALID:
@@ -262,7 +277,7 @@ class Control:
     # -- semaphores and power -------------------------------------------------------------------------------
 
     def _read_swsm(self) -> int:
-        """Return SWSM; reading takes SMBI (10.2.8.13)."""
+        """Return SWSM; reading takes SMBI (datasheet, Wake-up Registers)."""
         value = self._engine.peek(_SWSM.offset)
         self._engine.poke(_SWSM.offset, value | _SWSM["SMBI"].mask)
         return value

@@ -1,4 +1,4 @@
-"""Which frames the receiver takes (datasheet 7.1.1, 7.1.2, 7.5.3). It knows no ring.
+"""Which frames the receiver takes (datasheet, Receive, VLAN). It knows no ring.
 
 A frame passes the VLAN filter and then one of the address filters; the answer names the filter, because
 a trace wants it and because the descriptor says whether the match was exact (PIF).

@@ -1,4 +1,4 @@
-"""Interrupt causes, masks, messages, moderation (datasheet 7.4, 10.2.4). It knows no ring and no PCI.
+"""Interrupt causes, masks, messages, moderation (datasheet, Interrupts). It knows no ring and no PCI.
 
 State is the words of the register file (ICR, IMS, …) and the instants at which timers run out. A cause
 travels::
@@ -50,7 +50,7 @@ IAME = NIC["CTRL_EXT"]["IAME"].mask
 INT_TIMER_CLR = NIC["CTRL_EXT"]["INT_TIMER_CLR"].mask
 FLUSH = 1 << 31  # RDTR.FPD and TIDV.FPD
 
-# Cause -> the counter that counts it (datasheet 10.2.7, "interrupt cause" counters).
+# Cause -> the counter that counts it (datasheet, Statistics Registers, "interrupt cause" counters).
 _COUNTED = (
     (TXQE, place("ICTXQEC")),
     (TXD_LOW, place("ICTXQMTC")),
@@ -327,7 +327,7 @@ class Interrupts:
     # -- register accesses ----------------------------------------------------------------------------
 
     def read_icr(self) -> int:
-        """Return the causes; clear them where the datasheet says so (10.2.4.1, "interrupt mask cases").
+        """Return the causes; clear them where the datasheet says so (ICR, "interrupt mask cases").
 
         With nothing enabled, or with an interrupt asserted, the read clears; with something enabled
         and none of it pending it has no effect. IAME masks what IAM names.

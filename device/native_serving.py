@@ -29,6 +29,7 @@ from device.vfio_user.hostmemory import MappedMemory
 from device.vfio_user.messages import MmapArea
 from device.vfio_user.protocol import Protection
 from device.vfio_user.session import SERVER_CAPABILITIES
+from device.vfio_user.sharing import private
 from device.wire.contract import Framing
 
 if TYPE_CHECKING:
@@ -38,9 +39,14 @@ if TYPE_CHECKING:
     from device.vfio_user import DmaMap, Feature, IrqChange, Irqs, Serving
     from device.wire.contract import Wire
 
+PRIVATE_MEMORY: Final = (
+    "the guest's memory is not shared with the card, which sees zeros: give QEMU's memory backend share=on"
+)
 IRQ_COUNTS: Final = (1, 1, VECTORS, 1, 1)
 _CARRIER_POLL_S: Final = 0.25
 _CONFIG: Final = 7
+_MSIX: Final = 3
+"""BAR3: the table and the pending bits."""
 MAPPED_SPIN_US: Final = 200
 """How long mapped doorbells are looked at after the last one, unless told."""
 
@@ -130,6 +136,8 @@ class NativeServedCard:
         self.card.set_carrier(present=wire.link)
         self.wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self.stopping = False
+        self.looked = False
+        self.complain: Callable[[str], None] = lambda _: None
         self._irqs: Irqs | None = None
         self._unsubscribe: tuple[Callable[[], None], ...] = ()
         self.engine.start()
@@ -150,14 +158,19 @@ class NativeServedCard:
         with self.lock:
             if index == _CONFIG:
                 self.card.function.show_line(asserted=self.engine.line)
+            elif index == _MSIX:
+                self.card.msix.pending = self.engine.pending_messages
             return self.card.read_region(index, offset, count)
 
     def write_region(self, index: int, offset: int, data: bytes) -> None:
         """Write what C left to us, and do the work that it makes."""
         with self.lock:
             self.card.write_region(index, offset, data)
+            if index in {_CONFIG, _MSIX}:
+                self._follow_masks()
             if index == _CONFIG:
                 self._go_on()
+                self._look_at_memory()
         os.eventfd_write(self.wake, 1)  # negotiation may have begun
 
     # -- state ---------------------------------------------------------------------------------------
@@ -180,6 +193,20 @@ class NativeServedCard:
         with self.lock:
             self.card.advance(time.monotonic_ns())
             self.card.restore(state)
+            self._follow_masks()
+
+    def _follow_masks(self) -> None:
+        """Tell C which vectors the table and the function mask."""
+        self.engine.hold_messages(vector for vector in range(VECTORS) if self.card.holds(vector))
+
+    def _look_at_memory(self) -> None:
+        """Complain, once a client, of memory that the guest does not share with us."""
+        dma = self.memory.dma
+        if dma is None or self.looked or not self.card.function.mastering:
+            return
+        self.looked = True
+        if private(dma):
+            self.complain(PRIVATE_MEMORY)
 
     def _go_on(self) -> None:
         """End the hold of a restored card once there is memory."""
@@ -190,6 +217,7 @@ class NativeServedCard:
         """Power-cycle the card; the cable stays plugged in."""
         with self.lock:
             self.card.reset()
+            self._follow_masks()
             self.card.advance(time.monotonic_ns())
         os.eventfd_write(self.wake, 1)
 
@@ -197,6 +225,7 @@ class NativeServedCard:
         """Use this client's memory and interrupts."""
         with self.lock:
             self.memory.dma = dma
+            self.looked = False
             self._irqs = irqs
             self._unsubscribe = (dma.on_change(self.engine.dma_changed), irqs.on_change(self._armed))
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from device.eeprom import SpiEeprom
 from device.pci.function import DEVICE, FLASH_SIZE, SUBSYSTEM, VENDOR
 
 WORDS: Final = 64
 CHECKSUM_WORD: Final = 0x3F
 CHECKSUM: Final = 0xBABA
-"""What all 64 words sum to (datasheet 6.1.1.25; e1000e_validate_nvm_checksum_generic of Linux)."""
+"""What all 64 words sum to (datasheet, NVM Map; e1000e_validate_nvm_checksum_generic of Linux)."""
 
 ERASED: Final = 0xFF
 SECTOR: Final = 4096
@@ -17,6 +18,7 @@ SECTOR: Final = 4096
 # Word -> value of the words that drivers read; the others are erased (0xFFFF).
 _IMAGE: Final = {
     0x03: 0x0420,  # compatibility
+    0x04: 0xF746,  # LEDs of `ethtool -p`: the default (ID_LED_RESERVED_F746, e1000_valid_led_default_82571)
     0x05: 0x2010,  # image version 2.1.0
     0x08: 0xE469,  # printed board assembly number
     0x09: 0x8103,
@@ -32,7 +34,9 @@ _IMAGE: Final = {
 
 
 class Nvm:
-    """The words, and the flash image whose first bytes they are."""
+    """The words, the pins that lead to them, and the flash image whose first bytes they are."""
+
+    byte_count = 2 * WORDS
 
     def __init__(self, mac: bytes) -> None:
         """Hold an image for that address, with a valid checksum."""
@@ -46,16 +50,19 @@ class Nvm:
             self._words[place] = int.from_bytes(mac[2 * place : 2 * place + 2], "little")
         self._words[CHECKSUM_WORD] = (CHECKSUM - sum(self._words[:CHECKSUM_WORD])) & 0xFFFF
         self.commit()
+        self.eeprom = SpiEeprom(self)
 
     def save(self) -> dict[str, object]:
         """Return words and flash; of the flash, up to where nothing but erased bytes follows."""
-        return {"words": self._words, "flash": bytes(self.flash).rstrip(bytes([ERASED])).hex()}
+        flash = bytes(self.flash).rstrip(bytes([ERASED])).hex()
+        return {"words": self._words, "flash": flash, "eeprom": self.eeprom.save()}
 
     def restore(self, saved: dict[str, Any]) -> None:
         """Take a saved state over; KeyError, TypeError or ValueError when it is not one."""
         words, flash = [int(word) & 0xFFFF for word in saved["words"]], bytes.fromhex(saved["flash"])
         if len(words) != WORDS or len(flash) > FLASH_SIZE:
             raise ValueError("an NVM of another card")
+        self.eeprom.restore(saved["eeprom"])
         self._words, self.flash = words, bytearray(flash.ljust(FLASH_SIZE, bytes([ERASED])))
 
     @property
@@ -76,6 +83,15 @@ class Nvm:
         """Store a word in the shadow RAM; ``commit`` takes it to the flash. Beyond the end: nothing."""
         if address < WORDS:
             self._words[address] = value & 0xFFFF
+
+    def read_byte(self, address: int) -> int:
+        """Return a byte as the EEPROM has it: a word's low half first."""
+        return self._words[address // 2] >> 8 * (address % 2) & 0xFF
+
+    def write_byte(self, address: int, value: int) -> None:
+        """Store a byte of a word."""
+        shift = 8 * (address % 2)
+        self._words[address // 2] = self._words[address // 2] & ~(0xFF << shift) | (value & 0xFF) << shift
 
     def commit(self) -> None:
         """Copy the shadow RAM into the flash (EECD.FLUPD)."""

@@ -1,4 +1,4 @@
-"""What the card's parser sees of a frame: where the headers are, and what they say (datasheet 7.1.10).
+"""What the card's parser sees of a frame: where headers are, what they say (datasheet, Receive Checksums).
 
 It believes no length: everything is checked against the bytes there are. A packet it cannot follow is
 reported as the layers it could.

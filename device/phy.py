@@ -5,6 +5,11 @@ IEEE 802.3 clause 22 (registers 0 to 15); Linux's e1000e/phy.c (e1000e_read_phy_
 e1000_integrated_phy_loopback in ethtool.c for the pages.
 
     POWERED_DOWN ◄─BMCR.11─► UNPLUGGED ◄─carrier─► NEGOTIATING ─time─► LINKED
+
+A negotiation that the driver asks for (reset, restart, power-up, …) begins with silence, so that the partner
+sees the link fail: break_link_timer, 1.2 to 1.5 s (IEEE 802.3 clause 28, Auto-Negotiation; the datasheet of
+Microchip's LAN8742A tells what a PHY does then). So on the silicon no LSC falls into the 0.4 s of interrupt
+test after the reset of `ethtool -t`; e1000_intr_test of Linux's ethtool.c takes one for a failure.
 """
 
 from __future__ import annotations
@@ -14,6 +19,9 @@ from typing import Any, Final
 
 ADDRESS: Final = 1
 AUTONEGOTIATION_NS: Final = 300_000_000
+"""From the first link pulse to the link: pages, next pages, training."""
+BREAK_LINK_NS: Final = 1_200_000_000
+"""The silence before it, where this end begins anew. Not at power-on: then there was silence long enough."""
 
 BMCR, BMSR, ID1, ID2, ANAR, LPAR, ANER = range(7)
 NPTR, LPNPR, CTRL1000, STAT1000 = 7, 8, 9, 10
@@ -62,15 +70,20 @@ class Phy:
         """Power on with nothing plugged in."""
         self._now = 0
         self._carrier = False
-        self.reset()
+        self.power_on()
 
-    def reset(self) -> None:
-        """Return every register to its default and negotiate again, where there is a carrier."""
+    def power_on(self) -> None:
+        """Return every register to its default and negotiate, where there is a carrier."""
         self._registers = dict(_DEFAULTS)
         self._fell = True  # BMSR's link bit latches low
         self.state = State.UNPLUGGED
         self._done_at = 0
-        self._settle()
+        self._settle(silence_ns=0)
+
+    def reset(self) -> None:
+        """Do what CTRL.PHY_RST does: as ``power_on``, and the partner sees the link fail."""
+        self.power_on()
+        self._settle(silence_ns=BREAK_LINK_NS)
 
     # -- state ------------------------------------------------------------------------------------
 
@@ -171,7 +184,7 @@ class Phy:
         changed = (before ^ value) & (POWER_DOWN | AN_ENABLE | LOOPBACK)
         # A software reset keeps what was programmed and starts the link anew (e1000e_phy_sw_reset).
         if value & RESET or changed or (value & RESTART_AN and value & AN_ENABLE):
-            self._restart()
+            self._restart(silence_ns=BREAK_LINK_NS)
 
     def _status(self) -> int:
         value = self._registers[0, BMSR]
@@ -200,15 +213,15 @@ class Phy:
         """Plug the cable in or out."""
         if present != self._carrier:
             self._carrier = present
-            self._restart()
+            self._restart(silence_ns=0)
 
-    def _restart(self) -> None:
+    def _restart(self, *, silence_ns: int) -> None:
         if self.state is State.LINKED:
             self._fell = True
         self.state = State.UNPLUGGED
-        self._settle()
+        self._settle(silence_ns=silence_ns)
 
-    def _settle(self) -> None:
+    def _settle(self, *, silence_ns: int) -> None:
         """Take the state that registers and carrier ask for, from the beginning."""
         control = self._registers[0, BMCR]
         if control & POWER_DOWN:
@@ -217,7 +230,7 @@ class Phy:
             self.state = State.UNPLUGGED
         elif control & AN_ENABLE:
             self.state = State.NEGOTIATING
-            self._done_at = self._now + AUTONEGOTIATION_NS
+            self._done_at = self._now + silence_ns + AUTONEGOTIATION_NS
         else:
             self.state = State.LINKED
 

@@ -1,4 +1,4 @@
-"""Receive side scaling: the Toeplitz hash, its types, the redirection table (datasheet 7.1.11).
+"""Receive side scaling: the Toeplitz hash, its types, the redirection table (datasheet, RSS).
 
 Pure functions on the register file's words and a parsed packet. Verified against the vectors that
 Microsoft publishes with "Verifying the RSS Hash Calculation".

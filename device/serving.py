@@ -23,10 +23,11 @@ from device.card import CONFIG, REGION_SIZES, Account, Card, InterruptSink
 from device.effects import DmaError, FrameSent, GuestMemory, Offload
 from device.engine.contract import InterruptMode
 from device.engine.reference import ReferenceEngine
-from device.native_serving import NativeServedCard, Tuning, serve_native
+from device.native_serving import PRIVATE_MEMORY, NativeServedCard, Tuning, serve_native
 from device.regs.nic import NIC, VECTORS
 from device.vfio_user import NO_REGION, PciIrq, RegionInfo, Server, ServerFactory, Serving
 from device.vfio_user.session import SERVER_CAPABILITIES
+from device.vfio_user.sharing import private
 from device.wire.contract import Framing, Wire, WireClosed
 from device.wire.frame import Frame, Gso, GsoFlag, GsoType
 from device.wire.port import Port
@@ -148,6 +149,8 @@ class ServedCard:
         self.told = False
         self.sleeps_until: int | None = None
         self.stopping = False
+        self.looked = False
+        self.complain: Callable[[str], None] = lambda _: None
         self._unsubscribe: Callable[[], None] = lambda: None
 
     @property
@@ -170,6 +173,7 @@ class ServedCard:
             self.card.write_region(index, offset, data)
             if index == CONFIG:
                 self._go_on()
+                self._look_at_memory()
             self._stir()
 
     # -- state ---------------------------------------------------------------------------------------
@@ -193,6 +197,15 @@ class ServedCard:
             self.card.advance(time.monotonic_ns())
             self.card.restore(state)
 
+    def _look_at_memory(self) -> None:
+        """Complain, once a client, of memory that the guest does not share with us."""
+        dma = self.memory.dma
+        if dma is None or self.looked or not self.card.function.mastering:
+            return
+        self.looked = True
+        if private(dma):
+            self.complain(PRIVATE_MEMORY)
+
     def _go_on(self) -> None:
         """End the hold of a restored card once there is memory."""
         if self.card.control.held and self.memory.dma is not None and self.memory.dma.regions:
@@ -209,6 +222,7 @@ class ServedCard:
         """Use this client's memory and interrupts."""
         with self.lock:
             self.memory.dma = dma
+            self.looked = False
             self.interrupts.irqs = irqs
             self._unsubscribe = irqs.on_change(self._armed)
 
@@ -356,6 +370,10 @@ def _wait(poll: select.poll, timeout_s: float) -> None:
         time.sleep(timeout_s)
 
 
+_LEAVING_S: Final = 2.0
+"""How long the card's threads may take to end: an observer may stand in one of them and wait for its user."""
+
+
 def _serve_reference(
     at: str | socket.socket,
     wire: Wire,
@@ -394,8 +412,8 @@ def serve_card(
         finally:
             stop.set()
             served.stop_cable()
-            cable.join()
-            watcher.join()
+            cable.join(_LEAVING_S)
+            watcher.join(_LEAVING_S)
     served.close()
     return served.account()
 

@@ -1,4 +1,4 @@
-"""The statistics registers that count frames (datasheet 10.2.7). They know no ring and no wire.
+"""The statistics registers that count frames (datasheet, Statistics Registers); no ring, no wire.
 
 Counters are words of the register file: they saturate at 2**32 - 1, 64-bit octet counters at 2**64 - 1.
 Lengths are those on the wire: from the destination address through the FCS.

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from lab.cards import CardSpec, Fitted
 
     Fit = Callable[[CardSpec, Path, int], Fitted]
+    Begun = Callable[[Guest], object]
+
+
+def nobody(_: Guest) -> None:
+    """Be told of a guest, and do nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +62,15 @@ class Lab:
 
 
 @contextmanager
-def booted(specs: list[CardSpec], machine: GuestSpec, fit: Fit = cards.fit) -> Iterator[Lab]:
-    """Boot a guest with cards; at the end of the block nothing of it is left. ``fit`` makes each card.
+def booted(
+    specs: list[CardSpec],
+    machine: GuestSpec,
+    fit: Fit = cards.fit,
+    begun: Begun = nobody,
+) -> Iterator[Lab]:
+    """Boot a guest with cards; at the end of the block nothing of it is left.
+
+    ``fit`` makes each card; ``begun`` is told of the guest when it has started and nothing has answered yet.
 
     Raises ``UsageError``, ``QemuError`` or ``GuestError``.
     """
@@ -74,7 +86,8 @@ def booted(specs: list[CardSpec], machine: GuestSpec, fit: Fit = cards.fit) -> I
             fitted.append(one)
         guest.fit(tuple(one.attachment for one in fitted))
         began = time.monotonic()
-        stack.enter_context(guest)
-        if machine.interactive:
-            guest.wait_ready()
+        stack.callback(guest.close)
+        guest.start()
+        begun(guest)
+        guest.wait_ready()
         yield Lab(guest, tuple(fitted), time.monotonic() - began)

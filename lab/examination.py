@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import importlib.metadata
 import json
 import os
 import platform
@@ -133,6 +134,18 @@ def namespaces() -> Finding:
     return Finding("namespaces", "limited", done.stderr.strip() or "refused", advice)
 
 
+def full_screen() -> Finding:
+    """Look for textual: only ``--tui`` needs it."""
+    try:
+        version = importlib.metadata.version("textual")
+    except importlib.metadata.PackageNotFoundError:
+        advice = (
+            "for --tui: `./ringwalk step --tui` in a checkout brings it; else pip install 'ringwalk[tui]'"
+        )
+        return Finding("full screen", "limited", "no textual", advice)
+    return Finding("full screen", "good", f"textual {version}")
+
+
 def hugepages() -> Finding:
     """Look for free 2 MiB huge pages: only the miniport's VFIO bus wants them."""
     folder = Path("/sys/kernel/mm/hugepages/hugepages-2048kB")
@@ -226,6 +239,7 @@ CHECKS: tuple[Callable[[], Finding], ...] = (
     tap,
     namespaces,
     passt,
+    full_screen,
     hugepages,
     landlock,
     hardening,

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import lab
-from lab.booting import booted
+from lab import booting, cards
 from lab.errors import UsageError
 from lab.guest.session import GuestError
 
 if TYPE_CHECKING:
+    from lab.booting import Begun, Fit
     from lab.cards import CardSpec
     from lab.guest.session import GuestSpec
 
@@ -28,7 +29,7 @@ MEMORY_MIB: Final = 768
 HUGE_PAGES: Final = 8
 LIMIT_S: Final = 180.0
 
-_PREPARE = f"""set -e
+PREPARE: Final = f"""set -e
 modprobe vfio-pci
 modprobe vfio_iommu_type1 2>/dev/null || true
 modprobe 9pnet_virtio
@@ -43,11 +44,15 @@ mount --bind /dev /host/dev
 
 
 def machine(spec: GuestSpec) -> GuestSpec:
-    """Return the machine with a virtual IOMMU and a view of this machine's files."""
+    """Return the machine with a virtual IOMMU and a view of this machine's files.
+
+    ``no_timer_check``: a host that is too busy to let the PIT tick ten times makes Linux panic at its start
+    ("timer doesn't work through Interrupt-remapped IO-APIC", check_timer in arch/x86/kernel/apic/io_apic.c).
+    """
     return replace(
         spec,
         memory_mib=max(spec.memory_mib, MEMORY_MIB),
-        append=f"{spec.append} intel_iommu=on".strip(),
+        append=f"{spec.append} intel_iommu=on no_timer_check".strip(),
         features=(*spec.features, "kernel-irqchip=split"),
         leading=("-device", "intel-iommu,intremap=on,caching-mode=on"),
         extra=(
@@ -57,21 +62,35 @@ def machine(spec: GuestSpec) -> GuestSpec:
     )
 
 
-def run_inside(specs: list[CardSpec], spec: GuestSpec, *, deserialized: bool, count: int) -> dict[str, Any]:
+def python(*arguments: str) -> str:
+    """Return the guest's command that runs our Python, in this checkout, after ``PREPARE``."""
+    top = Path(lab.__file__).resolve().parents[1]
+    command = shlex.join([sys.executable, *arguments])
+    inside = f"cd {shlex.quote(str(top))} && PYTHONDONTWRITEBYTECODE=1 exec {command}"
+    return f"exec chroot /host /bin/sh -c {shlex.quote(inside)}"
+
+
+def run_inside(
+    specs: list[CardSpec],
+    spec: GuestSpec,
+    *,
+    deserialized: bool,
+    count: int,
+    fit: Fit = cards.fit,
+    begun: Begun = booting.nobody,
+) -> dict[str, Any]:
     """Boot, ping the far end through our own stack; return what the guest told. UsageError, GuestError."""
-    with booted(specs, machine(spec)) as running:
+    with booting.booted(specs, machine(spec), fit, begun) as running:
         end = running.fitted[0].far_end
         if end is None or end.address is None or end.guest_address is None:
             raise UsageError("the far end of this wire has no address: use --wire netns")
-        running.guest.run(_PREPARE, check=True)
-        top = Path(lab.__file__).resolve().parents[1]
+        running.guest.run(PREPARE, check=True)
         arguments = [
-            *(sys.executable, "-m", "lab.nt_inside"),
+            *("-m", "lab.nt_inside"),
             *("--ours", str(end.guest_address.ip), "--peer", str(end.address.ip), "--count", str(count)),
             *(("--deserialized",) if deserialized else ()),
         ]
-        inside = f"cd {shlex.quote(str(top))} && PYTHONDONTWRITEBYTECODE=1 exec {shlex.join(arguments)}"
-        result = running.guest.run(f"exec chroot /host /bin/sh -c {shlex.quote(inside)}", timeout_s=LIMIT_S)
+        result = running.guest.run(python(*arguments), timeout_s=LIMIT_S)
         lines = result.out.strip().splitlines()
         if not lines or not lines[-1].startswith("{"):
             raise GuestError(

@@ -62,6 +62,17 @@ class CardProcess:
         """Whether the card's process is alive."""
         return self._process.poll() is None
 
+    def stop(self) -> str:
+        """Hang up, end the process, and return what it complained of while it ran."""
+        self._control.close()
+        try:
+            self._process.wait(2)
+        except subprocess.TimeoutExpired:
+            children.end(self._process)
+        said = self._process.stderr.read() if self._process.stderr is not None else b""
+        self.close()
+        return said.decode(errors="replace")
+
     def close(self) -> None:
         """Hang up and end the process. Idempotent."""
         self._control.close()

@@ -22,7 +22,7 @@ from ndis.virtual import VirtualExecutive
 from ndis.wrapper import Ndis
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from miniport.hal.executive import LoopExecutive
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ndis.miniport import Version
     from ndis.packet import Packet, PacketInfo
     from ndis.protocol import BindingClient
+    from ndis.upcalls import Upcalls
 
 MAC = bytes.fromhex("525400825701")
 ADAPTERS: dict[Version, type] = {(5, 1): Adapter, (6, 0): Adapter6}
@@ -52,12 +53,18 @@ class Stack:
         observer: Observer | None = None,
         inject: Fault | None = None,
         packet_filter: int = EVERYTHING,
+        ndis: Ndis | None = None,
+        create: Callable[[Upcalls], object] | None = None,
     ) -> None:
-        """Register, add, bind, and set the transport's packet filter."""
+        """Register, add, bind, and set the transport's packet filter.
+
+        ``ndis`` is used in place of a new one with ``observer``; ``create`` may make the driver's object.
+        """
         self.executive = executive
-        self.ndis = Ndis(executive, observer)
+        self.ndis = ndis or Ndis(executive, observer)
         self.client = client if client is not None else Recorder()
-        self.miniport = self.ndis.register_miniport(MiniportCharacteristics.of(ADAPTERS[version], version))
+        characteristics = MiniportCharacteristics.of(ADAPTERS[version], version, create)
+        self.miniport = self.ndis.register_miniport(characteristics)
         self.adapter: MiniportAdapter = self.ndis.add_adapter(
             self.miniport, "82574L", hardware, configuration, inject
         )

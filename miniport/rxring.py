@@ -124,6 +124,21 @@ class RxRing:
             self.fill()
 
     @property
+    def next(self) -> int:
+        """The slot that is looked at next."""
+        return self._next
+
+    @property
+    def tail(self) -> int:
+        """The slot that is armed next."""
+        return self._tail
+
+    @property
+    def rung(self) -> int:
+        """The tail that the card was told last."""
+        return self._rung
+
+    @property
     def spares(self) -> int:
         """Buffers that are neither with the card nor out."""
         return len(self._spare)

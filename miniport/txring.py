@@ -110,6 +110,21 @@ class TxRing(Generic[Token]):
         return len(self._busy)
 
     @property
+    def clean(self) -> int:
+        """The oldest slot whose frame has not come back."""
+        return self._clean
+
+    @property
+    def tail(self) -> int:
+        """The slot that the next frame takes."""
+        return self._tail
+
+    @property
+    def rung(self) -> int:
+        """The tail that the card was told last."""
+        return self._rung
+
+    @property
     def tokens(self) -> list[Token]:
         """The frames that the card has, oldest first."""
         return [token for _, token in self._busy]

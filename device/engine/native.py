@@ -27,6 +27,7 @@ from device.effects import (
 )
 from device.engine import native_state
 from device.engine._core import ffi, lib
+from device.regs.nic import VECTORS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -391,6 +392,16 @@ class NativeEngine:
     def irqs_changed(self, change: IrqChange) -> None:
         """Follow a SET_IRQS (a listener of ``device.vfio_user.irqs.Irqs``)."""
         self.set_irqs(change.index, change.eventfds, change.masked, change.unmasked)
+
+    def hold_messages(self, vectors: Iterable[int]) -> None:
+        """Let these MSI-X vectors owe what they have to say, and the others say it."""
+        lib.rw_hold_messages(self.card, sum(1 << vector for vector in vectors))
+
+    @property
+    def pending_messages(self) -> set[int]:
+        """The MSI-X vectors that owe a message: masked, or without an eventfd."""
+        owed = lib.rw_pending_messages(self.card)
+        return {vector for vector in range(VECTORS) if owed >> vector & 1}
 
     def map_doorbells(self, address: int, spin_us: int) -> None:
         """Take writes to the ring registers from shared memory at ``address``, too (csrc/mapped.c). OSError.

@@ -102,7 +102,7 @@ class Function:
         lay(AER + 0x14, 4, 0x2000, 0x31C1)
         lay(AER + 0x18, 4, 0, 0x0140)
         lay(DSN, 4, 1 << 16 | 0x0003)
-        # EUI-64 of the address (datasheet 9.5.6): FF FF between its halves.
+        # EUI-64 of the address (datasheet, PCI Configuration): FF FF between its halves.
         serial = mac[:3] + b"\xff\xff" + mac[3:]
         lay(DSN + 4, 8, int.from_bytes(serial, "big"))
 

@@ -1,4 +1,4 @@
-"""Receive descriptors: legacy, extended, packet split (datasheet 7.1)."""
+"""Receive descriptors: legacy, extended, packet split (datasheet, Receive)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Transmit descriptors: legacy, TCP/IP context, TCP/IP data (datasheet 7.2)."""
+"""Transmit descriptors: legacy, TCP/IP context, TCP/IP data (datasheet, Transmit)."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@
     frame len>1514 type=0x800
     irq vector=2 · line · cause TXDW · timer name=RDTR · drop · fault · doorbell · error · any
     ... if EXPRESSION             Python, against the stepper's objects
+    ... every=3                   each third time;   nth=3: the third time and no other
 
 A condition is KEY OP VALUE without blanks; OP is one of = != < <= > >= & ~ (``~``: contains).
 """
@@ -25,7 +26,7 @@ from typing import TYPE_CHECKING, Final
 
 from device.regs.nic import NIC
 from device.trace import events as ev
-from device.trace.facts import NAMES, facts_of, is_doorbell, register_name
+from device.trace.facts import KEYS, NAMES, facts_of, is_doorbell, register_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,6 +51,7 @@ _GROUPS: Final[dict[str, frozenset[type]]] = {
 KINDS: Final = _TYPES | _GROUPS
 """The words a breakpoint may begin with, and the events they mean."""
 
+_FIELDS: Final = frozenset(field.name.lower() for register in NIC for field in register.fields)
 _REGISTERS: Final = frozenset({"read", "write", "access"})
 _CONDITION: Final = re.compile(r"([a-z_0-9]+)(!=|<=|>=|=|<|>|&|~)(.*)", re.IGNORECASE)
 _RING: Final = re.compile(r"(tx|rx)(\d?)")
@@ -111,11 +113,20 @@ class Breakpoint:
     doorbell: bool = False
     every: int = 1
     """Stop at each nth time."""
+    nth: int = 0
+    """Stop at the nth time and no other; 0: at all."""
     number: int = 0
     enabled: bool = True
     hits: int = 0
     once: bool = False
+    over: bool = False
+    """It was to stop once, and has."""
     ran: str = field(default="", repr=False)
+
+    def hit(self) -> bool:
+        """Count a hit; tell whether it is one to stop at."""
+        self.hits += 1
+        return self.hits == self.nth if self.nth else self.hits % self.every == 0
 
     def matches(self, event: Event) -> bool:
         """Tell whether the event is one of these, its count and expression aside."""
@@ -165,14 +176,15 @@ def parse(text: str) -> Breakpoint:
         raise BreakpointError(f"{said} is nothing to stop at; these are: {' '.join(sorted(KINDS))}")
     kind = words[0]
     conditions: list[Condition] = []
-    every = 1
+    counts = {"every": 1, "nth": 0}
     for word in words[1:]:
         condition = _CONDITION.fullmatch(word)
         if condition:
             key, op, given = condition[1].lower(), condition[2], condition[3]
-            if key == "every":
-                every = _count(given)
+            if key in counts:
+                counts[key] = _count(word, given)
             else:
+                _check(kind, key)
                 conditions.append(Condition(key, op, _value(key, given)))
         else:
             conditions += _bare(kind, word)
@@ -181,12 +193,30 @@ def parse(text: str) -> Breakpoint:
             compile(expression, "<breakpoint>", "eval")
         except SyntaxError as error:
             raise BreakpointError(f"`{expression}` is no expression: {error.msg}") from error
-    return Breakpoint(text, KINDS[kind], tuple(conditions), expression.strip(), kind == "doorbell", every)
+    return Breakpoint(
+        text,
+        KINDS[kind],
+        tuple(conditions),
+        expression.strip(),
+        kind == "doorbell",
+        counts["every"],
+        counts["nth"],
+    )
 
 
-def _count(text: str) -> int:
+def _check(kind: str, key: str) -> None:
+    """Refuse a fact that no event of the kind has: it would never stop."""
+    known = {name for event in KINDS[kind] for name in KEYS[NAMES[event]]}
+    registers = {"read", "write"} & {NAMES[event] for event in KINDS[kind]}
+    if key in known or (registers and key in _FIELDS):
+        return
+    fields = " and the register's fields" if registers else ""
+    raise BreakpointError(f"{kind} has no fact {key}; it has {' '.join(sorted(known))}{fields}")
+
+
+def _count(word: str, text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise BreakpointError(f"every={text}: give a number of at least 1")
+        raise BreakpointError(f"{word}: give a number of at least 1")
     return int(text)
 
 

@@ -142,6 +142,51 @@ _ASKED: Final[dict[type, Callable[..., Facts]]] = {
 }
 
 
+_REGISTER_KEYS: Final = frozenset({"reg", "value", "offset", "flag"})
+_FETCH_KEYS: Final = frozenset(
+    {"ring", "queue", "index", "type", "address", "length", "flag", "mss", "hdrlen"}
+)
+_FRAME_KEYS: Final = frozenset(
+    {
+        "ring",
+        "looped",
+        "len",
+        "type",
+        "mac",
+        "src",
+        "dst",
+        "vlan",
+        "host",
+        "proto",
+        "port",
+        "sport",
+        "dport",
+        "tcp",
+    }
+)
+KEYS: Final[dict[str, frozenset[str]]] = {
+    "read": _REGISTER_KEYS,
+    "write": _REGISTER_KEYS,
+    "fetch": _FETCH_KEYS,
+    "data": frozenset({"queue", "address", "len"}),
+    "frame": _FRAME_KEYS | {"queue"},
+    "drop": frozenset({"ring", "queue", "reason"}),
+    "arrive": _FRAME_KEYS,
+    "filter": frozenset({"accepted", "reason"}),
+    "store": frozenset({"queue", "address", "len"}),
+    "writeback": frozenset({"ring", "queue", "index", "address", "length"}),
+    "cause": frozenset({"value", "flag"}),
+    "irq": frozenset({"vector"}),
+    "line": frozenset({"asserted"}),
+    "timer": frozenset({"name"}),
+    "fault": frozenset({"address", "length", "write"}),
+}
+"""What an event of each name may be asked for; registers also for their fields, in lower case.
+
+A test holds this against ``facts_of``.
+"""
+
+
 def name_of(event: Event) -> str:
     """Return the word for the event's kind."""
     return NAMES[type(event)]

@@ -5,7 +5,7 @@ found by reading the frame, and ``Gso.hdr_len`` (a hint, says virtio 1.2 section
 used.
 
 Sources: RFC 1071 (checksum), RFC 9293 section 3.1, RFC 768, RFC 8200 sections 4 and 8.1, RFC 3168
-section 6.1.2 (CWR goes on the first segment only); 82574L datasheet section 7.2.6 (what TSO does
+section 6.1.2 (CWR goes on the first segment only); 82574L datasheet, Transmit (what TSO does
 to each header).
 """
 

@@ -24,12 +24,16 @@ from lab.nt.station import Station
 from lab.peer import PeerError
 from lab.qemu.process import QemuError
 from lab.step import arguments as stepping
+from lab.step import screen
+from lab.step.steered import Steered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
     from lab.guest.agent import Result
+    from lab.step.command import CommandFront
+    from lab.step.live import Wish
 
 NAME = "boot"
 HELP = "boot a Linux guest whose own driver drives the card, and move traffic"
@@ -207,73 +211,95 @@ def run(args: argparse.Namespace) -> int:
     """Boot, do what was asked, leave nothing behind."""
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGHUP, _interrupt)
-    if args.stack:
-        return meet(args)
-    script = command(args)
     wish = stepping.wish(args)
-    fit = stepping.fit(wish)
-    files = copies(args.copy)
-    if args.guest == "nt":
-        return run_nt(args)
+    if wish.step and wish.commands is None and args.interactive:
+        raise UsageError("-i and the stepper both want the terminal: give the stepper a --command file")
+    if wish.screen:
+        return run_on_screen(args, wish)
+    with terminal_restored():
+        return run_guest(args, Steered(wish))
+
+
+def run_on_screen(args: argparse.Namespace, wish: Wish) -> int:
+    """Boot in a thread, with the stepper on a full screen; return the boot's status, 0 when it was left."""
+    steered = Steered(wish)
+    statuses: list[int] = []
+
+    def work(front: CommandFront) -> str:
+        steered.front = front
+        statuses.append(run_guest(args, steered))
+        return ""
+
+    failed = screen.run(work, steered.leave)
+    return failed or (statuses[0] if statuses else 0)
+
+
+def run_guest(args: argparse.Namespace, steered: Steered) -> int:
+    """Boot what was asked for, and say what went wrong."""
+    work = meet if args.stack else run_nt if args.guest == "nt" else run_linux
     try:
-        with terminal_restored(), booting.booted(card_specs(args), guest_spec(args), fit) as lab:
-            for host, guest_path in files:
-                lab.guest.put(guest_path, host.read_bytes(), host.stat().st_mode & 0o777)
-            if args.interactive:
-                lab.configure()
-                return lab.guest.wait_end()
-            if script is not None:
-                lab.configure()
-                return show(lab.guest.run(script, timeout_s=86400), as_json=args.json)
-            told = lab.tell()
+        return work(args, steered)
     except QemuError as error:
+        if steered.left:
+            return 0
         raise UsageError(f"{error}; look at --qemu, --qemu-arg and --memory") from error
     except (GuestError, PeerError) as error:
+        if steered.left:
+            return 0
         print(f"ringwalk: {error}", file=sys.stderr)
         return 1
+
+
+def run_linux(args: argparse.Namespace, steered: Steered) -> int:
+    """Boot Linux and do what was asked."""
+    script = command(args)
+    files = copies(args.copy)
+    with booting.booted(card_specs(args), guest_spec(args), steered.fit, steered.begun) as lab:
+        for host, guest_path in files:
+            lab.guest.put(guest_path, host.read_bytes(), host.stat().st_mode & 0o777)
+        if args.interactive:
+            lab.configure()
+            return lab.guest.wait_end()
+        if script is not None:
+            lab.configure()
+            return show(lab.guest.run(script, timeout_s=86400), as_json=args.json)
+        told = lab.tell()
     print(json.dumps(story.data(told)) if args.json else story.text(told, colour=sys.stdout.isatty()))
     return 0 if told.flowed else 1
 
 
-def run_nt(args: argparse.Namespace) -> int:
+def run_nt(args: argparse.Namespace, steered: Steered) -> int:
     """Let our own driver drive the card in the guest, and ping the far end with it."""
     if args.interactive or args.exec is not None or args.script is not None:
         raise UsageError("--guest nt runs our stack and nothing else: leave out -i, --exec and --script")
-    try:
-        told = nt_guest.run_inside(
-            card_specs(args), guest_spec(args), deserialized=args.deserialized, count=NT_ECHOES
-        )
-    except QemuError as error:
-        raise UsageError(f"{error}; look at --qemu, --qemu-arg and --memory") from error
-    except (GuestError, PeerError) as error:
-        print(f"ringwalk: {error}", file=sys.stderr)
-        return 1
+    told = nt_guest.run_inside(
+        card_specs(args),
+        guest_spec(args),
+        deserialized=args.deserialized,
+        count=NT_ECHOES,
+        fit=steered.fit,
+        begun=steered.begun,
+    )
     print(json.dumps(told) if args.json else nt_guest.text(told))
     return 0 if told["echoes_answered"] == told["echoes_sent"] and not told["verifier"] else 1
 
 
-def meet(args: argparse.Namespace) -> int:
+def meet(args: argparse.Namespace, steered: Steered) -> int:
     """Boot a guest beside an NT stack on one switch, and tell what passed between them."""
     if args.wire or args.nic or args.interactive or args.exec is not None or args.script is not None:
         raise UsageError("--stack has its own cards and its own story: leave out --nic, --wire, -i, --exec")
     wire = f"switch:stack{os.getpid()}"
     guest_card = CardSpec("82574l", wire, LOCAL_MAC.format(1), args.engine)
-    try:
-        with booting.booted([guest_card], guest_spec(args)) as lab:
-            station = Station(wire, mac=LOCAL_MAC.format(2), engine=args.engine)
-            try:
-                station.configure(f"{meeting.HOST}/{meeting.BITS}")
-                (interface,) = lab.interfaces()
-                lab.guest.run(f"ip link set {interface} up", check=True)
-                lab.guest.wait_link(interface)
-                told = meeting.meet(lab.guest, interface, station)
-            finally:
-                station.close()
-    except QemuError as error:
-        raise UsageError(f"{error}; look at --qemu, --qemu-arg and --memory") from error
-    except (GuestError, PeerError) as error:
-        print(f"ringwalk: {error}", file=sys.stderr)
-        return 1
+    with booting.booted([guest_card], guest_spec(args), steered.fit, steered.begun) as lab:
+        station = Station(wire, mac=LOCAL_MAC.format(2), engine=args.engine)
+        try:
+            station.configure(f"{meeting.HOST}/{meeting.BITS}")
+            (interface,) = lab.interfaces()
+            lab.guest.run(f"ip link set {interface} up", check=True)
+            lab.guest.wait_link(interface)
+            told = meeting.meet(lab.guest, interface, station)
+        finally:
+            station.close()
     print(json.dumps([asdict(one) for one in told]) if args.json else meeting.text(told), end="")
     return 0 if all(one.good for one in told) else 1
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab.conformance import baseline, catalogue, runner
-from lab.conformance.report import documents, html, terminal
+from lab.conformance.report import documents, html, markdown, terminal
 from lab.conformance.report.matrix import Matrix
 from lab.conformance.select import select
 from lab.conformance.targets.named import FORMS, target
@@ -28,6 +28,8 @@ HELP = "check a model of the 82574L, ours or another, against the datasheet and 
 EXAMPLES = """\
   ringwalk conform                                          our two engines and QEMU's e1000e
   ringwalk conform --target vfio-user:/run/card.sock        somebody's vfio-user server
+  ringwalk conform --target vfio:0000:03:00.0,wire=eth1     silicon; eth1 is at the other end of its cable
+  ringwalk conform --target guest:qemu-e1000e               QEMU's card, by VFIO in a guest
   ringwalk conform --target native -k 'TSO and not V6' --junit report.xml
   ringwalk conform --target qtest:e1000e --baseline known.json
   ringwalk conform --fuzz 7 --steps 2000 --target native --target reference
@@ -58,6 +60,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--junit", type=Path, metavar="FILE", help="write JUnit XML")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write the matrix as one HTML file")
     parser.add_argument(
+        "--markdown", type=Path, metavar="FILE", help="write the summary and the differences as a page"
+    )
+    parser.add_argument(
+        "--with",
+        dest="reports",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="put the targets of an earlier --json FILE beside this run's; repeatable",
+    )
+    parser.add_argument(
         "--json", nargs="?", const="-", metavar="FILE", help="write JSON (to the terminal without FILE)"
     )
     parser.add_argument(
@@ -87,17 +101,34 @@ def run(args: argparse.Namespace) -> int:
         from lab.conformance.fuzz import session  # noqa: PLC0415 - a run of the suite does not need it
 
         return session.run(args.fuzz, args.steps, args.replay, args.target or [], args.output)
-    targets = [target(name) for name in args.target or DEFAULT_TARGETS]
-    if len({one.name for one in targets}) != len(targets):
+    earlier = _earlier(args.reports, chosen)
+    targets = [target(name) for name in args.target or (() if args.reports else DEFAULT_TARGETS)]
+    names = [*dict.fromkeys(outcome.target for outcome in earlier)]
+    names = [*(one.name for one in targets), *names]
+    if len(set(names)) != len(names):
         raise UsageError("a target is named twice: name each once")
     known = baseline.read(args.baseline) if args.baseline else None
-    matrix = Matrix(chosen, [one.name for one in targets], _run(chosen, targets, leave=args.yes))
+    matrix = Matrix(chosen, names, [*_run(chosen, targets, leave=args.yes), *earlier])
     _write(args, matrix)
     if args.write_baseline:
         baseline.write(args.write_baseline, matrix.outcomes)
         print(f"wrote {args.write_baseline}", file=sys.stderr)
         return 0
     return _judge(known, matrix, quiet=args.json == "-")
+
+
+def _earlier(reports: Sequence[Path], checks: Sequence[Check]) -> list[Outcome]:
+    """Return what earlier reports say of these checks. UsageError."""
+    wanted = {check.id for check in checks}
+    found: list[Outcome] = []
+    for path in reports:
+        try:
+            found += documents.outcomes(path.read_text())
+        except OSError as error:
+            raise UsageError(f"--with {path}: {error.strerror}") from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UsageError(f"--with {path}: not a report of `conform --json`: {error}") from error
+    return [outcome for outcome in found if outcome.check in wanted]
 
 
 def _list(checks: Sequence[Check]) -> int:
@@ -113,7 +144,9 @@ def _run(checks: Sequence[Check], targets: Sequence[Named], *, leave: bool) -> l
     outcomes: list[Outcome] = []
     for one in targets:
         print(f"ringwalk: {len(checks)} checks on {one.name}", file=sys.stderr)
-        outcomes += runner.run(checks, one, destructive=leave)
+        outcomes += (
+            one.elsewhere(checks) if one.elsewhere is not None else runner.run(checks, one, destructive=leave)
+        )
     return outcomes
 
 
@@ -125,6 +158,7 @@ def _write(args: argparse.Namespace, matrix: Matrix) -> None:
     for path, text in (
         (args.junit, documents.junit),
         (args.html, html.page),
+        (args.markdown, markdown.page),
         (Path(args.json) if args.json not in (None, "-") else None, documents.as_json),
     ):
         if path is not None:

@@ -7,11 +7,12 @@ import shutil
 import sys
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lab import scratch
 from lab.commands.boot import ENGINES, positive
-from lab.fuzz import attack, contest, killed
+from lab.fuzz import attack, contest, faults, judged, killed, libfuzzer
 from lab.serving import start_card
 
 if TYPE_CHECKING:
@@ -25,7 +26,9 @@ EXAMPLES = (
     "  ringwalk fuzz --minutes 60                       a long run\n"
     "  ringwalk fuzz --messages 1000000 --programs 0    malformed vfio-user messages only\n"
     "  ringwalk fuzz --programs 1 --seed 363            one program again\n"
-    "  ringwalk fuzz --kills 1000 --messages 0 --programs 0"
+    "  ringwalk fuzz --kills 1000 --messages 0 --programs 0\n"
+    "  ringwalk fuzz --libfuzzer --minutes 10           the C core, by clang's coverage; fetched if need be\n"
+    "  ringwalk fuzz --table                            what broke other models, and what our tests say of it"
 )
 DEFAULT_MINUTES = 1.0
 
@@ -51,11 +54,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--engine", choices=(*ENGINES, "both"), default="both", help="whose server is attacked"
     )
+    parser.add_argument(
+        "--table", action="store_true", help="instead: run the fault table's tests and print it, in Markdown"
+    )
+    parser.add_argument(
+        "--libfuzzer",
+        action="store_true",
+        help="instead: the C core's libFuzzer targets under ASan and UBSan; keeps what reaches new code",
+    )
+    parser.add_argument(
+        "--corpus",
+        type=Path,
+        default=libfuzzer.CORPUS,
+        metavar="FOLDER",
+        help="where --libfuzzer keeps inputs (default: the checkout's tests/fuzz/corpus)",
+    )
     parser.add_argument("--json", action="store_true", help="print the results as data")
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the parts that were asked for, one after the other; 1 when one of them found something."""
+    if args.table:
+        return _table()
+    if args.libfuzzer:
+        return _libfuzzer(args)
     asked = [args.messages, args.programs, args.kills]
     limited = args.minutes is not None or asked == [None] * 3
     seconds = (args.minutes or DEFAULT_MINUTES) * 60 if limited else None
@@ -90,12 +112,34 @@ def run(args: argparse.Namespace) -> int:
     return 0 if passed else 1
 
 
+def _table() -> int:
+    """Print the fault table with what its tests say now; 1 when one of them did not pass."""
+    verdicts = judged.verdicts()
+    print(faults.markdown(verdicts), end="")
+    return int(any(verdicts.get(one) != "passed" for one in faults.every_id()))
+
+
+def _libfuzzer(args: argparse.Namespace) -> int:
+    """Hunt in the C core; 1 when an input broke a rule."""
+    seconds = (args.minutes or DEFAULT_MINUTES) * 60
+    results = libfuzzer.run(seconds, args.seed, args.corpus, told=lambda text: print(text, file=sys.stderr))
+    passed = all(result.passed for result in results)
+    if args.json:
+        data = [asdict(result) | {"passed": result.passed} for result in results]
+        print(json.dumps({"passed": passed, "seed": args.seed, "targets": data}))
+    else:
+        print("\n".join(map(str, results)))
+        print("passed" if passed else "FAILED")
+    return 0 if passed else 1
+
+
 def describe(result: attack.Result | contest.Result) -> str:
     """Return a result in a line, and its failures in more."""
     if isinstance(result, contest.Result):
         line = (
-            f"{result.programs:,} in {result.seconds:.0f} s, "
-            f"native engine's longest {result.longest_native_seconds * 1000:.0f} ms"
+            f"{result.programs:,} in {result.seconds:.0f} s, {result.compared:,} compared, native engine's "
+            f"longest {result.longest_native_seconds * 1000:.0f} ms, "
+            f"descriptors {result.fds[0]} then {result.fds[1]}"
         )
     else:
         what = f"{result.messages:,} in " if result.messages else ""

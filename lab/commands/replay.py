@@ -15,6 +15,7 @@ from device.trace.player import REFERENCE, EngineFactory, Player
 from device.trace.recording import Recording, RecordingError
 from device.trace.rules import Severity
 from lab.errors import UsageError
+from lab.step import screen
 from lab.step.export import export
 from lab.step.prompt import Prompt
 from lab.step.replaying import Replay
@@ -23,6 +24,7 @@ from lab.step.tools import Tools
 if TYPE_CHECKING:
     import argparse
 
+    from lab.step.command import CommandFront
     from lab.step.session import Front
 
 NAME = "replay"
@@ -113,9 +115,7 @@ def step(recording: Recording, args: argparse.Namespace) -> int:
     if args.engine != "reference":
         raise UsageError("only the reference engine can be stepped: leave out --engine native")
     if args.tui:
-        from lab.step.tui import run_replay  # noqa: PLC0415 - textual is an extra
-
-        return run_replay(recording)
+        return screen.run(lambda front: again(recording, front, args))
     lines = None
     if args.command is not None:
         try:
@@ -123,12 +123,16 @@ def step(recording: Recording, args: argparse.Namespace) -> int:
         except OSError as error:
             raise UsageError(f"--command {args.command}: {error.strerror}") from error
     prompt = Prompt(lines, echo=lines is not None)
-    replay = Replay(recording, prompt)
-    prompt.tools = Tools(replay.session)
-    replay.run()
-    if args.html:
-        prompt.tools.statistics(args.html)
+    again(recording, prompt, args)
     return 1 if prompt.failed and lines is not None else 0
+
+
+def again(recording: Recording, front: CommandFront, args: argparse.Namespace) -> str:
+    """Play it with a front end; say what was written."""
+    replay = Replay(recording, front)
+    front.tools = Tools(replay.session)
+    replay.run()
+    return front.tools.statistics(args.html) if args.html else ""
 
 
 class Onlooker:

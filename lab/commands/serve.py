@@ -19,14 +19,16 @@ from device.vfio_user import ListenError
 from device.wire.contract import Wire, WireError
 from device.wire.spec import open_wire
 from lab.cards import LOCAL_MAC, far_end
-from lab.commands.boot import ENGINES, mac
+from lab.commands.boot import ENGINES, mac, terminal_restored
 from lab.errors import UsageError
 from lab.libvfio import TRANSPORTS, server_factory
 from lab.peer import LocalPeer, answer
 from lab.qemu.command import memory_arguments, vfio_user_device
 from lab.serving import Ready
 from lab.step import arguments as stepping
+from lab.step import screen
 from lab.step.live import Live, Wish
+from lab.step.steered import pause_on_interrupt
 
 if TYPE_CHECKING:
     import argparse
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
     from device.card import Account
     from device.vfio_user import ServerFactory
+    from lab.step.command import CommandFront
 
 NAME = "serve"
 HELP = "serve the card on a vfio-user socket, for your own QEMU"
@@ -49,6 +52,9 @@ MOST_SPIN_US = 1_000_000
 
 class Served(Protocol):
     """A card that serves; it counts what it does, and its state can be kept."""
+
+    complain: Callable[[str], None]
+    """Called when the client does what cannot work, with a line for the user."""
 
     def save(self, *, hold: bool = False) -> bytes:
         """Return the whole state; ``hold``: do no DMA from then on."""
@@ -121,6 +127,7 @@ def run(args: argparse.Namespace) -> int:
     uids = harden(args, wish, programs=peer is not None)
 
     def ready(served: Served) -> None:
+        served.complain = complain
         begin(served)
         announce(
             args,
@@ -143,7 +150,9 @@ def run(args: argparse.Namespace) -> int:
     engine = ("reference", args.engine)[not wish.anything]
     try:
         if wish.anything:
-            account = Live(wire, address_bytes, wish).serve(path, ready, stop, allowed_uids=uids)
+            account = serve_stepped(
+                wire, address_bytes, wish, lambda live: live.serve(path, ready, stop, allowed_uids=uids), stop
+            )
         else:
             account = serve(
                 path,
@@ -168,6 +177,28 @@ def run(args: argparse.Namespace) -> int:
         wire.close()
     close(asdict(account), as_json=args.json)
     return 0
+
+
+def serve_stepped(
+    wire: Wire, address: bytes, wish: Wish, work: Callable[[Live], Account], stop: threading.Event
+) -> Account:
+    """Serve with the stepper on the terminal, on a full screen, or with a recording alone."""
+    if not wish.screen:
+        live = Live(wire, address, wish)
+        if live.session is not None and wish.step and wish.commands is None:
+            pause_on_interrupt(live.session)
+        with terminal_restored():
+            return work(live)
+    accounts: list[Account] = []
+
+    def shown(front: CommandFront) -> str:
+        accounts.append(work(Live(wire, address, wish, front)))
+        return ""
+
+    screen.run(shown, stop.set)
+    if not accounts:
+        raise UsageError("the card was left before it was served")
+    return accounts[0]
 
 
 def tuning(args: argparse.Namespace) -> Tuning:
@@ -269,6 +300,11 @@ def qemu_arguments(path: Path) -> str:
     """Return the arguments for somebody's own QEMU, quoted for a shell."""
     memory = " ".join(memory_arguments(EXAMPLE_MEMORY_MIB))
     return f"-m {EXAMPLE_MEMORY_MIB}M {memory} -device '{vfio_user_device(path)}'"
+
+
+def complain(text: str) -> None:
+    """Tell the user, on standard error."""
+    print(f"ringwalk: {text}", file=sys.stderr, flush=True)
 
 
 def close(account: dict[str, Any], *, as_json: bool) -> None:

@@ -28,13 +28,28 @@ class Capability(enum.Flag):
     """The card's own MSI-X table decides: not a VMM's copy of it."""
     CONFIG = enum.auto()
     """Configuration space is the card's own, not a VMM's filter in front of it."""
+    FLASH = enum.auto()
+    """BAR1 leads to a flash whose content nobody needs."""
     SPARE = enum.auto()
     """DMA outside of memory is harmless: the guest's errors can be tried."""
 
     @property
     def words(self) -> str:
-        """The names, for a message."""
-        return ", ".join(sorted((flag.name or "").lower() for flag in self))
+        """What it means not to have these, for a message."""
+        return "; ".join(_WITHOUT[flag] for flag in self)
+
+
+_WITHOUT = {
+    Capability.WIRE: "the bench does not hold the far end of its cable",
+    Capability.CLOCK: "its clock is the world's",
+    Capability.LINE: "the level of INTx is the kernel's",
+    Capability.MSI: "MSI messages cannot be seen",
+    Capability.MSIX: "MSI-X messages cannot be seen",
+    Capability.TABLE: "a VMM or the kernel keeps the MSI-X table",
+    Capability.CONFIG: "the kernel stands before configuration space",
+    Capability.FLASH: "what is in its flash may be needed",
+    Capability.SPARE: "DMA outside of memory is an error of the IOMMU",
+}
 
 
 class Signal(enum.Enum):

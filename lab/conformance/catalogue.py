@@ -9,6 +9,7 @@ from lab.conformance.checks import (
     filters,
     hostile,
     interrupts,
+    nvm,
     offload,
     pci,
     periphery,
@@ -18,6 +19,7 @@ from lab.conformance.checks import (
     statistics,
     timers,
     transmit,
+    wake,
 )
 
 if TYPE_CHECKING:
@@ -26,20 +28,8 @@ if TYPE_CHECKING:
 TOPICS: tuple[Topic, ...] = tuple(
     module.TOPIC
     for module in (
-        *(
-            registers,
-            reset,
-            transmit,
-            offload,
-            receive,
-            filters,
-            interrupts,
-            timers,
-            periphery,
-            statistics,
-            pci,
-            hostile,
-        ),
+        *(registers, reset, transmit, offload, receive, filters, interrupts, timers),
+        *(nvm, periphery, wake, statistics, pci, hostile),
     )
 )
 

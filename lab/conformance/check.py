@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     Body = Callable[[Subject], None]
 
+SDM = "Intel's Software Developer's Manual of the PCI/PCI-X family"
+"""The manual of the card's ancestors, for what they share with it."""
+
 ID = re.compile(r"[A-Z0-9]+(-[A-Z0-9_]+)+\Z")
 
 

@@ -97,7 +97,7 @@ class Kind(enum.Enum):
     SPLIT = "split"
 
 
-BUFFER_CODES = {  # buffer size in bytes: BSIZE, BSEX (datasheet 10.2.5)
+BUFFER_CODES = {  # buffer size in bytes: BSIZE, BSEX (datasheet, Receive Registers)
     256: (3, 0),
     512: (2, 0),
     1024: (1, 0),

@@ -40,7 +40,7 @@ def skip_reason(check: Check, bench: Bench, *, destructive: bool) -> str:
     """Say why a check cannot run here; empty when it can."""
     lacking = check.needs & ~bench.capabilities
     if lacking:
-        return f"the target has no {lacking.words}"
+        return lacking.words
     if check.destructive and not destructive:
         return "destructive on real hardware: give --yes"
     return ""

@@ -48,10 +48,23 @@ def finish(name: str, tree: Path) -> None:
     """Make what is made of packages: the tables of the guest's modules, a library out of its source."""
     if name == libvfio.NAME:
         libvfio.build(tree, tree / "source")
+    if name == "clang":  # what packages of an installed system find there; the linker asks for it
+        for name_at_root in ("lib", "lib64"):
+            if not (tree / name_at_root).exists():
+                (tree / name_at_root).symlink_to(f"usr/{name_at_root}")
+    if name == "wine":
+        link_foreign_dlls(tree)
     if name != "guest":
         return
     for folder in sorted((tree / "usr/lib/modules").iterdir()):
         depmod(tree, tree, folder.name)
+
+
+def link_foreign_dlls(tree: Path) -> None:
+    """Put the libraries of other packages beside Wine's, as libwine's own installation script does."""
+    dlls = tree / "usr/lib/x86_64-linux-gnu/wine/x86_64-windows"
+    for library in (tree / "usr/x86_64-w64-mingw32/lib").glob("zlib1.dll"):
+        (dlls / library.name).symlink_to(f"/{library.relative_to(tree)}")
 
 
 def depmod(tree: Path, base: Path, version: str) -> None:

@@ -9,11 +9,14 @@ import json
 import mmap
 import struct
 import sys
+from pathlib import Path
 
 from lab.fuzz.duel import Duel
 
 PAGE_BYTES = 4096
-PROGRESS = struct.Struct("<QQd")  # the seed at hand, programs done, the native engine's longest time in s
+PROGRESS = struct.Struct("<QQdQqq")
+"""The seed at hand, programs done, the native engine's longest time in s, programs compared, descriptors open
+before the first and after the last program."""
 MOST_TOLD = 10
 
 
@@ -21,11 +24,12 @@ def run(page: mmap.mmap, seed: int, step: int, count: int) -> list[dict[str, obj
     """Run ``count`` programs; return the differences, at most ``MOST_TOLD``."""
     duel = Duel()
     told: list[dict[str, object]] = []
-    longest = 0.0
+    longest, compared, before = 0.0, 0, descriptors()
     for done in range(count):
-        PROGRESS.pack_into(page, 0, seed, done, longest)
+        PROGRESS.pack_into(page, 0, seed, done, longest, compared, before, before)
         verdict = duel.fight(seed)
         longest = max(longest, verdict.native_seconds)
+        compared += verdict.compared
         if verdict.difference is not None:
             told.append({"seed": seed, "difference": verdict.difference})
             if len(told) == MOST_TOLD:
@@ -34,8 +38,13 @@ def run(page: mmap.mmap, seed: int, step: int, count: int) -> list[dict[str, obj
         seed += step
     else:
         done = count
-    PROGRESS.pack_into(page, 0, seed, done, longest)
+    PROGRESS.pack_into(page, 0, seed, done, longest, compared, before, descriptors())
     return told
+
+
+def descriptors() -> int:
+    """Return how many file descriptors this process has open."""
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def main(arguments: list[str]) -> int:

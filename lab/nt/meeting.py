@@ -14,6 +14,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lab.nt.hops import HopRecorder
 from lab.nt.reports import ping
 from protocols.osi import COMPONENTS
 
@@ -26,7 +27,9 @@ PORT = 5001
 TRANSFER_BYTES = 4 << 20
 TIMEOUT_S = 60.0
 DOWN = ("winsock", "afd", "tdi", "tcp", "ip", "ndis", "miniport", "82574l", "wire")
-"""The components that a send passes, as ``protocols.osi`` names them."""
+"""The components that a send must pass, as ``protocols.osi`` names them."""
+TRACED_BYTES = 1000
+QUIET_S = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,7 @@ def meet(guest: Guest, interface: str, station: Station) -> list[Told]:
         _ping_host(guest),
         _to_host(guest, station),
         _to_guest(guest, station),
-        Told("the hops of a send", COMPONENTS.describe(DOWN), good=True),
+        _hops(guest, station),
         _on_our_card(station),
     ]
 
@@ -133,6 +136,31 @@ def _to_guest(guest: Guest, station: Station) -> Told:
     theirs = said.out.split()[0] if said.out.split() else ""
     same = theirs == hashlib.sha256(data).hexdigest()
     return _judge("NT stack sends to guest", len(data), began, same=same)
+
+
+def _hops(guest: Guest, station: Station) -> Told:
+    listener = station.sockets.socket()
+    listener.bind((HOST, PORT + 2))
+    listener.listen(1)
+    listener.settimeout(TIMEOUT_S)
+    recorder = HopRecorder(station)
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        time.sleep(QUIET_S)  # the handshake's own segments are through
+        with recorder:
+            connection.sendall(bytes(TRACED_BYTES))
+        connection.close()
+        listener.close()
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    said = guest.run(_bash(f"wc -c </dev/tcp/{HOST}/{PORT + 2}"), timeout_s=TIMEOUT_S)
+    thread.join(TIMEOUT_S)
+    came = said.out.strip() == str(TRACED_BYTES)
+    return Told(
+        "the hops of a send", COMPONENTS.describe(recorder.hops), came and tuple(recorder.hops) == DOWN
+    )
 
 
 def _bash(script: str) -> str:

@@ -34,11 +34,12 @@ class Station:
         large_sends: bool = True,
         checksums: bool = True,
         configuration: Mapping[str, object] | None = None,
+        options: tuple[str, ...] = (),
     ) -> None:
-        """Start the card and the host. UsageError when the wire cannot be had."""
+        """Start card and host; ``options`` go to ``serve``. UsageError when the wire cannot be had."""
         self._folder = Path(scratch.make())
         path = self._folder / "card.sock"
-        self.process: CardProcess = start_card(path, wire, mac=mac, engine=engine)
+        self.process: CardProcess = start_card(path, wire, mac=mac, engine=engine, options=options)
         self.host = LiveHost(host_name=host_name, large_sends=large_sends, checksums=checksums)
         self.card = SocketCard(self.host, path, configuration)
         self.link = self.host.driver.links[self.card.name]

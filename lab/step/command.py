@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lab.step.session import Session
+    from lab.step.session import Session, Stop
     from lab.step.tools import Tools
 
 RINGS: Final = ("tx0", "tx1", "rx0", "rx1")
@@ -32,6 +33,24 @@ class Context:
 
     session: Session
     tools: Tools
+
+
+class CommandFront(ABC):
+    """What every front end that takes commands is: it is given its tools before the first stop."""
+
+    def __init__(self) -> None:
+        """Have no tools yet."""
+        self.tools: Tools | None = None
+
+    @abstractmethod
+    def stopped(self, session: Session, stop: Stop) -> None:
+        """Look and command; return when the card shall go on."""
+
+    def context(self, session: Session) -> Context:
+        """Return what commands work on."""
+        if self.tools is None:
+            raise AssertionError("a front end without tools")
+        return Context(session, self.tools)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,14 +26,18 @@ def _statistics(context: Context, rest: str) -> str:
 
 
 def _hook(context: Context, rest: str) -> str:
+    return _loaded(context, Path(rest)) if rest else "\n".join(context.tools.hooks.told())
+
+
+def _loaded(context: Context, path: Path | None) -> str:
     try:
-        return context.tools.hook(Path(rest.strip()) if rest.strip() else None)
+        return context.tools.hook(path)
     except (OSError, ValueError, SyntaxError, ImportError, NameError, TypeError) as error:
         raise CommandError(f"the hook cannot be loaded: {error}") from error
 
 
 def _reload(context: Context, _: str) -> str:
-    return _hook(context, "")
+    return _loaded(context, None)
 
 
 def _help(_: Context, rest: str) -> str:
@@ -84,8 +88,9 @@ COMMANDS: Final = (
         "[WHAT]",
         "stop at events; without WHAT: list",
         going.set_breakpoint,
-        tuple(sorted(KINDS)) + _names(),
+        tuple(sorted(KINDS)),
     ),
+    Command(("to",), "RING INDEX", "run to the fetch of one descriptor, as `to tx0 5`", going.to, RINGS),
     Command(("breakpoints",), "", "list the breakpoints and how often they hit", going.list_breakpoints),
     Command(("delete", "d"), "N|all", "delete a breakpoint", going.delete, ("all",)),
     Command(("enable",), "N", "switch a breakpoint on", going.switch(on=True)),
@@ -104,6 +109,13 @@ COMMANDS: Final = (
         "a descriptor by field, and its buffer",
         looking.descriptor,
         RINGS,
+    ),
+    Command(
+        ("driver", "dr"),
+        "[calls [N]]",
+        "the driver's half of the rings beside the card's (step --miniport)",
+        looking.driver,
+        ("calls",),
     ),
     Command(("frame", "f"), "", "the last frame: headers and bytes", looking.frame),
     Command(
@@ -129,38 +141,29 @@ COMMANDS: Final = (
     Command(
         ("statistics", "stats"), "[FILE.html]", "latencies, batches, rates; a page with plots", _statistics
     ),
-    Command(("hook",), "FILE", "load a tracer class of your own", _hook),
+    Command(("hook",), "[FILE]", "load a tracer class of your own; without FILE: what it did", _hook),
     Command(("reload",), "", "load the hook's file again", _reload),
+    Command(("console",), "[N]", "what the guest wrote to its console (boot)", looking.console),
     Command(("detach",), "", "go on and never stop again", going.detach),
     Command(("quit", "q"), "", "end", going.leave),
     Command(("help", "?"), "[COMMAND]", "this list, or one command", _help),
 )
 """Every command; the first name is the one that is shown."""
 
-_BY_NAME: Final = {name: one for one in COMMANDS for name in one.names}
+BY_NAME: Final = {name: one for one in COMMANDS for name in one.names}
+"""Each command under all of its names."""
 
 
 def find(word: str) -> Command:
     """Return the command of a name, or of the only name that begins so. CommandError."""
-    if word in _BY_NAME:
-        return _BY_NAME[word]
-    fitting = {_BY_NAME[name].names[0] for name in _BY_NAME if name.startswith(word)}
+    if word in BY_NAME:
+        return BY_NAME[word]
+    fitting = {BY_NAME[name].names[0] for name in BY_NAME if name.startswith(word)}
     if len(fitting) == 1:
-        return _BY_NAME[fitting.pop()]
+        return BY_NAME[fitting.pop()]
     if fitting:
         raise CommandError(f"{word} may be {', '.join(sorted(fitting))}")
     raise CommandError(f"there is no command {word}: see `help`")
-
-
-def complete(line: str) -> list[str]:
-    """Return the words that the last word of a line may become."""
-    words = line.split()
-    last = "" if not line or line.endswith(" ") else words[-1]
-    if len(words) <= 1 and not line.endswith(" "):
-        candidates: tuple[str, ...] = tuple(_BY_NAME)
-    else:
-        candidates = _BY_NAME[words[0]].completions if words and words[0] in _BY_NAME else ()
-    return sorted({word for word in candidates if word.lower().startswith(last.lower())})
 
 
 def execute(context: Context, line: str) -> str:

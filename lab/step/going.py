@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from device.trace.breakpoints import Breakpoint, BreakpointError
 from device.trace.breakpoints import parse as parse_breakpoint
-from lab.step.command import CommandError, Context, GoOn, number
+from lab.step.command import RINGS, CommandError, Context, GoOn, number
 from lab.step.session import STEPS, Leave
 
 if TYPE_CHECKING:
@@ -39,6 +39,14 @@ def until(context: Context, rest: str) -> str:
     context.session.add(one)
     context.session.run()
     raise GoOn
+
+
+def to(context: Context, rest: str) -> str:
+    """Go on to the fetch of one descriptor."""
+    words = rest.split()
+    if len(words) != 2 or words[0] not in RINGS:
+        raise CommandError(f"to {rest}: give a ring and an index, as in `to tx0 5`; rings: {' '.join(RINGS)}")
+    return until(context, f"fetch {words[0]} index={number(words[1], 'index')}")
 
 
 def detach(context: Context, _: str) -> str:

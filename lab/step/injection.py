@@ -6,6 +6,7 @@ is played again without the hook.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from device.card import BAR0
@@ -16,8 +17,6 @@ from device.trace.card import TracedCard
 from lab.step.hooks import Delay, Hooks, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from device.card import InterruptSink
     from device.effects import GuestMemory, Offload
     from lab.step.views import Peekable
@@ -25,14 +24,24 @@ if TYPE_CHECKING:
 _RINGS: Final = tuple((kind, queue) for kind in ("tx", "rx") for queue in (0, 1))
 
 
+Later = Callable[[Delay, Callable[[], object]], object]
+"""Does something when a delay is over."""
+
+
+def at_once(_: Delay, action: Callable[[], object]) -> None:
+    """Do it now: there is no card yet to keep time."""
+    action()
+
+
 class HookedMemory:
     """Guest memory in which a hook may change or lose descriptor write-backs."""
 
     def __init__(self, memory: GuestMemory, hooks: Hooks) -> None:
-        """Stand before ``memory``; ``engine`` is set as soon as there is one."""
+        """Stand before ``memory``; ``engine`` is set as soon as there is one, ``later`` by the card."""
         self._memory = memory
         self._hooks = hooks
         self.engine: Peekable | None = None
+        self.later: Later = at_once
 
     def read(self, address: int, length: int) -> bytes:
         """Read; nothing is changed."""
@@ -40,11 +49,14 @@ class HookedMemory:
 
     def write(self, address: int, data: bytes) -> None:
         """Write what the hook leaves of it."""
-        hook = self._hooks.find("on_write_back")
-        slot = self._slot(address) if hook is not None else None
-        if hook is not None and slot is not None:
-            answer = hook(*slot, bytes(data))
+        slot = self._slot(address) if self._hooks.find("on_write_back") is not None else None
+        if slot is not None:
+            answer = self._hooks.ask("on_write_back", *slot, bytes(data))
             if answer is Verdict.DROP:
+                return
+            if isinstance(answer, Delay):
+                kept = bytes(data)
+                self.later(answer, lambda: self._memory.write(address, kept))
                 return
             data = data if answer is None else answer
         self._memory.write(address, data)
@@ -72,7 +84,7 @@ class HookedSink:
         """Stand before ``sink``; ``later`` is set by the card."""
         self._sink = sink
         self._hooks = hooks
-        self.later: Callable[[Delay, Callable[[], object]], object] = lambda _, action: action()
+        self.later: Later = at_once
 
     def message(self, vector: int) -> bool:
         """Send, or not, or later."""
@@ -145,6 +157,10 @@ class HookedCard(TracedCard):
             answer = self._hooks.register("w", offset, int.from_bytes(data, "little"))
             if isinstance(answer, Verdict):
                 return
+            if isinstance(answer, Delay):
+                kept, write = bytes(data), super().write_region
+                self.later(answer, lambda: write(index, offset, kept))
+                return
             data = (answer & 0xFFFF_FFFF).to_bytes(4, "little")
         super().write_region(index, offset, data)
 
@@ -153,4 +169,8 @@ class HookedCard(TracedCard):
         answer = self._hooks.ask("on_frame_received", frame)
         if answer is Verdict.DROP:
             return False
-        return super().receive(frame if answer is None or isinstance(answer, Delay) else answer, offload)
+        if isinstance(answer, Delay):
+            kept, receive = bytes(frame), super().receive
+            self.later(answer, lambda: receive(kept, offload))
+            return True  # the wire has given it away; whether a slot is free shows later
+        return super().receive(frame if answer is None else answer, offload)

@@ -16,6 +16,7 @@ from device.serving import ServedCard, serve_card
 from device.trace.card import Journal, JournaledMemory, TracedCard
 from device.trace.recording import About, Writer
 from lab.errors import UsageError
+from lab.step.command import CommandFront
 from lab.step.hooks import Hooks
 from lab.step.injection import HookedCard, HookedMemory, HookedSink
 from lab.step.prompt import Prompt
@@ -45,6 +46,8 @@ class Wish:
     commands: Path | None = None
     hook: Path | None = None
     page: Path | None = None
+    screen: bool = False
+    """Whether the front end is a full screen, which the caller brings."""
 
     @property
     def anything(self) -> bool:
@@ -102,6 +105,7 @@ class Live:
         passing = HookedSink(sink, self.hooks)
         card = HookedCard(engine, mac, send=send, sink=passing, journal=self.journal, hooks=self.hooks)
         passing.later = card.later
+        hooked.later = card.later
         return card
 
     def _watch(self, card: Card, front: Front) -> None:
@@ -112,7 +116,7 @@ class Live:
         self.tools = Tools(session, hooks=self.hooks)
         if self.wish.hook is not None:
             self.tools.hook(self.wish.hook)
-        if isinstance(front, Prompt):
+        if isinstance(front, CommandFront):
             front.tools = self.tools
         if isinstance(card.engine, ReferenceEngine):
             card.engine.observer = session.observe

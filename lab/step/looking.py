@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 from device.effects import DmaError
+from device.engine.reference import ReferenceEngine
 from device.regs.nic import NIC
 from device.trace import events as ev
 from device.trace.facts import register_name, say
 from device.trace.packets import dissect, hexdump
+from lab.step import driver_side
 from lab.step.command import RINGS, AssertionFailedError, CommandError, Context, number
-from lab.step.session import EXPRESSION_ERRORS
+from lab.step.expressions import EXPRESSION_ERRORS
+
+if TYPE_CHECKING:
+    from lab.step.views import Peekable
+
+LINE: Final = NIC["EITR"].count
+"""The place of ITR, the throttle of MSI and INTx, behind those of the vectors."""
+CALLS: Final = 20
+"""How many of the driver's calls, or of the console's lines, are shown."""
 
 
 def where(context: Context, _: str) -> str:
@@ -57,6 +67,22 @@ def descriptor(context: Context, rest: str) -> str:
     return "\n".join(lines)
 
 
+def driver(context: Context, rest: str) -> str:
+    """Return the driver's half of the rings beside the card's, or its last calls."""
+    look = context.session.look
+    if look.driver is None:
+        raise CommandError(
+            "this driver cannot be asked: it lives in a guest or a recording; ours can, by `step --miniport`"
+        )
+    words = rest.split()
+    if words[:1] == ["calls"]:
+        count = number(words[1], "number") if len(words) > 1 else CALLS
+        return "\n".join(look.driver.calls(count)) or "no call has crossed NDIS's border"
+    if words:
+        raise CommandError(f"driver {rest}: give nothing, or `calls` and how many")
+    return "\n".join(driver_side.lines(look.driver, look.tx, look.rx))
+
+
 def frame(context: Context, _: str) -> str:
     """Return the last frame."""
     for position, event in reversed(context.session.history):
@@ -87,7 +113,9 @@ def registers(context: Context, rest: str) -> str:
             name = register.name if register.count == 1 else f"{register.name}[{index}]"
             value = look.engine.peek(at)
             if any(_fits(word, name) for word in wanted) or (wanted == ["all"] and value):
-                lines.append(f"{name:12} {at:#07x} {value:#010x}{_fields(at, value)}")
+                was = session.before.get(at, value)
+                note = f"  (was {was:#010x})" if was != value else ""
+                lines.append(f"{name:12} {at:#07x} {value:#010x}{_fields(at, value)}{note}")
     return "\n".join(lines) or f"no register is called {rest}: try a part of the name"
 
 
@@ -126,7 +154,32 @@ def interrupts(context: Context, _: str) -> str:
     ]
     lines.append("throttles " + (", ".join(throttles) or "none"))
     lines.append("delays    " + (", ".join(delays) or "none"))
+    lines += _moderation(context.session.look.engine)
     return "\n".join(lines + context.tools.interrupts())
+
+
+def _moderation(engine: Peekable) -> list[str]:
+    """Return what runs and what is held back at this moment; only the reference engine shows it."""
+    if not isinstance(engine, ReferenceEngine):
+        return []
+    state, now = engine.interrupts, engine.core.now
+    running = [f"{name} in {_us(due - now)}" for name, due in sorted(state.timers.items()) if due > now]
+    quiet = [
+        f"{'ITR' if n == LINE else f'vector {n}'} for {_us(until - now)}"
+        for n, until in enumerate(state.quiet_until)
+        if until > now
+    ]
+    held = ["ITR" if n == LINE else f"vector {n}" for n in sorted(state.held)]
+    return [
+        "running   " + (", ".join(running) or "no delay"),
+        "quiet     "
+        + (", ".join(quiet) or "no throttle")
+        + (f"; held back: {', '.join(held)}" if held else ""),
+    ]
+
+
+def _us(duration_ns: int) -> str:
+    return f"{duration_ns / 1000:.1f} us"
 
 
 def _throttles() -> list[str]:
@@ -138,6 +191,14 @@ def history(context: Context, rest: str) -> str:
     count = number(rest, "number") if rest.strip() else 20
     events = list(context.session.history)[-count:]
     return "\n".join(f"#{at} {say(event)}" for at, event in events)
+
+
+def console(context: Context, rest: str) -> str:
+    """Return the last lines of the guest's console."""
+    count = number(rest, "number") if rest else CALLS
+    if context.tools.console is None:
+        raise CommandError("there is no guest of ours here: `boot --step` has one")
+    return "\n".join(context.tools.console().splitlines()[-count:]) or "the guest has written nothing yet"
 
 
 def memory(context: Context, rest: str) -> str:

@@ -18,12 +18,14 @@ body { color: #1c1e21; background: #fff }
 h1 { font-size: 1.5rem } h2 { font-size: 1.1rem; margin: 2rem 0 .3rem }
 svg { width: 100%; height: auto } rect { fill: #2f6fb0 } text { font-size: 11px; fill: #444 }
 .rx { stroke: #2f6fb0 } .tx { stroke: #c2571a } .irq { stroke: #3f7f3f }
-polyline { fill: none; stroke-width: 2 }
+polyline { fill: none; stroke-width: 2 } circle { fill: none; stroke-width: 2 }
 table { border-collapse: collapse } td { padding: .1rem 1rem .1rem 0 } td + td { text-align: right }
 pre { background: #f4f4f2; padding: .6rem; overflow-x: auto; white-space: pre-wrap }
 @media (prefers-color-scheme: dark) {
  body { color: #ddd; background: #191b1e } text { fill: #bbb } pre { background: #24272b } }
 """
+_MARKED: Final = 60
+"""Up to so many seconds each is marked by a dot."""
 _SERIES: Final = (("tx frames", "tx"), ("rx frames", "rx"), ("interrupts", "irq"))
 
 
@@ -64,16 +66,21 @@ def lines(counted: Statistics) -> str:
     """Return the rates by the second as SVG."""
     if not counted.rates:
         return "<p>no frame passed, no interrupt was sent</p>"
-    last = max(counted.rates) + 1
+    last = max(*counted.rates, int(counted.seconds)) + 1
     most = max(max(counts.values()) for counts in counted.rates.values())
     parts = [f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT + _BOTTOM}" role="img" aria-label="rates">']
     for number, (name, style) in enumerate(_SERIES):
-        points = " ".join(
-            f"{_LEFT + (second + 0.5) * (_WIDTH - _LEFT) / last:.1f},"
-            f"{_HEIGHT - counted.rates.get(second, {}).get(name, 0) / most * (_HEIGHT - 10):.1f}"
+        places = [
+            (
+                f"{_LEFT + (second + 0.5) * (_WIDTH - _LEFT) / last:.1f}",
+                f"{_HEIGHT - counted.rates.get(second, {}).get(name, 0) / most * (_HEIGHT - 10):.1f}",
+            )
             for second in range(last)
-        )
+        ]
+        points = " ".join(f"{x},{y}" for x, y in places)
         parts.append(f'<polyline class="{style}" points="{points}"/>')
+        if last <= _MARKED:  # so few points, or one, that a line alone would not show them
+            parts += [f'<circle class="{style}" r="3" cx="{x}" cy="{y}"/>' for x, y in places]
         parts.append(
             f'<text x="{_LEFT + number * 130}" y="{_HEIGHT + 28}">{name}</text>'
             f'<polyline class="{style}" points="{_LEFT + number * 130 - 22},{_HEIGHT + 24}'

@@ -5,19 +5,19 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Final, TextIO
 
-from lab.step.command import CommandError, Context, GoOn
-from lab.step.commands import complete, execute
+from lab.step.command import CommandError, CommandFront, GoOn
+from lab.step.commands import execute
+from lab.step.completion import complete
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from lab.step.session import Session, Stop
-    from lab.step.tools import Tools
 
 PROMPT: Final = "(ringwalk) "
 
 
-class Prompt:
+class Prompt(CommandFront):
     """A front end that reads commands from lines.
 
     Without more lines the card goes on freely: a script's end, or Ctrl-D.
@@ -31,10 +31,10 @@ class Prompt:
         echo: bool = False,
     ) -> None:
         """Read ``lines``, or the terminal; ``echo`` shows the commands of a script as they are done."""
+        super().__init__()
         self._out = out or sys.stdout
         self._echo = echo
         self._lines: Iterator[str] = iter(lines) if lines is not None else _typed()
-        self.tools: Tools | None = None
         self.failed: list[str] = []
         """The commands of a script that failed, with their reasons."""
         self._last = ""
@@ -48,9 +48,7 @@ class Prompt:
 
     def stopped(self, session: Session, stop: Stop) -> None:
         """Do commands until one lets the card go on."""
-        if self.tools is None:
-            raise AssertionError("a prompt without tools")
-        context = Context(session, self.tools)
+        context = self.context(session)
         self.say(str(stop))
         for line in self._lines:
             text = line.strip()
@@ -88,7 +86,9 @@ def _completion() -> None:
 
     def completer(_: str, state: int) -> str | None:
         found = complete(readline.get_line_buffer())
-        return f"{found[state]} " if state < len(found) else None
+        if state >= len(found):
+            return None
+        return found[state] if found[state].endswith(("=", ".", "(")) else f"{found[state]} "
 
     readline.set_completer(completer)
     readline.set_completer_delims(" ")

@@ -11,10 +11,10 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
-from device.effects import DmaError
 from device.trace import events as ev
 from device.trace.breakpoints import KINDS
 from device.trace.facts import facts_of, say
+from lab.step.expressions import EXPRESSION_ERRORS, NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,18 +34,6 @@ STEPS: Final[dict[str, frozenset[type]]] = {
     "interrupt": KINDS["interrupt"],
 }
 """What can be stepped by, and the events that end such a step."""
-
-EXPRESSION_ERRORS: Final = (
-    ArithmeticError,
-    AttributeError,
-    DmaError,
-    LookupError,
-    NameError,
-    SyntaxError,
-    TypeError,
-    ValueError,
-)
-"""What a user's own expression may raise; it is told to the user."""
 
 
 class Stop(NamedTuple):
@@ -128,7 +116,7 @@ class Session:
         """What is said on arriving at ``target``."""
         self._until: frozenset[type] | None = KINDS["any"]
         self._count = 1
-        self._pause = False
+        self._pause = ""
         self._numbers = 0
         self.detached = False
 
@@ -142,9 +130,9 @@ class Session:
         """Go on until a breakpoint."""
         self._until = None
 
-    def pause(self) -> None:
-        """Stop at the next event; any thread may call it."""
-        self._pause = True
+    def pause(self, why: str = "paused") -> None:
+        """Stop at the next event and say why; any thread may call it."""
+        self._pause = why
 
     def detach(self) -> None:
         """Never stop again."""
@@ -218,12 +206,11 @@ class Session:
             if self._count <= 0:
                 reason = "step"
         for one in self.breakpoints:
-            if one.enabled and one.matches(event) and self.holds(one, event):
-                one.hits += 1
-                if one.hits % one.every == 0:
-                    reason = f"breakpoint {one.number}: {one.text}"
+            if one.enabled and one.matches(event) and self.holds(one, event) and one.hit():
+                one.over = one.once
+                reason = f"breakpoint {one.number}: {one.text}"
         if not reason and self._pause:
-            reason = "paused"
+            reason = self._pause
         return reason
 
     def holds(self, one: Breakpoint, event: Event) -> bool:
@@ -238,11 +225,11 @@ class Session:
 
     def halt(self, stop: Stop) -> None:
         """Stand here until the front end lets go."""
-        self._pause = False
+        self._pause = ""
         self._until = None
         self.stop = stop
         self.stops += 1
-        self.breakpoints = [one for one in self.breakpoints if not (one.once and one.hits)]
+        self.breakpoints = [one for one in self.breakpoints if not one.over]
         self.front.stopped(self, stop)
         self.before = self.look.regs.values()
         self.stop = None
@@ -258,21 +245,12 @@ class Session:
             "tx": self.look.tx,
             "rx": self.look.rx,
             "regs": self.look.regs,
+            "driver": self.look.driver,
             "mem": self.look.memory.read,
             "event": event,
             "position": self.position,
             "now": self.now(),
-            "hex": hex,
-            "len": len,
-            "any": any,
-            "all": all,
-            "sum": sum,
-            "min": min,
-            "max": max,
-            "sorted": sorted,
-            "range": range,
-            "str": str,
-            "int": int,
+            **NAMES,
         }
 
     def evaluate(self, expression: str, event: Event | None = None) -> Any:  # noqa: ANN401 - whatever it is

@@ -22,15 +22,18 @@ class Tools:
 
     def __init__(self, session: Session, *, hooks: Hooks | None = None) -> None:
         """Watch a session from now on; ``quit`` may be set to what ends a live card."""
-        self._session = session
+        self.session = session
         self.checker = Lint(session.look.engine.peek)
         self.counted = Statistics()
         self.hooks = hooks or Hooks()
+        self.hooks.trouble = session.pause
         self.quit: Callable[[], None] = lambda: None
+        self.console: Callable[[], str] | None = None
+        """What the guest wrote to its console so far; None: there is no guest of ours."""
         session.watchers.append(self._watch)
 
     def _watch(self, event: Event) -> None:
-        session = self._session
+        session = self.session
         now = session.now()
         self.checker.observe(session.position, now, event)
         self.counted.observe(now, event)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from device.effects import GuestMemory
+    from lab.step.driver_side import DriverSide
 
 _EXTEN = NIC["RFCTL"]["EXTEN"].mask
 _SHOWN = 20
@@ -248,25 +249,36 @@ class RingView:
         """The slots."""
         return Descriptors(self)
 
-    def lines(self, *, everything: bool = False) -> list[str]:
-        """Return the ring as text: a title, a bar, and the slots about the head."""
-        title = (
+    def shown(self, *, everything: bool = False) -> list[int]:
+        """Return the slots worth showing: all of a small ring, or those about the head."""
+        first = range(self.count)
+        if self.count > _SHOWN and not everything:
+            first = range(self.head - 4, self.head - 4 + _SHOWN)
+        return [number % self.count for number in first]
+
+    def title(self) -> str:
+        """Return the ring's registers in a line."""
+        if not self.count:
+            return f"{self.name}  not set up (length 0)"
+        return (
             f"{self.name}  base {self.base:#x}  {self.count} slots  head {self.head}  tail {self.tail}"
             f"  the card owns {self.pending}{' (wrapped)' if self.wrapped else ''}"
         )
+
+    def slot(self, index: int) -> str:
+        """Return a slot in a line, head and tail marked."""
+        mark = f"{'H' if index == self.head else ' '}{'T' if index == self.tail else ' '}"
+        try:
+            return f"{mark} {self.desc[index]}"
+        except DmaError:
+            return f"{mark} [{index:3}] not mapped, or in a recording: never fetched"
+
+    def lines(self, *, everything: bool = False) -> list[str]:
+        """Return the ring as text: a title, a bar, and the slots about the head."""
         if not self.count:
-            return [f"{self.name}  not set up (length 0)"]
-        shown = range(self.count)
-        if self.count > _SHOWN and not everything:
-            shown = range(self.head - 4, self.head - 4 + _SHOWN)
-        lines = [title, self.bar()]
-        for number in shown:
-            index = number % self.count
-            mark = f"{'H' if index == self.head else ' '}{'T' if index == self.tail else ' '}"
-            try:
-                lines.append(f"{mark} {self.desc[index]}")
-            except DmaError:
-                lines.append(f"{mark} [{index:3}] not mapped, or in a recording: never fetched")
+            return [self.title()]
+        shown = self.shown(everything=everything)
+        lines = [self.title(), self.bar(), *map(self.slot, shown)]
         if len(shown) < self.count:
             lines.append(f"   ... {self.count - len(shown)} more: `ring {self.kind}{self.queue} all`")
         return lines
@@ -290,6 +302,8 @@ class Look:
 
     engine: Peekable
     memory: GuestMemory
+    driver: DriverSide | None = None
+    """The driver's half, where the driver is in this process."""
 
     @property
     def regs(self) -> Registers:

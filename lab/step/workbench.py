@@ -64,5 +64,5 @@ def build(
         wire.append(effect.data)
 
     card = HookedCard(engine, MAC, send=send, sink=sink, observer=observer, journal=journal, hooks=hooks)
-    sink.later = card.later
+    sink.later = hooked.later = card.later
     return Workbench(card, engine, ram, SmallDriver(card, ram, fault), messages, wire, journal)

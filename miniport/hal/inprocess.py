@@ -20,6 +20,7 @@ from miniport.hal.pci import Signalling
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from device.card import InterruptSink
     from device.effects import FrameSent
     from device.engine.contract import Engine
     from miniport.hal.memory import Block
@@ -35,6 +36,15 @@ class EngineFactory(Protocol):
     """Makes an engine over guest memory."""
 
     def __call__(self, memory: ArenaMemory, /, *, offload: bool) -> Engine:
+        """Make one."""
+
+
+class CardFactory(Protocol):
+    """Makes the card over an engine: ``Card``, or one that is watched."""
+
+    def __call__(
+        self, engine: Engine, mac: bytes, /, *, send: Callable[[FrameSent], None], sink: InterruptSink
+    ) -> Card:
         """Make one."""
 
 
@@ -110,8 +120,9 @@ class InProcessBus:
         send: Callable[[FrameSent], None] | None = None,
         memory_bytes: int = MEMORY_BYTES,
         offload: bool = False,
+        card: CardFactory = Card,
     ) -> None:
-        """Power a card on, its cable plugged in."""
+        """Power a card on, its cable plugged in; ``card`` makes it."""
         self.memory = DmaMemory(memory_bytes, MEMORY_BASE)
         self.sent: list[bytes] = []
         self._executive = executive
@@ -122,7 +133,7 @@ class InProcessBus:
         self._line = False
         self._connected: dict[int, Connection] = {}
         self._queued: set[int] = set()
-        self.card = Card(
+        self.card = card(
             engine(ArenaMemory(self.memory), offload=offload),
             mac,
             send=send if send is not None else lambda frame: self.sent.append(frame.data),
@@ -181,11 +192,15 @@ class InProcessBus:
 
     def stall(self, delay_us: int) -> None:
         """Let the card's clock run on; the executive's stands."""
-        end_ns = self._now_ns() + delay_us * 1000
+        end_ns = self.now_ns() + delay_us * 1000
         while (due := self.card.deadline()) is not None and due <= end_ns:
             self.card.advance(due)
         self._stalled_ns += delay_us * 1000
         self.card.advance(end_ns)
+
+    def now_ns(self) -> int:
+        """Return the card's time: the executive's, and what was spent in stalls."""
+        return self._executive.now_us() * 1000 + self._stalled_ns
 
     # -- the cable's side --------------------------------------------------------------------------------
 
@@ -235,12 +250,9 @@ class InProcessBus:
             self._queue(0)  # level-triggered: the next ISR call follows at once
         self._keep_time()
 
-    def _now_ns(self) -> int:
-        return self._executive.now_us() * 1000 + self._stalled_ns
-
     def _keep_time(self) -> None:
         """Tell the card the time, and have the executive call when its next timer is due."""
-        self.card.advance(self._now_ns())
+        self.card.advance(self.now_ns())
         self._set_timer()
 
     def _set_timer(self) -> None:

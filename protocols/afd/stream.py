@@ -37,6 +37,14 @@ class State(enum.Enum):
     FAILED = enum.auto()
 
 
+CANNOT_CONNECT = {
+    State.CONNECTED: NtStatus.CONNECTION_ACTIVE,
+    State.CONNECTING: NtStatus.INVALID_DEVICE_REQUEST,
+    State.LISTENING: NtStatus.INVALID_PARAMETER,
+}
+"""What a connect is answered in the states that do not allow one."""
+
+
 class StreamEndpoint(Endpoint):
     """A stream socket."""
 
@@ -97,10 +105,8 @@ class StreamEndpoint(Endpoint):
     def connect(self, irp: Irp) -> NtStatus:
         """IOCTL_AFD_CONNECT; immediate: PENDING goes on behind a DEVICE_NOT_READY."""
         asked = irp.location.parameters
-        if self.state is State.CONNECTED:
-            return self.io.complete(irp, NtStatus.CONNECTION_ACTIVE)
-        if self.state in (State.CONNECTING, State.LISTENING):
-            return self.io.complete(irp, NtStatus.INVALID_DEVICE_REQUEST)
+        if self.state in CANNOT_CONNECT:
+            return self.io.complete(irp, CANNOT_CONNECT[self.state])
         try:
             if self.address is None:
                 self._open(TransportAddress(TaAddress(bytes(self.opened.family_bytes), 0)))

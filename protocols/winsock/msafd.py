@@ -424,7 +424,7 @@ class MsafdProvider(Provider):
         return found
 
     def _family(self, handle: Handle, address: TaAddress) -> None:
-        if (len(address.address) == 16) != (handle.info.family is Af.INET6):
+        if len(address.address) != (16 if handle.info.family is Af.INET6 else 4):
             raise WinsockError(Wsae.WSAEAFNOSUPPORT)
 
     def _name(self, handle: Handle, level: int, option: int) -> str:

@@ -232,6 +232,21 @@ def test_msix_memory_bears_every_width_at_every_place(bench: Bench, offset: int,
     assert card.read_region(3, 0x2000, 8) == bytes(8)
 
 
+def test_a_write_back_has_no_byte_that_the_frame_did_not_decide(bench: Bench) -> None:
+    """CVE-2016-6836: whatever the ring held and whatever came before, equal frames give equal write-backs."""
+    frame, found = ethernet(bytes(100)), []
+
+    for before in (b"\0", b"\xff", b"\x5a"):
+        bench.engine.reset()
+        bench.receiver(8)
+        bench.ram.write(RX_RING[0], (ExtendedRxRead(RX_BUFFERS).emit()[:8] + before * 8) * 8)
+        bench.engine.receive(ethernet(before * 900))
+        bench.engine.receive(frame)
+        found.append(bench.ram.read(RX_RING[0] + 16, 16))
+
+    assert found[0] == found[1] == found[2]
+
+
 def test_one_run_costs_a_bounded_amount_and_the_next_goes_on(bench: Bench) -> None:
     """Segmentation to one byte a frame: every run ends with its budget, and all segments leave in the end."""
     header, frames = 54, 7

@@ -1,4 +1,4 @@
-"""Causes, masks, messages and moderation (datasheet 7.4, 10.2.4). Said of every engine."""
+"""Causes, masks, messages and moderation (datasheet, Interrupts). Said of every engine."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_the_line_falls_with_the_mask(bench: Bench) -> None:
     ids=["nothing enabled", "asserted", "enabled but not pending"],
 )
 def test_reading_icr_clears_as_the_mask_cases_say(bench: Bench, ims: int, left: int) -> None:
-    """Datasheet 10.2.4.1; iPXE polls with IMS = 0."""
+    """Datasheet, Interrupt Registers; iPXE polls with IMS = 0."""
     bench.engine.set_interrupt_mode(InterruptMode.INTX)
     bench.write("IMS", ims)
     bench.engine.raise_causes(CAUSE["LSC"])
@@ -173,7 +173,7 @@ def _receive_once(bench: Bench) -> None:
 
 
 def test_rdtr_delays_and_radv_bounds_the_delay(bench: Bench) -> None:
-    """RDTR starts anew with each frame, RADV with the first (datasheet 7.4.4)."""
+    """RDTR starts anew with each frame, RADV with the first (datasheet, Interrupts)."""
     bench.engine.set_interrupt_mode(InterruptMode.MSI)
     bench.receiver()
     bench.write("IMS", CAUSE["RXT0"])
@@ -228,7 +228,7 @@ def test_bit_31_flushes_a_delay(bench: Bench, register: str) -> None:
 
 
 def test_delays_are_ignored_with_msix(bench: Bench) -> None:
-    """EITR is for that (datasheet 7.4.4)."""
+    """EITR is for that (datasheet, Interrupts)."""
     bench.receiver()
     bench.write("RDTR", 100)
     bench.write("IVAR", 8)

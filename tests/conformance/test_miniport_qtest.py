@@ -178,7 +178,7 @@ def test_wire_traces_are_equal_on_qemus_model_and_on_ours_in_every_mode(machine:
 
 
 def test_known_fault_tso_psh_qemus_model_drops_psh_from_the_last_segment(machine: Machine) -> None:
-    """``tso-psh``: PSH and FIN belong to a large send's last segment (datasheet 7.2.4.7)."""
+    """``tso-psh``: PSH and FIN belong to a large send's last segment (datasheet, Transmit)."""
     frame = tcp(bytes(3000), large=True, flags=ACK | PSH)
     flags = {}
     for name, stack in (("ours", LocalStack()), ("QEMU", QtestStack(machine))):

@@ -1,4 +1,4 @@
-"""The receive side, as drivers and the datasheet (7.1) have it. Said of every engine."""
+"""The receive side, as drivers and the datasheet (Receive) have it. Said of every engine."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_without_secrc_the_fcs_is_stored(bench: Bench) -> None:
 def test_a_frame_is_scattered_over_buffers_of_the_programmed_size(
     bench: Bench, control: int, size: int
 ) -> None:
-    """BSIZE, BSEX, FLXBUF (datasheet 10.2.5.1); EOP is on the last descriptor only."""
+    """BSIZE, BSEX, FLXBUF (datasheet, Receive Registers); EOP is on the last descriptor only."""
     bench.receiver(control=control | bits("LPE"), buffer_size=8192, count=16)
     frame = ethernet(bytes(index & 0xFF for index in range(size * 2)))
 
@@ -195,7 +195,7 @@ def test_buffers_outside_memory_fault_and_the_ring_goes_on(bench: Bench) -> None
     ],
 )
 def test_address_filters(bench: Bench, control: int, destination: bytes, *, accepted: bool) -> None:
-    """RAL/RAH, UPE, MPE, BAM (datasheet 7.1.1)."""
+    """RAL/RAH, UPE, MPE, BAM (datasheet, Receive)."""
     bench.receiver(control=control)
 
     assert bench.engine.receive(ethernet(destination=destination)) is accepted
@@ -304,7 +304,7 @@ def test_a_udp_checksum_of_zero_is_not_verified(bench: Bench) -> None:
 
 
 def test_the_packet_checksum_starts_at_pcss(bench: Bench) -> None:
-    """The complement of the sum (datasheet 7.1.3.2); QEMU's model says 0 in the legacy format."""
+    """The complement of the sum (datasheet, Receive); QEMU's model says 0 in the legacy format."""
     bench.receiver(extended=False)
     bench.write("RXCSUM", 14)
     frame = ethernet(bytes(range(1, 120)))
@@ -372,7 +372,7 @@ def test_the_hash_is_the_published_one(  # noqa: PLR0917 - a row of the table
 
 
 def test_headers_and_payload_are_split(bench: Bench) -> None:
-    """The header in buffer 0, the rest from buffer 1 on (datasheet 7.1.5)."""
+    """The header in buffer 0, the rest from buffer 1 on (datasheet, Receive)."""
     base = RX_BUFFERS
     bench.split_receiver([(base, base + 0x1000, base + 0x2000, base + 0x3000)] * 8, 0x0101_0102)
     frame = bytes(ip(TCP(sport=1, dport=2) / Raw(bytes(range(200)) * 7)))

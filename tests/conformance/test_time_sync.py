@@ -1,4 +1,4 @@
-"""IEEE 1588 (datasheet 7.9, 10.2.9): the clock, and timestamps both ways. Said of every engine."""
+"""IEEE 1588 (datasheet, Time Sync): the clock, and timestamps both ways. Said of every engine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The transmit side, as drivers and the datasheet (7.2) have it. Said of every engine."""
+"""The transmit side, as drivers and the datasheet (Transmit) have it. Said of every engine."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_frame_leaves_as_it_lies_in_memory(bench: Bench, kind: str) -> None:
 
 
 def test_only_descriptors_with_rs_are_written_back(bench: Bench) -> None:
-    """RS asks for the report (datasheet 7.2.4.2)."""
+    """RS asks for the report (datasheet, Transmit)."""
     bench.transmitter()
     bench.post(bench.legacy(FRAME, SEND & ~TxCommand.RS), bench.legacy(FRAME))
 
@@ -148,7 +148,7 @@ def test_a_frame_that_is_nothing_but_its_fcs_does_not_leave(bench: Bench) -> Non
 
 
 def test_a_vlan_tag_is_inserted_where_ctrl_and_the_descriptor_ask(bench: Bench) -> None:
-    """CTRL.VME and VLE together (datasheet 7.5.1)."""
+    """CTRL.VME and VLE together (datasheet, VLAN)."""
     bench.transmitter()
     bench.poke("CTRL", NIC["CTRL"]["VME"].mask)
     bench.post(
@@ -170,7 +170,7 @@ def test_without_vme_no_tag_is_inserted(bench: Bench) -> None:
 
 
 def test_a_legacy_checksum_goes_from_css_to_the_end(bench: Bench) -> None:
-    """IC, CSO, CSS (datasheet 7.2.4.1), which QEMU's model ignores."""
+    """IC, CSO, CSS (datasheet, Transmit), which QEMU's model ignores."""
     whole = raw(
         Ether(FRAME[:14]) / IP(src="10.0.0.1", dst="10.0.0.2") / UDP(sport=1, dport=2) / Raw(b"x" * 33)
     )
@@ -283,7 +283,7 @@ def _segmentation(whole: bytes, version: int) -> bytes:
 
 @pytest.mark.parametrize("version", [4, 6])
 def test_a_long_frame_is_cut_into_segments(bench: Bench, version: int) -> None:
-    """Lengths, identification, sequence number, flags and checksums of each (datasheet 7.2.9.6)."""
+    """Lengths, identification, sequence number, flags and checksums of each (datasheet, Transmit)."""
     whole = raw(_tcp(3500, version=version, flags="FPA"))
     header = len(whole) - 3500
     bench.transmitter()
@@ -467,7 +467,7 @@ def test_both_queues_take_turns_as_tarc_counts(bench: Bench) -> None:
 
 
 def test_the_counters_count_what_left(bench: Bench) -> None:
-    """Lengths with FCS; broadcast and multicast apart; reading clears (datasheet 10.2.7)."""
+    """Lengths with FCS; broadcast and multicast apart; reading clears (datasheet, Statistics Registers)."""
     bench.transmitter()
     frames = [
         ethernet(),

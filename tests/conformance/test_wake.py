@@ -1,4 +1,4 @@
-"""Wake-up frames, as the datasheet (5.3, 10.2.8) and Linux's e1000e have them. Said of every engine."""
+"""Wake-up frames, as the datasheet (Wake-up) and Linux's e1000e have them. Said of every engine."""
 
 from __future__ import annotations
 
@@ -121,3 +121,66 @@ def test_awake_the_filters_rest(bench: Bench) -> None:
     assert bench.engine.receive(FRAMES["MAG"])
 
     assert bench.peek("WUS") == 0
+
+
+# -- flexible filters ------------------------------------------------------------------------------------
+
+PATTERN, AT = b"ringwalk", 20
+
+
+def flexible(bench: Bench, index: int, length: int) -> None:
+    """Ask a filter for the pattern and nothing else."""
+    bench.write("FFLT", length, index)
+    for at in range(128):
+        inside = AT <= at < AT + len(PATTERN)
+        bench.write("FFMT", inside << index, at)
+        bench.write("FFVT", (PATTERN[at - AT] if inside else 0) << 8 * index, at)
+
+
+def patterned(data: bytes = PATTERN, destination: bytes = MAC) -> bytes:
+    """Return a frame with the bytes where the filter looks."""
+    return ethernet(bytes(AT - 14) + data, destination)
+
+
+@pytest.mark.parametrize("index", range(4))
+def test_each_flexible_filter_wakes_by_its_own_bit(bench: Bench, index: int) -> None:
+    """FFLT, FFMT, FFVT and WUFC.FLX."""
+    flexible(bench, index, AT + len(PATTERN))
+    asleep(bench, "FLX")
+
+    bench.engine.receive(patterned())
+
+    assert bench.peek("WUS") == 1 << 16 + index
+
+
+@pytest.mark.parametrize(
+    ("length", "data", "taken"),
+    [
+        (AT + 8, PATTERN[:7] + b"!", False),
+        (AT + 7, PATTERN[:7] + b"!", True),
+        (61, PATTERN, False),
+        (60, PATTERN, True),
+        (1, PATTERN, False),
+        (0, PATTERN, False),
+    ],
+)
+def test_a_flexible_filter_compares_up_to_its_length(
+    bench: Bench, length: int, data: bytes, *, taken: bool
+) -> None:
+    """Nothing beyond it; 60 bytes are too few for 61; a filter of less than two bytes takes none."""
+    flexible(bench, 2, length)
+    asleep(bench, "FLX")
+
+    bench.engine.receive(patterned(data).ljust(60, b"\0"))
+
+    assert bool(bench.peek("WUS")) is taken
+
+
+def test_a_flexible_filter_sees_what_the_address_filters_take(bench: Bench) -> None:
+    """A frame to a stranger has the pattern and wakes nobody."""
+    flexible(bench, 0, AT + len(PATTERN))
+    asleep(bench, "FLX")
+
+    bench.engine.receive(patterned(destination=STRANGER))
+
+    assert bench.effects() == []

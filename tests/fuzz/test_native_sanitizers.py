@@ -1,16 +1,16 @@
 r"""The C core under AddressSanitizer, UndefinedBehaviorSanitizer and ThreadSanitizer, with hostile inputs.
 
 The targets are libFuzzer's (csrc/fuzz_*.c); here csrc/driver.c feeds them seeded inputs, so that the suite is
-deterministic and needs gcc alone. To hunt with clang, in a folder of your own::
-
-    clang -fsanitize=fuzzer,address,undefined -D_GNU_SOURCE -pthread -Idevice/engine/csrc \
-        device/engine/csrc/*.c tests/fuzz/csrc/fuzz_card.c -o fuzz_card && ./fuzz_card corpus
+deterministic and needs gcc alone. With clang, ``ringwalk fuzz --libfuzzer`` hunts with the same targets and
+keeps what it found in corpus/, which is replayed here.
 """
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ import pytest
 
 from device.regs.nic import NIC
 from device.regs.render import c_header
+from lab.fuzz import corpus, libfuzzer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,6 +37,8 @@ SANITIZERS = {
     "threads": ("-fsanitize=thread",),
 }
 RUNS = 2000
+RUNS_OF = {"fuzz_mapped": 200}
+"""A thread is started and ended in each of its runs."""
 STRESS_ROUNDS = 8000
 
 
@@ -88,15 +91,56 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
     return link
 
 
-@pytest.mark.parametrize("target", ["fuzz_card", "fuzz_pump", "fuzz_wire"])
+@pytest.mark.parametrize("target", libfuzzer.names())
 def test_hostile_inputs_break_no_memory_rule(build: Build, target: str) -> None:
     """A guest, a client and a cable that send anything: no overrun, no leak, no undefined behaviour."""
     program = build("memory", (TARGETS / f"{target}.c", TARGETS / "driver.c"))
 
-    done = run(program, 1, RUNS)
+    runs = RUNS_OF.get(target, RUNS)
+
+    done = run(program, 1, runs)
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"{RUNS} inputs\n"
+    assert done.stdout == f"{runs} inputs\n"
+
+
+@pytest.mark.parametrize("target", libfuzzer.names())
+def test_what_libfuzzer_found_worth_keeping_breaks_no_memory_rule(
+    build: Build, tmp_path: Path, target: str
+) -> None:
+    """The corpus reaches code that random inputs seldom reach; every target has one."""
+    program = build("memory", (TARGETS / f"{target}.c", TARGETS / "driver.c"))
+    inputs = corpus.unpack(corpus.read(libfuzzer.CORPUS, target), tmp_path)
+
+    done = run(program, 1, 0, *inputs)
+
+    assert len(inputs) > 20
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_corpus_keeps_the_shortest_inputs_and_comes_back(tmp_path: Path) -> None:
+    """As many as fit, each once, none of nothing."""
+    inputs = [b"\x00\xff", b"a", b"", b"a", bytes(corpus.MOST_BYTES)]
+
+    kept = corpus.write(tmp_path, "fuzz_any", inputs)
+
+    assert kept == 2
+    assert corpus.read(tmp_path, "fuzz_any") == [b"a", b"\x00\xff"]
+    assert corpus.read(tmp_path, "another") == []
+
+
+@pytest.mark.extra
+def test_libfuzzer_hunts_with_every_target_and_finds_nothing(tmp_path: Path) -> None:
+    """``ringwalk fuzz --libfuzzer``, two seconds a target: clang is fetched where the system has none."""
+    argv = [sys.executable, "-m", "lab.cli", "fuzz", "--libfuzzer", "--minutes", "0.2", "--json"]
+
+    done = run(*argv, "--corpus", tmp_path)
+
+    results = json.loads(done.stdout)
+    assert (done.returncode, results["passed"]) == (0, True)
+    assert [one["target"] for one in results["targets"]] == libfuzzer.names()
+    assert all(one["runs"] > 0 and one["kept"] > 0 for one in results["targets"])
+    assert sorted(path.stem for path in tmp_path.iterdir()) == libfuzzer.names()
 
 
 def test_the_threads_of_a_card_race_nowhere(build: Build) -> None:

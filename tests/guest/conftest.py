@@ -84,11 +84,13 @@ def lab(nic: str, fetched: None) -> Iterator[Lab]:  # noqa: ARG001 - it decides 
 
 @pytest.fixture(scope="module")
 def ours(engine: str, fetched: None) -> Iterator[Lab]:  # noqa: ARG001 - it decides whether there is a guest
-    """Boot a guest with our card on a private network, configured."""
-    with booted([CardSpec(engine=engine)], GuestSpec(accel="auto")) as running:
-        running.configure()
-        yield running
-        content(running)
+    """Boot a guest with our card on a private network, configured; its state can be had (``kept_state``)."""
+    with tempfile.TemporaryDirectory(prefix="rw-") as folder:
+        spec = CardSpec(engine=engine, options=("--state", f"{folder}/state"))
+        with booted([spec], GuestSpec(accel="auto")) as running:
+            running.configure()
+            yield running
+            content(running)
 
 
 @pytest.fixture(scope="module")

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import signal
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from device.leds import Light, Port, shown
 from device.regs.nic import NIC
 from lab import story
 
@@ -17,7 +23,6 @@ pytestmark = [pytest.mark.guest, pytest.mark.timeout(300)]
 
 SELF_TEST = ("Register test", "Eeprom test", "Interrupt test", "Loopback test", "Link test")
 PART = re.compile(r"^(\w+ test) +\(.*\)\s+(\d+)$", re.MULTILINE)
-ATTEMPTS = 3
 NVM_SUM = 0xBABA
 NVM_SUMMED_WORDS = 0x40
 
@@ -48,18 +53,16 @@ def nvm(lab: Lab) -> bytes:
 def test_the_driver_s_self_test_passes(ours: Lab, mode: int, kind: str) -> None:
     """`ethtool -t eth0 offline`: all five parts 0, in each interrupt mode; then it still pings.
 
-    The driver gives an interrupt 10 ms (e1000_intr_test), which a busy machine may miss: one of three
-    runs is to be clean.
+    At the first try: a link that came up within the interrupt test once made it fail on a busy machine
+    (device/phy.py tells why it does not any more).
     """
     ours.guest.run(f"rmmod e1000e && modprobe e1000e IntMode={mode}", check=True)
     ours.configure()
 
-    verdicts: list[list[tuple[str, str]]] = []
-    while len(verdicts) < ATTEMPTS and not any(all(n == "0" for _, n in parts) for parts in verdicts):
-        verdicts.append(PART.findall(settled(ours, "ethtool -t eth0 offline || true")))
+    verdicts = PART.findall(settled(ours, "ethtool -t eth0 offline || true"))
     seen = story.interrupt_kind(ours.guest.run("cat /proc/interrupts").out, "eth0")
 
-    assert verdicts[-1] == [(part, "0") for part in SELF_TEST], verdicts
+    assert verdicts == [(part, "0") for part in SELF_TEST]
     assert seen.split(",")[0] == kind
     assert pings(ours) == 5
 
@@ -118,11 +121,31 @@ def test_the_statistics_count_what_passed(ours: Lab) -> None:
     assert [name for name in grown if grown[name] and ("error" in name or "dropped" in name)] == []
 
 
-def test_the_port_identifies_itself(ours: Lab) -> None:
-    """`ethtool -p`: the LED blinks by LEDCTL and is given back."""
-    done = ours.guest.run("ethtool -p eth0 1", timeout_s=20)
+def lights(lab: Lab) -> tuple[Light, ...]:
+    """Return what the LEDs show now: the card keeps its state at SIGUSR1 (``ringwalk serve --state``)."""
+    file, pid = Path(lab.fitted[0].spec.options[1]), lab.fitted[0].pid
+    assert pid is not None
+    file.unlink(missing_ok=True)
+    os.kill(pid, signal.SIGUSR1)
+    deadline = time.monotonic() + 20
+    while not file.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    words = json.loads(file.read_text())["engine"]["words"]
+    ledctl = next((value for name, value in words.items() if int(name, 16) == NIC["LEDCTL"].offset), None)
+    return shown(NIC["LEDCTL"].reset if ledctl is None else ledctl, Port(link=True))
 
-    assert done.ok
+
+def test_the_port_identifies_itself(ours: Lab) -> None:
+    """`ethtool -p`: LEDs blink by LEDCTL for as long as it runs, and are given back."""
+    before = lights(ours)
+    ours.guest.run("ethtool -p eth0 5 >/dev/null 2>&1 & sleep 1", check=True)
+    during = lights(ours)
+    ours.guest.run("sleep 6", check=True)
+
+    assert Light.BLINKING in during
+    assert Light.BLINKING not in before
+    assert lights(ours) == before
     assert pings(ours) == 5
 
 

@@ -167,11 +167,20 @@ OPTIONS = (
 """ptp4l over Ethernet, four times a second; patient with a busy machine's time stamps."""
 
 SYNC_S = 45
-"""At most; it ends when five offsets were measured after the clocks had locked (state s2)."""
+"""At most; it ends when the clocks, locked (state s2), agree."""
 
-LOCKED = 5
-AGREED_NS = 50_000_000
-"""Two clocks 48 years apart are to come within 50 ms; scheduling leaves them 0.1 to 5 ms."""
+IN_A_ROW = 3
+AGREED_NS = 5_000_000
+"""Two clocks 48 years apart are to come within 5 ms and stay there. Not at once: a busy machine delays one
+way for longer than that now and then, and the servo follows it."""
+
+
+_IN_A_ROW = """/master offset .* s2 / {
+    for (n = 1; $n != "offset"; n++) {}
+    row = ($(n + 1) < limit && -$(n + 1) < limit) ? row + 1 : 0
+    if (row >= rows) found = 1
+}
+END {exit !found}"""
 
 
 def test_two_clocks_of_two_cards_agree_by_ptp(four: Four) -> None:
@@ -182,7 +191,7 @@ def test_two_clocks_of_two_cards_agree_by_ptp(four: Four) -> None:
     assert "hardware-transmit" in far_clock
 
     follow = pair.far_script(f"timeout {SYNC_S} ptp4l -s -i {pair.far} {slave}")
-    enough = f"[ $(grep -c ' s2 ' /tmp/slave.log) -ge {LOCKED} ]"
+    enough = f"awk -v limit={AGREED_NS} -v rows={IN_A_ROW} '{_IN_A_ROW}' /tmp/slave.log"
     said = pair.run(
         f"phc_ctl {pair.near} set 1000000000 >/dev/null\n"
         f"{pair.far_script(f'phc_ctl {pair.far} set 2500000000')} >/dev/null\n"
@@ -195,8 +204,8 @@ def test_two_clocks_of_two_cards_agree_by_ptp(four: Four) -> None:
     offsets = [int(found) for found in re.findall(r"master offset +(-?\d+) s2", said)]
 
     assert "MASTER_CLOCK_SELECTED" in said
-    assert len(offsets) >= LOCKED, said
-    assert min(map(abs, offsets[-5:])) < AGREED_NS
+    close = "".join("x" if abs(offset) < AGREED_NS else "." for offset in offsets)
+    assert IN_A_ROW * "x" in close, said
 
 
 def test_the_card_s_clock_is_set_steered_and_keeps_time(four: Four) -> None:

@@ -9,15 +9,16 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pexpect
 import pytest
 
 from device.trace.recording import Recording
 from lab.booting import booted
 from lab.cards import CardSpec
 from lab.guest.session import GuestSpec
-from lab.step import arguments
 from lab.step.live import Wish
 from lab.step.replaying import Replay
+from lab.step.steered import Steered
 
 if TYPE_CHECKING:
     from lab.step.session import Session, Stop
@@ -59,9 +60,9 @@ def test_a_thousand_stops_do_not_break_the_link_of_linux_s_driver(
     front = Stepping()
     path = tmp_path / "run.rw"
     machine = GuestSpec(patient=True)
-    fit = arguments.fit(Wish(record=path), front)
+    steered = Steered(Wish(record=path), front)
 
-    with booted([CardSpec(engine="reference")], machine, fit) as lab:
+    with booted([CardSpec(engine="reference")], machine, steered.fit, steered.begun) as lab:
         lab.configure()
         guest = lab.guest
         ping = guest.run("ping -c 5 -i 0.2 10.82.57.1")
@@ -128,3 +129,43 @@ def test_a_script_drives_boot_and_leaves_a_recording_that_checks(
     assert [check.returncode for check in checks] == [0, 0], told
     assert told[0]["frames_sent"] == told[1]["frames_sent"] > 3
     assert page.read_text().startswith("<!doctype html>")
+
+
+def test_a_user_at_the_prompt_stops_looks_injects_pauses_and_leaves(
+    fetched: None,  # noqa: ARG001 - it decides whether there is a guest
+    tmp_path: Path,
+) -> None:
+    """`boot --step` on a terminal: a hook loaded and reloaded while the guest runs, Ctrl-C, `quit`."""
+    hook, head = tmp_path / "hook.py", "from lab.step.hooks import DROP, Delay\nclass Tracer:\n"
+    hook.write_text(head + "    def on_frame_received(self, data): return Delay(us=500)\n")
+    said: list[str] = []
+
+    def ask(child: pexpect.spawn[str], line: str, answer: str) -> None:
+        child.sendline(line)
+        child.expect(answer)
+        child.expect(r"\(ringwalk\) ")
+        said.append(line)
+
+    arguments = ["-m", "lab.cli", "boot", "--step", "--exec", "ping -c 10000 -i 0.1 10.82.57.1"]
+    with pexpect.spawn(sys.executable, arguments, cwd=str(TOP), encoding="utf-8", timeout=120) as child:
+        child.expect(r"\(ringwalk\) ")
+        ask(child, "until frame proto=icmp host=10.82.57.1", r"frame +tx\[0\] to the wire: .*icmp")
+        ask(child, "descriptor tx0 0", "address")
+        ask(child, "registers TDT0", "TDT0 +0x03818")
+        ask(child, "console 5", "\\S+")
+        ask(child, f"hook {hook}", "on_frame_received")
+        ask(child, "until arrive proto=icmp nth=3", r"arrive +from the wire")
+        ask(child, "hook", r"on_frame_received: delayed \d+ times")
+        hook.write_text(head + "    def on_interrupt(self, vector): return DROP\n")
+        ask(child, "reload", "on_interrupt")
+        child.sendline("continue")
+        time.sleep(3)
+        child.sendintr()
+        child.expect(r"\(paused\)")
+        child.expect(r"\(ringwalk\) ")
+        ask(child, "hook", r"on_interrupt: dropped \d+ times")
+        child.sendline("quit")
+        child.expect(pexpect.EOF)
+
+    assert child.wait() == 0
+    assert len(said) == 9

@@ -10,7 +10,7 @@ from device.card import BAR0, BAR1, BAR2, BAR3, CONFIG, Card
 from device.engine.contract import InterruptMode
 from device.nvm import CHECKSUM
 from device.pci.function import COMMAND, MSIX_CONTROL, MSIX_PBA, PMCSR
-from device.phy import AUTONEGOTIATION_NS
+from device.phy import AUTONEGOTIATION_NS, BREAK_LINK_NS
 from device.regs.nic import NIC
 from tests.bench import MAC, SEND, TX_RING, Bench, ethernet
 
@@ -106,6 +106,19 @@ def test_negotiation_takes_its_time_and_raises_lsc(bench: Bench) -> None:
     assert bench.peek("ICR") & NIC["ICR"]["LSC"].mask
 
 
+@pytest.mark.parametrize("bmcr", [0x9140, 0x1340])
+def test_a_negotiation_that_the_driver_starts_begins_with_silence(machine: Machine, bmcr: int) -> None:
+    """BMCR's reset and restart: break_link_timer of IEEE 802.3 clause 28, or `ethtool -t` meets an LSC."""
+    begun = AUTONEGOTIATION_NS
+
+    machine.phy_write(BMCR, bmcr)
+
+    machine.card.advance(begun + BREAK_LINK_NS)
+    silent = machine.read("STATUS") & 2
+    machine.card.advance(begun + BREAK_LINK_NS + AUTONEGOTIATION_NS)
+    assert (silent, machine.read("STATUS") & 2) == (0, 2)
+
+
 def test_the_link_follows_the_carrier(machine: Machine) -> None:
     """Unplugging takes LU, and BMSR latches the loss until it is read twice."""
     machine.phy_read(BMSR)
@@ -167,7 +180,7 @@ def test_power_down_takes_the_link_and_power_up_negotiates(machine: Machine) -> 
     machine.phy_write(BMCR, 0x1940)
     down = machine.read("STATUS") & 2
     machine.phy_write(BMCR, 0x1140)
-    machine.card.advance(3 * AUTONEGOTIATION_NS)
+    machine.card.advance(BREAK_LINK_NS + 2 * AUTONEGOTIATION_NS)
 
     assert (down, machine.read("STATUS") & 2) == (0, 2)
 

@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 import pytest
 
+from device.engine.reference import ReferenceEngine
+from device.regs.nic import NIC
+from device.serving import serve
+from device.wire.simple import LoopbackWire
 from lab import cli
 from lab.conformance import baseline, catalogue, known
 from lab.conformance.bench import BenchError, Capability
 from lab.conformance.check import Check, MismatchError, Topic, expect
-from lab.conformance.report import documents, html
+from lab.conformance.report import documents, html, markdown
 from lab.conformance.report.matrix import Matrix
 from lab.conformance.runner import judge, run, skip_reason
 from lab.conformance.select import select
+from lab.conformance.targets import named
+from lab.conformance.targets.guest import emitted, parsed
+from lab.conformance.targets.inprocess import InProcessBench
 from lab.conformance.targets.named import target
+from lab.conformance.targets.vfiouser import VfioUserBench
 from lab.conformance.verdict import Outcome, Result
 from lab.errors import UsageError
+from tests.bench import MAC
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -205,10 +216,73 @@ def test_html_is_one_file_that_loads_nothing(matrix: Matrix) -> None:
     assert 'data-k="fail diff"' in page
 
 
-def test_the_command_line_exits_by_what_was_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_json_report_is_read_again(matrix: Matrix) -> None:
+    """``--with``: the same outcomes come out of it."""
+    found = documents.outcomes(documents.as_json(matrix))
+
+    assert sorted(found, key=repr) == sorted(matrix.outcomes, key=repr)
+
+
+def test_a_page_counts_and_judges(matrix: Matrix) -> None:
+    """Passed of ran, a line a verdict, and why the others did not run; the same text each time."""
+    page = markdown.page(matrix)
+
+    assert "| **all** | **2/2** | **0/1** |" in page
+    assert "| `TX-PSP` | `qtest:e1000e` | ours is right: PSP pads" in page
+    assert "- `qtest:e1000e`: 1 checks: a < b & c" in page
+    assert page == markdown.page(matrix)
+
+
+def test_reports_of_several_runs_make_one_page(tmp_path: Path) -> None:
+    """A long run on somebody's silicon and a short one here."""
+    reports = [tmp_path / "reference.json", tmp_path / "native.json"]
+    for report in reports:
+        assert cli.main(["conform", "--target", report.stem, "-k", "tx-psp", "--json", str(report)]) == 0
+    page = tmp_path / "page.md"
+
+    both = ["--with", str(reports[0]), "--with", str(reports[1])]
+    codes = [
+        cli.main(["conform", "-k", "tx-psp", *both, "--markdown", str(page)]),
+        cli.main(["conform", "-k", "tx-psp", *both, "--target", "native"]),
+        cli.main(["conform", "-k", "tx-psp", "--with", str(page)]),
+    ]
+
+    assert codes == [0, 2, 2]
+    assert "| **all** | **1/1** | **1/1** |" in page.read_text()
+
+
+@pytest.mark.parametrize("name", ["guest:", "guest:virtio-net", "guest:82574l:quick"])
+def test_a_guest_without_such_a_card_is_the_users_error(name: str) -> None:
+    """What is judged is an 82574L."""
+    with pytest.raises(UsageError, match="names no card"):
+        target(name)
+
+
+def test_outcomes_come_home_from_a_guest_as_lines() -> None:
+    """Reasons may hold anything."""
+    sent = Outcome("TX-PSP", "guest:82574l", Result.FAIL, 'got "x"\nwant €', 0.25)
+
+    assert parsed(emitted(sent)) == sent
+
+
+class Forgetful(InProcessBench):
+    """A card that does not keep LEDCTL."""
+
+    def write(self, offset: int, value: int, width: int = 4, bar: int = 0) -> None:
+        """Write, but not that."""
+        if offset != NIC["LEDCTL"].offset:
+            super().write(offset, value, width, bar)
+
+
+def test_the_command_line_exits_by_what_was_found(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """0 when all pass, 1 when not, 0 when the baseline knows."""
     known_file = tmp_path / "known.json"
-    failing = ["conform", "--target", "reference", "-k", "reg-ics-read"]
+    failing = ["conform", "--target", "native", "-k", "led-ctl"]
+    monkeypatch.setitem(
+        named.KINDS, "native", lambda _: Forgetful(lambda memory: ReferenceEngine(memory, offload=False))
+    )
 
     codes = [
         cli.main(["conform", "--target", "reference", "-k", "tx-psp"]),
@@ -230,3 +304,33 @@ def test_the_list_names_ids_and_sources(capsys: pytest.CaptureFixture[str]) -> N
     assert code == 0
     assert "TX-PSP" in printed
     assert "TCTL.PSP" in printed
+
+
+def test_a_frame_waits_while_the_servers_wire_is_full(tmp_path: Path) -> None:
+    """More frames than a datagram socket holds: none is lost, and none is an error."""
+    stop, ready = threading.Event(), threading.Event()
+    near, far = tmp_path / "near", tmp_path / "far"
+    server = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    server.bind(str(far))
+    server.settimeout(20)
+    card = threading.Thread(
+        target=serve,
+        args=(str(tmp_path / "card"), LoopbackWire(), MAC),
+        kwargs={"ready": lambda _: ready.set(), "stop": stop},
+    )
+    card.start()
+    assert ready.wait(20)
+    bench = VfioUserBench(str(tmp_path / "card"), (str(near), str(far)))
+    got: list[bytes] = []
+    reader = threading.Timer(0.3, lambda: got.extend(server.recv(100) for _ in range(1000)))
+    reader.start()
+
+    for number in range(1000):
+        bench.send(number.to_bytes(2, "big"))
+
+    reader.join()
+    bench.close()
+    stop.set()
+    card.join()
+    server.close()
+    assert got == [number.to_bytes(2, "big") for number in range(1000)]

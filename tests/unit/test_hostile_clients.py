@@ -23,6 +23,7 @@ from device.vfio_user.messages import DmaMapRequest
 from device.vfio_user.protocol import Command
 from lab.exerciser import TX_BUFFERS, TX_RING, Exerciser
 from lab.fuzz import attack, contest, killed
+from lab.fuzz.duel import Duel
 from lab.serving import start_card
 from lab.soak import measure
 from lab.soak.load import Load
@@ -192,7 +193,19 @@ def test_hostile_programs_leave_both_engines_alike() -> None:
 
     assert result.failures == []
     assert result.programs == 1200
+    assert result.compared > 900
+    assert result.fds[0] == result.fds[1]
     assert result.longest_native_seconds < contest.NATIVE_LIMIT_S
+
+
+def test_a_frame_that_loops_back_among_its_own_bytes_is_run_and_not_compared() -> None:
+    """Seed 324567: segments read after the first was stored over them differ, as they may."""
+    duel = Duel()
+
+    ambiguous, plain = duel.fight(324567), duel.fight(9)
+
+    assert (ambiguous.compared, ambiguous.difference) == (False, None)
+    assert (plain.compared, plain.difference) == (True, None)
 
 
 # -- state ------------------------------------------------------------------------------------------

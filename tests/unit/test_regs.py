@@ -27,7 +27,7 @@ def test_overlapping_fields_are_refused() -> None:
 
 
 def test_every_register_lies_in_bar0() -> None:
-    """128 KiB, datasheet 10.1."""
+    """128 KiB, datasheet, Register Access."""
     assert all(offset + 4 <= BAR0_SIZE for reg in NIC for offset in reg.offsets())
 
 
@@ -47,7 +47,7 @@ def test_reset_values_are_ones_the_register_can_hold() -> None:
     [(0x0110, "RDBAL0"), (0x0438, "TDT0"), (0x0044, "RAH[0]"), (0x0604, "VFTA[1]"), (0x0004, "CTRL")],
 )
 def test_the_82542_aliases_name_the_same_registers(alias: int, name: str) -> None:
-    """Datasheet 10.2.1.1: old drivers use them."""
+    """Datasheet, Register Summary: old drivers use them."""
     assert NIC.name_of(alias) == name
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from device.rings.transmit import DataTx, LegacyTx, TxCommand
+from device.regs.nic import NIC
+from device.rings.transmit import ContextTx, DataTx, LegacyTx, TxCommand
 from device.trace import events as ev
 from device.trace.breakpoints import BreakpointError, parse
+from device.trace.facts import KEYS, facts_of, name_of
 
 EOP_RS = LegacyTx(0x1000, 64, command=TxCommand.EOP | TxCommand.RS).emit()
 EOP = DataTx(0x1000, 1500, TxCommand.DEXT | TxCommand.EOP | TxCommand.IC).emit()
@@ -90,6 +92,10 @@ def test_a_breakpoint_matches_what_it_says(text: str, event: ev.Event, hit: bool
         ("cause NOSUCH", "ICR has no cause"),
         ("write TDT0 every=0", "at least 1"),
         ("irq vector=x", "number from 0 to 4"),
+        ("write TDT0 nth=x", "at least 1"),
+        ("fetch tx0 indx=5", "fetch has no fact indx; it has .*index"),
+        ("irq reg=TDT0", "irq has no fact reg"),
+        ("write RCTL bsise=3", "write has no fact bsise; .* and the register's fields"),
         ("write TDT0 if (", "no expression"),
     ],
 )
@@ -97,6 +103,54 @@ def test_a_breakpoint_that_says_nothing_is_refused(text: str, told: str) -> None
     """With what would do."""
     with pytest.raises(BreakpointError, match=told):
         parse(text)
+
+
+FACTS = [
+    ev.RegisterRead(0x100, 2),
+    ev.RegisterWritten(0x3818, 2),
+    ev.DescriptorFetched("tx", 0, 5, 0x1050, EOP),
+    ev.DescriptorFetched("tx", 0, 5, 0x1050, EOP_RS),
+    ev.DescriptorFetched("tx", 0, 5, 0x1050, ContextTx(command=TxCommand.DEXT).emit()),
+    ev.DescriptorFetched("rx", 0, 5, 0x1050, bytes(16)),
+    ev.DataFetched(0, 0x1000, b""),
+    ev.FrameCompleted(0, tcp(1, 2), None, looped=False),
+    ev.FrameCompleted(0, ARP[:12] + b"\x81\0\0\5" + ARP[12:], None, looped=False),
+    ev.FrameDropped("rx", 0, "oversize"),
+    ev.FrameArrived(tcp(1, 2), looped=True),
+    ev.FrameArrived(ARP[:12] + b"\x81\0\0\5" + ARP[12:], looped=False),
+    ev.FrameFiltered(accepted=True, reason="UPE"),
+    ev.DataStored(0, 0x1000, b""),
+    ev.DescriptorWrittenBack("rx", 0, 1, 0x2010, bytes(16)),
+    ev.CausesRaised(3),
+    ev.InterruptSent(0),
+    ev.LineMoved(asserted=True),
+    ev.TimerFired("RDTR"),
+    ev.DmaFaulted(0, 4, write=True),
+]
+
+
+def test_the_facts_that_may_be_asked_for_are_those_that_events_have() -> None:
+    """For each kind of event: no fact that none has, and none left out."""
+    fields = {field.name.lower() for register in NIC for field in register.fields}
+    found: dict[str, set[str]] = {}
+
+    for event in FACTS:
+        found.setdefault(name_of(event), set()).update(facts_of(event))
+
+    registers = {"read", "write"}
+    assert {
+        name: keys - (fields - KEYS[name] if name in registers else set()) for name, keys in found.items()
+    } == {name: set(keys) for name, keys in KEYS.items()}
+
+
+@pytest.mark.parametrize(
+    ("text", "hits"), [("irq", [1, 2, 3, 4, 5, 6]), ("irq every=3", [3, 6]), ("irq nth=3", [3])]
+)
+def test_a_breakpoint_stops_each_time_each_nth_time_or_the_nth_time(text: str, hits: list[int]) -> None:
+    """By its own count."""
+    point = parse(text)
+
+    assert [n for n in range(1, 7) if point.hit()] == hits
 
 
 def test_a_runt_or_a_header_cut_short_is_taken_apart_as_far_as_it_goes() -> None:

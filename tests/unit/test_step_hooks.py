@@ -86,6 +86,67 @@ def test_frames_are_dropped_and_corrupted_in_both_directions(tmp_path: Path) -> 
     assert all(frame.endswith(b"X") for frame in bench.wire)
 
 
+def test_a_delayed_write_back_doorbell_and_frame_come_by_the_card_s_time(tmp_path: Path) -> None:
+    """Each late, none lost."""
+    body = (
+        "def on_write_back(self, ring, index, raw): return Delay(us=60) if ring == 'tx0' else None\n"
+        "def w_TDT0(self, value): return Delay(us=20)\n"
+        "def on_frame_received(self, data): return Delay(us=30)"
+    )
+    symptom, bench, recording = hooked(tmp_path, body)
+
+    player = Player(Recording(recording))
+    player.run()
+
+    assert (symptom.on_the_wire, symptom.received) == (10, 10)
+    assert bench.ram.data[0x1000 + 12] & 1 == 1
+    assert player.differences == []
+
+
+def test_a_hook_that_raises_is_told_of_and_the_card_goes_on(tmp_path: Path) -> None:
+    """Its tracer is unloaded; the session stops and says why."""
+    path = tmp_path / "hook.py"
+    path.write_text(HEAD + "    def on_frame_sent(self, data): return data[999]\n")
+    hooks = Hooks()
+    hooks.load(path)
+    bench = build(hooks=hooks)
+    reasons: list[str] = []
+
+    class Front:
+        def stopped(self, session: Session, stop: Stop) -> None:
+            reasons.append(stop.reason)
+            session.run()
+
+    session = Session(Look(bench.engine, bench.ram), Front())
+    Tools(session, hooks=hooks)
+    bench.engine.observer = session.observe
+
+    symptom = bench.work(5)
+
+    assert (symptom.completed, symptom.on_the_wire) == (5, 5)
+    assert [reason for reason in reasons if "on_frame_sent raised IndexError" in reason]
+
+
+def test_what_a_hook_did_can_be_asked(tmp_path: Path) -> None:
+    """By kind and count; ``hook`` at the prompt prints it."""
+    path = tmp_path / "hook.py"
+    path.write_text(
+        HEAD
+        + "    def w_TDT0(self, value): return DROP if value == 3 else None\n"
+        + "    def on_frame_received(self, data): return Delay(us=1)\n"
+    )
+    hooks = Hooks()
+    hooks.load(path)
+
+    build(hooks=hooks).work(4)
+
+    assert hooks.told() == [
+        f"{path}, loaded 1 times",
+        "  on_frame_received: delayed 4 times",
+        "  w_TDT0: dropped 1 times",
+    ]
+
+
 def test_a_read_shows_what_the_hook_says(tmp_path: Path) -> None:
     """To the driver alone."""
     _, bench, _ = hooked(tmp_path, "def r_STATUS(self, value): return value ^ 2")

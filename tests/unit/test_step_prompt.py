@@ -9,6 +9,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
+from lab.step.completion import complete
 from lab.step.walk import walk
 
 TOP = Path(__file__).resolve().parents[2]
@@ -46,6 +47,35 @@ def test_a_session_at_a_terminal() -> None:
         child.sendline("quit")
         child.expect(pexpect.EOF)
     assert child.wait() == 0
+
+
+def test_tab_completes_kinds_queues_registers_and_facts() -> None:
+    """At each place what may stand there."""
+    assert complete("br") == ["break", "breakpoints"]
+    assert complete("until wri") == ["write", "writeback"]
+    assert complete("until write TDT") == ["TDT0", "TDT1"]
+    assert {"index=", "flag=", "tx0", "rx1", "every=", "nth="} <= set(complete("break fetch "))
+    assert complete("break cause TXD") == ["TXDW", "TXD_LOW"]
+    assert complete("break irq v") == ["vector="]
+    assert complete("nonsense x") == []
+
+
+def test_running_to_a_descriptor_and_to_the_nth_doorbell(tmp_path: Path) -> None:
+    """``to`` is the prompt's cursor; ``until`` is gone when it has stopped."""
+    script = tmp_path / "script"
+    script.write_text(
+        "to tx0 4\nassert index == 4 and ring == 'tx'\nuntil doorbell tx nth=2\nassert regs.TDH0 == 6\n"
+        "registers TDH0\ninterrupts\nbreak\nto tx9 1\nquit\n"
+    )
+
+    done = ringwalk("step", "--command", script)
+
+    assert done.returncode == 1  # the last command is wrong on purpose
+    assert done.stdout.count("holds:") == 2, done.stdout
+    assert "(was 0x" in done.stdout
+    assert "quiet     no throttle" in done.stdout
+    assert "no breakpoints:" in done.stdout
+    assert "error: to tx9 1: give a ring" in done.stdout
 
 
 def test_commands_come_through_a_pipe() -> None:

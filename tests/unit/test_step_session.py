@@ -10,7 +10,8 @@ import pytest
 
 from device.trace.recording import Recording
 from lab.step.command import CommandError
-from lab.step.commands import COMMANDS, complete, find
+from lab.step.commands import COMMANDS, find
+from lab.step.completion import complete
 from lab.step.prompt import Prompt
 from lab.step.replaying import Replay
 from lab.step.session import Session

@@ -438,6 +438,7 @@ WRONG_USES: dict[str, tuple[Wsae, str]] = {
     "a listen without a bind": (Wsae.WSAEINVAL, "listen(s, 1)"),
     "another's address": (Wsae.WSAEADDRNOTAVAIL, "bind(s, TaAddress(bytes((10, 0, 0, 99)), 0))"),
     "another family's address": (Wsae.WSAEAFNOSUPPORT, "bind(s, TaAddress(bytes(16), 0))"),
+    "no family's address": (Wsae.WSAEAFNOSUPPORT, "connect(s, TaAddress(bytes((1,) * 6), 80))"),
     "port zero": (Wsae.WSAEADDRNOTAVAIL, "connect(s, TaAddress(bytes((10, 0, 0, 2)), 0))"),
     "no route": (Wsae.WSAENETUNREACH, "connect(s, TaAddress(bytes((192, 0, 2, 1)), 80))"),
     "an unknown option": (Wsae.WSAENOPROTOOPT, "setsockopt(s, 0xFFFF, 0x7777, 1)"),
@@ -461,6 +462,15 @@ def test_a_wrong_use_has_its_code(world: World, use: str) -> None:
         eval(f"process.{call}", {"process": world.client, "s": number, "TaAddress": TaAddress})  # noqa: S307 - the table above
 
     assert code(world.client, error) is expected
+
+
+def test_a_listening_socket_connects_nowhere(world: World) -> None:
+    listener = world.listener()
+
+    with pytest.raises(WinsockError) as error:
+        world.server.connect(listener, TaAddress(parse("10.0.0.1"), 80))
+
+    assert code(world.server, error) is Wsae.WSAEINVAL
 
 
 def test_reuse_and_exclusive_mean_what_windows_means(world: World) -> None:

@@ -81,7 +81,7 @@ static void write_tail(struct rw_card *card, uint32_t offset, uint32_t value)
     rw_flow_replenished(card);
 }
 
-/* TCTL.SWXOFF sends one XOFF frame and clears itself (datasheet 10.2.6.1). */
+/* TCTL.SWXOFF sends one XOFF frame and clears itself (datasheet, Transmit Registers). */
 static void write_tctl(struct rw_card *card, uint32_t value)
 {
     pthread_mutex_lock(&card->tx_lock);

@@ -180,6 +180,7 @@ struct rw_card {
     uint64_t quiet_until[RW_VECTORS + 1]; /* no message before; 0: at any time */
     bool irqs_attached;
     struct rw_irq_fd irq_fd[3][RW_VECTORS];
+    uint32_t held_vectors; /* rw_hold_messages; irq_lock */
     int timer_fd;
     uint64_t timer_set_ns; /* what timer_fd is set to; 0: it is not */
 

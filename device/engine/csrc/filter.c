@@ -1,4 +1,4 @@
-/* Which frames the receiver takes (datasheet 7.1.1, 7.1.2, 7.5.3). Python twin: device.filters. */
+/* Which frames the receiver takes (datasheet, Receive, VLAN). Python twin: device.filters. */
 #include "receive.h"
 #include "stats.h"
 

@@ -1,5 +1,5 @@
 /*
- * Interrupt causes, masks, messages, moderation (datasheet 7.4, 10.2.4). Python twin: device.interrupts.
+ * Interrupt causes, masks, messages, moderation (datasheet, Interrupts). Python twin: device.interrupts.
  *
  * Invariant: `announced` is the part of ICR & IMS that was already signalled under the present mode, so a cause
  * that stays pending is announced once.
@@ -21,7 +21,7 @@ static void fire_fd(struct rw_card *card, int type, uint32_t vector)
     struct rw_irq_fd *irq = &card->irq_fd[type][vector];
     const uint64_t one = 1;
 
-    if (irq->fd < 0 || irq->masked) {
+    if (irq->fd < 0 || irq->masked || (type == RW_IRQ_MSIX && card->held_vectors & 1u << vector)) {
         irq->pending = true;
         return;
     }
@@ -413,6 +413,27 @@ void rw_attach_irqs(rw_card *card, bool attached)
     for (uint32_t n = 0; n < 3 * RW_VECTORS; n++)
         card->irq_fd[n / RW_VECTORS][n % RW_VECTORS] = (struct rw_irq_fd){.fd = -1};
     pthread_mutex_unlock(&card->irq_lock);
+}
+
+void rw_hold_messages(rw_card *card, uint32_t vectors)
+{
+    pthread_mutex_lock(&card->irq_lock);
+    card->held_vectors = vectors;
+    for (uint32_t vector = 0; vector < RW_VECTORS; vector++)
+        if (card->irq_fd[RW_IRQ_MSIX][vector].pending)
+            fire_fd(card, RW_IRQ_MSIX, vector); /* stays pending where it is held */
+    pthread_mutex_unlock(&card->irq_lock);
+}
+
+uint32_t rw_pending_messages(rw_card *card)
+{
+    uint32_t found = 0;
+
+    pthread_mutex_lock(&card->irq_lock);
+    for (uint32_t vector = 0; vector < RW_VECTORS; vector++)
+        found |= (uint32_t)card->irq_fd[RW_IRQ_MSIX][vector].pending << vector;
+    pthread_mutex_unlock(&card->irq_lock);
+    return found;
 }
 
 /* What the client armed. A message that came while there was no descriptor leaves now; a line that is still

@@ -1,4 +1,4 @@
-/* Checksums, packet type, hash: what a descriptor says of a frame (datasheet 7.1.6 to 7.1.11).
+/* Checksums, packet type, hash: what a descriptor says of a frame (datasheet, Receive, RSS).
  * Python twin: device.engine.reference.metadata. */
 #include "checksum.h"
 #include "receive.h"

@@ -1,4 +1,4 @@
-/* What the card's parser sees of a frame (datasheet 7.1.10). Python twin: device.packet. */
+/* What the card's parser sees of a frame (datasheet, Receive Checksums). Python twin: device.packet. */
 #pragma once
 
 #include <stdbool.h>

@@ -1,4 +1,4 @@
-/* Receive side scaling: the Toeplitz hash, its types, the redirection table (datasheet 7.1.11).
+/* Receive side scaling: the Toeplitz hash, its types, the redirection table (datasheet, RSS).
  * Python twin: device.rss. */
 #include "receive.h"
 

@@ -1,5 +1,5 @@
 /*
- * The receive rings: descriptors from RDH up to RDT belong to the card (datasheet 7.1). A frame's whole way is
+ * The receive rings: descriptors from RDH up to RDT belong to the card (datasheet, Receive). A frame's whole way is
  * planned before a byte is stored. Python twin: device.engine.reference.receive.
  *
  * Invariants: nothing is stored beyond a buffer's programmed size; a descriptor is written back after its

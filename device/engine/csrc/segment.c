@@ -111,7 +111,7 @@ void rw_whole_header(uint8_t *head, uint32_t head_size, uint32_t size, const str
 }
 
 /* The prototype header with the lengths, identification, sequence number and flags of a segment: FIN and PSH
- * only on the last (datasheet 7.2.9.6). */
+ * only on the last (datasheet, Transmit). */
 uint32_t rw_cut(const struct rw_frame *frame, const struct rw_context *context, uint32_t options, uint32_t index,
                 uint8_t *to)
 {

@@ -1,4 +1,4 @@
-/* The statistics registers that count frames (datasheet 10.2.7). Python twin: device.statistics. */
+/* The statistics registers that count frames (datasheet, Statistics Registers). Python twin: device.statistics. */
 #pragma once
 
 #include "card.h"

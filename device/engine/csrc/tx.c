@@ -1,5 +1,5 @@
 /*
- * The transmit rings: descriptors from TDH up to TDT belong to the card (datasheet 7.2).
+ * The transmit rings: descriptors from TDH up to TDT belong to the card (datasheet, Transmit).
  * Python twin: Transmitter in device.engine.reference.transmit.
  *
  * Invariants: a descriptor is read once; DD is in memory before its cause is raised; what a frame may gather is
@@ -64,7 +64,7 @@ static uint32_t pending(struct rw_card *card, uint32_t queue)
     return tail >= head ? tail - head : tail + count - head;
 }
 
-/* The queue whose turn it is, and whether the other one waits (TARC, datasheet 7.2.2). False: no work. */
+/* The queue whose turn it is, and whether the other one waits (TARC, datasheet, Transmit). False: no work. */
 static bool choose(struct rw_card *card, uint32_t *queue, bool *contended)
 {
     const uint32_t mine = card->turn, other = 1 - mine;

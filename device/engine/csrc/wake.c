@@ -1,10 +1,14 @@
-/* Wake-up frames: which of WUFC's filters a frame meets (datasheet 5.3). Python twin: reference.wake.
+/* Wake-up frames: which of WUFC's filters a frame meets (datasheet, Wake-up). Python twin: reference.wake.
  * rx_lock is held. */
 #include "receive.h"
 
 #define KEPT 128u /* bytes of WUPM */
 #define MAC_BYTES 6u
 #define MAGIC_TIMES 16u
+#define FIRST_FLX (1u << 16) /* WUFC.FLX */
+#define FILTERS 4u
+#define FILTERED 128u /* bytes that flexible filters see */
+#define LEAST_FILTER 2u
 #define V6_VALID (1u << 16) /* IPAV.V60 */
 
 static void put_word(uint8_t *at, uint32_t value)
@@ -49,6 +53,20 @@ static bool ours6(struct rw_card *card, const uint8_t *frame, uint32_t size, uin
     return rw_get(card, RW_IPAV) & V6_VALID && at + 16 <= size && !memcmp(address, frame + at, sizeof address);
 }
 
+/* Whether a frame passes flexible filter n: long enough, and no masked byte up to there differs. */
+static bool flexible(struct rw_card *card, const uint8_t *frame, uint32_t size, uint32_t n)
+{
+    const uint32_t length = rw_get(card, RW_FFLT + 8 * n);
+
+    if (length < LEAST_FILTER || length > size)
+        return false;
+    for (uint32_t at = 0; at < length && at < FILTERED; at++)
+        if (rw_get(card, RW_FFMT + 8 * at) >> n & 1 &&
+            (rw_get(card, RW_FFVT + 8 * at) >> 8 * n & 0xff) != frame[at])
+            return false;
+    return true;
+}
+
 static uint32_t met(struct rw_card *card, const uint8_t *frame, uint32_t size, bool exact)
 {
     static const uint8_t broadcast[MAC_BYTES] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
@@ -67,6 +85,9 @@ static uint32_t met(struct rw_card *card, const uint8_t *frame, uint32_t size, b
         found |= RW_WUFC_IPV4;
     else if (type == 0x86dd && found & RW_WUFC_EX && ours6(card, frame, size, 38))
         found |= RW_WUFC_IPV6;
+    for (uint32_t n = 0; n < FILTERS; n++)
+        if (rw_get(card, RW_WUFC) & FIRST_FLX << n && flexible(card, frame, size, n))
+            found |= FIRST_FLX << n;
     return found & rw_get(card, RW_WUFC);
 }
 

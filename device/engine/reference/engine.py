@@ -154,7 +154,7 @@ class ReferenceEngine:
         return write
 
     def _write_tctl(self, value: int) -> None:
-        """TCTL.SWXOFF sends one XOFF frame and clears itself (datasheet 10.2.6.1)."""
+        """TCTL.SWXOFF sends one XOFF frame and clears itself (datasheet, Transmit Registers)."""
         self.core.words[_TCTL] = value & MASKS[_TCTL] & ~_SWXOFF
         if value & _SWXOFF:
             self.flow.send(self.core.words[_FCTTV])

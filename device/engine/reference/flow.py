@@ -1,4 +1,4 @@
-"""Flow control frames that the card sends (IEEE 802.3 annex 31B; datasheet 3.1.1.5).
+"""Flow control frames that the card sends (IEEE 802.3 annex 31B; datasheet, Flow Control).
 
 The model has no FIFO to fill up: a frame that finds no descriptor stands for the high threshold, new
 descriptors for the low one.

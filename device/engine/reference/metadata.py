@@ -1,6 +1,6 @@
 """What a receive descriptor says of a frame besides where it lies: checksums, types, hash.
 
-Pure functions on the register file's words and a parsed frame (datasheet 7.1.6 to 7.1.11).
+Pure functions on the register file's words and a parsed frame (datasheet, Receive, RSS).
 """
 
 from __future__ import annotations

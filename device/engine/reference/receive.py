@@ -1,4 +1,4 @@
-"""The receive side: a frame through the filters into a ring (datasheet 7.1).
+"""The receive side: a frame through the filters into a ring (datasheet, Receive).
 
 A queue's descriptors from RDH up to RDT belong to the card. A frame's whole way is planned before a
 byte is stored: which descriptors, which buffers. Where they do not suffice the frame is missed::
@@ -9,7 +9,7 @@ byte is stored: which descriptors, which buffers. Where they do not suffice the 
 Invariants: nothing is stored beyond a buffer's programmed size; a descriptor is written back after its
 buffers; a frame costs at most one walk of the ring; nothing here transmits, so a loop does not recurse.
 
-NULL buffers take no data and are written back with length 0 (datasheet 7.1.4, "null descriptor padding");
+NULL buffers take no data and are written back with length 0 (datasheet, Receive, "null descriptor padding");
 the frame goes on in the next descriptor.
 """
 

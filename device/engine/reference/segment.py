@@ -1,7 +1,7 @@
 """What the card does to a frame before it leaves: checksums, TCP segmentation, the VLAN tag.
 
 Pure functions on bytes; nothing in a context is believed before it is checked against the frame.
-Datasheet 7.2.9 (segmentation), 7.2.10 (checksums), 7.5 (VLAN).
+Datasheet, Transmit, VLAN.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MOST_SEGMENTS: Final = 4096
-"""One frame becomes no more than this. MSS is to be above 16 (datasheet 7.2.9.3): 64 KiB stay below it."""
+"""One frame becomes no more than this. MSS is to be above 16 (datasheet, Transmit): 64 KiB stay below it."""
 
 LARGEST_PACKET: Final = 0xFFFF
 """What fits the total length of IPv4: a frame with more is cut here and not by the wire."""
@@ -160,7 +160,7 @@ def cut(frame: bytes, context: Context, options: int) -> Iterator[bytearray]:
     """Yield the frames a segmentation frame becomes; ``valid`` was asked before.
 
     The prototype header is repeated with lengths, IPv4 identification, TCP sequence number and flags of
-    each segment (FIN and PSH only on the last; datasheet 7.2.9.6).
+    each segment (FIN and PSH only on the last; datasheet, Transmit).
     """
     header, mss = context.hdrlen, context.mss
     ip, tcp = context.ipcss, context.tucss

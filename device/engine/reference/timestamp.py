@@ -1,4 +1,4 @@
-"""Timestamps of received PTP messages (IEEE 1588; datasheet 7.9, 10.2.9).
+"""Timestamps of received PTP messages (IEEE 1588; datasheet, Time Sync).
 
 TSYNCRXCTL.TYPE chooses which messages; RXMTRL and RXUDP say what they look like. One stamp is held until
 the driver reads RXSTMPH (e1000e_rx_hwtstamp in Linux's e1000e/netdev.c).

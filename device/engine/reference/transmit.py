@@ -1,4 +1,4 @@
-"""The transmit side: one descriptor a step (datasheet 7.2).
+"""The transmit side: one descriptor a step (datasheet, Transmit).
 
 A queue's descriptors from TDH up to TDT belong to the card. Each is fetched, its buffer read, and written
 back where the driver asked (RS, or IVAR bit 31); the descriptor with EOP sends what was gathered::
@@ -66,7 +66,7 @@ LARGEST_FRAME: Final = 256 * 1024
 """Bytes that one frame may gather; PAYLEN could ask for four times as many, no driver does."""
 
 PREFETCH: Final = 64
-"""Descriptors fetched at once (the card's own cache holds as many; datasheet 7.2.3)."""
+"""Descriptors fetched at once (the card's own cache holds as many; datasheet, Transmit)."""
 
 SHORTEST: Final = 60
 """TCTL.PSP pads to this, FCS not included."""
@@ -185,7 +185,7 @@ class Transmitter:
         return (tail - head) % count
 
     def _choose(self) -> tuple[Queue, bool] | None:
-        """Return the queue whose turn it is, and whether the other one waits (TARC, datasheet 7.2.2)."""
+        """Return the queue whose turn it is, and whether the other one waits (TARC, datasheet, Transmit)."""
         mine, other = self.queues[self.turn], self.queues[1 - self.turn]
         waits = self.pending(other) > 0
         if self.pending(mine) and (self.left > 0 or not waits):
@@ -461,7 +461,7 @@ class Transmitter:
             statistics.sent(words, data[:6], header + rest)
 
     def _stamp(self) -> None:
-        """Hold the time of this frame, unless one is held already (datasheet 7.9.3)."""
+        """Hold the time of this frame, unless one is held already (datasheet, Time Sync)."""
         core = self._core
         words = core.words
         control = words[_TSYNCTXCTL]

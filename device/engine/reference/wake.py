@@ -1,8 +1,9 @@
 """Wake-up frames: which of WUFC's filters a frame meets, and what the card keeps of the first one.
 
-Source: datasheet 5.3 (wake-up), 10.2.8 (WUC, WUFC, WUS, IPAV, IP4AT, IP6AT, WUPL, WUPM); Linux e1000e
-netdev.c (__e1000_shutdown arms it, __e1000_resume reads WUS). The flexible filters are registers only:
-no driver that we know sets them.
+Source: datasheet, Wake-up (WUC, WUFC, WUS, IPAV, IP4AT, IP6AT, WUPL, WUPM); Linux e1000e
+netdev.c (__e1000_shutdown arms it, __e1000_resume reads WUS). Flexible filters: "Flexible Filter" (6.4.3.3)
+and FFLT in Intel's Software Developer's Manual of the PCI/PCI-X family, whose tables these are; at least two
+bytes long (82575EB Software Developer's Manual, "Flexible Filter"); no driver that we know sets them.
 
 It does not know power states: whoever calls says that the card sleeps.
 """
@@ -25,6 +26,11 @@ _PME_EN = NIC["WUC"]["PME_EN"].mask
 _MAG, _EX, _MC, _BC, _ARP, _IPV4, _IPV6 = (
     NIC["WUFC"][name].mask for name in ("MAG", "EX", "MC", "BC", "ARP", "IPV4", "IPV6")
 )
+_FLX = NIC["WUFC"]["FLX"]
+_FFLT, _FFMT, _FFVT = place("FFLT"), place("FFMT"), place("FFVT")
+_TABLE_STRIDE: Final = 2  # words from one row of a filter table to the next
+_FILTERED: Final = 128  # bytes that flexible filters see
+_LEAST_FILTER: Final = 2  # bytes
 _BROADCAST: Final = b"\xff" * 6
 _KEPT: Final = 128  # bytes of WUPM
 _IP4_ADDRESSES: Final = 4
@@ -52,7 +58,12 @@ def met(words: list[int], frame: bytes, *, exact: bool) -> int:
         found |= _IPV4
     elif kind == _IPV6_TYPE and found & _EX and _ours6(words, frame[38:54]):
         found |= _IPV6
-    return found & words[_WUFC]
+    wanted = words[_WUFC]
+    for index in range(_FLX.mask.bit_count()):
+        bit = 1 << index << _FLX.low
+        if wanted & bit and _flexible(words, frame, index):
+            found |= bit
+    return found & wanted
 
 
 def consider(core: Core, frame: bytes, *, exact: bool) -> None:
@@ -76,6 +87,18 @@ def _cast(destination: bytes, *, exact: bool) -> int:
     if destination[0] & 1:
         return _MC
     return _EX if exact else 0
+
+
+def _flexible(words: list[int], frame: bytes, index: int) -> bool:
+    """Tell whether a frame passes a flexible filter: long enough, and no masked byte up to there differs."""
+    length = words[_FFLT + _TABLE_STRIDE * index]
+    if not _LEAST_FILTER <= length <= len(frame):
+        return False
+    for at, byte in enumerate(frame[: min(length, _FILTERED)]):
+        row = _TABLE_STRIDE * at
+        if words[_FFMT + row] >> index & 1 and words[_FFVT + row] >> 8 * index & 0xFF != byte:
+            return False
+    return True
 
 
 def _ours(words: list[int], address: bytes) -> bool:

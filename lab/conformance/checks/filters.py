@@ -29,7 +29,7 @@ from lab.conformance.rings import Kind, RxRing
 if TYPE_CHECKING:
     from lab.conformance.subject import Subject
 
-TOPIC = Topic("filters and receive offloads", "datasheet 7.1.2, packet address filtering")
+TOPIC = Topic("filters and receive offloads", "datasheet, Receive, packet address filtering")
 OTHER = bytes.fromhex("02abcdef0001")
 GROUP = bytes.fromhex("01005e010203")
 
@@ -63,7 +63,7 @@ for _id, _address, _rctl, _wanted, _words in (
         Check(
             f"FLT-{_id}",
             _words,
-            "datasheet 10.2.5, RCTL",
+            "datasheet, Receive Registers, RCTL",
             partial(
                 lambda address, rctl, wanted, card: passes(address, rctl, wanted=wanted, card=card),
                 _address,
@@ -89,14 +89,14 @@ for _index in (1, 7, 14, 15):
         Check(
             f"FLT-RA-{_index:02}",
             f"Receive address {_index} lets its station in and no other.",
-            "datasheet 10.2.5, 10.2.5, RAL and RAH",
+            "datasheet, Receive Registers, RAL and RAH",
             partial(exact, _index),
             WIRE,
         )
     )
 
 
-@TOPIC.check("FLT-RA-AV", "datasheet 10.2.5, RAH.AV", needs=WIRE)
+@TOPIC.check("FLT-RA-AV", "datasheet, Receive Registers, RAH.AV", needs=WIRE)
 def an_invalid_address(card: Subject) -> None:
     """A receive address without AV lets nothing in."""
     ring = ready(card)
@@ -123,14 +123,14 @@ for _offset in range(4):
             f"FLT-MTA-{_offset}",
             f"With RCTL.MO = {_offset} the multicast table is indexed by its 12 bits of the address,"
             " and PIF is set.",
-            "datasheet 10.2.5, MTA; e1000_hash_mc_addr_82571 in Linux's mac.c",
+            "datasheet, Receive Registers, MTA; e1000_hash_mc_addr_82571 in Linux's mac.c",
             partial(hashed, _offset),
             WIRE,
         )
     )
 
 
-@TOPIC.check("FLT-VFE-IN", "datasheet 10.2.5, VFTA", needs=WIRE)
+@TOPIC.check("FLT-VFE-IN", "datasheet, Receive Registers, VFTA", needs=WIRE)
 def a_vlan_in_the_table(card: Subject) -> None:
     """With VFE a tagged frame of a VLAN in the table is stored."""
     ring = ready(card, VFE=1)
@@ -140,7 +140,7 @@ def a_vlan_in_the_table(card: Subject) -> None:
     expect("the frame", one(card, ring, tagged(frame, 100)).data, frame)
 
 
-@TOPIC.check("FLT-VFE-OUT", "datasheet 10.2.5, VFTA", needs=WIRE)
+@TOPIC.check("FLT-VFE-OUT", "datasheet, Receive Registers, VFTA", needs=WIRE)
 def a_vlan_outside_the_table(card: Subject) -> None:
     """With VFE a tagged frame of another VLAN is not stored."""
     ring = ready(card, VFE=1)
@@ -148,7 +148,7 @@ def a_vlan_outside_the_table(card: Subject) -> None:
     none(card, ring, tagged(to_card(card, payload(80)), 101))
 
 
-@TOPIC.check("FLT-VFE-UNTAGGED", "datasheet 10.2.5, RCTL.VFE", needs=WIRE)
+@TOPIC.check("FLT-VFE-UNTAGGED", "datasheet, Receive Registers, RCTL.VFE", needs=WIRE)
 def untagged_under_vfe(card: Subject) -> None:
     """With VFE an untagged frame is stored."""
     ring = ready(card, VFE=1)
@@ -156,7 +156,7 @@ def untagged_under_vfe(card: Subject) -> None:
     expect("the frame", one(card, ring, frame).data, frame)
 
 
-@TOPIC.check("FLT-PAUSE", "datasheet 10.2.5, RCTL.PMCF and DPF; IEEE 802.3, 31B", needs=WIRE)
+@TOPIC.check("FLT-PAUSE", "datasheet, Receive Registers, RCTL.PMCF and DPF; IEEE 802.3, 31B", needs=WIRE)
 def pause_frames_are_consumed(card: Subject) -> None:
     """With CTRL.RFCE and without PMCF a PAUSE frame is not stored."""
     ring = ready(card, MPE=1)
@@ -164,7 +164,7 @@ def pause_frames_are_consumed(card: Subject) -> None:
     none(card, ring, make.pause(0x10))
 
 
-@TOPIC.check("FLT-PAUSE-COUNT", "datasheet 10.2.7, 10.2.7, XONRXC and XOFFRXC", needs=WIRE)
+@TOPIC.check("FLT-PAUSE-COUNT", "datasheet, Statistics Registers, XONRXC and XOFFRXC", needs=WIRE)
 def pause_frames_are_counted(card: Subject) -> None:
     """XOFFRXC and XONRXC count PAUSE frames with and without time."""
     ready(card)
@@ -201,14 +201,14 @@ for _kind in (Kind.LEGACY, Kind.EXTENDED):
         Check(
             f"VLAN-RX-{_kind.name}",
             f"With CTRL.VME the tag moves into the {_kind.value} descriptor, VP set.",
-            "datasheet 7.5.4, stripping 802.1Q tags on receives",
+            "datasheet, VLAN, stripping 802.1Q tags on receives",
             partial(strips, _kind),
             WIRE,
         )
     )
 
 
-@TOPIC.check("VLAN-RX-OFF", "datasheet 7.5.4", needs=WIRE)
+@TOPIC.check("VLAN-RX-OFF", "datasheet, VLAN", needs=WIRE)
 def tags_stay_without_vme(card: Subject) -> None:
     """Without CTRL.VME a tagged frame is stored as it is, VP clear."""
     ring = ready(card)
@@ -217,7 +217,7 @@ def tags_stay_without_vme(card: Subject) -> None:
     expect("data and VP", (got.data, got.status & RxStatus.VP), (frame, 0))
 
 
-@TOPIC.check("VLAN-RX-UNTAGGED", "datasheet 7.5.4", needs=WIRE)
+@TOPIC.check("VLAN-RX-UNTAGGED", "datasheet, VLAN", needs=WIRE)
 def untagged_under_vme(card: Subject) -> None:
     """With CTRL.VME an untagged frame has VP clear."""
     ring = ready(card)
@@ -228,7 +228,7 @@ def untagged_under_vme(card: Subject) -> None:
 
 # -- checksums ---------------------------------------------------------------------------------------
 
-XSUM = "datasheet 7.1.11, receive packet checksum offloading; e1000_rx_checksum in Linux's netdev.c"
+XSUM = "datasheet, RSS, receive packet checksum offloading; e1000_rx_checksum in Linux's netdev.c"
 
 
 def packet(name: str, broken: str) -> bytes:
@@ -275,7 +275,7 @@ for _name, _broken in (
     )
 
 
-@TOPIC.check("CSUM-RX-OFF", "datasheet 10.2.5, RXCSUM", needs=WIRE)
+@TOPIC.check("CSUM-RX-OFF", "datasheet, Receive Registers, RXCSUM", needs=WIRE)
 def no_checksum_offload(card: Subject) -> None:
     """With IPOFL and TUOFL clear neither checksum is reported as looked at."""
     ring = ready(card)
@@ -295,7 +295,7 @@ def no_ip_no_checksum(card: Subject) -> None:
 
 # -- RSS ---------------------------------------------------------------------------------------------
 
-RSS = 'datasheet 7.1.12, receive side scaling; Microsoft\'s "Verifying the RSS hash calculation"'
+RSS = 'datasheet, Receive Checksums, receive side scaling; Microsoft\'s "Verifying the RSS hash calculation"'
 # Microsoft's example key, and its hash of 10.0.0.1:4000 to 10.0.0.2:5000 is worked out below, bit by bit.
 KEY = bytes.fromhex("6d5a56da255b0ec24167253d43a38fb0d0ca2bcbae7b30b477cb2da38030f20c6a42b73bbeac01fa")
 

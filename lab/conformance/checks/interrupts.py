@@ -19,7 +19,7 @@ from lab.conformance.subject import MILLISECOND
 if TYPE_CHECKING:
     from lab.conformance.subject import Subject
 
-TOPIC = Topic("interrupts", "datasheet 7.4, interrupts")
+TOPIC = Topic("interrupts", "datasheet, Interrupts")
 LINE, MSI, MSIX = Capability.LINE, Capability.MSI, Capability.MSIX
 SELF_TEST = "e1000_intr_test in Linux's e1000e/ethtool.c"
 ASSERTED = NIC["ICR"]["INT_ASSERTED"].mask
@@ -53,7 +53,7 @@ for _bit in (0, 1, 2, 4, 6, 7, 9, 15, 16, 17, 20, 21, 22, 23, 24):
         Check(
             f"INT-LATCH-{_bit:02}",
             f"Cause {_bit}, set by ICS while masked, latches in ICR: drivers that poll depend on it.",
-            "datasheet 10.2.4, ICR; intel_poll in iPXE's intel.c",
+            "datasheet, Interrupt Registers, ICR; intel_poll in iPXE's intel.c",
             partial(latches, _bit),
         )
     )
@@ -70,7 +70,7 @@ for _bit in TESTED:
     )
 
 
-@TOPIC.check("INT-ICR-CLEAR", "datasheet 10.2.4, ICR: cleared by a read when IMS is 0")
+@TOPIC.check("INT-ICR-CLEAR", "datasheet, Interrupt Registers, ICR: cleared by a read when IMS is 0")
 def a_read_clears(card: Subject) -> None:
     """With IMS zero a read of ICR clears it."""
     card.quiet()
@@ -79,7 +79,7 @@ def a_read_clears(card: Subject) -> None:
     expect("ICR", card.read("ICR"), 0)
 
 
-@TOPIC.check("INT-ICR-W1C", "datasheet 10.2.4, ICR: writing 1 clears")
+@TOPIC.check("INT-ICR-W1C", "datasheet, Interrupt Registers, ICR: writing 1 clears")
 def writing_one_clears(card: Subject) -> None:
     """Writing ones to ICR clears those causes and no other."""
     card.quiet()
@@ -88,7 +88,9 @@ def writing_one_clears(card: Subject) -> None:
     expect("ICR", card.read("ICR") & 0x7FFF_FFFF, card.causes("LSC", "TXDW"))
 
 
-@TOPIC.check("INT-ASSERTED", "datasheet 10.2.4, ICR.INT_ASSERTED; e1000_intr in Linux's netdev.c")
+@TOPIC.check(
+    "INT-ASSERTED", "datasheet, Interrupt Registers, ICR.INT_ASSERTED; e1000_intr in Linux's netdev.c"
+)
 def the_asserted_bit(card: Subject) -> None:
     """ICR bit 31 is set when an unmasked cause is pending: a driver on a shared line needs it."""
     card.bench.signal(Signal.INTX)
@@ -99,7 +101,9 @@ def the_asserted_bit(card: Subject) -> None:
     expect("ICR", card.read("ICR"), card.causes("LSC") | ASSERTED)
 
 
-@TOPIC.check("INT-NOT-ASSERTED", "datasheet 10.2.4, ICR.INT_ASSERTED; e1000_intr in Linux's netdev.c")
+@TOPIC.check(
+    "INT-NOT-ASSERTED", "datasheet, Interrupt Registers, ICR.INT_ASSERTED; e1000_intr in Linux's netdev.c"
+)
 def the_asserted_bit_is_clear(card: Subject) -> None:
     """ICR bit 31 is clear when only masked causes are pending."""
     card.quiet()
@@ -107,7 +111,7 @@ def the_asserted_bit_is_clear(card: Subject) -> None:
     expect("ICR", card.read("ICR"), card.causes("LSC"))
 
 
-@TOPIC.check("INT-IMS-SETS", "datasheet 10.2.4, IMS: writing 1 sets, 0 leaves")
+@TOPIC.check("INT-IMS-SETS", "datasheet, Interrupt Registers, IMS: writing 1 sets, 0 leaves")
 def ims_only_sets(card: Subject) -> None:
     """IMS gathers ones, IMC takes them away."""
     card.write("IMC", 0xFFFF_FFFF)
@@ -117,7 +121,7 @@ def ims_only_sets(card: Subject) -> None:
     expect("IMS", card.read("IMS"), card.causes("LSC", "RXT0"))
 
 
-@TOPIC.check("INT-LATE-UNMASK", "datasheet 7.4.3: the interrupt is ICR and IMS", needs=LINE)
+@TOPIC.check("INT-LATE-UNMASK", "datasheet, Interrupts: the interrupt is ICR and IMS", needs=LINE)
 def unmasking_a_pending_cause(card: Subject) -> None:
     """Unmasking a cause that is pending asserts INTx."""
     card.bench.signal(Signal.INTX)
@@ -128,7 +132,7 @@ def unmasking_a_pending_cause(card: Subject) -> None:
     is_true("INTx", card.bench.line())
 
 
-@TOPIC.check("INT-MASK-LOWERS", "datasheet 7.4.3", needs=LINE)
+@TOPIC.check("INT-MASK-LOWERS", "datasheet, Interrupts", needs=LINE)
 def masking_lowers_the_line(card: Subject) -> None:
     """Masking the pending cause by IMC lowers INTx."""
     card.bench.signal(Signal.INTX)
@@ -139,7 +143,7 @@ def masking_lowers_the_line(card: Subject) -> None:
     is_false("INTx", card.bench.line())
 
 
-@TOPIC.check("INT-W1C-LOWERS", "datasheet 7.4.3", needs=LINE)
+@TOPIC.check("INT-W1C-LOWERS", "datasheet, Interrupts", needs=LINE)
 def clearing_lowers_the_line(card: Subject) -> None:
     """Clearing the pending cause by writing ICR lowers INTx."""
     card.bench.signal(Signal.INTX)
@@ -150,7 +154,7 @@ def clearing_lowers_the_line(card: Subject) -> None:
     is_false("INTx", card.bench.line())
 
 
-@TOPIC.check("INT-IAM-READ", "datasheet 10.2.4, IAM; CTRL_EXT.IAME")
+@TOPIC.check("INT-IAM-READ", "datasheet, Interrupt Registers, IAM; CTRL_EXT.IAME")
 def iam_on_read(card: Subject) -> None:
     """With CTRL_EXT.IAME a read of ICR that shows an asserted interrupt clears IAM's bits of IMS."""
     card.bench.signal(Signal.INTX)
@@ -185,7 +189,7 @@ def msi_is_silent_when_masked(card: Subject) -> None:
     expect("messages", card.bench.messages(), frozenset())
 
 
-@TOPIC.check("INT-MSI-AGAIN", "datasheet 7.4.1, legacy and MSI interrupt modes", needs=MSI)
+@TOPIC.check("INT-MSI-AGAIN", "datasheet, Interrupts, legacy and MSI interrupt modes", needs=MSI)
 def msi_again(card: Subject) -> None:
     """After ICR is read the next cause sends another message."""
     card.bench.signal(Signal.MSI)
@@ -230,7 +234,7 @@ for _cause, _vector in VECTORS:
         Check(
             f"INT-MSIX-{_cause}",
             f"In MSI-X mode {_cause} sends the vector that IVAR allots.",
-            "datasheet 10.2.4, IVAR; e1000_configure_msix in Linux's netdev.c",
+            "datasheet, Interrupt Registers, IVAR; e1000_configure_msix in Linux's netdev.c",
             partial(vector_of, _cause, _vector),
             MSIX,
         )
@@ -239,14 +243,16 @@ for _cause, _vector in VECTORS:
         Check(
             f"INT-MSIX-INVALID-{_cause}",
             f"{_cause} sends nothing when its IVAR entry is not valid.",
-            "datasheet 10.2.4, IVAR, INT_Alloc_valid",
+            "datasheet, Interrupt Registers, IVAR, INT_Alloc_valid",
             partial(vector_off, _cause, 4 * _vector),
             MSIX,
         )
     )
 
 
-@TOPIC.check("INT-EIAC", "datasheet 10.2.4, EIAC; e1000_configure_msix in Linux's netdev.c", needs=MSIX)
+@TOPIC.check(
+    "INT-EIAC", "datasheet, Interrupt Registers, EIAC; e1000_configure_msix in Linux's netdev.c", needs=MSIX
+)
 def auto_clear(card: Subject) -> None:
     """A cause in EIAC is cleared in ICR when its message is sent."""
     card.bench.signal(Signal.MSIX)
@@ -261,7 +267,9 @@ def auto_clear(card: Subject) -> None:
 
 
 @TOPIC.check(
-    "INT-EIAME", "datasheet 10.2.2, CTRL_EXT.EIAME; e1000_configure_msix in Linux's netdev.c", needs=MSIX
+    "INT-EIAME",
+    "datasheet, General Registers, CTRL_EXT.EIAME; e1000_configure_msix in Linux's netdev.c",
+    needs=MSIX,
 )
 def auto_mask(card: Subject) -> None:
     """With EIAME the causes of IAM are masked when their message is sent."""
@@ -277,7 +285,7 @@ def auto_mask(card: Subject) -> None:
     expect("IMS", card.read("IMS") & card.causes("RXQ0", "OTHER"), card.causes("OTHER"))
 
 
-@TOPIC.check("INT-MSIX-MASKED", "datasheet 7.4.3", needs=MSIX)
+@TOPIC.check("INT-MSIX-MASKED", "datasheet, Interrupts", needs=MSIX)
 def msix_is_silent_when_masked(card: Subject) -> None:
     """In MSI-X mode a masked cause sends nothing."""
     card.bench.signal(Signal.MSIX)
@@ -300,7 +308,7 @@ def msix_and_no_line(card: Subject) -> None:
     expect("messages, INTx", (card.bench.messages(), card.bench.line()), (frozenset({4}), False))
 
 
-@TOPIC.check("INT-RX-CAUSE", "datasheet 7.1.9, receive interrupts", needs=WIRE)
+@TOPIC.check("INT-RX-CAUSE", "datasheet, Receive, receive interrupts", needs=WIRE)
 def a_frame_raises_rxt0(card: Subject) -> None:
     """With RDTR zero a received frame raises RXT0 at once."""
     card.link_up()
@@ -311,7 +319,7 @@ def a_frame_raises_rxt0(card: Subject) -> None:
     expect("RXT0", card.read("ICR") & card.causes("RXT0"), card.causes("RXT0"))
 
 
-@TOPIC.check("INT-RX-QUEUE", "datasheet 7.4.2, MSI-X mode: RXQ0", needs=WIRE | MSIX)
+@TOPIC.check("INT-RX-QUEUE", "datasheet, Interrupts, MSI-X mode: RXQ0", needs=WIRE | MSIX)
 def a_frame_raises_rxq0(card: Subject) -> None:
     """In MSI-X mode a received frame sends the vector of receive queue 0."""
     card.bench.signal(Signal.MSIX)
@@ -326,7 +334,7 @@ def a_frame_raises_rxq0(card: Subject) -> None:
     expect("messages", card.bench.messages(), frozenset({0}))
 
 
-@TOPIC.check("INT-TX-CAUSE", "datasheet 7.2.12, transmit interrupts: TXDW", needs=WIRE)
+@TOPIC.check("INT-TX-CAUSE", "datasheet, Transmit, transmit interrupts: TXDW", needs=WIRE)
 def a_write_back_raises_txdw(card: Subject) -> None:
     """A write-back raises TXDW."""
     card.link_up()
@@ -336,7 +344,7 @@ def a_write_back_raises_txdw(card: Subject) -> None:
     expect("TXDW", card.read("ICR") & card.causes("TXDW"), card.causes("TXDW"))
 
 
-@TOPIC.check("INT-TX-NO-RS", "datasheet 7.2.12: TXDW needs RS", needs=WIRE)
+@TOPIC.check("INT-TX-NO-RS", "datasheet, Transmit: TXDW needs RS", needs=WIRE)
 def no_write_back_no_txdw(card: Subject) -> None:
     """Without RS there is no TXDW."""
     card.link_up()
@@ -346,7 +354,7 @@ def no_write_back_no_txdw(card: Subject) -> None:
     expect("TXDW", card.read("ICR") & card.causes("TXDW"), 0)
 
 
-@TOPIC.check("INT-TX-QUEUE", "datasheet 7.4.2; IVAR bit 31", needs=WIRE | MSIX)
+@TOPIC.check("INT-TX-QUEUE", "datasheet, Interrupts; IVAR bit 31", needs=WIRE | MSIX)
 def a_write_back_raises_txq0(card: Subject) -> None:
     """In MSI-X mode a write-back sends the vector of transmit queue 0."""
     card.bench.signal(Signal.MSIX)
@@ -360,7 +368,7 @@ def a_write_back_raises_txq0(card: Subject) -> None:
     expect("messages", card.bench.messages(), frozenset({2}))
 
 
-@TOPIC.check("INT-TXQE", "datasheet 10.2.4, ICR.TXQE", needs=WIRE)
+@TOPIC.check("INT-TXQE", "datasheet, Interrupt Registers, ICR.TXQE", needs=WIRE)
 def an_empty_queue_raises_txqe(card: Subject) -> None:
     """A transmit queue that runs empty raises TXQE."""
     card.link_up()
@@ -389,7 +397,7 @@ for _code, _part in ((0, 2), (1, 4), (2, 8)):
         Check(
             f"INT-RXDMT-{_part}",
             f"RXDMT0 comes when 1/{_part} of the ring is left.",
-            "datasheet 10.2.5, RCTL.RDMTS; 10.2.4, ICR.RXDMT0",
+            "datasheet, Receive Registers, RCTL.RDMTS; Interrupt Registers, ICR.RXDMT0",
             partial(threshold, _code, 32 // _part),
             WIRE,
         )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lab.conformance.rings import TxRing
     from lab.conformance.subject import Subject
 
-TOPIC = Topic("transmit offloads", "datasheet 7.2.10, 7.2.11, 7.3")
+TOPIC = Topic("transmit offloads", "datasheet, Transmit, TCP Segmentation")
 IXSM, TXSM, VLE = TxOptions.IXSM, TxOptions.TXSM, TxCommand.VLE
 IC = TxCommand.IC
 ACK = 0x10  # the only TCP flag of most checks: what becomes of FIN and PSH has one of its own
@@ -73,14 +73,14 @@ for _name, _v6, _tcp in (
             Check(
                 f"OFF-CSUM-{_name}-{_length:04}",
                 f"{_name[:3]} over IPv{_name[3]} with {_length} bytes of data gets its checksums.",
-                "datasheet 7.2.10, 7.2.11, POPTS; e1000_tx_csum in Linux's netdev.c",
+                "datasheet, Transmit, POPTS; e1000_tx_csum in Linux's netdev.c",
                 partial(checksums, _name, _v6, _tcp, _length),
                 WIRE,
             )
         )
 
 
-@TOPIC.check("OFF-IP-ONLY", "datasheet 7.2.11, POPTS.IXSM", needs=WIRE)
+@TOPIC.check("OFF-IP-ONLY", "datasheet, Transmit, POPTS.IXSM", needs=WIRE)
 def ip_checksum_alone(card: Subject) -> None:
     """IXSM alone inserts the IP checksum and leaves the transport's as it is."""
     ring = ready(card)
@@ -90,7 +90,7 @@ def ip_checksum_alone(card: Subject) -> None:
     expect("frames", card.bench.frames(), [whole])
 
 
-@TOPIC.check("OFF-NONE", "datasheet 7.2.11, POPTS", needs=WIRE)
+@TOPIC.check("OFF-NONE", "datasheet, Transmit, POPTS", needs=WIRE)
 def no_option_no_change(card: Subject) -> None:
     """Without POPTS a frame with wrong checksums leaves as it is."""
     ring = ready(card)
@@ -100,7 +100,7 @@ def no_option_no_change(card: Subject) -> None:
 
 
 @TOPIC.check(
-    "OFF-OFFSETS", "datasheet 7.2.10: TUCSS, TUCSO say where, the packet's kind does not", needs=WIRE
+    "OFF-OFFSETS", "datasheet, Transmit: TUCSS, TUCSO say where, the packet's kind does not", needs=WIRE
 )
 def offsets_rule(card: Subject) -> None:
     """The checksum goes where the context says, for a protocol that the card cannot know."""
@@ -112,7 +112,7 @@ def offsets_rule(card: Subject) -> None:
     expect("frames", card.bench.frames(), [want])
 
 
-@TOPIC.check("OFF-TUCSE", "datasheet 7.2.10: TUCSE is the last byte that is summed", needs=WIRE)
+@TOPIC.check("OFF-TUCSE", "datasheet, Transmit: TUCSE is the last byte that is summed", needs=WIRE)
 def the_end_rules(card: Subject) -> None:
     """TUCSE bounds the sum, its byte included."""
     ring = ready(card)
@@ -122,7 +122,7 @@ def the_end_rules(card: Subject) -> None:
     expect("frames", card.bench.frames(), [want])
 
 
-@TOPIC.check("OFF-CONTEXT-STAYS", "datasheet 7.2.10: a context holds until the next one", needs=WIRE)
+@TOPIC.check("OFF-CONTEXT-STAYS", "datasheet, Transmit: a context holds until the next one", needs=WIRE)
 def a_context_serves_many(card: Subject) -> None:
     """One context descriptor serves the frames that follow it, over doorbells."""
     ring = ready(card)
@@ -135,7 +135,7 @@ def a_context_serves_many(card: Subject) -> None:
     expect("frames", card.bench.frames(), whole)
 
 
-@TOPIC.check("OFF-POPTS-FIRST", "datasheet 7.2.11: POPTS of the first data descriptor counts", needs=WIRE)
+@TOPIC.check("OFF-POPTS-FIRST", "datasheet, Transmit: POPTS of the first data descriptor counts", needs=WIRE)
 def options_of_the_first(card: Subject) -> None:
     """POPTS are taken from a frame's first data descriptor."""
     ring = ready(card)
@@ -149,7 +149,7 @@ def options_of_the_first(card: Subject) -> None:
     expect("frames", card.bench.frames(), [whole])
 
 
-@TOPIC.check("OFF-LEGACY-IC", "datasheet 7.2.10: IC, CSO, CSS of a legacy descriptor", needs=WIRE)
+@TOPIC.check("OFF-LEGACY-IC", "datasheet, Transmit: IC, CSO, CSS of a legacy descriptor", needs=WIRE)
 def legacy_checksum(card: Subject) -> None:
     """A legacy descriptor with IC gets the sum from CSS to the end put at CSO."""
     ring = ready(card)
@@ -159,7 +159,7 @@ def legacy_checksum(card: Subject) -> None:
     expect("frames", card.bench.frames(), [want])
 
 
-@TOPIC.check("OFF-LEGACY-CSO-OUT", "datasheet 7.2.10: CSO beyond the packet inserts nothing", needs=WIRE)
+@TOPIC.check("OFF-LEGACY-CSO-OUT", "datasheet, Transmit: CSO beyond the packet inserts nothing", needs=WIRE)
 def legacy_checksum_outside(card: Subject) -> None:
     """A CSO beyond the frame's end inserts no checksum."""
     ring = ready(card)
@@ -169,7 +169,9 @@ def legacy_checksum_outside(card: Subject) -> None:
 
 
 @TOPIC.check(
-    "OFF-BUFFER", "datasheet 7.2.3: the card reads packet data; the checksum goes into the FIFO", needs=WIRE
+    "OFF-BUFFER",
+    "datasheet, Transmit: the card reads packet data; the checksum goes into the FIFO",
+    needs=WIRE,
 )
 def insertion_leaves_the_buffer_alone(card: Subject) -> None:
     """Inserting checksums does not change the buffer in memory."""
@@ -181,7 +183,7 @@ def insertion_leaves_the_buffer_alone(card: Subject) -> None:
     expect("the buffer", card.memory_read(descriptor.address, len(bare)), bare)
 
 
-@TOPIC.check("OFF-BAD-IP", "datasheet 7.2.10: the card inserts checksums, it judges no packet", needs=WIRE)
+@TOPIC.check("OFF-BAD-IP", "datasheet, Transmit: the card inserts checksums, it judges no packet", needs=WIRE)
 def unparsable_packets_leave(card: Subject) -> None:
     """A frame that says IPv4 and is none leaves all the same."""
     ring = ready(card)
@@ -235,14 +237,14 @@ for _v6 in (False, True):
                 f"TSO-{'V6' if _v6 else 'V4'}-{_length:05}-{_mss:04}",
                 f"{_length} bytes of TCP over IPv{6 if _v6 else 4} leave as segments of {_mss}: lengths,"
                 " identification, sequence, checksums right.",
-                "datasheet 7.3, TCP segmentation; e1000_tso in Linux's netdev.c",
+                "datasheet, TCP Segmentation, TCP segmentation; e1000_tso in Linux's netdev.c",
                 partial(segmentation, _length, _mss, _v6),
                 WIRE,
             )
         )
 
 
-@TOPIC.check("TSO-FIN", "datasheet 7.3.6: FIN and PSH stay in the last frame alone", needs=WIRE)
+@TOPIC.check("TSO-FIN", "datasheet, TCP Segmentation: FIN and PSH stay in the last frame alone", needs=WIRE)
 def fin_is_in_the_last(card: Subject) -> None:
     """FIN and PSH are set in the last segment only."""
     ring = ready(card)
@@ -280,7 +282,7 @@ def header_apart(card: Subject) -> None:
     expect("frames and DD", (card.bench.frames(), ring.done(4)), (make.segments(3000, 1200, flags=ACK), True))
 
 
-@TOPIC.check("TSO-VLAN", "datasheet 7.3, 7.5: the tag goes into every segment", needs=WIRE)
+@TOPIC.check("TSO-VLAN", "datasheet, TCP Segmentation, VLAN: the tag goes into every segment", needs=WIRE)
 def tags_in_every_segment(card: Subject) -> None:
     """With VLE every segment gets the tag of the first data descriptor."""
     ring = ready(card)
@@ -309,7 +311,7 @@ def tags_in_every_segment(card: Subject) -> None:
     )
 
 
-@TOPIC.check("TSO-COUNT", "datasheet 10.2.7, TSCTC", needs=WIRE)
+@TOPIC.check("TSO-COUNT", "datasheet, Statistics Registers, TSCTC", needs=WIRE)
 def contexts_are_counted(card: Subject) -> None:
     """TSCTC counts each segmentation context sent."""
     ring = ready(card)
@@ -319,7 +321,7 @@ def contexts_are_counted(card: Subject) -> None:
     expect("TSCTC", card.read("TSCTC"), 2)
 
 
-@TOPIC.check("TSO-FRAMES", "datasheet 10.2.7: TPT counts frames on the wire", needs=WIRE)
+@TOPIC.check("TSO-FRAMES", "datasheet, Statistics Registers: TPT counts frames on the wire", needs=WIRE)
 def segments_are_counted(card: Subject) -> None:
     """Each segment is a frame to the statistics."""
     ring = ready(card)
@@ -340,7 +342,7 @@ def a_plain_frame_after(card: Subject) -> None:
 
 # -- VLAN -------------------------------------------------------------------------------------------
 
-VLAN = "datasheet 7.5.3, adding 802.1Q tags on transmits"
+VLAN = "datasheet, VLAN, adding 802.1Q tags on transmits"
 
 
 def inserts(tag: int, extended: bool, card: Subject) -> None:  # noqa: FBT001 - from a table
@@ -368,7 +370,7 @@ for _tag in (0x0001, 0x0FFF, 0xE00A):
         )
 
 
-@TOPIC.check("VLAN-TX-VET", "datasheet 10.2.2, VET", needs=WIRE)
+@TOPIC.check("VLAN-TX-VET", "datasheet, General Registers, VET", needs=WIRE)
 def the_ethertype_is_vets(card: Subject) -> None:
     """The inserted tag's ethertype is VET's."""
     ring = ready(card)

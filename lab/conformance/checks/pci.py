@@ -59,7 +59,7 @@ for _id, _words, _offset, _width, _mask, _value in CONSTANTS:
         Check(
             f"PCI-{_id}",
             _words,
-            "datasheet 9.3, mandatory PCI configuration registers; 9.4, capabilities",
+            "datasheet, PCI Configuration, mandatory registers and capabilities",
             partial(constant, _offset, _width, _mask, _value),
         )
     )
@@ -81,7 +81,7 @@ for _id, _offset, _width in (
         Check(
             f"PCI-RO-{_id}",
             f"Configuration space at {_offset:#x} is read-only.",
-            "PCI Local Bus 3.0, 6.2; datasheet 9.3",
+            "PCI Local Bus 3.0, 6.2; datasheet, PCI Configuration",
             partial(read_only, _offset, _width),
             CONFIG,
         )
@@ -105,7 +105,7 @@ for _index, _size, _io in ((0, 0x20000, False), (2, 32, True), (3, 0x4000, False
         Check(
             f"PCI-BAR{_index}-SIZE",
             f"BAR {_index} decodes {_size:#x} bytes.",
-            "datasheet 9.3, base address registers; PCI Local Bus 3.0, 6.2.5.1",
+            "datasheet, PCI Configuration, base address registers; PCI Local Bus 3.0, 6.2.5.1",
             partial(bar_size, _index, _size, _io),
             CONFIG,
         )
@@ -123,7 +123,9 @@ def the_list_ends(card: Subject) -> None:
     expect("capabilities", sorted(found), [0x01, 0x05, 0x10, 0x11])
 
 
-@TOPIC.check("PCI-DSN-VALUE", "datasheet 9.5: the serial number is made of the Ethernet address")
+@TOPIC.check(
+    "PCI-DSN-VALUE", "datasheet, PCI Configuration: the serial number is made of the Ethernet address"
+)
 def serial_number(card: Subject) -> None:
     """The serial number is the Ethernet address with FFFF in the middle."""
     address = card.address()
@@ -157,7 +159,7 @@ def no_mastering_no_dma(card: Subject) -> None:
     expect("frames and DD", (card.bench.frames(), ring.done(0)), ([], False))
 
 
-@TOPIC.check("PCI-D3", "datasheet 5.4, power states; PCI PM 1.2, 3.2.4", needs=CONFIG)
+@TOPIC.check("PCI-D3", "datasheet, Wake-up, power states; PCI PM 1.2, 3.2.4", needs=CONFIG)
 def d3_and_back(card: Subject) -> None:
     """PMCSR takes D3 and D0, and the card answers in D0 again."""
     card.bench.config_write(0xCC, 3, 2)
@@ -171,7 +173,9 @@ def d3_and_back(card: Subject) -> None:
 
 # -- widths ------------------------------------------------------------------------------------------
 
-WIDE = "datasheet 10.1.1: registers are accessed as doublewords; QEMU CVE-2020-13754 for the others"
+WIDE = (
+    "datasheet, Address Decoding: registers are accessed as doublewords; QEMU CVE-2020-13754 for the others"
+)
 
 
 def narrow_reads(width: int, card: Subject) -> None:
@@ -209,14 +213,14 @@ for _width in (1, 2, 8):
 # -- the I/O BAR -------------------------------------------------------------------------------------
 
 
-@TOPIC.check("PCI-IO-READ", "datasheet 10.1.1, I/O-mapped access: IOADDR, IODATA")
+@TOPIC.check("PCI-IO-READ", "datasheet, Address Decoding, I/O-mapped access: IOADDR, IODATA")
 def io_reads(card: Subject) -> None:
     """IODATA reads the register that IOADDR names."""
     card.bench.write(0, NIC["STATUS"].offset, 4, 2)
     expect("IODATA", card.bench.read(4, 4, 2), card.read("STATUS"))
 
 
-@TOPIC.check("PCI-IO-WRITE", "datasheet 10.1.1")
+@TOPIC.check("PCI-IO-WRITE", "datasheet, Address Decoding")
 def io_writes(card: Subject) -> None:
     """IODATA writes the register that IOADDR names."""
     card.bench.write(0, NIC["FCTTV"].offset, 4, 2)
@@ -224,14 +228,14 @@ def io_writes(card: Subject) -> None:
     expect("FCTTV", card.read("FCTTV"), 0x4321)
 
 
-@TOPIC.check("PCI-IO-ADDR", "datasheet 10.1.1, IOADDR")
+@TOPIC.check("PCI-IO-ADDR", "datasheet, Address Decoding, IOADDR")
 def io_address_reads_back(card: Subject) -> None:
     """IOADDR reads back what was written."""
     card.bench.write(0, 0x5400, 4, 2)
     expect("IOADDR", card.bench.read(0, 4, 2), 0x5400)
 
 
-@TOPIC.check("PCI-IO-OUT", "datasheet 10.1.1: addresses beyond the register space are reserved")
+@TOPIC.check("PCI-IO-OUT", "datasheet, Address Decoding: addresses beyond the register space are reserved")
 def io_outside(card: Subject) -> None:
     """An IOADDR beyond the registers does no harm."""
     for address in (0x20000, 0x7FFFC, 0xFFFF_FFFC):

@@ -1,120 +1,36 @@
-"""NVM, PHY, semaphores, link, IEEE 1588, loopback, wake-up."""
+"""PHY, link, LEDs, IEEE 1588, loopback."""
 
 # ruff: noqa: D401 - the first line of a check's docstring is the sentence that must hold
 
 from __future__ import annotations
 
 import struct
-from functools import partial
 from typing import TYPE_CHECKING
 
 from device.rings.transmit import DataTx
 from lab.conformance.bench import Capability
-from lab.conformance.check import Check, MismatchError, Topic, expect, is_true
+from lab.conformance.check import MismatchError, Topic, expect, is_true
 from lab.conformance.checks.receive import WIRE, one, ready
 from lab.conformance.checks.transmit import DEXT
-from lab.conformance.frames import BROADCAST, ETH_PTP, PEER_MAC, ethernet, padded, payload
+from lab.conformance.frames import ETH_PTP, PEER_MAC, ethernet, padded, payload
 from lab.conformance.rings import WHOLE, Kind, RxRing, TxRing
 from lab.conformance.subject import MDIC_ERROR, MDIC_READ, MILLISECOND
 
 if TYPE_CHECKING:
     from lab.conformance.subject import Subject
 
-TOPIC = Topic("NVM, PHY, time, wake-up", "datasheet 6, NVM; 3.5, PHY")
-
-# -- NVM ---------------------------------------------------------------------------------------------
-
-
-@TOPIC.check("NVM-CHECKSUM", "datasheet 6.1; e1000e_validate_nvm_checksum_generic in Linux's nvm.c")
-def nvm_checksum(card: Subject) -> None:
-    """Words 00h to 3Fh add up to BABAh."""
-    expect("the sum", sum(card.nvm_read(word) for word in range(0x40)) & 0xFFFF, 0xBABA)
-
-
-@TOPIC.check("NVM-DONE", "datasheet 10.2.2, EERD")
-def eerd_done(card: Subject) -> None:
-    """EERD shows DONE and the address that was read."""
-    card.nvm_read(5)
-    value = card.read("EERD")
-    expect("DONE and address", (value >> 1 & 1, value >> 2 & 0x3FFF), (1, 5))
-
-
-@TOPIC.check("NVM-TWICE", "datasheet 10.2.2, EERD")
-def the_same_word_twice(card: Subject) -> None:
-    """A word reads the same twice."""
-    expect("word 0Fh", card.nvm_read(0x0F), card.nvm_read(0x0F))
-
-
-@TOPIC.check("NVM-PRESENT", "datasheet 10.2.2, EECD")
-def nvm_is_there(card: Subject) -> None:
-    """EECD says that an NVM is present and was read."""
-    expect("PRES, AUTO_RD", (card.field("EECD", "PRES"), card.field("EECD", "AUTO_RD")), (1, 1))
-
-
-@TOPIC.check("NVM-GRANT", "datasheet 10.2.2, EECD.REQ and GNT; e1000e_acquire_nvm in Linux's nvm.c")
-def nvm_is_granted(card: Subject) -> None:
-    """EECD.REQ is answered by GNT."""
-    card.set("EECD", REQ=1)
-    is_true("GNT", card.until(lambda: bool(card.field("EECD", "GNT"))))
-    card.set("EECD", REQ=0)
-
-
-@TOPIC.check(
-    "NVM-WRITE", "datasheet 10.2, EEWR; e1000_write_nvm_eewr_82571 in Linux's 82571.c", destructive=True
-)
-def nvm_write(card: Subject) -> None:
-    """A word written by EEWR reads back by EERD."""
-    before = card.nvm_read(0x3A)
-    for value in (before ^ 0xFFFF, before):
-        card.write("EEWR", value << 16 | 0x3A << 2 | 1)
-        card.until(lambda: bool(card.read("EEWR") & 2))
-        expect("word 3Ah", card.nvm_read(0x3A), value)
-
-
-@TOPIC.check("NVM-INIT1", "datasheet 6.1: word 0Fh; e1000_get_variants_82571 reads it")
-def the_word_is_not_erased(card: Subject) -> None:
-    """Words 0Ah and 0Fh, the initialization control words, are programmed."""
-    expect("erased words", [word for word in (0x0A, 0x0F) if card.nvm_read(word) == 0xFFFF], [])
-
-
-# -- semaphores ---------------------------------------------------------------------------------------
-
-
-@TOPIC.check("SEM-SMBI", "datasheet 10.2, SWSM.SMBI; e1000_get_hw_semaphore_82571 in Linux's 82571.c")
-def smbi_is_taken_by_a_read(card: Subject) -> None:
-    """SMBI reads 0 once, then 1, until software writes 0."""
-    card.write("SWSM", 0)
-    seen = [card.field("SWSM", "SMBI"), card.field("SWSM", "SMBI")]
-    card.write("SWSM", 0)
-    expect("SMBI", [*seen, card.field("SWSM", "SMBI")], [0, 1, 0])
-
-
-@TOPIC.check("SEM-SWESMBI", "datasheet 10.2, SWSM.SWESMBI; e1000_get_hw_semaphore_82571")
-def swesmbi_sticks(card: Subject) -> None:
-    """SWESMBI, set by software, reads back: the semaphore was granted."""
-    card.set("SWSM", SWESMBI=1)
-    expect("SWESMBI", card.field("SWSM", "SWESMBI"), 1)
-
-
-@TOPIC.check("SEM-MDIO", "datasheet 10.2.2, EXTCNF_CTRL; e1000_get_hw_semaphore_82573 in Linux's 82571.c")
-def mdio_ownership(card: Subject) -> None:
-    """MDIO_SW_OWNERSHIP, set by software, reads back, and goes again."""
-    card.set("EXTCNF_CTRL", MDIO_SW_OWNERSHIP=1)
-    taken = card.field("EXTCNF_CTRL", "MDIO_SW_OWNERSHIP")
-    card.set("EXTCNF_CTRL", MDIO_SW_OWNERSHIP=0)
-    expect("ownership", [taken, card.field("EXTCNF_CTRL", "MDIO_SW_OWNERSHIP")], [1, 0])
-
+TOPIC = Topic("PHY, time, loopback", "datasheet, PHY and time sync chapters")
 
 # -- PHY ----------------------------------------------------------------------------------------------
 
 
-@TOPIC.check("PHY-ID", "datasheet 10.3.1, PHY identifiers; BME1000_E_PHY_ID_R2 in Linux's defines.h")
+@TOPIC.check("PHY-ID", "datasheet, PHY Registers, PHY identifiers; BME1000_E_PHY_ID_R2 in Linux's defines.h")
 def phy_identity(card: Subject) -> None:
     """The PHY is the 82574L's: 0141h, 0CB1h."""
     expect("registers 2, 3", (card.phy_read(2), card.phy_read(3)), (0x0141, 0x0CB1))
 
 
-@TOPIC.check("PHY-WRITE", "datasheet 10.2.2, MDIC")
+@TOPIC.check("PHY-WRITE", "datasheet, General Registers, MDIC")
 def phy_writes(card: Subject) -> None:
     """Register 4 reads back what is written."""
     value = card.phy_read(4) ^ 0x0100
@@ -122,13 +38,13 @@ def phy_writes(card: Subject) -> None:
     expect("register 4", card.phy_read(4), value)
 
 
-@TOPIC.check("PHY-ADDRESS", "datasheet 10.2.2, MDIC.E: no PHY answers at another address")
+@TOPIC.check("PHY-ADDRESS", "datasheet, General Registers, MDIC.E: no PHY answers at another address")
 def no_other_phy(card: Subject) -> None:
     """An access to another PHY address ends with ready and error."""
     expect("MDIC.ERROR", card.mdic(MDIC_READ | 5 << 21 | 2 << 16) & MDIC_ERROR, MDIC_ERROR)
 
 
-@TOPIC.check("PHY-MDAC", "datasheet 10.2.2, MDIC.I; 10.2.4, ICR.MDAC")
+@TOPIC.check("PHY-MDAC", "datasheet, General Registers, MDIC.I; Interrupt Registers, ICR.MDAC")
 def mdio_interrupt(card: Subject) -> None:
     """With MDIC.INT_EN the end of an access raises MDAC."""
     card.quiet()
@@ -144,7 +60,9 @@ def phy_link(card: Subject) -> None:
     expect("BMSR", card.phy_read(1) & 0x24, 0x24)
 
 
-@TOPIC.check("PHY-SPEED", "datasheet 10.2.2, STATUS; e1000e_get_speed_and_duplex_copper in Linux's mac.c")
+@TOPIC.check(
+    "PHY-SPEED", "datasheet, General Registers, STATUS; e1000e_get_speed_and_duplex_copper in Linux's mac.c"
+)
 def speed(card: Subject) -> None:
     """With the link up STATUS says 1000 Mb/s, full duplex."""
     card.link_up()
@@ -175,7 +93,7 @@ def power_down(card: Subject) -> None:
     card.link_up()
 
 
-@TOPIC.check("PHY-PAGE", "datasheet 10.3.1: the page is selected by register 22 (or 31)")
+@TOPIC.check("PHY-PAGE", "datasheet, PHY Registers: the page is selected by register 22 (or 31)")
 def pages(card: Subject) -> None:
     """Registers 2 and 3 of page 0 are the same after another page was selected and left."""
     card.phy_write(22, 2)
@@ -184,7 +102,7 @@ def pages(card: Subject) -> None:
     expect("register 2", card.phy_read(2), 0x0141)
 
 
-@TOPIC.check("LED-CTL", "datasheet 10.2.2, LEDCTL; e1000e_id_led_init_generic in Linux's mac.c")
+@TOPIC.check("LED-CTL", "datasheet, General Registers, LEDCTL; e1000e_id_led_init_generic in Linux's mac.c")
 def leds(card: Subject) -> None:
     """LEDCTL reads back what identification (ethtool -p) writes."""
     card.write("LEDCTL", 0x0E0E_0E0E)
@@ -193,7 +111,7 @@ def leds(card: Subject) -> None:
 
 # -- IEEE 1588 -----------------------------------------------------------------------------------------
 
-TIME = "datasheet 10.2.9, time sync; e1000e_get_base_timinca in Linux's netdev.c"
+TIME = "datasheet, Time Sync Registers, time sync; e1000e_get_base_timinca in Linux's netdev.c"
 VIRTUAL = Capability.CLOCK
 
 
@@ -273,7 +191,7 @@ def receive_timestamp(card: Subject) -> None:
 # -- loopback --------------------------------------------------------------------------------------------
 
 
-@TOPIC.check("LOOP-MAC", "datasheet 10.2.5, RCTL.LBM", needs=WIRE)
+@TOPIC.check("LOOP-MAC", "datasheet, Receive Registers, RCTL.LBM", needs=WIRE)
 def mac_loopback(card: Subject) -> None:
     """With RCTL.LBM = 1 a frame that is sent is received, and none leaves."""
     ring, out = ready(card, LBM=1), TxRing(card)
@@ -309,50 +227,3 @@ def short_loopback(card: Subject) -> None:
     out.send(out.legacy(ethernet(b"", to=card.address())))
     card.write("FCTTV", 0x77)
     expect("FCTTV", card.read("FCTTV"), 0x77)
-
-
-# -- wake-up ------------------------------------------------------------------------------------------
-
-
-def wakes(bit: int, frame: bytes, card: Subject) -> None:
-    """The frame sets its bit of WUS and PME status."""
-    card.link_up()
-    RxRing(card).start(MPE=1)
-    card.write("WUFC", 1 << bit)
-    card.write("WUC", 0x2)
-    card.bench.config_write(0xCC, 0x103, 2)
-    card.bench.send(frame if frame[:6] != bytes(6) else card.address() + frame[6:])
-    card.bench.settle()
-    expect("PME_Status", card.bench.config_read(0xCC, 2) >> 15 & 1, 1)
-
-
-def magic(address: bytes) -> bytes:
-    """Return a magic packet."""
-    return ethernet(b"\xff" * 6 + address * 16, to=BROADCAST, sender=PEER_MAC, ethertype=0x0842)
-
-
-TOPIC.add(
-    Check(
-        "WAKE-MAGIC",
-        "In D3 with WUFC.MAG a magic packet to the card's address sets PME_Status.",
-        "datasheet 5.5, wake-up packets; 10.2.8, WUFC",
-        partial(wakes, 1, magic(bytes.fromhex("525400123456"))),
-        WIRE | Capability.CONFIG,
-    )
-)
-TOPIC.add(
-    Check(
-        "WAKE-BROADCAST",
-        "In D3 with WUFC.BC a broadcast sets PME_Status.",
-        "datasheet 5.5; 10.2.8, WUFC",
-        partial(wakes, 4, padded(ethernet(payload(50), to=BROADCAST, sender=PEER_MAC))),
-        WIRE | Capability.CONFIG,
-    )
-)
-
-
-@TOPIC.check("WAKE-WUC", "datasheet 10.2.8, WUC")
-def wuc_reads_back(card: Subject) -> None:
-    """WUC.PME_EN and APMPME read back."""
-    card.write("WUC", 0xA)
-    expect("WUC", card.read("WUC") & 0xA, 0xA)

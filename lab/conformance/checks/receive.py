@@ -19,7 +19,7 @@ from lab.conformance.subject import UNTOUCHED
 if TYPE_CHECKING:
     from lab.conformance.subject import Subject
 
-TOPIC = Topic("receive", "datasheet 7.1, packet reception")
+TOPIC = Topic("receive", "datasheet, Receive, packet reception")
 WIRE = Capability.WIRE
 DD, EOP = RxStatus.DD, RxStatus.EOP
 
@@ -73,9 +73,9 @@ for _kind in Kind:
                 f"A frame of {_length} bytes is stored by one {_kind.value} descriptor,"
                 " length, DD and EOP right.",
                 {
-                    Kind.LEGACY: "datasheet 7.1.4, legacy receive descriptor format",
-                    Kind.EXTENDED: "datasheet 7.1.5, extended receive descriptor",
-                    Kind.SPLIT: "datasheet 7.1.6, packet split receive descriptor",
+                    Kind.LEGACY: "datasheet, Receive, legacy receive descriptor format",
+                    Kind.EXTENDED: "datasheet, Receive, extended receive descriptor",
+                    Kind.SPLIT: "datasheet, Receive, packet split receive descriptor",
                 }[_kind],
                 partial(stores, _kind, _length),
                 WIRE,
@@ -101,7 +101,7 @@ for _size in BUFFER_CODES:
             Check(
                 f"RX-SCATTER-{_size:05}",
                 f"With buffers of {_size} bytes a frame goes over three, EOP in the last alone.",
-                "datasheet 10.2.5, RCTL.BSIZE and BSEX; e1000_clean_jumbo_rx_irq in Linux's netdev.c",
+                "datasheet, RCTL.BSIZE and BSEX; e1000_clean_jumbo_rx_irq in Linux's netdev.c",
                 partial(scatters, _size),
                 WIRE,
             )
@@ -117,7 +117,9 @@ def an_exact_fit(card: Subject) -> None:
     expect("descriptors and data", (len(got.descriptors), got.data), (1, frame))
 
 
-@TOPIC.check("RX-FLXBUF", "datasheet 10.2.5, RCTL.FLXBUF: buffer size in KiB, BSIZE ignored", needs=WIRE)
+@TOPIC.check(
+    "RX-FLXBUF", "datasheet, Receive Registers, RCTL.FLXBUF: buffer size in KiB, BSIZE ignored", needs=WIRE
+)
 def flexible_buffers(card: Subject) -> None:
     """RCTL.FLXBUF sets the buffer size in KiB."""
     ring = ready(card, buffer_bytes=2048, FLXBUF=1, LPE=1)
@@ -127,7 +129,7 @@ def flexible_buffers(card: Subject) -> None:
     expect("lengths", lengths, [1024, len(frame) - 1024])
 
 
-@TOPIC.check("RX-WRAP", "datasheet 7.1.8, receive descriptor queue structure", needs=WIRE)
+@TOPIC.check("RX-WRAP", "datasheet, Receive, receive descriptor queue structure", needs=WIRE)
 def the_ring_wraps(card: Subject) -> None:
     """Forty frames through a ring of eight arrive in order."""
     ring = ready(card, count=8)
@@ -142,7 +144,7 @@ def the_ring_wraps(card: Subject) -> None:
     expect("RDH", ring.head, 40 % 8)
 
 
-@TOPIC.check("RX-EMPTY-RING", "datasheet 7.1.8: hardware stops when head reaches tail", needs=WIRE)
+@TOPIC.check("RX-EMPTY-RING", "datasheet, Receive: hardware stops when head reaches tail", needs=WIRE)
 def no_buffers(card: Subject) -> None:
     """A frame that finds no descriptor writes nothing, and RDH stays at RDT."""
     card.link_up()
@@ -153,7 +155,7 @@ def no_buffers(card: Subject) -> None:
     expect("the ring and RDH", (card.memory_read(ring.base, 256), ring.head), (before, 0))
 
 
-@TOPIC.check("RX-LAST-BUFFER", "datasheet 7.1.8", needs=WIRE)
+@TOPIC.check("RX-LAST-BUFFER", "datasheet, Receive", needs=WIRE)
 def the_tail_is_not_the_cards(card: Subject) -> None:
     """The descriptor at RDT is not used."""
     card.link_up()
@@ -164,7 +166,7 @@ def the_tail_is_not_the_cards(card: Subject) -> None:
     expect("slots done", [ring.done(0), ring.done(1)], [True, False])
 
 
-@TOPIC.check("RX-NULL", "datasheet 7.1.7.2: null descriptors are written back with DD, no data", needs=WIRE)
+@TOPIC.check("RX-NULL", "datasheet, Receive: null descriptors are written back with DD, no data", needs=WIRE)
 def null_descriptors(card: Subject) -> None:
     """A descriptor with address 0 takes no data; the frame goes on in the next buffer or is dropped whole."""
     ring = ready(card)
@@ -188,7 +190,7 @@ def nothing_beyond_the_frame(card: Subject) -> None:
 
 @TOPIC.check(
     "RX-SECRC-OFF",
-    "datasheet 10.2.5, RCTL.SECRC: the CRC is part of the length unless stripped",
+    "datasheet, Receive Registers, RCTL.SECRC: the CRC is part of the length unless stripped",
     needs=WIRE,
 )
 def the_crc_is_kept(card: Subject) -> None:
@@ -209,7 +211,7 @@ def the_crc_is_right(card: Subject) -> None:
     expect("the FCS", one(card, ring, frame).data[-4:], zlib.crc32(frame).to_bytes(4, "little"))
 
 
-@TOPIC.check("RX-OFF", "datasheet 10.2.5, RCTL.EN", needs=WIRE)
+@TOPIC.check("RX-OFF", "datasheet, Receive Registers, RCTL.EN", needs=WIRE)
 def a_disabled_receiver(card: Subject) -> None:
     """With RCTL.EN clear nothing is stored."""
     ring = ready(card)
@@ -217,14 +219,18 @@ def a_disabled_receiver(card: Subject) -> None:
     none(card, ring, to_card(card, payload(80)))
 
 
-@TOPIC.check("RX-LPE-OFF", "datasheet 10.2.5, RCTL.LPE: 1522 bytes are the limit; CVE-2012-6075", needs=WIRE)
+@TOPIC.check(
+    "RX-LPE-OFF",
+    "datasheet, Receive Registers, RCTL.LPE: 1522 bytes are the limit; CVE-2012-6075",
+    needs=WIRE,
+)
 def long_frames_are_refused(card: Subject) -> None:
     """Without LPE a frame of more than 1522 bytes with FCS is not stored."""
     ring = ready(card)
     none(card, ring, to_card(card, payload(1519 - 14)))
 
 
-@TOPIC.check("RX-LPE-EDGE", "datasheet 10.2.5, RCTL.LPE", needs=WIRE)
+@TOPIC.check("RX-LPE-EDGE", "datasheet, Receive Registers, RCTL.LPE", needs=WIRE)
 def the_longest_short_frame(card: Subject) -> None:
     """Without LPE a frame of 1522 bytes with FCS is stored."""
     ring = ready(card)
@@ -232,7 +238,11 @@ def the_longest_short_frame(card: Subject) -> None:
     expect("the frame", one(card, ring, frame).data, frame)
 
 
-@TOPIC.check("RX-LPE-SBP", "datasheet 10.2.5: SBP stores bad packets, not ones that are too long", needs=WIRE)
+@TOPIC.check(
+    "RX-LPE-SBP",
+    "datasheet, Receive Registers: SBP stores bad packets, not ones that are too long",
+    needs=WIRE,
+)
 def jumbo_over_small_buffers(card: Subject) -> None:
     """With LPE a frame of 9018 bytes is stored over five buffers of 2 KiB."""
     ring = ready(card, LPE=1)
@@ -241,7 +251,7 @@ def jumbo_over_small_buffers(card: Subject) -> None:
     expect("descriptors and data", (len(got.descriptors), got.data), (5, frame))
 
 
-@TOPIC.check("RX-ROC", "datasheet 10.2.7, ROC: longer than 1522 without LPE", needs=WIRE)
+@TOPIC.check("RX-ROC", "datasheet, Statistics Registers, ROC: longer than 1522 without LPE", needs=WIRE)
 def oversize_is_counted(card: Subject) -> None:
     """A frame too long is counted in ROC and not in GPRC."""
     ring = ready(card)
@@ -262,7 +272,7 @@ def tail_before_enable(card: Subject) -> None:
 
 
 @TOPIC.check(
-    "RX-LEGACY-FIELDS", "datasheet 7.1.4; iPXE's intel.c drops frames whose error byte is set", needs=WIRE
+    "RX-LEGACY-FIELDS", "datasheet, Receive; iPXE's intel.c drops frames whose error byte is set", needs=WIRE
 )
 def legacy_fields(card: Subject) -> None:
     """A legacy write-back has no errors, no VLAN, and keeps the buffer's address."""
@@ -271,14 +281,16 @@ def legacy_fields(card: Subject) -> None:
     expect("address, errors, special", (got.address, got.errors, got.special), (ring.buffers[0][0], 0, 0))
 
 
-@TOPIC.check("RX-EXT-ERRORS", "datasheet 7.1.5, extended status and errors", needs=WIRE)
+@TOPIC.check("RX-EXT-ERRORS", "datasheet, Receive, extended status and errors", needs=WIRE)
 def extended_errors(card: Subject) -> None:
     """An extended write-back of a good frame has no error bits."""
     got = one(card, ready(card), to_card(card, payload(80))).extended
     expect("errors", int(got.errors), 0)
 
 
-@TOPIC.check("RX-LEGACY-CSUM", "datasheet 7.1.4: the packet checksum from RXCSUM.PCSS to the end", needs=WIRE)
+@TOPIC.check(
+    "RX-LEGACY-CSUM", "datasheet, Receive: the packet checksum from RXCSUM.PCSS to the end", needs=WIRE
+)
 def the_packet_checksum(card: Subject) -> None:
     """The packet checksum of a legacy descriptor is the one's complement sum from PCSS on."""
     ring = ready(card, kind=Kind.LEGACY)
@@ -300,7 +312,9 @@ def split_ring(card: Subject) -> RxRing:
     return RxRing(card, kind=Kind.SPLIT).start(LPE=1)
 
 
-@TOPIC.check("RX-SPLIT-HEADER", "datasheet 7.1.6: HLEN and HSPH; 7.1.10, header splitting", needs=WIRE)
+@TOPIC.check(
+    "RX-SPLIT-HEADER", "datasheet, Receive: HLEN and HSPH; Receive Checksums, header splitting", needs=WIRE
+)
 def headers_apart(card: Subject) -> None:
     """A TCP header goes into the header buffer alone, HLEN and HSPH say so."""
     ring = split_ring(card)
@@ -317,7 +331,7 @@ def headers_apart(card: Subject) -> None:
 
 
 @TOPIC.check(
-    "RX-SPLIT-NOHEADER", "datasheet 7.1.6: no header found, the frame begins in buffer 0", needs=WIRE
+    "RX-SPLIT-NOHEADER", "datasheet, Receive: no header found, the frame begins in buffer 0", needs=WIRE
 )
 def no_header_to_split(card: Subject) -> None:
     """A frame without a known header fills the header buffer first and goes on in the page."""
@@ -328,7 +342,7 @@ def no_header_to_split(card: Subject) -> None:
     expect("EOP", got.status & EOP, EOP)
 
 
-@TOPIC.check("RX-SPLIT-JUMBO", "datasheet 7.1.6; e1000_clean_rx_irq_ps in Linux's netdev.c", needs=WIRE)
+@TOPIC.check("RX-SPLIT-JUMBO", "datasheet, Receive; e1000_clean_rx_irq_ps in Linux's netdev.c", needs=WIRE)
 def split_jumbo(card: Subject) -> None:
     """A jumbo frame fills the pages one after another."""
     ring = split_ring(card)
@@ -365,7 +379,7 @@ def both_directions(card: Subject) -> None:
     expect("frames", (got.data, card.bench.frames()), (frame, [answer]))
 
 
-@TOPIC.check("RX-OWN-MAC", "datasheet 7.1.2, packet address filtering", needs=WIRE)
+@TOPIC.check("RX-OWN-MAC", "datasheet, Receive, packet address filtering", needs=WIRE)
 def the_bench_knows_the_address(card: Subject) -> None:
     """A frame to receive address 0 is stored."""
     ring = ready(card)

@@ -18,7 +18,7 @@ from lab.conformance.subject import MILLISECOND
 if TYPE_CHECKING:
     from lab.conformance.subject import Subject
 
-TOPIC = Topic("reset", "datasheet 4.6, resets; 10.2.2, CTRL.RST")
+TOPIC = Topic("reset", "datasheet, Initialization, resets; General Registers, CTRL.RST")
 
 # Registers that a driver relies on finding at their reset value after CTRL.RST, and a value to disturb them.
 RESTORED = {
@@ -57,20 +57,22 @@ for _name, _value in RESTORED.items():
         Check(
             f"RST-REG-{_name}",
             f"CTRL.RST brings {_name} back to {NIC[_name].reset:#x}.",
-            "datasheet 4.6.1, 10.2.2; e1000_reset_hw_82571 in Linux's 82571.c starts from these",
+            "datasheet, Initialization; e1000_reset_hw_82571 in Linux's 82571.c starts from these",
             partial(comes_back, _name, _value),
         )
     )
 
 
-@TOPIC.check("RST-SELF-CLEAR", "datasheet 10.2.2: RST is self-clearing")
+@TOPIC.check("RST-SELF-CLEAR", "datasheet, General Registers: RST is self-clearing")
 def rst_clears_itself(card: Subject) -> None:
     """CTRL.RST reads zero when the reset is over."""
     card.software_reset()
     expect("CTRL.RST", card.field("CTRL", "RST"), 0)
 
 
-@TOPIC.check("RST-RA0", "datasheet 10.2.5, RAL: loaded from the NVM; e1000e_read_mac_addr_generic in mac.c")
+@TOPIC.check(
+    "RST-RA0", "datasheet, Receive Registers, RAL: loaded from the NVM; e1000e_read_mac_addr_generic in mac.c"
+)
 def address_is_reloaded(card: Subject) -> None:
     """CTRL.RST reloads receive address 0 from the NVM, valid bit included."""
     address, high = card.address(), card.read("RAH")
@@ -80,7 +82,7 @@ def address_is_reloaded(card: Subject) -> None:
     expect("RA0 after CTRL.RST", (card.address(), card.read("RAH")), (address, high))
 
 
-@TOPIC.check("RST-RA0-NVM", "datasheet 6.1: NVM words 0 to 2 hold the Ethernet address")
+@TOPIC.check("RST-RA0-NVM", "datasheet, NVM Map: NVM words 0 to 2 hold the Ethernet address")
 def address_is_the_nvms(card: Subject) -> None:
     """Receive address 0 is the address in NVM words 0 to 2, and it is valid."""
     words = b"".join(card.nvm_read(word).to_bytes(2, "little") for word in range(3))
@@ -105,7 +107,7 @@ def the_line_falls(card: Subject) -> None:
     is_false("INTx after CTRL.RST", card.bench.line())
 
 
-@TOPIC.check("RST-CONFIG", "datasheet 4.6.1: the software reset leaves the PCI configuration alone")
+@TOPIC.check("RST-CONFIG", "datasheet, Initialization: the software reset leaves the PCI configuration alone")
 def configuration_space_stays(card: Subject) -> None:
     """CTRL.RST leaves BAR 0 and the command register alone."""
     before = (card.bench.config_read(0x10), card.bench.config_read(0x04, 2))
@@ -113,7 +115,7 @@ def configuration_space_stays(card: Subject) -> None:
     expect("BAR 0 and command", (card.bench.config_read(0x10), card.bench.config_read(0x04, 2)), before)
 
 
-@TOPIC.check("RST-NVM", "datasheet 10.2.2, EECD.AUTO_RD; e1000e_get_auto_rd_done in mac.c")
+@TOPIC.check("RST-NVM", "datasheet, General Registers, EECD.AUTO_RD; e1000e_get_auto_rd_done in mac.c")
 def nvm_is_read_again(card: Subject) -> None:
     """EECD.AUTO_RD is set after a reset: drivers wait for it."""
     card.software_reset()
@@ -179,7 +181,7 @@ def link_comes_back(card: Subject) -> None:
     expect("STATUS.LU", card.field("STATUS", "LU"), 1)
 
 
-@TOPIC.check("RST-PHY", "datasheet 10.2.2, CTRL.PHY_RST; e1000e_phy_hw_reset_generic in phy.c")
+@TOPIC.check("RST-PHY", "datasheet, General Registers, CTRL.PHY_RST; e1000e_phy_hw_reset_generic in phy.c")
 def phy_reset_restores(card: Subject) -> None:
     """CTRL.PHY_RST brings PHY registers back to their reset values."""
     before = card.phy_read(4)
@@ -192,7 +194,11 @@ def phy_reset_restores(card: Subject) -> None:
     expect("PHY register 4 (autonegotiation advertisement)", card.phy_read(4), before)
 
 
-@TOPIC.check("RST-COUNTERS", "datasheet 10.2.7: statistics are cleared by a reset", needs=Capability.WIRE)
+@TOPIC.check(
+    "RST-COUNTERS",
+    "datasheet, Statistics Registers: statistics are cleared by a reset",
+    needs=Capability.WIRE,
+)
 def counters_clear(card: Subject) -> None:
     """The statistics are zero after CTRL.RST."""
     card.link_up()

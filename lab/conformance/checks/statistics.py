@@ -18,9 +18,9 @@ from lab.conformance.subject import MILLISECOND
 if TYPE_CHECKING:
     from lab.conformance.subject import Subject
 
-TOPIC = Topic("statistics", "datasheet 10.2.7, statistic registers")
+TOPIC = Topic("statistics", "datasheet, Statistics Registers, statistic registers")
 
-STATS = "datasheet 10.2.7, statistic registers"
+STATS = "datasheet, Statistics Registers, statistic registers"
 SIZES = (
     ("64", 60),
     ("127", 61),

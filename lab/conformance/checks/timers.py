@@ -19,12 +19,14 @@ from lab.conformance.subject import MICROSECOND
 if TYPE_CHECKING:
     from lab.conformance.subject import Subject
 
-TOPIC = Topic("timers", "datasheet 7.4.4, interrupt moderation")
+TOPIC = Topic("timers", "datasheet, Interrupts, interrupt moderation")
 CLOCK = Capability.CLOCK
 TICK_NS, DELAY_NS = 256, 1024
 
 
-@TOPIC.check("TMR-ITR", "datasheet 7.4.4, interrupt moderation; 10.2.4, ITR", needs=LINE | CLOCK)
+@TOPIC.check(
+    "TMR-ITR", "datasheet, Interrupts, interrupt moderation; Interrupt Registers, ITR", needs=LINE | CLOCK
+)
 def itr_spaces_interrupts(card: Subject) -> None:
     """ITR keeps the second interrupt back until its interval is over."""
     card.bench.signal(Signal.INTX)
@@ -65,14 +67,14 @@ for _cause, _vector in VECTORS:
         Check(
             f"TMR-EITR-{_vector}",
             f"EITR {_vector} spaces the messages of its vector.",
-            "datasheet 7.4.4, 10.2.4, EITR; e1000e_write_itr in Linux's netdev.c",
+            "datasheet, Interrupts, EITR; e1000e_write_itr in Linux's netdev.c",
             partial(eitr, _vector, _cause),
             MSIX | CLOCK,
         )
     )
 
 
-@TOPIC.check("TMR-ITR-ZERO", "datasheet 7.4.4: zero is no throttling", needs=LINE | CLOCK)
+@TOPIC.check("TMR-ITR-ZERO", "datasheet, Interrupts: zero is no throttling", needs=LINE | CLOCK)
 def no_throttle(card: Subject) -> None:
     """With ITR zero every interrupt comes at once."""
     card.bench.signal(Signal.INTX)
@@ -85,7 +87,7 @@ def no_throttle(card: Subject) -> None:
         card.read("ICR")
 
 
-@TOPIC.check("TMR-RDTR", "datasheet 10.2.5, RDTR", needs=WIRE | CLOCK)
+@TOPIC.check("TMR-RDTR", "datasheet, Receive Registers, RDTR", needs=WIRE | CLOCK)
 def rdtr_delays(card: Subject) -> None:
     """RDTR delays RXT0 from the last frame on."""
     card.link_up()
@@ -101,7 +103,7 @@ def rdtr_delays(card: Subject) -> None:
     expect("RXT0 after 120 ticks", card.read("ICR") & card.causes("RXT0"), card.causes("RXT0"))
 
 
-@TOPIC.check("TMR-RADV", "datasheet 10.2.5, RADV", needs=WIRE | CLOCK)
+@TOPIC.check("TMR-RADV", "datasheet, Receive Registers, RADV", needs=WIRE | CLOCK)
 def radv_bounds(card: Subject) -> None:
     """RADV bounds the delay from the first frame on."""
     card.link_up()
@@ -115,7 +117,7 @@ def radv_bounds(card: Subject) -> None:
     expect("RXT0 after 180 ticks", card.read("ICR") & card.causes("RXT0"), card.causes("RXT0"))
 
 
-@TOPIC.check("TMR-RDTR-FLUSH", "datasheet 10.2.5, RDTR.FPD", needs=WIRE | CLOCK)
+@TOPIC.check("TMR-RDTR-FLUSH", "datasheet, Receive Registers, RDTR.FPD", needs=WIRE | CLOCK)
 def fpd_flushes(card: Subject) -> None:
     """Writing RDTR with bit 31 raises the delayed cause at once."""
     card.link_up()
@@ -128,7 +130,7 @@ def fpd_flushes(card: Subject) -> None:
     expect("RXT0", card.read("ICR") & card.causes("RXT0"), card.causes("RXT0"))
 
 
-@TOPIC.check("TMR-TIDV", "datasheet 10.2.6, TIDV", needs=WIRE | CLOCK)
+@TOPIC.check("TMR-TIDV", "datasheet, Transmit Registers, TIDV", needs=WIRE | CLOCK)
 def tidv_delays(card: Subject) -> None:
     """A descriptor with IDE raises TXDW after TIDV, not before."""
     card.link_up()
@@ -142,7 +144,7 @@ def tidv_delays(card: Subject) -> None:
     expect("TXDW after TIDV", card.read("ICR") & card.causes("TXDW"), card.causes("TXDW"))
 
 
-@TOPIC.check("TMR-TADV", "datasheet 10.2.6, TADV", needs=WIRE | CLOCK)
+@TOPIC.check("TMR-TADV", "datasheet, Transmit Registers, TADV", needs=WIRE | CLOCK)
 def tadv_bounds(card: Subject) -> None:
     """TADV bounds the delay when more descriptors keep TIDV from running out."""
     card.link_up()
@@ -156,7 +158,7 @@ def tadv_bounds(card: Subject) -> None:
     expect("TXDW after 180 ticks", card.read("ICR") & card.causes("TXDW"), card.causes("TXDW"))
 
 
-@TOPIC.check("TMR-IDE-OFF", "datasheet 7.2.12", needs=WIRE | CLOCK)
+@TOPIC.check("TMR-IDE-OFF", "datasheet, Transmit", needs=WIRE | CLOCK)
 def no_ide_no_delay(card: Subject) -> None:
     """A descriptor without IDE raises TXDW at once, whatever TIDV says."""
     card.link_up()

@@ -17,7 +17,7 @@ from lab.conformance.subject import MILLISECOND
 if TYPE_CHECKING:
     from lab.conformance.subject import Subject
 
-TOPIC = Topic("transmit", "datasheet 7.2, packet transmission")
+TOPIC = Topic("transmit", "datasheet, Transmit, packet transmission")
 WIRE = Capability.WIRE
 EOP, IFCS, RS, DEXT, IDE = TxCommand.EOP, TxCommand.IFCS, TxCommand.RS, TxCommand.DEXT, TxCommand.IDE
 
@@ -47,7 +47,7 @@ for _length in (60, 61, 64, 127, 128, 255, 256, 511, 512, 1023, 1024, 1513, 1514
         Check(
             f"TX-LEN-{_length:04}",
             f"A legacy descriptor of {_length} bytes leaves as that frame.",
-            "datasheet 7.2.10, legacy transmit descriptor format",
+            "datasheet, Transmit, legacy transmit descriptor format",
             partial(one_length, _length),
             WIRE,
         )
@@ -71,7 +71,7 @@ for _cut in (1, 13, 14, 15, 60, 213):
                 f"TX-CUT-{_name}-{_cut:03}",
                 f"A frame cut after byte {_cut} over two {'legacy' if _name == 'LEG' else 'data'} descriptors"
                 " leaves whole.",
-                "datasheet 7.2.3, 7.2.10: a packet is one or more descriptors up to EOP",
+                "datasheet, Transmit: a packet is one or more descriptors up to EOP",
                 partial(split_at, _cut, _command),
                 WIRE,
             )
@@ -95,14 +95,14 @@ for _count in (3, 17, 63, 64, 65, 70, 100):
         Check(
             f"TX-FRAG-{_count:03}",
             f"A frame of {_count} descriptors leaves whole: the hardware sets no limit.",
-            "datasheet 7.2.3: no limit of descriptors a packet is given; e1000_tx_map in Linux's netdev.c",
+            "datasheet, Transmit: no limit of descriptors a packet; e1000_tx_map in Linux's netdev.c",
             partial(fragments, _count),
             WIRE,
         )
     )
 
 
-@TOPIC.check("TX-DAT-001", "datasheet 7.2.11, TCP/IP data descriptor", needs=WIRE)
+@TOPIC.check("TX-DAT-001", "datasheet, Transmit, TCP/IP data descriptor", needs=WIRE)
 def data_descriptor(card: Subject) -> None:
     """A data descriptor without offloads leaves as one frame and is written back."""
     ring = ready(card)
@@ -111,7 +111,7 @@ def data_descriptor(card: Subject) -> None:
     expect("frames and DD", (card.bench.frames(), ring.done(0)), ([frame], True))
 
 
-@TOPIC.check("TX-CTX-001", "datasheet 7.2.10: RS of a context descriptor reports status", needs=WIRE)
+@TOPIC.check("TX-CTX-001", "datasheet, Transmit: RS of a context descriptor reports status", needs=WIRE)
 def context_is_written_back(card: Subject) -> None:
     """A context descriptor sends nothing, is consumed, and DD is set when it has RS."""
     ring = ready(card)
@@ -119,7 +119,7 @@ def context_is_written_back(card: Subject) -> None:
     expect("frames, DD, TDH", (card.bench.frames(), ring.done(0), ring.head), ([], True, 1))
 
 
-@TOPIC.check("TX-RS-OFF", "datasheet 7.2.10, RS", needs=WIRE)
+@TOPIC.check("TX-RS-OFF", "datasheet, Transmit, RS", needs=WIRE)
 def no_report_without_rs(card: Subject) -> None:
     """Without RS the frame leaves and DD is not set."""
     ring = ready(card)
@@ -128,7 +128,7 @@ def no_report_without_rs(card: Subject) -> None:
     is_false("DD", ring.done(0))
 
 
-@TOPIC.check("TX-RS-KEEPS", "datasheet 7.2.10: write-back touches the status byte", needs=WIRE)
+@TOPIC.check("TX-RS-KEEPS", "datasheet, Transmit: write-back touches the status byte", needs=WIRE)
 def write_back_keeps_the_rest(card: Subject) -> None:
     """The write-back changes nothing of the descriptor but its status."""
     ring = ready(card)
@@ -159,7 +159,7 @@ def buffers_are_left_alone(card: Subject) -> None:
     expect("the buffer", card.memory_read(descriptor.address, len(frame)), frame)
 
 
-@TOPIC.check("TX-WRAP", "datasheet 7.2.8, transmit descriptor ring structure", needs=WIRE)
+@TOPIC.check("TX-WRAP", "datasheet, Transmit, transmit descriptor ring structure", needs=WIRE)
 def the_ring_wraps(card: Subject) -> None:
     """Thirty frames through a ring of eight leave in order."""
     ring = ready(card, count=8)
@@ -181,7 +181,7 @@ def a_chain_wraps(card: Subject) -> None:
     expect("frames and TDH", (card.bench.frames(), ring.head), ([frame], 2))
 
 
-@TOPIC.check("TX-FULL", "datasheet 7.2.8: TDH = TDT is an empty ring", needs=WIRE)
+@TOPIC.check("TX-FULL", "datasheet, Transmit: TDH = TDT is an empty ring", needs=WIRE)
 def a_full_ring(card: Subject) -> None:
     """One less than the ring's size can be handed over at once."""
     ring = ready(card, count=8)
@@ -210,7 +210,7 @@ def a_frame_over_two_doorbells(card: Subject) -> None:
     expect("frames", card.bench.frames(), [frame])
 
 
-@TOPIC.check("TX-BELLS-DATA", "datasheet 7.2.3: a packet ends with EOP, not with a doorbell", needs=WIRE)
+@TOPIC.check("TX-BELLS-DATA", "datasheet, Transmit: a packet ends with EOP, not with a doorbell", needs=WIRE)
 def data_over_three_doorbells(card: Subject) -> None:
     """A frame of data descriptors handed over by three TDT writes leaves whole."""
     ring = ready(card)
@@ -229,7 +229,7 @@ def formats_mix(card: Subject) -> None:
     expect("frames", card.bench.frames(), [first, second])
 
 
-@TOPIC.check("TX-ZERO-LEN", "datasheet 7.2.10: null descriptors; QEMU CVE-2020-28916", needs=WIRE)
+@TOPIC.check("TX-ZERO-LEN", "datasheet, Transmit: null descriptors; QEMU CVE-2020-28916", needs=WIRE)
 def empty_descriptors(card: Subject) -> None:
     """A descriptor of length zero in a chain adds nothing and is consumed."""
     ring = ready(card)
@@ -238,7 +238,7 @@ def empty_descriptors(card: Subject) -> None:
     expect("frames and TDH", (card.bench.frames(), ring.head), ([frame], 3))
 
 
-@TOPIC.check("TX-ZERO-EOP", "datasheet 7.2.10: null descriptors", needs=WIRE)
+@TOPIC.check("TX-ZERO-EOP", "datasheet, Transmit: null descriptors", needs=WIRE)
 def an_empty_last_descriptor(card: Subject) -> None:
     """An empty descriptor with EOP ends the frame before it."""
     ring = ready(card)
@@ -247,7 +247,7 @@ def an_empty_last_descriptor(card: Subject) -> None:
     expect("frames and DD", (card.bench.frames(), ring.done(1)), ([frame], True))
 
 
-@TOPIC.check("TX-OFF", "datasheet 10.2.6, TCTL.EN", needs=WIRE)
+@TOPIC.check("TX-OFF", "datasheet, Transmit Registers, TCTL.EN", needs=WIRE)
 def a_disabled_transmitter(card: Subject) -> None:
     """With TCTL.EN clear nothing leaves and TDH stays."""
     ring = ready(card)
@@ -268,7 +268,7 @@ def enabling_later(card: Subject) -> None:
     expect("frames", card.bench.frames(), [first, second])
 
 
-@TOPIC.check("TX-PSP", "datasheet 10.2.6, TCTL.PSP: pad short packets", needs=WIRE)
+@TOPIC.check("TX-PSP", "datasheet, Transmit Registers, TCTL.PSP: pad short packets", needs=WIRE)
 def short_frames_are_padded(card: Subject) -> None:
     """With TCTL.PSP a short frame leaves with 60 bytes, the padding zero."""
     ring = ready(card, psp=True)
@@ -289,7 +289,7 @@ def tail_before_head(card: Subject) -> None:
     expect("frames", card.bench.frames(), [frame])
 
 
-@TOPIC.check("TX-HIGH", "datasheet 10.2.6, TDLEN: multiples of 128 bytes", needs=WIRE)
+@TOPIC.check("TX-HIGH", "datasheet, Transmit Registers, TDLEN: multiples of 128 bytes", needs=WIRE)
 def the_smallest_ring(card: Subject) -> None:
     """A ring of eight descriptors, the smallest, works."""
     ring = ready(card, count=8)
@@ -311,7 +311,7 @@ def the_largest_ring_of_a_driver(card: Subject) -> None:
     expect("frames and TDH", (card.bench.frames(), ring.head), (frames, 2))
 
 
-@TOPIC.check("TX-QUEUE1", "datasheet 7.2.2: two transmit queues; 10.2.6, TARC1", needs=WIRE)
+@TOPIC.check("TX-QUEUE1", "datasheet, Transmit: two transmit queues; Transmit Registers, TARC1", needs=WIRE)
 def the_second_queue(card: Subject) -> None:
     """The second transmit queue sends, too."""
     ring = ready(card, queue=1)
@@ -334,7 +334,7 @@ def both_queues(card: Subject) -> None:
     expect("TDH of both", [ring.head for ring in rings], [3, 4])
 
 
-@TOPIC.check("TX-ALIAS", "datasheet 10.2.1: aliases; drivers of the 8254x family", needs=WIRE)
+@TOPIC.check("TX-ALIAS", "datasheet, Register Summary: aliases; drivers of the 8254x family", needs=WIRE)
 def old_addresses_work(card: Subject) -> None:
     """A doorbell at the old address 0x0438 rings the first queue."""
     ring = ready(card)
@@ -345,7 +345,7 @@ def old_addresses_work(card: Subject) -> None:
     expect("frames", card.bench.frames(), [frame])
 
 
-@TOPIC.check("TX-ODD-ADDRESS", "datasheet 7.2.10: buffers on any byte boundary", needs=WIRE)
+@TOPIC.check("TX-ODD-ADDRESS", "datasheet, Transmit: buffers on any byte boundary", needs=WIRE)
 def buffers_anywhere(card: Subject) -> None:
     """Buffers may begin at any byte, also at the last of a page."""
     ring = ready(card)
@@ -358,7 +358,11 @@ def buffers_anywhere(card: Subject) -> None:
     expect("frames", card.bench.frames(), frames)
 
 
-@TOPIC.check("TX-WTHRESH", "datasheet 7.2.9, transmit descriptor write-back; 10.2.6, TXDCTL", needs=WIRE)
+@TOPIC.check(
+    "TX-WTHRESH",
+    "datasheet, Transmit, transmit descriptor write-back; Transmit Registers, TXDCTL",
+    needs=WIRE,
+)
 def the_write_back_threshold(card: Subject) -> None:
     """With WTHRESH above one, every RS descriptor is written back in the end (TIDV runs out)."""
     ring = ready(card)
@@ -379,7 +383,7 @@ def a_ring_moves(card: Subject) -> None:
     expect("frames", card.bench.frames(), [frame])
 
 
-@TOPIC.check("TX-JUMBO", "datasheet 7.2.3: packets up to 9018 bytes of jumbo frames", needs=WIRE)
+@TOPIC.check("TX-JUMBO", "datasheet, Transmit: packets up to 9018 bytes of jumbo frames", needs=WIRE)
 def a_jumbo_frame(card: Subject) -> None:
     """A frame of 9014 bytes over three data descriptors leaves whole."""
     ring = ready(card)

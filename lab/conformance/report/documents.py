@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from lab.conformance import catalogue
-from lab.conformance.verdict import Result
+from lab.conformance.verdict import Outcome, Result
 
 if TYPE_CHECKING:
     from lab.conformance.report.matrix import Matrix
@@ -85,3 +85,15 @@ def as_json(matrix: Matrix) -> str:
         )
         + "\n"
     )
+
+
+def outcomes(text: str) -> list[Outcome]:
+    """Return the outcomes of a JSON report; ValueError, KeyError or TypeError when it is none."""
+    report = json.loads(text)
+    if report["format"] != FORMAT:
+        raise ValueError(f"format {report['format']}, not {FORMAT}")
+    return [
+        Outcome(check["id"], target, Result(cell["result"]), cell["reason"], cell["seconds"])
+        for check in report["checks"]
+        for target, cell in check["outcomes"].items()
+    ]

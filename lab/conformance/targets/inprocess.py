@@ -59,6 +59,7 @@ class InProcessBench:
         | Capability.MSIX
         | Capability.TABLE
         | Capability.CONFIG
+        | Capability.FLASH
         | Capability.SPARE
     )
     dma = DMA
@@ -125,8 +126,9 @@ class InProcessBench:
     def settle(self) -> None:
         """Hand over what waits; timers that are due now fire."""
         # A receiver that is off loses its frames; one that is on and has no descriptors holds the wire back.
+        # A sleeping card compares each with its wake-up filters.
         on = self._card.read_register(RCTL.offset) & RCTL["EN"].mask
-        while self._waiting and (not on or self._card.can_receive()):
+        while self._waiting and (not on or self._card.sleeps or self._card.can_receive()):
             self._card.receive(self._waiting.popleft())
         self._card.advance(self._now_ns)
 

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 from lab.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
     from device.effects import GuestMemory
     from device.engine.contract import Engine
     from lab.conformance.bench import Bench
+    from lab.conformance.check import Check
+    from lab.conformance.verdict import Outcome
 
 FORMS = (
     "reference",
@@ -21,17 +23,22 @@ FORMS = (
     "qtest:DEVICE (as qtest:e1000e)",
     "vfio-user:SOCKET[,wire=LOCAL:REMOTE]",
     "libvfio-user:SOCKET[,wire=LOCAL:REMOTE]",
-    "vfio:DDDD:BB:DD.F",
+    "vfio:DDDD:BB:DD.F[,wire=IFNAME]",
+    "guest:CARD (a guest's VFIO; as guest:82574l, guest:82574l:reference, guest:qemu-e1000e)",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A target by its name, and how to make its bench."""
+    """A target by its name, and how to make its bench.
+
+    ``elsewhere`` runs the checks in another machine, where the bench is made, and brings their outcomes.
+    """
 
     name: str
     make: Callable[[], Bench]
     real: bool = False
+    elsewhere: Callable[[Sequence[Check]], Iterator[Outcome]] | None = None
 
     def open(self) -> Bench:
         """Make the bench."""
@@ -81,7 +88,19 @@ def _vfio_user(rest: str) -> Bench:
 def _vfio(address: str) -> Bench:
     from lab.conformance.targets.vfio import VfioBench  # noqa: PLC0415 - only when it is asked for
 
-    return VfioBench(address)
+    function, _, interface = address.partition(",wire=")
+    return VfioBench(function, interface)
+
+
+def _guest(card: str) -> Bench:
+    raise AssertionError(f"the bench of guest:{card} is made in the guest")
+
+
+def _in_guest(name: str, card: str) -> Named:
+    from lab.conformance.targets.guest import cards, outcomes  # noqa: PLC0415 - only when it is asked for
+
+    specs = cards(card)
+    return Named(name, lambda: _guest(card), elsewhere=lambda checks: outcomes(name, specs, checks))
 
 
 KINDS: dict[str, Callable[[str], Bench]] = {
@@ -97,6 +116,8 @@ KINDS: dict[str, Callable[[str], Bench]] = {
 def target(text: str) -> Named:
     """Return the target that the text names; raises ``UsageError`` when it names none."""
     kind, _, rest = text.partition(":")
+    if kind == "guest":
+        return _in_guest(text, rest)
     if kind not in KINDS:
         raise UsageError(f"no target is called {text!r}: give one of {'; '.join(FORMS)}")
     return Named(text, lambda: KINDS[kind](rest), real=kind == "vfio")

@@ -32,6 +32,7 @@ class QtestBench:
         | Capability.MSIX
         | Capability.TABLE
         | Capability.CONFIG
+        | Capability.FLASH
         | Capability.SPARE
     )
     dma = DMA

@@ -1,8 +1,13 @@
 """``vfio:DDDD:BB:DD.F``: real silicon, or a card in a guest with a vIOMMU, through Linux VFIO. Plain ioctls.
 
 The function must be bound to ``vfio-pci`` (``driverctl set-override DDDD:BB:DD.F vfio-pci``). The kernel
-filters configuration space and owns the MSI-X table, and DMA outside of what is mapped is an IOMMU fault:
-checks that need those are skipped. There is no wire: put the card in loopback, or run a peer of your own.
+filters configuration space and owns INTx and the MSI-X table, and DMA outside of what is mapped is an IOMMU
+fault: checks that need those are skipped. With ``,wire=IFNAME`` the far end of the cable is another interface
+of this machine (up, without addresses, MTU 16384 if it can), and frames pass it by a packet socket.
+
+Between checks the kernel resets the function, if it knows a way, and CTRL.RST does it once more: what the
+kernel takes for a reset (D3 and back) is none for QEMU's model. A check that wrote to the PHY leaves a reset
+of the PHY behind, with the seconds that its negotiation takes.
 
 Source: linux/vfio.h and Documentation/driver-api/vfio.rst of Linux; ioctl numbers are _IO(';', 100 + n).
 """
@@ -11,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import fcntl
 import mmap
 import os
@@ -19,10 +25,14 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from device.regs.nic import NIC
+from device.wire.frame import Frame
+from device.wire.packet import PacketPort, open_packet_socket
 from lab.conformance.bench import BenchError, Capability, Signal
 from lab.errors import UsageError
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Iterator
 
 DMA = range(0x0100_0000, 0x0120_0000)
@@ -41,6 +51,16 @@ TYPE1 = 1
 GROUP_VIABLE = 1
 MAP_READ_WRITE = 3
 IRQ_NONE, IRQ_EVENTFD, IRQ_TRIGGER = 1 << 0, 1 << 2, 1 << 5
+BARS = (0, 1, 2, 3, CONFIG_REGION)
+SETTLE_S = 0.002
+SETTLE_WIRED_S = 0.040  # a frame has crossed to the other interface by then, even under TCG
+MOST_SETTLES = 50
+RESET_S = 0.010
+CTRL, IMC, MDIC = NIC["CTRL"], NIC["IMC"], NIC["MDIC"]
+MDIC_WRITE = 1
+POWER_UP = 0x1340 | MDIC["PHYADD"].put(1) | MDIC["OP"].put(MDIC_WRITE)
+"""BMCR: on, negotiate, begin. The reset is to do that, but QEMU's model keeps what the last driver wrote."""
+KEPT = ("PBA", "WUC", "WUFC")  # what only power-on resets, and drivers write
 REGION = struct.Struct("<IIIIQQ")  # argsz, flags, index, cap_offset, size, offset
 MAP = struct.Struct("<IIQQQ")  # argsz, flags, vaddr, iova, size
 SET_IRQS = struct.Struct("<IIIII")  # argsz, flags, index, start, count
@@ -49,11 +69,10 @@ SET_IRQS = struct.Struct("<IIIII")  # argsz, flags, index, start, count
 class VfioBench:
     """The function at a PCI address, taken from the kernel for as long as the bench is open."""
 
-    capabilities = Capability.MSI | Capability.MSIX
     dma = DMA
 
-    def __init__(self, address: str) -> None:
-        """Take the function; raises ``UsageError`` that says what the machine lacks."""
+    def __init__(self, address: str, interface: str = "") -> None:
+        """Take the function, and the interface at the far end of its cable; raises ``UsageError``."""
         link = Path("/sys/bus/pci/devices") / address / "iommu_group"
         if not link.exists():
             raise UsageError(
@@ -70,9 +89,20 @@ class VfioBench:
         self._device = self._take(address)
         self._area = mmap.mmap(-1, len(DMA))
         self._map()
-        self._offsets = {index: self._region(index) for index in (0, 2, 3, CONFIG_REGION)}
+        self._offsets = {index: self._region(index) for index in BARS}
         self._eventfds = [os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC) for _ in range(VECTORS)]
         self._armed: int | None = None
+        self._phy_written = True  # by the driver that had it: Linux's powers the PHY down when it goes
+        self._kernel_resets = True
+        self._heard: list[bytes] = []
+        self._packet = self._plug(interface) if interface else None
+        self._port = PacketPort(self._packet) if self._packet is not None else None
+
+    @property
+    def capabilities(self) -> Capability:
+        """What the kernel leaves to us, and the wire where there is one."""
+        found = Capability.MSI | Capability.MSIX
+        return found | Capability.WIRE if self._port is not None else found
 
     def read(self, offset: int, width: int = 4, bar: int = 0) -> int:
         """Read a BAR by pread: the kernel does the access in the width asked."""
@@ -81,6 +111,8 @@ class VfioBench:
 
     def write(self, offset: int, value: int, width: int = 4, bar: int = 0) -> None:
         """Write a BAR."""
+        if bar == 0 and offset == MDIC.offset and MDIC["OP"].get(value) == MDIC_WRITE:
+            self._phy_written = True
         with self._loss():
             os.pwrite(self._device, value.to_bytes(width, "little"), self._offsets[bar] + offset)
 
@@ -101,16 +133,34 @@ class VfioBench:
         self._area[address - DMA.start : address - DMA.start + len(data)] = data
 
     def send(self, frame: bytes) -> None:
-        """There is no wire."""
-        raise BenchError(f"no wire to put {len(frame)} bytes on")
+        """Send from the other interface."""
+        if self._port is None:
+            raise BenchError(f"no wire to put {len(frame)} bytes on")
+        with self._loss():
+            self._port.write(Frame(frame))
 
     def frames(self) -> list[bytes]:
-        """Nothing is seen of the wire."""
-        return []
+        """Collect what the other interface got."""
+        self._hear()
+        heard, self._heard = self._heard, []
+        return heard
 
     def settle(self) -> None:
-        """Give the card a moment."""
-        time.sleep(0.002)
+        """Give the card, and the way to it, a moment; and again for as long as frames come."""
+        if self._port is None:
+            time.sleep(SETTLE_S)
+            return
+        for _ in range(MOST_SETTLES):
+            time.sleep(SETTLE_WIRED_S)
+            if not self._hear():
+                break
+
+    def _hear(self) -> bool:
+        """Take what the other interface got; tell whether there was anything."""
+        before = len(self._heard)
+        while self._port is not None and (frame := self._port.read()) is not None:
+            self._heard.append(frame.data)
+        return len(self._heard) > before
 
     def signal(self, how: Signal) -> None:
         """Have the kernel enable one kind of interrupt."""
@@ -141,20 +191,56 @@ class VfioBench:
 
     def advance(self, step_ns: int) -> None:
         """Sleep."""
-        time.sleep(max(step_ns / 1e9, 0.002))
+        time.sleep(max(step_ns / 1e9, SETTLE_S))
 
     def reset(self) -> None:
-        """Reset the function (FLR or whatever the kernel has), then let it master the bus."""
+        """Have the kernel reset the function (FLR, power state, slot), then let it master the bus."""
         self._disarm()
-        with self._loss():
-            fcntl.ioctl(self._device, DEVICE_RESET)
+        self._reset_function()
         self.config_write(0x04, COMMAND_ALL, 2)
+        self._reset_by_register()
+        for register in (NIC[name] for name in KEPT):
+            self.write(register.offset, register.reset)
+        if self._phy_written:
+            self.write(CTRL.offset, self.read(CTRL.offset) | CTRL["PHY_RST"].mask)
+            time.sleep(RESET_S)
+            self.write(CTRL.offset, self.read(CTRL.offset) & ~CTRL["PHY_RST"].mask)
+            time.sleep(RESET_S)
+            self.write(MDIC.offset, POWER_UP)
+            self._phy_written = False
+        self.settle()
+        self.frames()
         self.messages()
+
+    def _reset_function(self) -> None:
+        """Ask the kernel; ENOTTY or EINVAL says that it knows no way."""
+        if not self._kernel_resets:
+            return
+        try:
+            fcntl.ioctl(self._device, DEVICE_RESET)
+        except OSError as error:
+            if error.errno not in (errno.ENOTTY, errno.EINVAL):
+                raise BenchError(f"vfio: {error.strerror}") from error
+            self._kernel_resets = False
+
+    def _reset_by_register(self) -> None:
+        self.write(IMC.offset, 0xFFFF_FFFF)
+        self.write(CTRL.offset, self.read(CTRL.offset) | CTRL["RST"].mask)
+        time.sleep(RESET_S)
 
     def close(self) -> None:
         """Give the function back."""
         for descriptor in (*self._eventfds, self._device, self._group, self._container):
             os.close(descriptor)
+        if self._packet is not None:
+            self._packet.close()
+
+    @staticmethod
+    def _plug(interface: str) -> socket.socket:
+        try:
+            return open_packet_socket(interface)
+        except OSError as error:
+            raise UsageError(f"wire={interface}: {error.strerror or error}; see: ip link") from error
 
     def _take(self, address: str) -> int:
         status = bytearray(struct.pack("<II", 8, 0))

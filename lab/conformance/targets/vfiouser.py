@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
+import select
 import socket
 import time
 from pathlib import Path
@@ -29,6 +30,7 @@ DMA = range(0x0100_0000, 0x0120_0000)
 COMMAND_ALL = 0x0007
 BARS = ((0x10, 0xC000_0000), (0x18, 0xC000), (0x1C, 0xC004_0000))
 SETTLE_S = 0.010  # a server with threads of its own has moved a frame by then
+FULL_S = 5.0  # a server that takes no frame for so long takes none
 FRAME_LIMIT = 1 << 18
 TIMEOUT_S = 10.0
 IRQS = {Signal.INTX: (PciIrq.INTX, 1), Signal.MSI: (PciIrq.MSI, 1), Signal.MSIX: (PciIrq.MSIX, VECTORS)}
@@ -57,6 +59,7 @@ class VfioUserBench:
     def capabilities(self) -> Capability:
         """Everything but the clock and the table, which a VMM keeps; the wire when there is one."""
         found = Capability.LINE | Capability.MSI | Capability.MSIX | Capability.CONFIG | Capability.SPARE
+        found |= Capability.FLASH
         return found | Capability.WIRE if self._wire else found
 
     def read(self, offset: int, width: int = 4, bar: int = 0) -> int:
@@ -87,18 +90,23 @@ class VfioUserBench:
         self._area[at : at + len(data)] = data
 
     def send(self, frame: bytes) -> None:
-        """Send a datagram."""
-        if self._wire is not None:
-            self._wire.send(frame)
+        """Send a datagram, waiting while the server's socket is full (a few frames, on Linux). BenchError."""
+        if self._wire is None:
+            return
+        deadline = time.monotonic() + FULL_S
+        while time.monotonic() < deadline:
+            with self._loss(), contextlib.suppress(BlockingIOError):
+                self._wire.send(frame)
+                return
+            select.select([], [self._wire], [], 0.1)
+        raise BenchError(f"the server has taken no frame off its wire for {FULL_S:g} s")
 
     def frames(self) -> list[bytes]:
-        """Collect the datagrams that came."""
+        """Collect the datagrams that came. BenchError."""
         found: list[bytes] = []
-        while self._wire is not None:
-            try:
+        with self._loss(), contextlib.suppress(BlockingIOError):
+            while self._wire is not None:
                 found.append(self._wire.recv(FRAME_LIMIT))
-            except BlockingIOError:
-                break
         return found
 
     def settle(self) -> None:

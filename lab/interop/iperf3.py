@@ -1,0 +1,170 @@
+"""The real iperf3, in Linux, against our small one on our stack: as client and as server, TCP and UDP."""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lab import fetch
+from lab.errors import UsageError
+from lab.fetch import prefix
+from lab.interop.contract import Progress, Seen
+from lab.interop.iperf3_peer import Outcome, Server, run_client
+from lab.interop.iperf3_protocol import PORT, Parameters, ProtocolError
+from lab.nt.station import Station
+from lab.peer import PeerError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from lab.peer import Finished, Peer
+
+NAME = "iperf3"
+HELP = "the real iperf3 as client and as server of ours: TCP and UDP, both directions, parallel"
+OURS, LINUX = "10.82.57.9", "10.82.57.1"
+SECONDS = 3
+SLACK_S = 40.0
+UDP_BITS = 2_000_000
+UDP_LENGTH = 1448
+UDP_LOSS = 0.1
+"""What a machine that is busy with other things may lose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One test: what it is called, and its parameters."""
+
+    name: str
+    parameters: Parameters
+
+
+def cases(seconds: int) -> list[Case]:
+    """Return what is tried, each with their client and with their server."""
+    tcp = {"time": seconds}
+    udp = {"time": seconds, "udp": True, "length": UDP_LENGTH, "bandwidth": UDP_BITS, "counters_64bit": True}
+    return [
+        Case("TCP", Parameters(**tcp)),
+        Case("TCP reverse", Parameters(**tcp, reverse=True)),
+        Case("TCP, 4 streams", Parameters(**tcp, parallel=4)),
+        Case("TCP reverse, 4 streams", Parameters(**tcp, parallel=4, reverse=True)),
+        Case("UDP", Parameters(**udp)),
+        Case("UDP reverse", Parameters(**udp, reverse=True)),
+        Case("UDP, 2 streams", Parameters(**udp, parallel=2)),
+    ]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the time and the wire."""
+    parser.add_argument("--seconds", type=int, default=SECONDS, metavar="N", help="of each test (default 3)")
+    parser.add_argument("--wire", default="netns", help="the cable to Linux's end (default netns)")
+
+
+def run(args: argparse.Namespace, progress: Progress) -> list[Seen]:
+    """Run all cases both ways round."""
+    fetch.ensure(["guest"])
+    program = prefix.command(fetch.tree("guest"), "usr/bin/iperf3")
+    seen: list[Seen] = []
+    with closing(Station(args.wire)) as station:
+        peer = station.process.peer
+        if peer is None:
+            raise UsageError(f"--wire {args.wire} has no far end of ours: use netns")
+        station.configure(f"{OURS}/24")
+        server = Server(station.sockets, OURS)
+        try:
+            for case in cases(args.seconds):
+                progress(f"iperf3's client, our server: {case.name}")
+                seen.append(their_client(peer, program, server, case))
+        finally:
+            server.close()
+        for case in cases(args.seconds):
+            progress(f"our client, iperf3's server: {case.name}")
+            seen.append(their_server(peer, program, station.sockets, case))
+    return seen
+
+
+def their_client(peer: Peer, program: Sequence[str], server: Server, case: Case) -> Seen:
+    """Have iperf3 connect to our server; judge by its own JSON report."""
+    wanted = case.parameters
+    argv = [*program, "-c", OURS, "-J", "-t", str(wanted.time), "-P", str(wanted.parallel)]
+    argv += ["-R"] if wanted.reverse else []
+    argv += ["-u", "-b", str(wanted.bandwidth), "-l", str(wanted.length)] if wanted.udp else []
+    end = peer.finish(peer.start(argv), wanted.time + SLACK_S)
+    what = f"iperf3 client, our server: {case.name}"
+    try:
+        outcome = server.outcome()
+    except ProtocolError as error:
+        return Seen(what, f"{complaint(end)}; ours: {error}", good=False)
+    return judge(what, report(end), outcome, we_send=wanted.reverse)
+
+
+def their_server(peer: Peer, program: Sequence[str], sockets: Any, case: Case) -> Seen:  # noqa: ANN401 - a module
+    """Connect to iperf3's server with our client; judge by its own JSON report."""
+    what = f"our client, iperf3 server: {case.name}"
+    number = peer.start([*program, "-s", "-1", "-J"])
+    try:
+        outcome = connected(sockets, case.parameters)
+    except (ProtocolError, OSError) as error:
+        return Seen(what, str(error), good=False)
+    told = report(peer.finish(number, SLACK_S))
+    return judge(what, told, outcome, we_send=not case.parameters.reverse)
+
+
+def connected(sockets: Any, wanted: Parameters) -> Outcome:  # noqa: ANN401 - a module
+    """Run our client as soon as their server listens."""
+    end = time.monotonic() + SLACK_S
+    while True:
+        try:
+            return run_client(sockets, LINUX, wanted, PORT)
+        except ConnectionRefusedError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.1)
+
+
+def report(end: Finished) -> dict[str, Any]:
+    """Return iperf3's JSON. PeerError when it printed none."""
+    try:
+        told: dict[str, Any] = json.loads(end.out)
+    except ValueError as error:
+        raise PeerError(f"iperf3 printed no report: {end.err.strip() or end.out.strip()}") from error
+    return told
+
+
+def complaint(end: Finished) -> str:
+    """Return iperf3's own words for what went wrong."""
+    try:
+        return str(json.loads(end.out).get("error", ""))
+    except ValueError:
+        return end.err.strip()
+
+
+def judge(what: str, told: dict[str, Any], outcome: Outcome, *, we_send: bool) -> Seen:
+    """Compare their figures with ours: no error, every stream counted, nothing appeared on the way."""
+    if "error" in told:
+        return Seen(what, told["error"], good=False)
+    ours = sum(one.bytes for one in outcome.ours)
+    theirs = sum(int(one["bytes"]) for one in outcome.theirs)
+    streams = len(outcome.theirs) == len(outcome.ours) == outcome.parameters.parallel
+    every = streams and all(one.bytes for one in outcome.ours)
+    sent, received = (ours, theirs) if we_send else (theirs, ours)
+    rate = received * 8 / outcome.seconds / 1e6
+    if outcome.parameters.udp:
+        lost, packets, jitter = line_of(outcome, we_send=we_send)
+        result = f"{rate:.1f} Mbit/s, {lost} of {packets} lost, jitter {jitter * 1000:.3f} ms"
+        return Seen(what, result, every and packets > 0 and lost <= packets * UDP_LOSS)
+    result = f"{rate:.0f} Mbit/s, sent {sent:,}, received {received:,}"
+    return Seen(what, result, every and 0 < received <= sent)
+
+
+def line_of(outcome: Outcome, *, we_send: bool) -> tuple[int, int, float]:
+    """Return lost and all datagrams, and the worst jitter in seconds, as the receiver counted."""
+    if we_send:
+        told = [(int(o["errors"]), int(o["packets"]), float(o["jitter"])) for o in outcome.theirs]
+    else:
+        told = [(one.errors, one.packets, one.jitter) for one in outcome.ours]
+    lost, packets, jitters = zip(*told, strict=True)
+    return sum(lost), sum(packets), max(jitters)

@@ -1,0 +1,84 @@
+"""Which components a send really passes on a running host: seen, not told.
+
+Each component hands a send on by a function called as in ``HANDS_ON``; the profiler of the two threads that
+carry it (the caller's, and the host's own) tells when the first such function of each folder is entered. The
+card and its wire are in another process: their own counts tell. It costs the host its speed while it looks.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import protocols
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+    from lab.nt.station import Station
+
+HANDS_ON = frozenset({"send", "send_packets", "send_net_buffer_lists"})
+FOLDERS = (
+    ("protocols/winsock/", "winsock"),
+    ("protocols/afd/", "afd"),
+    ("protocols/tdi/", "tdi"),
+    ("protocols/tcpip/tcp/", "tcp"),
+    ("protocols/tcpip/ip", "ip"),
+    ("ndis/", "ndis"),
+    ("miniport/", "miniport"),
+)
+"""Where each component of ``protocols.osi`` is; a file's path begins so."""
+COUNTS = (("descriptors", "82574l"), ("frames_sent", "wire"))
+"""What the card counts when a send passes it."""
+TOP = str(Path(protocols.__file__).resolve().parents[1]) + "/"
+PATIENCE_S = 5.0
+
+
+class HopRecorder:
+    """Notes components in the order in which a send first enters them."""
+
+    def __init__(self, station: Station) -> None:
+        """Look at a running station, where nothing else is sent meanwhile."""
+        self.hops: list[str] = []
+        self._station = station
+        self._before: dict[str, int] = {}
+        self._profile: Any = None
+
+    def __enter__(self) -> Self:
+        """Look at the calling thread and the host's."""
+        self._before = self._station.process.account()
+        self._on_host(lambda: sys.setprofile(self._seen))
+        self._profile = sys.getprofile()
+        sys.setprofile(self._seen)
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """Wait for the card to have sent, and look away."""
+        sys.setprofile(self._profile)
+        end = time.monotonic() + PATIENCE_S
+        while (found := self._card()) != [name for _, name in COUNTS] and time.monotonic() < end:
+            time.sleep(0.01)
+        self._on_host(lambda: sys.setprofile(None))
+        self.hops += found
+
+    def _card(self) -> list[str]:
+        now = self._station.process.account()
+        return [name for count, name in COUNTS if now.get(count, 0) > self._before.get(count, 0)]
+
+    def _on_host(self, routine: Callable[[], None]) -> None:
+        executive = self._station.host.executive
+        with executive.lock:
+            executive.queue_dpc("hops", routine)
+        executive.wake()
+
+    def _seen(self, frame: FrameType, event: str, _argument: object) -> None:
+        code = frame.f_code
+        if event != "call" or code.co_name not in HANDS_ON:
+            return
+        path = code.co_filename.removeprefix(TOP)
+        for folder, name in FOLDERS:
+            if path.startswith(folder) and name not in self.hops:
+                self.hops.append(name)
