@@ -57,8 +57,11 @@ MAPPED_SPIN_US: Final = 200
 class Tuning:
     """What the way from the VMM to the card is tuned to (docs/performance.md)."""
 
-    spin_us: int = 0
-    """How long the socket's thread looks for the next message before it sleeps; it keeps a core busy."""
+    spin_us: int | None = None
+    """How long the socket's thread looks for the next message before it sleeps, keeping a core busy.
+
+    None: for a moment, and only while messages come close together (csrc/patience.c).
+    """
     write_multiple: bool = False
     """Whether REGION_WRITE_MULTI is offered."""
     mapped_doorbells: bool = False

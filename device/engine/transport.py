@@ -35,14 +35,19 @@ class NativeTransport:
         engine: NativeEngine,
         connection: socket.socket,
         *,
-        spin_us: int = 0,
+        spin_us: int | None = 0,
         max_message_bytes: int = MAX_MESSAGE_BYTES,
     ) -> None:
-        """Take ``connection`` over. ``spin_us``: look at the socket that long before sleeping on it."""
+        """Take ``connection`` over.
+
+        ``spin_us``: look at the socket that long before sleeping on it; None: for a moment, while messages
+        come so close together that this pays (csrc/patience.c).
+        """
         connection.setblocking(True)  # noqa: FBT003 - the method has no keyword
         self._socket = connection
         self._engine = engine  # the pump points into it
-        self._pump = lib.rw_pump_new(engine.card, connection.fileno(), max_message_bytes, spin_us)
+        spin = lib.RW_SPIN_ADAPTIVE if spin_us is None else spin_us
+        self._pump = lib.rw_pump_new(engine.card, connection.fileno(), max_message_bytes, spin)
         if self._pump == ffi.NULL:
             raise MemoryError("no memory for a connection")
         self._length = ffi.new("uint32_t *")
@@ -91,7 +96,7 @@ class NativeTransport:
 
 
 def transport_factory(
-    engine: NativeEngine, *, spin_us: int = 0
+    engine: NativeEngine, *, spin_us: int | None = 0
 ) -> Callable[[socket.socket], NativeTransport]:
     """Return what ``Server`` wants for its ``transport_factory``."""
 

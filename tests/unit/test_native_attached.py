@@ -171,7 +171,12 @@ class Guest:
 
 @contextmanager
 def running(
-    path: Path, framing: Framing = Framing.DATAGRAM, *, offload: bool = False, threads: bool = True
+    path: Path,
+    framing: Framing = Framing.DATAGRAM,
+    *,
+    offload: bool = False,
+    threads: bool = True,
+    spin_us: int | None = 0,
 ) -> Iterator[Guest]:
     """Run a card behind a socket, with a wire whose far end the guest holds."""
     kind = socket.SOCK_STREAM if framing is Framing.STREAM else socket.SOCK_DGRAM
@@ -186,7 +191,7 @@ def running(
     if threads:
         engine.start()
     card = BareCard(engine)
-    server = Server(path / "socket", card, transport_factory=transport_factory(engine))
+    server = Server(path / "socket", card, transport_factory=transport_factory(engine, spin_us=spin_us))
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
@@ -256,6 +261,31 @@ def test_an_empty_ring_holds_the_wire_back_and_loses_nothing(tmp_path: Path) -> 
 
         assert got == frames
         assert guest.read("MPC") == 0
+
+
+@pytest.mark.parametrize("spin_us", [0, None, 1000])
+def test_frames_keep_their_order_whichever_thread_takes_them_off_the_wire(
+    tmp_path: Path, spin_us: int | None
+) -> None:
+    """While doorbells come the socket's thread looks at the wire too, beside the wire's own."""
+    with running(tmp_path, spin_us=spin_us) as guest:
+        guest.enable()
+        frames = [struct.pack("<I", 2 * n << 8) + bytes(96) for n in range(300)]
+        sender = threading.Thread(target=lambda: [guest.far.send(frame) for frame in frames])
+        sender.start()
+
+        got: list[bytes] = []
+        head = 0
+        while len(got) < len(frames) and guest.interrupted(0):
+            while len(got) < len(frames) and guest.received(head)[0] & RxStatus.DD:
+                got.append(guest.received(head)[1])
+                guest.put(RX_RING + 16 * head, LegacyRx(IOVA + RX_DATA + 2048 * head).emit())
+                guest.write("RDT0", head)
+                head = (head + 1) % COUNT
+        sender.join(PATIENCE_S)
+
+        assert got == frames
+        assert guest.engine.account().frames_received == len(frames)
 
 
 def test_a_stream_carries_frames_with_their_lengths_both_ways(tmp_path: Path) -> None:

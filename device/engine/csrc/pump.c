@@ -18,6 +18,7 @@
 #include "access.h"
 #include "card.h"
 #include "mapped.h"
+#include "threads.h"
 
 enum { CMD_REGION_READ = 9, CMD_REGION_WRITE = 10, CMD_REGION_WRITE_MULTI = 15 };
 enum { FLAG_TYPE = 0xf, FLAG_REPLY = 1, FLAG_NO_REPLY = 1 << 4 };
@@ -42,7 +43,8 @@ struct rw_pump {
     int fd;
     pthread_mutex_t send_lock; /* Python may send from any thread */
     bool ready; /* VERSION was answered: before that, everything is Python's */
-    uint32_t largest, spin_us;
+    uint32_t largest;
+    struct rw_patience patience;
     uint8_t *buffer; /* `largest` bytes and what came behind them */
     uint32_t room, at, end;
     uint32_t message; /* bytes of the message handed to Python, at `at` */
@@ -69,7 +71,7 @@ rw_pump *rw_pump_new(rw_card *card, int fd, uint32_t largest_bytes, uint32_t spi
     pump->fd = fd;
     pthread_mutex_init(&pump->send_lock, NULL);
     pump->largest = largest_bytes;
-    pump->spin_us = spin_us;
+    rw_patience_init(&pump->patience, spin_us);
     pump->room = largest_bytes + 65536;
     pump->buffer = malloc(pump->room);
     if (!pump->buffer) {
@@ -257,12 +259,38 @@ static int answer_inline(struct rw_pump *pump, const struct header *header)
     return result;
 }
 
-static uint64_t monotonic_us(void)
+static uint64_t monotonic_ns(void)
 {
     struct timespec at;
 
     clock_gettime(CLOCK_MONOTONIC, &at);
-    return (uint64_t)at.tv_sec * 1000000u + (uint64_t)at.tv_nsec / 1000u;
+    return (uint64_t)at.tv_sec * 1000000000u + (uint64_t)at.tv_nsec;
+}
+
+/* A recvmsg that finds nothing: look for a while, then sleep. `idle`: no access is under way, so meanwhile this
+ * thread takes off the wire what came there, before the wire's own thread has woken up. */
+static ssize_t receive_later(struct rw_pump *pump, struct msghdr *message, size_t control_room, bool idle)
+{
+    const uint64_t began = monotonic_ns(), until = began + rw_patience_look(&pump->patience);
+    bool look;
+    ssize_t got;
+
+    do {
+        if (idle)
+            rw_wire_glance(pump->card);
+        look = monotonic_ns() < until;
+        message->msg_controllen = control_room;
+        message->msg_flags = 0;
+        got = recvmsg(pump->fd, message, MSG_CMSG_CLOEXEC | (look ? MSG_DONTWAIT : 0));
+        if (got < 0 && errno == EAGAIN && !look) {
+            struct pollfd wait = {.fd = pump->fd, .events = POLLIN}; /* the socket does not block */
+
+            if (poll(&wait, 1, -1) < 0)
+                return -1;
+        }
+    } while (got < 0 && errno == EAGAIN);
+    rw_patience_learn(&pump->patience, monotonic_ns() - began);
+    return got;
 }
 
 /* Take the descriptors out of a message; -EMFILE when there were too many: the rest is lost. */
@@ -292,15 +320,15 @@ static int take_fds(struct rw_pump *pump, struct msghdr *message)
 }
 
 /* Read what there is behind `end`: > 0 bytes, 0 at the end, or a negated errno. */
-static int fill(struct rw_pump *pump)
+static int fill(struct rw_pump *pump, bool idle)
 {
     union {
         char bytes[CMSG_SPACE(RW_PUMP_FDS * sizeof(int))];
         struct cmsghdr align;
     } control;
     struct iovec iov;
-    struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
-    const uint64_t until = pump->spin_us ? monotonic_us() + pump->spin_us : 0;
+    struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
+                             .msg_controllen = sizeof control};
     const uint32_t before = pump->fd_count;
     ssize_t got;
     int result;
@@ -312,20 +340,9 @@ static int fill(struct rw_pump *pump)
         pump->at = 0;
     }
     iov = (struct iovec){pump->buffer + pump->end, pump->room - pump->end};
-    do {
-        const bool spin = until && monotonic_us() < until;
-
-        message.msg_control = &control;
-        message.msg_controllen = sizeof control;
-        message.msg_flags = 0;
-        got = recvmsg(pump->fd, &message, MSG_CMSG_CLOEXEC | (spin ? MSG_DONTWAIT : 0));
-        if (got < 0 && errno == EAGAIN && !spin) {
-            struct pollfd wait = {.fd = pump->fd, .events = POLLIN}; /* the socket does not block */
-
-            if (poll(&wait, 1, -1) < 0)
-                return -errno;
-        }
-    } while (got < 0 && errno == EAGAIN);
+    got = recvmsg(pump->fd, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+    if (got < 0 && errno == EAGAIN)
+        got = receive_later(pump, &message, sizeof control, idle);
     if (got < 0)
         return -errno;
     result = take_fds(pump, &message);
@@ -361,7 +378,7 @@ int rw_pump_next(rw_pump *pump, bool answer)
                 return -EMSGSIZE;
         }
         if (have < sizeof header || have < header.size) {
-            result = fill(pump);
+            result = fill(pump, answer);
             if (result <= 0)
                 return result;
             continue;

@@ -61,6 +61,7 @@ void rw_rx_frame_locked(struct rw_card *card, uint8_t *frame, uint32_t size, con
 void rw_rx_announce(struct rw_card *card, const struct rw_rx_outcome *outcome);
 /* Whether the receive ring is where only Python reaches, and the pump does not know yet. Takes rx_lock. */
 bool rw_rx_ring_is_slow(struct rw_card *card);
+bool rw_rx_ring_is_slow_locked(struct rw_card *card);
 /* The guest's next buffer, where a frame may be read to before the filters have spoken; NULL: not this time. */
 uint8_t *rw_rx_direct(struct rw_card *card, uint32_t *room);
 /* A transmitted frame comes back. Takes rx_lock. */

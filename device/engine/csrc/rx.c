@@ -201,6 +201,11 @@ static void deliver(struct rw_card *card, uint64_t address, const uint8_t *data,
         memmove(host, data, length);
 }
 
+bool rw_rx_ring_is_slow_locked(struct rw_card *card)
+{
+    return rw_dma_is_slow(card, ring_base(card, 0) + (uint64_t)RW_DESC_BYTES * rw_get(card, RW_RDH0));
+}
+
 bool rw_rx_ring_is_slow(struct rw_card *card)
 {
     bool slow;
@@ -208,7 +213,7 @@ bool rw_rx_ring_is_slow(struct rw_card *card)
     if (atomic_load(&card->slow_used))
         return false; /* and it is known */
     pthread_mutex_lock(&card->rx_lock);
-    slow = rw_dma_is_slow(card, ring_base(card, 0) + (uint64_t)RW_DESC_BYTES * rw_get(card, RW_RDH0));
+    slow = rw_rx_ring_is_slow_locked(card);
     pthread_mutex_unlock(&card->rx_lock);
     return slow;
 }

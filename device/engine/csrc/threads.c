@@ -66,31 +66,67 @@ static void discard(struct rw_card *card)
     pthread_mutex_unlock(&card->rx_lock);
 }
 
-/* One batch off the wire: one look at the interrupts for all its frames. False: the wire has no more now. */
-static bool batch(struct rw_card *card)
+/* Frames off the wire into the ring, a batch of them at most. False: the wire has no more now. */
+static bool take_locked(struct rw_card *card, struct rw_rx_outcome *outcome)
 {
     struct rw_offload offload;
-    struct rw_rx_outcome outcome = {0};
     uint32_t n;
     int32_t length = 1;
+
+    for (n = 0; n < RW_BATCH && appetite(card) == FULL; n++) {
+        length = rw_wire_read(card, &offload);
+        if (length <= 0)
+            break;
+        rw_rx_frame_locked(card, card->rx_data, (uint32_t)length, offload.needs_csum ? &offload : NULL, outcome);
+    }
+    RW_COUNT(card, rx_batches, n ? 1 : 0);
+    return length > 0;
+}
+
+/* One look at the interrupts for all frames of a batch. */
+static void announce(struct rw_card *card, const struct rw_rx_outcome *outcome)
+{
+    rw_rx_announce(card, outcome);
+    if (outcome->missed)
+        rw_flow_missed(card);
+}
+
+/* One batch off the wire. False: the wire has no more now. */
+static bool batch(struct rw_card *card)
+{
+    struct rw_rx_outcome outcome = {0};
+    bool more;
 
     if (card->recorder)
         return rw_record_frame(card);
     if (rw_slow_wanted || rw_rx_ring_is_slow(card))
         rw_slow_begin(card); /* a frame that was met before this was known is lost */
     lock_rx(card);
-    for (n = 0; n < RW_BATCH && appetite(card) == FULL; n++) {
-        length = rw_wire_read(card, &offload);
-        if (length <= 0)
-            break;
-        rw_rx_frame_locked(card, card->rx_data, (uint32_t)length, offload.needs_csum ? &offload : NULL, &outcome);
-    }
-    RW_COUNT(card, rx_batches, n ? 1 : 0);
+    more = take_locked(card, &outcome);
     pthread_mutex_unlock(&card->rx_lock);
-    rw_rx_announce(card, &outcome);
-    if (outcome.missed)
-        rw_flow_missed(card);
-    return length > 0;
+    announce(card, &outcome);
+    return more;
+}
+
+void rw_wire_glance(struct rw_card *card)
+{
+    struct rw_rx_outcome outcome = {0};
+
+    if (card->recorder || !atomic_load(&card->wire_running) || atomic_load(&card->slow_used) ||
+        atomic_load(&card->tx_blocked) || atomic_load(&card->wire_closed) || atomic_load(&card->rx_waiters) ||
+        appetite(card) != FULL || pthread_mutex_trylock(&card->rx_lock))
+        return;
+    if (!rw_rx_ring_is_slow_locked(card)) {
+        rw_slow_mode = RW_SLOW_LATER;
+        take_locked(card, &outcome);
+        rw_slow_mode = RW_SLOW_ALLOWED;
+    }
+    pthread_mutex_unlock(&card->rx_lock);
+    announce(card, &outcome);
+    if (rw_slow_wanted) { /* the wire's thread can wait for it from now on; that frame is lost, as to it */
+        rw_slow_wanted = false;
+        rw_slow_begin(card);
+    }
 }
 
 static void resume_transmit(struct rw_card *card)

@@ -15,6 +15,7 @@
 
 #include "access.h"
 #include "guest.h"
+#include "threads.h"
 
 static rw_card *card;
 static uint8_t *ram;
@@ -96,6 +97,8 @@ static void guest(void)
         }
         rw_access_write(card, RW_TDT0, (uint32_t)n % 64);
         rw_access_write(card, RW_RDT0, (rw_read(card, RW_RDH0) + 63) % 64);
+        if (n % 4 == 0) /* as the pump does before it sleeps */
+            rw_wire_glance(card);
         if (n % 16 == 0)
             rw_access_write(card, RW_IMS, UINT32_MAX);
         if (n % 64 == 0)
