@@ -332,9 +332,14 @@ class ServedCard:
         """Let the card pause its partner once, while a frame waits that it has no descriptors for."""
         if not open_ended or self._wants_frames():
             self.told = False
-        elif not self.told and self.wire.fd >= 0 and select.select([self.wire.fd], [], [], 0)[0]:
+        elif not self.told and self.wire.fd >= 0 and self._frame_waits():
             self.card.starve()
             self.told = True
+
+    def _frame_waits(self) -> bool:
+        looking = select.poll()  # select(2) ends at descriptor 1023
+        looking.register(self.wire.fd, select.POLLIN)
+        return bool(looking.poll(0))
 
     def _flush(self) -> None:
         while self.backlog and self._write(self.backlog[0]):

@@ -161,8 +161,9 @@ def wait_ready(process: subprocess.Popen[bytes]) -> Ready:
     """Read the line that says the card listens."""
     if process.stdout is None or process.stderr is None:
         raise PeerError("the card's process has no output")
-    readable, _, _ = select.select([process.stdout], [], [], READY_TIMEOUT_S)
-    line = process.stdout.readline() if readable else b""
+    waiting = select.poll()
+    waiting.register(process.stdout, select.POLLIN)
+    line = process.stdout.readline() if waiting.poll(READY_TIMEOUT_S * 1000) else b""
     if not line:
         children.end(process)
         said = process.stderr.read().decode(errors="replace").strip().splitlines()

@@ -68,7 +68,9 @@ class LiveExecutive(LoopExecutive):
 
     def sleep(self, pause_s: float) -> None:
         """Wait, without the lock, until a descriptor is readable or the time is over; handle nothing."""
-        select.select([self._epoll], [], [], pause_s)
+        waiting = select.poll()  # select(2) ends at descriptor 1023
+        waiting.register(self._epoll, select.POLLIN)
+        waiting.poll(pause_s * 1000)
 
     def _woken(self) -> None:
         os.eventfd_read(self._wake)

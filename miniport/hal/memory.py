@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import weakref
 from bisect import bisect_right, insort
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -41,6 +42,7 @@ class DmaMemory:
             os.ftruncate(self.fd, length)
         else:
             self.fd = os.dup(fd)
+        self._file = weakref.finalize(self, os.close, self.fd)  # who forgets to close leaks nothing
         self.map = mmap.mmap(self.fd, length)
         self.view = memoryview(self.map)
         self._free = [(0, length)]
@@ -83,8 +85,8 @@ class DmaMemory:
         return [self._blocks[start] for start in self._starts]
 
     def close(self) -> None:
-        """Unmap what nobody looks at any more, and close the file."""
-        os.close(self.fd)
+        """Unmap what nobody looks at any more, and close the file; once is enough."""
+        self._file()
 
     def _block(self, start: int, length: int) -> Block:
         block = Block(self.base + start, self.view[start : start + length])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import time
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -145,3 +147,19 @@ def test_a_wait_that_nothing_can_end_is_given_up() -> None:
 
     loop.close()
     assert time.monotonic() - begin < 5
+
+
+def test_memory_that_nobody_closes_leaks_no_file() -> None:
+    """Closing twice is once; who forgets leaves it to the collector."""
+    gc.collect()  # of others' tests
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    arena = DmaMemory(4 * PAGE, 0x1000)
+    arena.close()
+    arena.close()
+    del arena
+    forgotten = DmaMemory(4 * PAGE, 0x1000)
+
+    del forgotten
+    gc.collect()
+
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
