@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from lab.errors import UsageError
 from lab.nt.control import ControlServer, ask, control_path
+from lab.nt.programs import run_program
 from lab.nt.reports import TOOLS
 from lab.nt.station import Station
 from lab.nt.web import WebServer
@@ -21,17 +22,22 @@ EXAMPLES = (
     "  ringwalk net up --wire netns --address 10.82.57.9/24   run a stack; Ctrl-C ends it\n"
     "  ringwalk net ipconfig                                  ask it, from another terminal\n"
     "  ringwalk net ping 10.82.57.1\n"
-    "  ringwalk net netstat -s"
+    "  ringwalk net netstat -s\n"
+    "  ringwalk net run --address 10.82.57.9/24 -- server.py 80   a Python program on it"
 )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("tool", choices=["up", *TOOLS], help="up: run a stack; else: what to ask")
-    parser.add_argument("arguments", nargs="*", metavar="ARG", help="the tool's own, such as a host")
+    parser.add_argument(
+        "tool", choices=["up", "run", *TOOLS], help="up: run a stack; run: a program over one"
+    )
+    parser.add_argument(
+        "arguments", nargs="*", metavar="ARG", help="the tool's own: a host; a Python file and its arguments"
+    )
     parser.add_argument("-s", "--statistics", action="store_true", help="netstat: the counters")
     parser.add_argument("--name", default="default", help="which stack (default: default)")
-    up = parser.add_argument_group("for up")
+    up = parser.add_argument_group("for up and run")
     up.add_argument("--wire", metavar="SPEC", default="netns", help="the card's cable (default netns)")
     up.add_argument("--mac", help="the card's address")
     up.add_argument("--address", metavar="IP/BITS", help="a fixed address (default: DHCP)")
@@ -42,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run a stack, or print what one answers."""
-    if args.tool != "up":
+    if args.tool not in ("up", "run"):
         arguments = [*args.arguments, *(["-s"] if args.statistics else [])]
         print(ask(args.name, args.tool, arguments), end="")
         return 0
@@ -54,12 +60,21 @@ def run(args: argparse.Namespace) -> int:
             raise UsageError(f"{error}; write addresses as in 10.0.0.1/24") from error
         control = ControlServer(station.host, control_path(args.name))
         try:
-            _serve(args, station)
+            _program(args, station) if args.tool == "run" else _serve(args, station)
         finally:
             control.close()
     finally:
         station.close()
     return 0
+
+
+def _program(args: argparse.Namespace, station: Station) -> None:
+    if not args.arguments:
+        raise UsageError("run what? give a Python file and its arguments behind --")
+    try:
+        run_program(station, args.arguments[0], args.arguments[1:])
+    except KeyboardInterrupt:
+        print(f"{args.arguments[0]} was interrupted")
 
 
 def _serve(args: argparse.Namespace, station: Station) -> None:

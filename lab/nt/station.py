@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lab import scratch
+from lab.nt.event_loop import StackEventLoop
 from lab.nt.live import LiveHost
 from lab.nt.locked import Locked
 from lab.nt.socket_card import SocketCard
@@ -16,9 +18,11 @@ from protocols.tcpip.addresses import parse
 from protocols.winsock.pysocket import socket_module
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Coroutine, Mapping
 
     from lab.serving import CardProcess
+
+Answer = TypeVar("Answer")
 
 
 class Station:
@@ -45,8 +49,9 @@ class Station:
         self.link = self.host.driver.links[self.card.name]
         winsock = self.host.upper.process(threading.get_ident)
         winsock.startup()
-        locked: Any = Locked(winsock, self.host.executive.lock)
-        self.sockets: Any = socket_module(locked, self.host.upper.names)
+        self.winsock: Any = Locked(winsock, self.host.executive.lock)
+        names: Any = Locked(self.host.upper.names, self.host.executive.lock)
+        self.sockets: Any = socket_module(self.winsock, names)
 
     def configure(
         self, address: str | None, gateway: str | None = None, dns: list[str] | None = None
@@ -62,6 +67,11 @@ class Station:
             stack.add_route("0.0.0.0/0", self.link.interface, parse(gateway))
         stack.dns.servers = [parse(one) for one in dns or []]
         self.host.start()
+
+    def run(self, program: Coroutine[Any, Any, Answer]) -> Answer:
+        """Run an asyncio program, as ``asyncio.run`` does, over this host's sockets."""
+        with asyncio.Runner(loop_factory=lambda: StackEventLoop(self.winsock, self.sockets)) as runner:
+            return runner.run(program)
 
     def close(self) -> None:
         """Take it apart."""

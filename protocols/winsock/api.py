@@ -6,7 +6,7 @@ return SOCKET_ERROR raises ``WinsockError``; ``get_last_error`` keeps its code, 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from protocols.afd.requests import Poll
 from protocols.io.completion import ApcQueue, CompletionPort
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from protocols.io.completion import CompletionPacket, Event, Waiter
-    from protocols.io.irp import Memory
+    from protocols.io.irp import Irp, Memory
     from protocols.io.system import IoSystem
     from protocols.tdi.requests import TaAddress
     from protocols.winsock.overlapped import Overlapped
@@ -44,6 +44,14 @@ class Entry:
         """Join a provider and its socket."""
         self.provider = provider
         self.handle = handle
+
+
+class PendingPoll(NamedTuple):
+    """A poll on its way: the sockets asked, which of them there are (by position), and AFD's request."""
+
+    count: int
+    valid: tuple[int, ...]
+    irp: Irp | None
 
 
 class Winsock:
@@ -269,23 +277,34 @@ class Winsock:
 
     def poll(self, sockets: Sequence[tuple[int, PollFlag]], timeout_ns: int | None = None) -> list[PollFlag]:
         """WSAPoll: what is the case of each; NVAL for what is no socket."""
+        pending = self.begin_poll(sockets)
+        if not all(number in self._sockets for number, _flags in sockets):
+            timeout_ns = 0
+        if pending.irp is not None:
+            self.base.await_poll(pending.irp, timeout_ns)
+        return self.end_poll(pending)
+
+    def begin_poll(
+        self, sockets: Sequence[tuple[int, PollFlag]], signal: Callable[[], None] | None = None
+    ) -> PendingPoll:
+        """Start a WSAPoll that tells its end by ``signal``, perhaps at once and on another thread.
+
+        A loop that waits for other things too sleeps on those and on ``signal``, then calls ``end_poll``.
+        """
         self._require()
-        answers = [PollFlag.NONE] * len(sockets)
         valid = [at for at, (number, _flags) in enumerate(sockets) if number in self._sockets]
-        for at in set(range(len(sockets))) - set(valid):
-            answers[at] = PollFlag.NVAL
-        if not valid:
-            return answers
-        pairs = []
-        for at in valid:
-            number, flags = sockets[at]
-            wanted = Poll.ABORT | Poll.CONNECT_FAIL
-            wanted |= (Poll.RECEIVE | Poll.ACCEPT | Poll.DISCONNECT) if flags & PollFlag.IN else Poll.NONE
-            wanted |= Poll.SEND if flags & PollFlag.OUT else Poll.NONE
-            pairs.append((self._entry(number).handle, wanted))
-        found = self.base.select(pairs, 0 if len(valid) < len(sockets) else timeout_ns)
-        for at, poll in found.items():
-            answers[valid[at]] = _poll_flags(poll)
+        pairs = [(self._entry(sockets[at][0]).handle, _wanted(sockets[at][1])) for at in valid]
+        irp = self.base.begin_poll(pairs, signal) if pairs else None
+        return PendingPoll(len(sockets), tuple(valid), irp)
+
+    def end_poll(self, pending: PendingPoll) -> list[PollFlag]:
+        """End a poll, whether anything has happened or not: what is the case of each, NVAL for no socket."""
+        answers = [PollFlag.NVAL] * pending.count
+        for at in pending.valid:
+            answers[at] = PollFlag.NONE
+        if pending.irp is not None:
+            for at, poll in self.base.end_poll(pending.irp).items():
+                answers[pending.valid[at]] = _poll_flags(poll)
         return answers
 
     def event_select(self, number: int, event: Event | None, events: int) -> None:
@@ -380,6 +399,13 @@ class Winsock:
 
 def _buffers(data: Memory | Sequence[Memory]) -> list[Memory]:
     return [data] if isinstance(data, bytes | bytearray | memoryview) else list(data)
+
+
+def _wanted(flags: PollFlag) -> Poll:
+    found = Poll.ABORT | Poll.CONNECT_FAIL
+    if flags & PollFlag.IN:
+        found |= Poll.RECEIVE | Poll.ACCEPT | Poll.DISCONNECT
+    return found | Poll.SEND if flags & PollFlag.OUT else found
 
 
 def _poll_flags(poll: Poll) -> PollFlag:

@@ -293,11 +293,34 @@ class MsafdProvider(Provider):
 
     def select(self, wanted: Sequence[tuple[Handle, Poll]], timeout_ns: int | None) -> dict[int, Poll]:
         """WSPSelect: by position, what is the case; empty when the time was over."""
+        irp = self.begin_poll(wanted)
+        self.await_poll(irp, timeout_ns)
+        return self.end_poll(irp)
+
+    def begin_poll(
+        self, wanted: Sequence[tuple[Handle, Poll]], signal: Callable[[], None] | None = None
+    ) -> Irp:
+        """Leave a poll with AFD; ``signal`` is called when it ends, perhaps at once."""
         files = tuple((handle.file, poll) for handle, poll in wanted)
-        irp = self._control(files[0][0], Afd.SELECT, Select(files))
+        file = files[0][0]
+        irp = self._io.build(
+            file.device, Major.DEVICE_CONTROL, file, minor=Afd.SELECT, parameters=Select(files)
+        )
+        if signal is not None:
+            irp.done = lambda _irp: signal()
+        self._io.call(irp)
+        self._waiter.kick()
+        return irp
+
+    def await_poll(self, irp: Irp, timeout_ns: int | None) -> None:
+        """Wait until a poll has ended or the time is over."""
         if not irp.completed and timeout_ns != 0:
             self._waiter.wait(lambda: irp.completed, timeout_ns)
+
+    def end_poll(self, irp: Irp) -> dict[int, Poll]:
+        """Take a poll's answer by position; cancel it when there is none."""
         if not irp.completed:
+            irp.done = None
             self._io.cancel(irp)
             return {}
         found: dict[int, Poll] = irp.result
@@ -358,12 +381,6 @@ class MsafdProvider(Provider):
         return irp
 
     # Inside
-
-    def _control(self, file: FileObject, code: Afd, parameters: object) -> Irp:
-        irp = self._io.build(file.device, Major.DEVICE_CONTROL, file, minor=code, parameters=parameters)
-        self._io.call(irp)
-        self._waiter.kick()
-        return irp
 
     def _ask(
         self,
