@@ -23,7 +23,7 @@ EXAMPLES = (
     "  ringwalk net ipconfig                                  ask it, from another terminal\n"
     "  ringwalk net ping 10.82.57.1\n"
     "  ringwalk net netstat -s\n"
-    "  ringwalk net run --address 10.82.57.9/24 -- server.py 80   a Python program on it"
+    "  ringwalk net run server.py 80 --address 10.82.57.9/24  an ordinary Python program, on a stack"
 )
 
 

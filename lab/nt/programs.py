@@ -31,7 +31,7 @@ def run_program(
     path: str,
     arguments: Sequence[str] = (),
 ) -> None:
-    """Run a file as ``python path arguments`` would. UsageError when there is none; what it raises is raised."""
+    """Run a file as ``python path arguments`` would, raising what it raises. UsageError: no such file."""
     if not Path(path).is_file():
         raise UsageError(f"{path}: no such Python file")
     with sockets_of(station.winsock, station.sockets), _replaced(sys, "argv", [path, *arguments]):

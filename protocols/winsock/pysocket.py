@@ -311,7 +311,6 @@ class SocketModule(SimpleNamespace):
 
 def socket_module(winsock: Winsock, names: Namespaces) -> SocketModule:
     """Return a namespace with the names of ``socket`` that programs use."""
-
     bound = _bound(winsock, names)
 
     def getaddrinfo(  # noqa: PLR0917 - the original's arguments
