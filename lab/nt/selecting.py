@@ -17,7 +17,7 @@ from protocols.winsock.pysocket import FIRST_FILENO
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-READS = PollFlag.IN | PollFlag.ERR | PollFlag.HUP | PollFlag.NVAL
+READS = PollFlag.RDNORM | PollFlag.ERR | PollFlag.HUP | PollFlag.NVAL
 WRITES = PollFlag.OUT | PollFlag.ERR | PollFlag.HUP | PollFlag.NVAL
 
 
@@ -133,5 +133,5 @@ def _number(fileobj: Any) -> int:  # noqa: ANN401 - a number, or what has one
 
 
 def _flags(events: int) -> PollFlag:
-    found = PollFlag.IN if events & selectors.EVENT_READ else PollFlag.NONE
+    found = PollFlag.RDNORM if events & selectors.EVENT_READ else PollFlag.NONE
     return found | PollFlag.OUT if events & selectors.EVENT_WRITE else found

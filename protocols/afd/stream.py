@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from protocols.afd.copying import keep
 from protocols.afd.endpoint import Endpoint
+from protocols.afd.received import ReceiveBuffer
 from protocols.afd.requests import Accept, Disconnect, Poll, Receive, Send
 from protocols.io.status import NtError, NtStatus
+from protocols.tdi.events import Taken
 from protocols.tdi.requests import Event, Flags, Query, TaAddress, TransportAddress
 
 if TYPE_CHECKING:
@@ -56,9 +58,9 @@ class StreamEndpoint(Endpoint):
         self.accepted: deque[StreamEndpoint] = deque()  # connected, nobody has asked for them yet
         self.backlog = 0
         self._accepts: deque[Irp] = deque()
-        self._buffered: deque[Memory] = deque()
-        self._buffered_bytes = 0
+        self._buffered = ReceiveBuffer()
         self._receives: deque[Irp] = deque()
+        self._urgent_receives: deque[Irp] = deque()
         self._sending_bytes = 0
         self._refilling = False
         self._refused = False  # TDI holds data that did not fit here
@@ -77,6 +79,8 @@ class StreamEndpoint(Endpoint):
             return Poll.ACCEPT if self.accepted else found
         if self._buffered or self._no_receive:
             found |= Poll.RECEIVE
+        if self._buffered.urgent:
+            found |= Poll.OOB_RECEIVE
         if self._eof and not self._buffered:
             found |= Poll.DISCONNECT
         if self._aborted is not None:
@@ -192,6 +196,8 @@ class StreamEndpoint(Endpoint):
     def receive(self, irp: Irp) -> NtStatus:  # noqa: PLR0911 - one return for each reason to refuse
         """IOCTL_AFD_RECEIVE: 0 bytes at the end of the stream."""
         asked: Receive = irp.location.parameters
+        if asked.out_of_band:
+            return self.receive_urgent(irp)
         if self._no_receive:
             return self.io.complete(irp, NtStatus.LOCAL_DISCONNECT)
         if self.state not in (State.CONNECTED, State.FAILED) and not self._buffered:
@@ -207,6 +213,21 @@ class StreamEndpoint(Endpoint):
             self.rearm(Poll.RECEIVE)
             return self.io.complete(irp, NtStatus.DEVICE_NOT_READY)
         self._receives.append(irp)
+        return self.io.pend_cancellable(irp, self._cancel_receive)
+
+    def receive_urgent(self, irp: Irp) -> NtStatus:
+        """IOCTL_AFD_RECEIVE of out-of-band data; INVALID_PARAMETER when that lies in the stream."""
+        asked: Receive = irp.location.parameters
+        if self._buffered.inline:
+            return self.io.complete(irp, NtStatus.INVALID_PARAMETER)
+        if self._buffered.urgent:
+            return self._serve_urgent(irp)
+        if self._aborted is not None or self._eof:
+            return self.io.complete(irp, self._aborted or NtStatus.SUCCESS)
+        if asked.immediate:
+            self.rearm(Poll.OOB_RECEIVE)
+            return self.io.complete(irp, NtStatus.DEVICE_NOT_READY)
+        self._urgent_receives.append(irp)
         return self.io.pend_cancellable(irp, self._cancel_receive)
 
     # Ending
@@ -252,7 +273,7 @@ class StreamEndpoint(Endpoint):
 
     def cleanup(self) -> None:
         """closesocket: SO_LINGER 0 resets; else FIN behind what is queued, and the rest goes on alone."""
-        for queue in (self._accepts, self._receives):
+        for queue in (self._accepts, self._receives, self._urgent_receives):
             for irp in list(queue):
                 self.io.cancel(irp)
         for child in self.accepted:
@@ -269,17 +290,20 @@ class StreamEndpoint(Endpoint):
     def information(self) -> dict[str, Any]:
         """Return what a stream socket can be asked besides."""
         found = super().information()
-        found["available"] = self._buffered_bytes
+        found["at_mark"] = self._buffered.at_mark
+        found["available"] = self._buffered.size
         found["listening"] = self.state is State.LISTENING
         found["connected"] = self.state is State.CONNECTED
         if self.connection is not None and self.state is State.CONNECTED:
             about = self.tdi.query(self.connection, Query.CONNECTION_INFO)
             found["connected_since_ns"] = about["since_ns"]
+            found["unacknowledged"] = self._sending_bytes + about["unacknowledged"]
         return found
 
     def options_changed(self, values: dict[str, Any]) -> NtStatus:
-        """Tell the transport."""
-        del values
+        """Tell the transport; SO_OOBINLINE is AFD's own."""
+        if "oob_inline" in values:
+            self._buffered.inline = bool(values["oob_inline"])
         try:
             for file in (self.connection, self.address):
                 if file is not None:
@@ -297,6 +321,7 @@ class StreamEndpoint(Endpoint):
             return NtStatus.CONNECTION_REFUSED, None
         child = StreamEndpoint(self.driver, self.opened)
         child.options = dict(self.options)
+        child._buffered.inline = self._buffered.inline
         child.receive_limit, child.send_limit = self.receive_limit, self.send_limit
         child.connection = self.tdi.open_connection(self.opened.transport, child)
         assert self.address is not None  # noqa: S101 - it is the address that this came for
@@ -313,18 +338,31 @@ class StreamEndpoint(Endpoint):
 
     def data_arrived(self, buffers: list[Memory]) -> NtStatus:
         """ClientEventChainedReceive."""
-        if self._buffered_bytes >= self.receive_limit or self._no_receive:
+        if self._buffered.size >= self.receive_limit or self._no_receive:
             self._refused = True
             return NtStatus.DATA_NOT_ACCEPTED
         self._buffer(buffers)
         return NtStatus.SUCCESS
+
+    def urgent_arrived(self, data: Memory) -> Taken:
+        """ClientEventReceiveExpedited: all of it is taken, whatever SO_RCVBUF says."""
+        self._buffered.append_urgent(data)
+        if self._buffered.inline:
+            self._serve()
+            self.record(Poll.RECEIVE)
+        while self._urgent_receives and self._buffered.urgent:
+            irp = self._urgent_receives.popleft()
+            if self.io.claim(irp):
+                self._serve_urgent(irp)
+        if self._buffered.urgent:
+            self.record(Poll.OOB_RECEIVE)
+        return Taken(NtStatus.SUCCESS, len(data))
 
     def disconnected(self, flags: Flags) -> None:
         """ClientEventDisconnect."""
         if flags & Flags.ABORT:
             self._aborted = NtStatus.CONNECTION_RESET
             self._buffered.clear()
-            self._buffered_bytes = 0
             event = Poll.ABORT
         else:
             self._eof = True
@@ -339,6 +377,7 @@ class StreamEndpoint(Endpoint):
     def _open(self, asked: TransportAddress) -> None:
         self.address = self.tdi.open_address(self.opened.transport, asked)
         self.tdi.set_event_handler(self.address, Event.CHAINED_RECEIVE, _data)
+        self.tdi.set_event_handler(self.address, Event.RECEIVE_EXPEDITED, _urgent)
         self.tdi.set_event_handler(self.address, Event.DISCONNECT, _disconnected)
         self.local = self.tdi.query(self.address, Query.ADDRESS_INFO)
         self.state = State.BOUND
@@ -429,8 +468,7 @@ class StreamEndpoint(Endpoint):
         self.changed()
 
     def _buffer(self, buffers: list[Memory]) -> None:
-        self._buffered.extend(buffers)
-        self._buffered_bytes += sum(map(len, buffers))
+        self._buffered.append(buffers)
         self._serve()
         if self._buffered:
             self.record(Poll.RECEIVE)
@@ -459,37 +497,31 @@ class StreamEndpoint(Endpoint):
         )
 
     def _enough_for(self, wanted: int) -> bool:
-        return self._buffered_bytes >= max(wanted, 1)
+        return self._buffered.size >= max(wanted, 1)
 
     def _fill(self, irp: Irp) -> NtStatus:
         asked: Receive = irp.location.parameters
-        if asked.peek:
-            copied = 0
-            for piece in self._buffered:
-                copied += irp.scatter(piece, copied)
-            return self.io.complete(irp, NtStatus.SUCCESS, copied)
-        return self.io.complete(irp, NtStatus.SUCCESS, self._take_into(irp))
+        copied = self._buffered.peek(irp) if asked.peek else self._take_into(irp)
+        return self.io.complete(irp, NtStatus.SUCCESS, copied)
 
     def _take_into(self, irp: Irp) -> int:
-        copied, room = 0, irp.length
-        while self._buffered and copied < room:
-            piece = self._buffered.popleft()
-            fitted = irp.scatter(piece, copied)
-            copied += fitted
-            if fitted < len(piece):
-                self._buffered.appendleft(memoryview(piece)[fitted:])
-        self._buffered_bytes -= copied
+        copied = self._buffered.take(irp)
         self._refill()
         self.rearm(Poll.RECEIVE)
         if self._eof and not self._buffered:
             self.record(Poll.DISCONNECT)
         return copied
 
+    def _serve_urgent(self, irp: Irp) -> NtStatus:
+        copied = self._buffered.take_urgent(irp, peek=irp.location.parameters.peek)
+        self.rearm(Poll.OOB_RECEIVE)
+        return self.io.complete(irp, NtStatus.SUCCESS, copied)
+
     def _refill(self) -> None:
         """Ask TDI for what it holds back, once half of the buffer is free."""
         if not self._refused or self._refilling or self.connection is None:
             return
-        if self._buffered_bytes * 2 > self.receive_limit:
+        if self._buffered.size * 2 > self.receive_limit:
             return
         self._refused = False
         self._refilling = True
@@ -529,7 +561,7 @@ class StreamEndpoint(Endpoint):
             self.connection = None
         self.state = State.BOUND if self.address is not None else State.OPEN
         self._buffered.clear()
-        self._buffered_bytes = self._sending_bytes = 0
+        self._sending_bytes = 0
         self._no_send = self._no_receive = self._eof = self._refused = False
         self._aborted, self.remote = None, None
 
@@ -546,8 +578,9 @@ class StreamEndpoint(Endpoint):
         self.io.complete(irp, NtStatus.CANCELLED)
 
     def _cancel_receive(self, irp: Irp) -> None:
-        if irp in self._receives:
-            self._receives.remove(irp)
+        for queue in (self._receives, self._urgent_receives):
+            if irp in queue:
+                queue.remove(irp)
         self.io.complete(irp, NtStatus.CANCELLED)
 
     def _cancel_send(self, irp: Irp, lower: Irp) -> None:
@@ -557,6 +590,10 @@ class StreamEndpoint(Endpoint):
 
 def _data(endpoint: StreamEndpoint, buffers: list[Memory]) -> NtStatus:
     return endpoint.data_arrived(buffers)
+
+
+def _urgent(endpoint: StreamEndpoint, _flags: Flags, _available: int, data: Memory) -> Taken:
+    return endpoint.urgent_arrived(data)
 
 
 def _disconnected(endpoint: StreamEndpoint, flags: Flags) -> None:

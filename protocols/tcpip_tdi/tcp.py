@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 INDICATE_BYTES = 65536
 """What is taken out of TCP for one indication."""
+FIN_ON_ITS_WAY = frozenset({State.FIN_WAIT_1, State.CLOSING, State.LAST_ACK})
 REFUSE = (NtStatus.CONNECTION_REFUSED, None)
 
 
@@ -371,7 +372,7 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
             return False
         irp = self._receives[0]
         if not self._held and self.tcp is not None:
-            self._held.extend(self.tcp.receive_buffers(max(irp.length, 1)))
+            self._held.extend(self._take(self.tcp, max(irp.length, 1)))
         if not self._held:
             return False
         self._receives.popleft()
@@ -389,6 +390,15 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
             self.io.complete(irp, NtStatus.SUCCESS, copied)
         return True
 
+    def _take(self, tcp: Connection, limit: int) -> list[Memory]:
+        """Take data out of TCP, up to an urgent byte; that one is told of by itself, if anybody listens."""
+        if self.address is None or Event.RECEIVE_EXPEDITED not in self.address.handlers:
+            return tcp.receive_buffers(limit)
+        while (ahead := tcp.urgent_ahead) == 1 and tcp.received.size:
+            byte = tcp.receive(1)
+            self._tell(Event.RECEIVE_EXPEDITED, self.context, Flags.EXPEDITED, 1, byte)
+        return tcp.receive_buffers(limit if ahead is None else min(limit, ahead - 1))
+
     def _indicate(self) -> bool:
         handlers = self.address.handlers if self.address is not None else None
         if self._silent or self._receives or handlers is None:
@@ -396,7 +406,7 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
         if not self._held:
             if self.tcp is None or not (Event.CHAINED_RECEIVE in handlers or Event.RECEIVE in handlers):
                 return False
-            self._held.extend(self.tcp.receive_buffers(INDICATE_BYTES))
+            self._held.extend(self._take(self.tcp, INDICATE_BYTES))
         if not self._held:
             return False
         if Event.CHAINED_RECEIVE in handlers:
@@ -486,6 +496,7 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
                 "remote": TaAddress(key.remote, key.remote_port),
                 "received": self.tcp.bytes_received,
                 "since_ns": self.since_ns,
+                "unacknowledged": len(self.tcp.send_buffer) + (self.tcp.state in FIN_ON_ITS_WAY),
                 "available": self.tcp.received.size + sum(map(len, self._held)),
             }
         return found

@@ -98,7 +98,8 @@ class Winsock:
             for number in list(self._sockets):
                 entry = self._sockets.pop(number)
                 self.io.cancel_file(entry.handle.file)
-                entry.handle.options["linger"] = 0
+                if entry.handle.stream:
+                    entry.provider.setsockopt(entry.handle, Sol.SOCKET, So.LINGER, 0)
                 entry.provider.closesocket(entry.handle)
 
     def get_last_error(self) -> int:
@@ -126,10 +127,9 @@ class Winsock:
             raise self._failed(error) from None
 
     def closesocket(self, number: int) -> None:
-        """Close; the number is no socket any more."""
-        entry = self._entry(number)
-        del self._sockets[number]
-        entry.provider.closesocket(entry.handle)
+        """Close; the number is no socket any more. WSAEWOULDBLOCK: it lingers, and is one still."""
+        self._call(number, "closesocket")
+        self._sockets.pop(number, None)
 
     def bind(self, number: int, address: TaAddress) -> None:
         """Give the socket a local address."""
@@ -150,7 +150,6 @@ class Winsock:
         entry = self._entry(number)
         handle, remote = self._call(number, "accept")
         if condition is not None and not condition(remote):
-            handle.options["linger"] = 0
             entry.provider.setsockopt(handle, Sol.SOCKET, So.LINGER, 0)
             entry.provider.closesocket(handle)
             raise self._failed(WinsockError(Wsae.WSAECONNREFUSED, "the condition function refused"))
@@ -403,8 +402,10 @@ def _buffers(data: Memory | Sequence[Memory]) -> list[Memory]:
 
 def _wanted(flags: PollFlag) -> Poll:
     found = Poll.ABORT | Poll.CONNECT_FAIL
-    if flags & PollFlag.IN:
+    if flags & PollFlag.RDNORM:
         found |= Poll.RECEIVE | Poll.ACCEPT | Poll.DISCONNECT
+    if flags & PollFlag.RDBAND:
+        found |= Poll.OOB_RECEIVE
     return found | Poll.SEND if flags & PollFlag.OUT else found
 
 
@@ -412,6 +413,8 @@ def _poll_flags(poll: Poll) -> PollFlag:
     found = PollFlag.NONE
     if poll & (Poll.RECEIVE | Poll.ACCEPT):
         found |= PollFlag.RDNORM
+    if poll & Poll.OOB_RECEIVE:
+        found |= PollFlag.RDBAND
     if poll & Poll.SEND:
         found |= PollFlag.OUT
     if poll & (Poll.DISCONNECT | Poll.ABORT | Poll.CLOSE):

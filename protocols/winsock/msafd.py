@@ -96,9 +96,30 @@ class MsafdProvider(Provider):
         return Handle(file, info, protocol or info.protocol)
 
     def closesocket(self, handle: Handle) -> None:
-        """WSPCloseSocket: with SO_LINGER of some seconds, wait for what is queued."""
+        """WSPCloseSocket. With SO_LINGER of some seconds: when the peer has all, else by a reset.
+
+        A non-blocking socket that would have to linger stays open: WSAEWOULDBLOCK.
+        """
+        if handle.stream and handle.options["linger"] and self._linger(handle):
+            raise WinsockError(Wsae.WSAEWOULDBLOCK, "it lingers")
         self._io.close(handle.file)
         self._waiter.kick()
+
+    def _linger(self, handle: Handle) -> bool:
+        """Wait for the last acknowledgment, SO_LINGER seconds at most; True if it must not wait."""
+        if not self._info(handle)["connected"]:
+            return False
+        self._now(handle, Afd.DISCONNECT, Disconnect(send=True))
+        timeout = int(handle.options["linger"] * 1000) * MILLISECOND
+        if not handle.blocking:
+            return bool(self._unacknowledged(handle))
+        if not self._waiter.wait(lambda: not self._unacknowledged(handle), timeout):
+            self._now(handle, Afd.DISCONNECT, Disconnect(abort=True))
+        return False
+
+    def _unacknowledged(self, handle: Handle) -> int:
+        found: int = self._info(handle).get("unacknowledged", 0)
+        return found
 
     def bind(self, handle: Handle, address: TaAddress) -> None:
         """WSPBind."""
@@ -283,7 +304,7 @@ class MsafdProvider(Provider):
         if code == Io.FIONREAD:
             return self._info(handle)["available"]
         if code == Io.SIOCATMARK:
-            return True
+            return self._info(handle).get("at_mark", True)
         if code == Io.KEEPALIVE_VALS:
             self.setsockopt(handle, Sol.SOCKET, So.KEEPALIVE, argument)
             return None

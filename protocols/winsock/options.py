@@ -10,6 +10,7 @@ AFD_NAMES: dict[tuple[int, int], str] = {
     (Sol.SOCKET, So.KEEPALIVE): "keepalive",
     (Sol.SOCKET, So.BROADCAST): "broadcast",
     (Sol.SOCKET, So.LINGER): "linger",
+    (Sol.SOCKET, So.OOBINLINE): "oob_inline",
     (Sol.SOCKET, So.SNDBUF): "send_buffer",
     (Sol.SOCKET, So.RCVBUF): "receive_buffer",
     (Sol.SOCKET, So.SNDTIMEO): "send_timeout_ms",
@@ -38,6 +39,7 @@ DEFAULTS: dict[str, object] = {
     "keepalive": 0,
     "broadcast": 0,
     "linger": None,
+    "oob_inline": 0,
     "send_timeout_ms": 0,
     "receive_timeout_ms": 0,
     "ttl": 128,
@@ -50,7 +52,7 @@ DEFAULTS: dict[str, object] = {
     "no_delay": 0,
     "keepalive_s": 7200,
 }
-STREAM_ONLY = frozenset({"linger", "keepalive", "no_delay", "keepalive_s"})
+STREAM_ONLY = frozenset({"linger", "oob_inline", "keepalive", "no_delay", "keepalive_s"})
 DATAGRAM_ONLY = frozenset(
     {"broadcast", "join", "leave", "multicast_ttl", "multicast_loop", "multicast_interface"}
 )

@@ -32,6 +32,7 @@ OPTIONS: dict[tuple[int, int], tuple[int, int]] = {
     (standard.SOL_SOCKET, standard.SO_BROADCAST): (Sol.SOCKET, So.BROADCAST),
     (standard.SOL_SOCKET, standard.SO_SNDBUF): (Sol.SOCKET, So.SNDBUF),
     (standard.SOL_SOCKET, standard.SO_RCVBUF): (Sol.SOCKET, So.RCVBUF),
+    (standard.SOL_SOCKET, standard.SO_OOBINLINE): (Sol.SOCKET, So.OOBINLINE),
     (standard.SOL_SOCKET, standard.SO_ERROR): (Sol.SOCKET, So.ERROR),
     (standard.SOL_SOCKET, standard.SO_TYPE): (Sol.SOCKET, So.TYPE),
     (standard.IPPROTO_TCP, standard.TCP_NODELAY): (Sol.TCP, TcpOption.NODELAY),
@@ -133,7 +134,7 @@ class Socket:
 
     def accept(self) -> tuple[Socket, tuple[Any, ...]]:
         """Accept, within the timeout."""
-        self._wait(PollFlag.IN)
+        self._wait(PollFlag.RDNORM)
         number, remote = self._do("accept")
         child = Socket(self._winsock, self._names, self.family, self.type, self.proto, number=number)
         child.setblocking(True)  # noqa: FBT003 - the standard library's signature
@@ -177,13 +178,13 @@ class Socket:
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:  # noqa: ANN401 - anything with a buffer
         """Receive into a buffer, within the timeout."""
         view = memoryview(buffer).cast("B")
-        self._wait(PollFlag.IN)
+        self._wait(PollFlag.RDBAND if flags & standard.MSG_OOB else PollFlag.RDNORM)
         return int(self._do("recv", view[: nbytes or len(view)], flags))
 
     def recvfrom(self, size: int, flags: int = 0) -> tuple[bytes, tuple[Any, ...]]:
         """Receive a datagram; one that is longer is cut, as POSIX does."""
         buffer = bytearray(max(size, 65536))
-        self._wait(PollFlag.IN)
+        self._wait(PollFlag.RDNORM)
         count, source = self._do("recvfrom", buffer, flags)
         return bytes(buffer[: min(count, size)]), _tuple(source or TaAddress(bytes(4), 0))
 
@@ -276,7 +277,14 @@ class Socket:
     def _close(self) -> None:
         number, self._number = self._number, -1
         if number >= 0:
-            self._winsock.closesocket(number)
+            try:
+                self._winsock.closesocket(number)
+            except WinsockError as error:
+                if error.code is not Wsae.WSAEWOULDBLOCK:
+                    raise _translated(error) from None
+                # SO_LINGER on a non-blocking socket: Unix closes all the same, and TCP goes on alone.
+                self._winsock.setsockopt(number, Sol.SOCKET, So.DONTLINGER, 1)
+                self._winsock.closesocket(number)
 
     def _do(self, name: str, *arguments: Any) -> Any:  # noqa: ANN401 - Winsock's functions differ
         if self._number < 0:
