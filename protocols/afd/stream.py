@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from protocols.afd.copying import keep
 from protocols.afd.endpoint import Endpoint
 from protocols.afd.received import ReceiveBuffer
-from protocols.afd.requests import Accept, Disconnect, Poll, Receive, Send
+from protocols.afd.requests import Accept, Bind, Disconnect, Poll, Receive, Send
 from protocols.io.status import NtError, NtStatus
 from protocols.tdi.events import Taken
 from protocols.tdi.requests import Event, Flags, Query, TaAddress, TransportAddress
@@ -101,7 +101,7 @@ class StreamEndpoint(Endpoint):
             return self.io.complete(irp, NtStatus.INVALID_PARAMETER)
         asked = irp.location.parameters
         try:
-            self._open(TransportAddress(asked.address, asked.share, 0, asked.exclusive))
+            self._open(self.transport_address(asked))
         except NtError as error:
             return self.io.complete(irp, error.status)
         return self.io.complete(irp, NtStatus.SUCCESS, result=self.local)
@@ -113,7 +113,7 @@ class StreamEndpoint(Endpoint):
             return self.io.complete(irp, CANNOT_CONNECT[self.state])
         try:
             if self.address is None:
-                self._open(TransportAddress(TaAddress(bytes(self.opened.family_bytes), 0)))
+                self._open(self.transport_address(Bind(TaAddress(bytes(self.opened.family_bytes), 0))))
             self._open_connection()
         except NtError as error:
             return self.io.complete(irp, error.status)

@@ -17,6 +17,7 @@ from protocols.tcpip.tcp.connection import IGNORE, Connection, ConnectionHandler
 from protocols.tcpip.tcp.states import State
 from protocols.tcpip_tdi.claims import Claims
 from protocols.tcpip_tdi.codes import STATUS
+from protocols.tcpip_tdi.mapped import inward, local_ip, outward
 from protocols.tdi.events import NOT_ACCEPTED, Taken
 from protocols.tdi.requests import Event, Flags, Query, TaAddress, TransportAddress
 from protocols.tdi.transport import AddressObject, ConnectionObject, TransportDriver
@@ -54,15 +55,16 @@ class TcpAddress(AddressObject):
     def __init__(self, driver: TcpDriver, file: FileObject, asked: TransportAddress) -> None:
         """Claim the port. NtError."""
         self._stack = driver.stack
-        ip, port, _scope = asked.address
+        self.dual = asked.dual
+        self.ip = ip = local_ip(asked)
         ports = self._stack.tcp.ports
-        if not is_unspecified(ip) and not self._stack.ip.paths.is_local(ip):
+        if ip is not None and not is_unspecified(ip) and not self._stack.ip.paths.is_local(ip):
             raise NtError(NtStatus.INVALID_ADDRESS_COMPONENT)
         try:
-            port = ports.claim(ip, port, share=True)
+            port = ports.claim(ip, asked.address.port, share=True)
         except NetworkError as error:
             raise NtError(STATUS[error.failure]) from error
-        local = TaAddress(ip, port)
+        local = TaAddress(asked.address.address, port)
         self._claim = asked._replace(address=local)
         try:
             driver.claims.take(self._claim)
@@ -95,16 +97,17 @@ class TcpAddress(AddressObject):
     def open_port(self) -> None:
         """Accept connections from now on. NetworkError."""
         if self._listener is None:
-            ip, port, _scope = self.local
-            self._listener = self._stack.tcp.listen(ip, port, self._accept, share=True)
-            self._listener.admit = lambda address, _port: len(address) == len(ip)
+            ip = self.ip
+            self._listener = self._stack.tcp.listen(ip, self.local.port, self._accept, share=True)
+            if ip is not None:
+                self._listener.admit = lambda address, _port: len(address) == len(ip)
 
     def cleanup(self) -> None:
         """Give the port back; connections live on."""
         self._unlisten()
         for irp in list(self.waiting):
             self.io.cancel(irp)
-        self._stack.tcp.ports.release(self.local.address, self.local.port)
+        self._stack.tcp.ports.release(self.ip, self.local.port)
         self.driver.claims.release(self._claim)
 
     def _unlisten(self) -> None:
@@ -119,10 +122,11 @@ class TcpAddress(AddressObject):
             if self.io.claim(irp):
                 found: TcpConnection = irp.location.file.fs_context  # type: ignore[union-attr]  # a listen has a file
                 found.adopt(connection)
-                self.io.complete(irp, NtStatus.SUCCESS, result=TaAddress(key.remote, key.remote_port))
+                remote = outward(TaAddress(key.remote, key.remote_port), dual=self.dual)
+                self.io.complete(irp, NtStatus.SUCCESS, result=remote)
                 return found
-        remote = TaAddress(key.remote, key.remote_port)
-        local = TaAddress(key.local, key.local_port)
+        remote = outward(TaAddress(key.remote, key.remote_port), dual=self.dual)
+        local = outward(TaAddress(key.local, key.local_port), dual=self.dual)
         _status, file = self.handlers.tell(Event.CONNECT, self, remote, local, default=REFUSE)
         if file is None:
             connection.abort()
@@ -174,8 +178,10 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
             return self.io.complete(irp, NtStatus.CONNECTION_ACTIVE)
         if self.address is None:
             return self.io.complete(irp, NtStatus.ADDRESS_NOT_ASSOCIATED)
-        remote = irp.location.parameters.remote
-        local = self.address.local
+        remote = inward(irp.location.parameters.remote, dual=self.address.dual)
+        local = inward(self.address.local, dual=self.address.dual)
+        if self.address.ip is None:
+            local = local._replace(address=bytes(len(remote.address)))
         if len(remote.address) != len(local.address):
             return self.io.complete(irp, NtStatus.INVALID_ADDRESS_COMPONENT)
         self._forget()
@@ -489,11 +495,11 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
     def _answers(self) -> dict[Query, Any]:
         found = super()._answers()
         if self.tcp is not None:
-            key = self.tcp.key
-            found[Query.ADDRESS_INFO] = TaAddress(key.local, key.local_port)
+            key, dual = self.tcp.key, self.address is not None and self.address.dual
+            found[Query.ADDRESS_INFO] = outward(TaAddress(key.local, key.local_port), dual=dual)
             found[Query.CONNECTION_INFO] = {
                 "state": self.tcp.state.name,
-                "remote": TaAddress(key.remote, key.remote_port),
+                "remote": outward(TaAddress(key.remote, key.remote_port), dual=dual),
                 "received": self.tcp.bytes_received,
                 "since_ns": self.since_ns,
                 "unacknowledged": len(self.tcp.send_buffer) + (self.tcp.state in FIN_ON_ITS_WAY),

@@ -118,6 +118,7 @@ class IpOption(enum.IntEnum):
     DROP_MEMBERSHIP = 13
     DONTFRAGMENT = 14
     PKTINFO = 19
+    V6ONLY = 27  # IPV6_V6ONLY
 
 
 class TcpOption(enum.IntEnum):

@@ -290,6 +290,8 @@ class MsafdProvider(Provider):
                 raise WinsockError(Wsae.WSAEINVAL, "the socket is bound already")
             if value and handle.options[other]:
                 raise WinsockError(Wsae.WSAEINVAL, "SO_REUSEADDR and SO_EXCLUSIVEADDRUSE exclude each other")
+        if name == "v6_only" and (handle.bound or handle.info.family is not Af.INET6):
+            raise WinsockError(Wsae.WSAEINVAL, "IPV6_V6ONLY is for IPv6 sockets that are not bound yet")
         if name in ("join", "leave") and not is_multicast(value[0]):
             raise WinsockError(Wsae.WSAEINVAL, "no multicast group")
         self._now(handle, Afd.SET_INFO, Information({name: value}))

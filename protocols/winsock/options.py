@@ -26,6 +26,8 @@ AFD_NAMES: dict[tuple[int, int], str] = {
     (Sol.IP, IpOption.PKTINFO): "packet_info",
     (Sol.TCP, TcpOption.NODELAY): "no_delay",
     (Sol.TCP, TcpOption.KEEPALIVE): "keepalive_s",
+    (Sol.IPV6, IpOption.V6ONLY): "v6_only",
+    (Sol.IPV6, IpOption.PKTINFO): "packet_info",
     (Sol.IPV6, IpOption.TTL): "ttl",
     (Sol.IPV6, IpOption.MULTICAST_TTL): "multicast_ttl",
     (Sol.IPV6, IpOption.MULTICAST_LOOP): "multicast_loop",
@@ -49,6 +51,7 @@ DEFAULTS: dict[str, object] = {
     "multicast_interface": 0,
     "dont_fragment": 0,
     "packet_info": 0,
+    "v6_only": 1,
     "no_delay": 0,
     "keepalive_s": 7200,
 }

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from protocols.tcpip.addresses import parse, text
 from protocols.tdi.requests import TaAddress
-from protocols.winsock.constants import Af, Io, PollFlag, Shut, So, Sock, Sol, TcpOption
+from protocols.winsock.constants import Af, Io, IpOption, PollFlag, Shut, So, Sock, Sol, TcpOption
 from protocols.winsock.errors import WinsockError, Wsae
 from protocols.winsock.namespace import Hints
 
@@ -35,6 +35,7 @@ OPTIONS: dict[tuple[int, int], tuple[int, int]] = {
     (standard.SOL_SOCKET, standard.SO_OOBINLINE): (Sol.SOCKET, So.OOBINLINE),
     (standard.SOL_SOCKET, standard.SO_ERROR): (Sol.SOCKET, So.ERROR),
     (standard.SOL_SOCKET, standard.SO_TYPE): (Sol.SOCKET, So.TYPE),
+    (standard.IPPROTO_IPV6, standard.IPV6_V6ONLY): (Sol.IPV6, IpOption.V6ONLY),
     (standard.IPPROTO_TCP, standard.TCP_NODELAY): (Sol.TCP, TcpOption.NODELAY),
 }
 ERRNO: dict[Wsae, int] = {
