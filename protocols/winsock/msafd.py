@@ -234,17 +234,29 @@ class MsafdProvider(Provider):
         overlapped: Overlapped | None = None,
     ) -> tuple[int, TaAddress | None]:
         """WSPRecvFrom: bytes and, for datagrams, from whom."""
-        count, result = self.receive_message(handle, buffers, flags, overlapped)
-        return count, result[0] if result else None
+        irp = self._receive(handle, buffers, flags, overlapped)
+        count = self._count(irp, overlapped, handle.options["receive_timeout_ms"])
+        return count, irp.result[0] if irp.result else None
 
-    def receive_message(
+    def receive_irp(
         self,
         handle: Handle,
         buffers: Sequence[Memory],
         flags: int = 0,
         overlapped: Overlapped | None = None,
-    ) -> tuple[int, Any]:
-        """Receive for WSARecvMsg: bytes, and (source, details) of a datagram."""
+    ) -> Irp:
+        """Receive for WSARecvMsg: the request, whose result is (source, details), maybe BUFFER_OVERFLOW."""
+        irp = self._receive(handle, buffers, flags, overlapped)
+        try:
+            self._count(irp, overlapped, handle.options["receive_timeout_ms"])
+        except WinsockError:
+            if irp.status is not NtStatus.BUFFER_OVERFLOW:
+                raise
+        return irp
+
+    def _receive(
+        self, handle: Handle, buffers: Sequence[Memory], flags: int, overlapped: Overlapped | None
+    ) -> Irp:
         asked = Receive(
             immediate=overlapped is None and not handle.blocking,
             peek=bool(flags & Msg.PEEK),
@@ -252,9 +264,7 @@ class MsafdProvider(Provider):
             wait_all=bool(flags & Msg.WAITALL),
         )
         code = Afd.RECEIVE if handle.stream else Afd.RECEIVE_DATAGRAM
-        irp = self._ask(handle, code, asked, buffers, overlapped)
-        count = self._count(irp, overlapped, handle.options["receive_timeout_ms"])
-        return count, irp.result
+        return self._ask(handle, code, asked, buffers, overlapped)
 
     # Names, options, controls
 

@@ -57,5 +57,5 @@ DEFAULTS: dict[str, object] = {
 }
 STREAM_ONLY = frozenset({"linger", "oob_inline", "keepalive", "no_delay", "keepalive_s"})
 DATAGRAM_ONLY = frozenset(
-    {"broadcast", "join", "leave", "multicast_ttl", "multicast_loop", "multicast_interface"}
+    {"broadcast", "packet_info", "join", "leave", "multicast_ttl", "multicast_loop", "multicast_interface"}
 )
