@@ -30,7 +30,7 @@ class StackEventLoop(asyncio.SelectorEventLoop):
         super().__init__(StackSelector(winsock))
         self._sockets = sockets
 
-    async def getaddrinfo(  # type: ignore[override]  # the base's types are of the C module's constants
+    async def getaddrinfo(
         self,
         host: str | None,
         port: str | int | None,

@@ -49,7 +49,8 @@ class Station:
         self.link = self.host.driver.links[self.card.name]
         winsock = self.host.upper.process(threading.get_ident)
         winsock.startup()
-        self.winsock: Any = Locked(winsock, self.host.executive.lock)
+        locked: Any = Locked(winsock, self.host.executive.lock)
+        self.winsock = locked
         names: Any = Locked(self.host.upper.names, self.host.executive.lock)
         self.sockets: Any = socket_module(self.winsock, names)
 

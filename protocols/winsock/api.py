@@ -15,6 +15,7 @@ from protocols.winsock.constants import Af, Fd, Io, PollFlag, Proto, Shut, So, S
 from protocols.winsock.errors import WinsockError, Wsae
 from protocols.winsock.msafd import Handle, MsafdProvider
 from protocols.winsock.mswsock import Extensions
+from protocols.winsock.window import WindowMessage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from protocols.tdi.requests import TaAddress
     from protocols.winsock.overlapped import Overlapped
     from protocols.winsock.spi import Catalog, Provider
+    from protocols.winsock.window import Window
 
 HIGHEST = (2, 2)
 VERSIONS = ((1, 0), (1, 1), (2, 0), (2, 1), (2, 2))
@@ -38,18 +40,19 @@ WAIT_IO_COMPLETION = -2
 class Entry:
     """A socket of the process."""
 
-    __slots__ = ("handle", "provider")
+    __slots__ = ("asynchronous", "handle", "provider")
 
     def __init__(self, provider: Provider, handle: Handle) -> None:
         """Join a provider and its socket."""
         self.provider = provider
         self.handle = handle
+        self.asynchronous: tuple[Window, int, int] | None = None  # WSAAsyncSelect's arguments
 
 
 class PendingPoll(NamedTuple):
     """A poll on its way: the sockets asked, which of them there are (by position), and AFD's request."""
 
-    count: int
+    total: int
     valid: tuple[int, ...]
     irp: Irp | None
 
@@ -153,7 +156,10 @@ class Winsock:
             entry.provider.setsockopt(handle, Sol.SOCKET, So.LINGER, 0)
             entry.provider.closesocket(handle)
             raise self._failed(WinsockError(Wsae.WSAECONNREFUSED, "the condition function refused"))
-        return self._add(entry.provider, handle), remote
+        child = self._add(entry.provider, handle)
+        if entry.asynchronous is not None:
+            self.async_select(child, *entry.asynchronous)
+        return child, remote
 
     def shutdown(self, number: int, how: int = Shut.SEND) -> None:
         """End a direction."""
@@ -298,7 +304,7 @@ class Winsock:
 
     def end_poll(self, pending: PendingPoll) -> list[PollFlag]:
         """End a poll, whether anything has happened or not: what is the case of each, NVAL for no socket."""
-        answers = [PollFlag.NVAL] * pending.count
+        answers = [PollFlag.NVAL] * pending.total
         for at in pending.valid:
             answers[at] = PollFlag.NONE
         if pending.irp is not None:
@@ -309,6 +315,19 @@ class Winsock:
     def event_select(self, number: int, event: Event | None, events: int) -> None:
         """WSAEventSelect; it makes the socket non-blocking. No events: that is over."""
         self._call(number, "event_select", event, events)
+        self._entry(number).asynchronous = None
+
+    def async_select(self, number: int, window: Window, message: int, events: int) -> None:
+        """WSAAsyncSelect: ``message`` is posted for each of the events; the socket becomes non-blocking.
+
+        It ends a WSAEventSelect, and no events end it; sockets that are accepted inherit it.
+        """
+
+        def post(event: Fd, error: int) -> None:
+            window.post(WindowMessage(message, number, error << 16 | event))
+
+        self._call(number, "async_select", post, events)
+        self._entry(number).asynchronous = (window, message, events) if events else None
 
     def enum_network_events(self, number: int, event: Event | None = None) -> tuple[Fd, dict[Fd, int]]:
         """WSAEnumNetworkEvents."""

@@ -361,13 +361,26 @@ class MsafdProvider(Provider):
 
     def event_select(self, handle: Handle, event: Event | None, events: int) -> None:
         """WSPEventSelect: the socket becomes non-blocking."""
+        self._select_events(handle, event.set if event is not None else None, events)
+
+    def _select_events(self, handle: Handle, signal: Callable[[], None] | None, events: int) -> None:
         handle.blocking = False if events else handle.blocking
         wanted = Poll.NONE
         for fd, poll in EVENTS.items():
             if events & fd:
                 wanted |= poll
-        signal = event.set if event is not None else None
         self._now(handle, Afd.EVENT_SELECT, EventSelect(signal, wanted))
+
+    def async_select(self, handle: Handle, post: Callable[[Fd, int], None], events: int) -> None:
+        """WSPAsyncSelect: ``post`` each event with its error; what re-enables one is WSAEventSelect's."""
+
+        def tell() -> None:
+            happened, errors = self.enum_network_events(handle, None)
+            for fd in Fd:
+                if fd & happened:
+                    post(fd, errors.get(fd, 0))
+
+        self._select_events(handle, tell if events else None, events)
 
     def enum_network_events(self, handle: Handle, event: Event | None) -> tuple[Fd, dict[Fd, int]]:
         """WSPEnumNetworkEvents: what happened, and an error code for each."""

@@ -168,7 +168,7 @@ class Extensions:
         source, details = irp.result
         wanted = control.received(details, handle.options)
         given = control.fitting(wanted, control_bytes)
-        flags = Msg.TRUNC if irp.status is NtStatus.BUFFER_OVERFLOW else Msg.NONE
+        flags: Msg = Msg.TRUNC if irp.status is NtStatus.BUFFER_OVERFLOW else Msg.NONE
         if given != wanted:
             flags |= Msg.CTRUNC
         return Message(irp.information, source, flags, given)

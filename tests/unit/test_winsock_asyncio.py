@@ -55,8 +55,8 @@ def together(pair: Pair, client: Any, server: Any) -> Any:
         def other() -> None:
             async def program() -> None:
                 over = asyncio.Event()
-                there["stop"] = lambda: loop.call_soon_threadsafe(over.set)
                 loop = asyncio.get_running_loop()
+                there["stop"] = lambda: loop.call_soon_threadsafe(over.set)
                 tell: asyncio.Future[Any] = loop.create_future()
                 tell.add_done_callback(lambda one: here.call_soon_threadsafe(ready.set_result, one.result()))
                 await serve(tell, over)
