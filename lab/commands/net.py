@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import signal
+import tempfile
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab.errors import UsageError
@@ -11,6 +13,7 @@ from lab.nt.control import ControlServer, ask, control_path
 from lab.nt.programs import run_program
 from lab.nt.reports import TOOLS
 from lab.nt.station import Station
+from lab.nt.tracing import trace_send
 from lab.nt.web import WebServer
 
 if TYPE_CHECKING:
@@ -30,7 +33,9 @@ EXAMPLES = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument(
-        "tool", choices=["up", "run", *TOOLS], help="up: run a stack; run: a program over one"
+        "tool",
+        choices=["up", "run", "trace", *TOOLS],
+        help="up: run a stack; run: a program over one; trace: the layers of a send",
     )
     parser.add_argument(
         "arguments", nargs="*", metavar="ARG", help="the tool's own: a host; a Python file and its arguments"
@@ -48,6 +53,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run a stack, or print what one answers."""
+    if args.tool == "trace":
+        with tempfile.TemporaryDirectory(prefix="ringwalk-") as folder:
+            traced = trace_send(Path(folder))
+        print(traced.describe())
+        return 0 if traced.good else 1
     if args.tool not in ("up", "run"):
         arguments = [*args.arguments, *(["-s"] if args.statistics else [])]
         print(ask(args.name, args.tool, arguments), end="")
