@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 from lab.nt.hops import HopRecorder
 from lab.nt.station import Station
 from protocols.osi import COMPONENTS
+from protocols.winsock.constants import Af, Sock
+from protocols.winsock.providers.logging_layer import LoggingLayer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,6 +43,7 @@ class Trace:
 
     hops: tuple[str, ...]
     nesting: tuple[str, ...] | None
+    layered: tuple[str, ...] = ()  # calls that a layered provider saw, WSPConnect as ``connect``
 
     @property
     def expected(self) -> tuple[str, ...]:
@@ -56,6 +59,7 @@ class Trace:
     def describe(self) -> str:
         """Return it in words."""
         lines = [f"a send passed   {COMPONENTS.describe(self.hops)}"]
+        lines.append(f"a layered provider above MSAFD saw  {', '.join(self.layered)}")
         if self.nesting is None:
             lines.append("the frame       not compared: there is no tshark here")
         else:
@@ -72,6 +76,9 @@ def trace_send(folder: Path) -> Trace:
     station = Station(f"pcap:{capture}")
     try:
         station.configure(ADDRESS)
+        catalog = station.winsock.catalog
+        layer = LoggingLayer()
+        catalog.install_layer(layer, "logging", catalog.find(Af.INET, Sock.DGRAM, 0))
         sock = station.sockets.socket(type=station.sockets.SOCK_DGRAM)
         sock.setsockopt(station.sockets.SOL_SOCKET, station.sockets.SO_BROADCAST, 1)
         sock.connect((EVERYBODY, PORT))
@@ -82,7 +89,7 @@ def trace_send(folder: Path) -> Trace:
         sock.close()
     finally:
         station.close()
-    return Trace(tuple(recorder.hops), _nesting(capture))
+    return Trace(tuple(recorder.hops), _nesting(capture), tuple(layer.log))
 
 
 def _nesting(capture: Path) -> tuple[str, ...] | None:

@@ -29,7 +29,9 @@ class Pair:
         for number, (end, verifier) in enumerate(zip(self.ends, self.verifiers, strict=True), 1):
             end.setblocking(False)  # noqa: FBT003 - the standard library's signature
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
-            host = LiveHost(config=StackConfig(ipv6=False), observer=verifier, verify=True)
+            host = LiveHost(
+                host_name=f"host{number}", config=StackConfig(ipv6=False), observer=verifier, verify=True
+            )
             cable = DescriptorCable(host, end.fileno(), bytes((2, 0, 0, 0, 0, number)), ReferenceEngine)
             link = host.driver.links[cable.name]
             host.stack.add_address(link.interface, parse(f"10.0.0.{number}"), 24)

@@ -20,6 +20,7 @@ def test_a_send_passes_every_layer_down_to_the_wire(tmp_path: Path) -> None:
     traced = trace_send(tmp_path)
 
     assert traced.hops == DOWN
+    assert [call for call in traced.layered if call in ("connect", "send")] == ["connect", "send"]
     assert traced.expected == ("eth", "ip", "udp", "data")
     assert (tmp_path / "trace.pcapng").stat().st_size
 
