@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "arguments", nargs="*", metavar="ARG", help="the tool's own: a host; a Python file and its arguments"
     )
     parser.add_argument("-s", "--statistics", action="store_true", help="netstat: the counters")
-    parser.add_argument("--name", default="default", help="which stack (default: default)")
+    parser.add_argument("--name", default="default", help="which stack (default: default); its host name too")
     up = parser.add_argument_group("for up and run")
     up.add_argument("--wire", metavar="SPEC", default="netns", help="the card's cable (default netns)")
     up.add_argument("--mac", help="the card's address")
@@ -62,7 +62,8 @@ def run(args: argparse.Namespace) -> int:
         arguments = [*args.arguments, *(["-s"] if args.statistics else [])]
         print(ask(args.name, args.tool, arguments), end="")
         return 0
-    station = Station(args.wire, mac=args.mac)
+    host_name = "ringwalk" if args.name == "default" else args.name
+    station = Station(args.wire, mac=args.mac, host_name=host_name)
     try:
         try:
             station.configure(args.address, args.gateway, args.dns)

@@ -66,6 +66,7 @@ class Station:
             stack.add_address(self.link.interface, parse(text), int(bits or 24))
         if gateway is not None:
             stack.add_route("0.0.0.0/0", self.link.interface, parse(gateway))
+        stack.llmnr.start(self.link.interface)
         stack.dns.servers = [parse(one) for one in dns or []]
         self.host.start()
 
