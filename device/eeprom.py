@@ -11,7 +11,7 @@ It knows no register: ``device.control`` drives the pins, ``device.nvm`` keeps t
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 PAGE_BYTES: Final = 8
@@ -72,7 +72,7 @@ class _Command:
     bits: int = 0  # of the byte that comes in
     shifted: int = 0
     address: int = 0
-    page: list[int | None] = field(default_factory=lambda: [None] * PAGE_BYTES)  # what WRITE brought
+    page: tuple[int | None, ...] = (None,) * PAGE_BYTES  # what WRITE brought
     new_status: int | None = None
     leaving: int = 0  # the byte that goes out, shifted up as it goes
     left: int = 0  # bits of it
@@ -141,7 +141,7 @@ class SpiEeprom:
             command.phase = _AFTER_ADDRESS[phase]
         elif phase is Phase.WRITE:  # beyond the page's end it begins again
             page, at = divmod(command.address, PAGE_BYTES)
-            command.page[at] = value
+            command.page = (*command.page[:at], value, *command.page[at + 1 :])
             command.address = page * PAGE_BYTES + (at + 1) % PAGE_BYTES
         elif phase is Phase.NEW_STATUS:
             command.new_status = value
@@ -182,14 +182,14 @@ class SpiEeprom:
             "pins": [self._selected, self._clock, self.output],
             "phase": command.phase.value,
             "shift": [command.bits, command.shifted, command.address, command.leaving, command.left],
-            "page": command.page,
+            "page": list(command.page),
             "new_status": command.new_status,
         }
 
     def restore(self, saved: dict[str, Any]) -> None:
         """Take a saved state over; KeyError, TypeError or ValueError when it is not one."""
         bits, shifted, address, leaving, left = (int(value) & 0xFF for value in saved["shift"])
-        page = [None if value is None else int(value) & 0xFF for value in saved["page"]]
+        page = tuple(None if value is None else int(value) & 0xFF for value in saved["page"])
         if len(page) != PAGE_BYTES or address >= self._cells.byte_count:
             raise ValueError("an EEPROM of another size")
         new = saved["new_status"]

@@ -24,6 +24,8 @@ from device.engine.contract import InterruptMode
 from device.engine.native import MAPPED_DOORBELLS, NativeEngine, ask_before_waiting
 from device.engine.transport import transport_factory
 from device.regs.nic import VECTORS
+from device.trace.native import NativeRecorder, RecordedCard
+from device.trace.recording import About
 from device.vfio_user import NO_REGION, PciIrq, RegionInfo, Server, ServerFactory
 from device.vfio_user.hostmemory import MappedMemory
 from device.vfio_user.messages import MmapArea
@@ -61,6 +63,15 @@ class Tuning:
     """Whether REGION_WRITE_MULTI is offered."""
     mapped_doorbells: bool = False
     """Whether the client may map the rings' registers. QEMU then posts no write to the card any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tape:
+    """Where a recording goes: a file that is open for writing, which stays the caller's."""
+
+    fd: int
+    limit: int
+    """Bytes of records after which the recording ends by itself."""
 
 
 class DoorbellPages:
@@ -118,8 +129,8 @@ class NativeServedCard:
 
     irq_counts = IRQ_COUNTS
 
-    def __init__(self, wire: Wire, mac: bytes, tuning: Tuning) -> None:
-        """Power a card on, plugged into ``wire``, which stays the caller's."""
+    def __init__(self, wire: Wire, mac: bytes, tuning: Tuning, tape: Tape | None = None) -> None:
+        """Power a card on, plugged into ``wire``, which stays the caller's; recorded, if there is a tape."""
         self.regions = tuple(RegionInfo(size) if size else NO_REGION for size in REGION_SIZES)
         self.lock = threading.RLock()
         self.wire = wire
@@ -128,7 +139,17 @@ class NativeServedCard:
         self.engine.memory = self.memory
         self.engine.attach_wire(wire.fd, wire.framing)
         self.engine.attach_irqs()
-        self.card = Card(self.engine, mac)
+        self.recorder: NativeRecorder | None = None
+        if tape is None:
+            self.card = Card(self.engine, mac)
+        else:
+            recorded = RecordedCard(self.engine, mac)
+            epoch = time.time_ns() - time.monotonic_ns()
+            offload = wire.framing is Framing.VNET
+            about = About(mac.hex(":"), offload, self.engine.name, epoch_ns=epoch)
+            self.recorder = NativeRecorder(self.engine, tape.fd, about, limit=tape.limit)
+            recorded.record(self.recorder)
+            self.card = recorded
         self.card.advance(time.monotonic_ns())
         self.card.set_carrier(present=wire.link)
         self.wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
@@ -297,6 +318,8 @@ class NativeServedCard:
             self.engine.unmap_doorbells()
             self._doorbells.close()
         self.engine.stop()
+        if self.recorder is not None:
+            self.recorder.stop()
         os.close(self.wake)
 
 
@@ -310,12 +333,13 @@ def serve_native(
     tuning: Tuning,
     allowed_uids: Collection[int] | None = None,
     make: ServerFactory | None = None,
+    tape: Tape | None = None,
 ) -> Account:
-    """Serve a card at a socket path until ``stop`` is set; return its account.
+    """Serve a card at a socket path until ``stop`` is set; return its account. ``tape``: record it.
 
     A server from ``make`` brings all register accesses through Python; the rings stay C's.
     """
-    served = NativeServedCard(wire, mac, tuning)
+    served = NativeServedCard(wire, mac, tuning, tape)
     keeper = threading.Thread(target=served.keep_house, name="housekeeper", daemon=True)
     try:
         ours = functools.partial(

@@ -23,7 +23,7 @@ from device.card import CONFIG, REGION_SIZES, Account, Card, InterruptSink
 from device.effects import DmaError, FrameSent, GuestMemory, Offload
 from device.engine.contract import InterruptMode
 from device.engine.reference import ReferenceEngine
-from device.native_serving import PRIVATE_MEMORY, NativeServedCard, Tuning, serve_native
+from device.native_serving import PRIVATE_MEMORY, NativeServedCard, Tape, Tuning, serve_native
 from device.regs.nic import NIC, VECTORS
 from device.vfio_user import NO_REGION, PciIrq, RegionInfo, Server, ServerFactory, Serving
 from device.vfio_user.session import SERVER_CAPABILITIES
@@ -384,7 +384,10 @@ def _serve_reference(
     tuning: Tuning,
     allowed_uids: Collection[int] | None,
     make: ServerFactory | None,
+    tape: Tape | None,
 ) -> Account:
+    if tape is not None:
+        raise ValueError("a tape is the native engine's: record this one by device.trace.card")
     return serve_card(ServedCard(wire, mac), at, ready, stop, allowed_uids, tuning=tuning, make=make)
 
 
@@ -443,6 +446,7 @@ class _Serve(Protocol):
         tuning: Tuning,
         allowed_uids: Collection[int] | None,
         make: ServerFactory | None,
+        tape: Tape | None,
     ) -> Account:
         """Serve until ``stop`` is set; return the account."""
 
@@ -461,14 +465,16 @@ def serve(
     tuning: Tuning = DEFAULT_TUNING,
     allowed_uids: Collection[int] | None = None,
     make: ServerFactory | None = None,
+    tape: Tape | None = None,
 ) -> Account:
     """Serve a card at a socket path until ``stop`` is set, to any number of clients; return its account.
 
     ``ready`` is called once, when a client may connect; clients of other users than ``allowed_uids`` are
     refused (None: of none). ``make`` makes the server, where it is not to be our own. ListenError where the
     path cannot be used; KeyError for an engine there is not. Of ``tuning`` the reference engine has
-    ``write_multiple`` alone, and a server from ``make`` nothing.
+    ``write_multiple`` alone, and a server from ``make`` nothing. ``tape``: where the
+    native engine's recording goes; the reference engine has ``device.trace.card`` for that (ValueError).
     """
     stop = stop or threading.Event()
     serves = _ENGINES[engine]
-    return serves(at, wire, mac, ready, stop, tuning=tuning, allowed_uids=allowed_uids, make=make)
+    return serves(at, wire, mac, ready, stop, tuning=tuning, allowed_uids=allowed_uids, make=make, tape=tape)

@@ -60,14 +60,18 @@ class RigBase(ABC):
         self.verifier = Verifier(isr_registers=ISR_REGISTERS)
         observer: Observer = self.verifier
         self.ndis = Ndis(executive, observer)
-        self.adapters: list[MiniportAdapter] = []
+
+    @property
+    def adapters(self) -> list[MiniportAdapter]:
+        """The adapters, in the order of the cards."""
+        return self.ndis.adapters
 
     def add(self, hardware: Hardware, version: Version, configuration: Mapping[str, object]) -> None:
         """Add an adapter over a bus."""
         characteristics = MiniportCharacteristics.of(ADAPTERS[version], version)
         driver = self.ndis.register_miniport(characteristics)
         name = f"82574L #{len(self.adapters) + 1}"
-        self.adapters.append(self.ndis.add_adapter(driver, name, hardware, configuration))
+        self.ndis.add_adapter(driver, name, hardware, configuration)
 
     @property
     def reports(self) -> list[Report]:

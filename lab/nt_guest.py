@@ -8,8 +8,11 @@ its wire.
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import sys
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -17,17 +20,27 @@ from typing import TYPE_CHECKING, Any, Final
 import lab
 from lab import booting, cards
 from lab.errors import UsageError
-from lab.guest.session import GuestError
+from lab.guest.session import PATIENCE_S, GuestError
+from lab.nt.control import ControlServer
+from lab.nt.inspection import NAMES
+from lab.nt.relay import ANSWER, ASK, relayed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lab.booting import Begun, Fit
     from lab.cards import CardSpec
-    from lab.guest.session import GuestSpec
+    from lab.guest.session import Guest, GuestSpec
 
 TAG: Final = "ringwalkhost"
 MEMORY_MIB: Final = 768
 HUGE_PAGES: Final = 8
 LIMIT_S: Final = 180.0
+CARRY_S: Final = 30.0
+POLL_S: Final = 1.0
+GONE: Final = 3
+FOLDER: Final = "/dev/ringwalk-nt"
+"""In the guest, and by the same name in what it sees of this machine's files."""
 
 PREPARE: Final = f"""set -e
 modprobe vfio-pci
@@ -41,6 +54,22 @@ mount --bind /proc /host/proc
 mount --bind /sys /host/sys
 mount --bind /dev /host/dev
 """
+
+
+_START = f"""set -e
+mkdir -p {FOLDER}
+({{inside}} </dev/null >/run/nt.out 2>/run/nt.err) &
+echo $! >/run/nt.pid
+"""
+_POLL = f"""if [ -s {FOLDER}/told ]; then cat {FOLDER}/told; exit 0; fi
+kill -0 $(cat /run/nt.pid) 2>/dev/null && exit 1
+cat /run/nt.out /run/nt.err >&2
+exit {GONE}
+"""
+_CARRY = f"""[ -p {FOLDER}/{ANSWER} ] || exit 1
+cat >{FOLDER}/{ASK} && head -n 1 {FOLDER}/{ANSWER}
+"""
+_END = "kill -TERM $(cat /run/nt.pid)"
 
 
 def machine(spec: GuestSpec) -> GuestSpec:
@@ -78,8 +107,12 @@ def run_inside(
     count: int,
     fit: Fit = cards.fit,
     begun: Begun = booting.nobody,
+    hold: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
-    """Boot, ping the far end through our own stack; return what the guest told. UsageError, GuestError."""
+    """Boot, ping the far end through our own stack; return what the guest told. UsageError, GuestError.
+
+    Meanwhile ``ringwalk ndis`` can look at the stack; it ends when ``hold``, called with its name, returns.
+    """
     with booting.booted(specs, machine(spec), fit, begun) as running:
         end = running.fitted[0].far_end
         if end is None or end.address is None or end.guest_address is None:
@@ -89,15 +122,38 @@ def run_inside(
             *("-m", "lab.nt_inside"),
             *("--ours", str(end.guest_address.ip), "--peer", str(end.address.ip), "--count", str(count)),
             *(("--deserialized",) if deserialized else ()),
+            *("--folder", FOLDER),
         ]
-        result = running.guest.run(python(*arguments), timeout_s=LIMIT_S)
-        lines = result.out.strip().splitlines()
-        if not lines or not lines[-1].startswith("{"):
-            raise GuestError(
-                f"our stack did not start in the guest:\n{result.err.strip() or result.out.strip()}"
-            )
-        told: dict[str, Any] = json.loads(lines[-1])
+        running.guest.run(_START.format(inside=python(*arguments)), check=True)
+        agent = threading.Lock()  # it carries one conversation at a time
+
+        def carry(line: bytes) -> bytes:
+            with agent:
+                return running.guest.run(_CARRY, data=line, timeout_s=CARRY_S).out.encode()
+
+        name = f"guest-{os.getpid()}"
+        with ControlServer(name, "boot --guest nt", relayed(NAMES, carry)):
+            told = _wait(running.guest, agent)
+            if hold is not None:
+                hold(name)
+        with agent:
+            running.guest.run(_END)
         return told
+
+
+def _wait(guest: Guest, agent: threading.Lock) -> dict[str, Any]:
+    """Wait until the stack in the guest has told its story."""
+    end_s = time.monotonic() + (PATIENCE_S if guest.spec.patient else LIMIT_S)
+    while time.monotonic() < end_s:
+        with agent:
+            result = guest.run(_POLL)
+        if result.ok:
+            told: dict[str, Any] = json.loads(result.out)
+            return told
+        if result.status == GONE:
+            raise GuestError(f"our stack did not start in the guest:\n{result.err.strip()}")
+        time.sleep(POLL_S)  # questions come in between
+    raise GuestError(f"our stack in the guest told nothing in {LIMIT_S:g} s")
 
 
 def text(told: dict[str, Any]) -> str:

@@ -1,27 +1,36 @@
 """What ``boot --guest nt`` runs inside the guest: the miniport and NDIS on the card that VFIO gives.
 
-Raw frames only: ARP for the far end's address, then ICMP echoes; every answer is checked. It prints one
-JSON line.
+Raw frames only: ARP for the far end's address, then ICMP echoes; every answer is checked. It leaves one JSON
+line in the file ``told``, and answers questions (``lab.nt.relay``) until it is ended.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import ipaddress
 import json
+import signal
 import struct
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Final
 
+from lab.ndis_rigs import ISR_REGISTERS
+from lab.nt.desk import LockDesk
+from lab.nt.inspection import Inspected, tools
+from lab.nt.relay import FifoTools
 from lab.stack import Stack
 from miniport.hal import vfio
 from miniport.hal.executive import LoopExecutive
+from ndis.journal import Journal, Tee
 from ndis.suite.bench import Recorder
 from ndis.verifier.core import Verifier
 
 BROADCAST: Final = b"\xff" * 6
 ARP, IPV4 = b"\x08\x06", b"\x08\x00"
 ANSWER_S: Final = 5.0
+FOREVER_S: Final = 86_400.0
 IDENTIFIER: Final = 0x574B
 
 
@@ -127,24 +136,27 @@ def main() -> int:
     parser.add_argument("--peer", required=True)
     parser.add_argument("--count", type=int, default=5)
     parser.add_argument("--deserialized", action="store_true")
+    parser.add_argument("--folder", type=Path, required=True, help="where the story and the questions go")
     args = parser.parse_args()
     (address, *_) = vfio.find()
     vfio.bind(address)
-    loop, verifier = LoopExecutive(), Verifier()
+    loop, verifier, journal = LoopExecutive(), Verifier(isr_registers=ISR_REGISTERS), Journal()
+    ended: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _frame: ended.append(number))
     bus = vfio.VfioBus(address, loop)
     client = Recorder()
     stack = Stack(
-        loop, bus, client=client, observer=verifier, configuration={"Deserialized": args.deserialized}
+        loop,
+        bus,
+        client=client,
+        observer=Tee(verifier, journal),
+        configuration={"Deserialized": args.deserialized},
     )
+    inspected = Inspected(stack.ndis, LockDesk(contextlib.nullcontext()), journal, verifier)
+    questions = FifoTools(loop, args.folder, tools(lambda: inspected))
     pinger = Pinger(stack, loop, args.ours, args.peer)
     peer_mac = pinger.find_peer()
     trips = [pinger.ping(peer_mac, n) for n in range(args.count)]
-    messages = bus.messages
-    for sent, _ in client.sent:
-        stack.pool.free(sent)
-    stack.halt()
-    huge = bus.memory.is_huge
-    bus.close()
     told = Told(
         address,
         pinger.mac.hex(":"),
@@ -153,11 +165,19 @@ def main() -> int:
         args.count,
         sum(trip is not None for trip in trips),
         [trip for trip in trips if trip is not None],
-        messages,
-        huge,
+        bus.messages,
+        bus.memory.is_huge,
         [f"{report.rule}: {report.what}" for report in verifier.reports],
     )
-    print(json.dumps(asdict(told)), flush=True)
+    unfinished = args.folder / "telling"
+    unfinished.write_text(json.dumps(asdict(told)) + "\n")
+    unfinished.rename(args.folder / "told")
+    loop.run_until(lambda: bool(ended), FOREVER_S)
+    questions.close()
+    for sent, _ in client.sent:
+        stack.pool.free(sent)
+    stack.halt()
+    bus.close()
     return 0 if told.echoes_answered == args.count and not told.verifier else 1
 
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 READY_TIMEOUT_S = 30.0
+OURS_TO_SAY = "ringwalk: "
+"""What a line for the user begins with; what else a process writes to stderr is for its developers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +82,18 @@ class CardProcess:
             self._process.wait(2)
         except subprocess.TimeoutExpired:
             children.end(self._process)
+        self._pass_on()
         for stream in (self._process.stdout, self._process.stderr):
             if stream is not None:
                 stream.close()
+
+    def _pass_on(self) -> None:
+        """Say what the card has said at its end: of a recording that lacks something, for one."""
+        if self._process.stderr is None or self._process.stderr.closed:
+            return
+        for line in self._process.stderr.read().decode(errors="replace").splitlines():
+            if line.startswith(OURS_TO_SAY):
+                print(line, file=sys.stderr)
 
 
 def serve_arguments(

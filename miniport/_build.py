@@ -10,13 +10,14 @@ CSRC = Path(__file__).resolve().parent / "csrc"
 FLAGS = ("-std=c11", "-O2", "-Wall", "-Wextra", "-D_GNU_SOURCE")
 
 ffibuilder = FFI()
-ffibuilder.cdef((CSRC / "burst.cdef").read_text())
+for part in ("burst", "coalesce"):
+    ffibuilder.cdef((CSRC / f"{part}.cdef").read_text())
 ffibuilder.set_source(
     "miniport._burst",
-    '#include "burst.h"',
-    sources=["miniport/csrc/burst.c"],
+    '#include "burst.h"\n#include "coalesce.h"',
+    sources=["miniport/csrc/burst.c", "miniport/csrc/coalesce.c"],
     include_dirs=["miniport/csrc"],
-    depends=["miniport/csrc/burst.h", "miniport/csrc/burst.cdef"],
+    depends=[f"miniport/csrc/{part}.{kind}" for part in ("burst", "coalesce") for kind in ("h", "cdef")],
     extra_compile_args=list(FLAGS),
 )
 

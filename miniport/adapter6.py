@@ -95,7 +95,7 @@ class Adapter6:
         self.receiver = ListReceiver(self.nic)
         self._lanes: list[Lane[OutgoingFrame]] = [Lane(self.nic, ring, _post) for ring in self.nic.transmit]
         self._lock = self._ndis.spin_lock("lists")
-        self._requests = Requests(self.nic, (6, 0), self._change_power)
+        self._requests = Requests(self.nic, (6, 0), self._change_power, self._ndis.indicate_status)
         self.nic.start()
         wait_for_link(self.nic, self._link_wait_ms)
         self._told_up = self.nic.link_up  # NDIS asks when this returns

@@ -1,7 +1,7 @@
 """Which frames are wanted: NDIS's packet filter and multicast list, on the card's coarser filters.
 
 The card's multicast table is a hash; what it lets through by accident is dropped by ``accepts``.
-Source: datasheet 7.1.1 and 10.2.5.13 (MTA), e1000_hash_mc_addr_generic of Linux's e1000e/mac.c.
+Source: datasheet, Receive (MTA), e1000_hash_mc_addr_generic of Linux's e1000e/mac.c.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The card from reset to running: the sequences of registers, and nothing of packets or NDIS.
 
-Every wait is bounded. Sources: datasheet chapter 4.6 (initialization) and Linux's e1000e/82571.c,
+Every wait is bounded. Sources: the datasheet, Initialization, and Linux's e1000e/82571.c,
 e1000e/netdev.c (e1000_configure_tx, e1000_configure_rx, e1000_setup_rctl).
 """
 
@@ -74,7 +74,7 @@ class Hardware:
         self.write(r.RCTL, 0)
         self.write(r.TCTL, r.TCTL_PSP)
         self.write(r.CTRL, self.read(r.CTRL) | r.CTRL_GIO_MASTER_DISABLE)
-        # Outstanding bus requests must have ended before RST, else the card may hang (datasheet 5.2.3.1).
+        # Outstanding bus requests must have ended before RST, else the card may hang (datasheet, PCIe).
         # Linux goes on when they do not end in time, and so do we.
         self._poll(r.STATUS, r.STATUS_GIO_MASTER_ENABLE, 0)
         control = self.read(r.CTRL) & ~r.CTRL_GIO_MASTER_DISABLE

@@ -2,7 +2,7 @@
 
 Three plans: a line or one message for everything (cause register read in the ISR); or a message a queue and
 one for the rest (MSI-X). It decides registers; who is called at which level is NDIS's business.
-Source: datasheet 7.4, Linux's e1000e/netdev.c (e1000_configure_msix, e1000_intr_msix_rx).
+Source: datasheet, Interrupts, Linux's e1000e/netdev.c (e1000_configure_msix, e1000_intr_msix_rx).
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def acknowledge(hardware: Hardware, how: Plan, message: int) -> tuple[bool, int]
 
     A line is shared: ICR says whether it was us. Messages are ours alone, and ICR is read after everything is
     masked, because in MSI-X mode reading does not clear it else (QEMU's hw/net/e1000e_core.c,
-    e1000e_mac_icr_read; the datasheet, 10.2.4.1, clears it on every read while IMS is 0).
+    e1000e_mac_icr_read; the datasheet (ICR) clears it on every read while IMS is 0).
     """
     if how.is_line:
         causes = hardware.read(r.ICR)

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from miniport import interrupt, offload
 from miniport import registers as r
+from miniport.coalescingring import CoalescingRing
 from miniport.filters import Filters
 from miniport.hal.contract import Bus
 from miniport.hardware import Hardware, HardwareError, ReceiveOptions
-from miniport.rxring import BUFFER_BYTES, RxBuffer, RxRing
+from miniport.rxring import BUFFER_BYTES, ReceiveRing, RxBuffer, RxRing
 from miniport.scaling import Scaling
 from miniport.settings import STANDARD_FRAME_BYTES, Settings
 from miniport.statistics import Statistics
@@ -23,11 +24,13 @@ from ndis.errors import NdisError
 from ndis.filter8023 import PacketFilter
 from ndis.offload import NOTHING, Offload
 from ndis.oids import PowerState
+from ndis.rsc import CoalescingStatistics
 from ndis.status import Status
 
 if TYPE_CHECKING:
     from ndis.hardware import Resource, SharedMemory
     from ndis.interrupts import Interrupt
+    from ndis.rsc import Coalescing
     from ndis.upcalls import Upcalls
 
 VENDOR_DEVICE = bytes.fromhex("8680d310")
@@ -54,10 +57,12 @@ class Nic:
         self.offload = NOTHING
         self.capabilities = NOTHING if self.settings.legacy_descriptors else offload.CAPABILITIES
         self.transmit: list[TxRing[Any]] = []
-        self.receive: list[RxRing] = []
+        self.receive: list[ReceiveRing] = []
+        self._coalescing: list[CoalescingRing] = []
         self.permanent_address = bytes(6)
         self.link_up = False
         self.speed_mbps = 0
+        self._coalesces = (False, False)
         self.moderation_us = self.settings.moderation_us
         self.interrupts: list[Interrupt] = []
         self._memory: list[SharedMemory] = []
@@ -102,7 +107,7 @@ class Nic:
         for one in self.interrupts:
             self.ndis.deregister_interrupt(one)
         self.interrupts = []
-        self.transmit, self.receive = [], []
+        self.transmit, self.receive, self._coalescing = [], [], []
         for resource in self._resources:
             self.ndis.resources.give(resource)
         self._resources = []
@@ -204,6 +209,24 @@ class Nic:
             raise NdisError(Status.NOT_SUPPORTED, f"the card cannot do {wanted}")
         self.offload = wanted
 
+    @property
+    def may_coalesce(self) -> bool:
+        """Whether the registry allows receive coalescing, and the descriptors have what it needs."""
+        return any(self.settings.coalescing) and not self.settings.legacy_descriptors
+
+    def set_coalescing(self, wanted: Coalescing) -> None:
+        """Coalesce what a transport asks for and the registry allows."""
+        allowed = self.settings.coalescing
+        v4, v6 = (wanted.of(old, now) for old, now in zip(self._coalesces, wanted.states, strict=True))
+        self._coalesces = (v4 and allowed[0], v6 and allowed[1])
+        for ring in self._coalescing:
+            ring.coalesce(v4=self._coalesces[0], v6=self._coalesces[1])
+
+    def coalescing_statistics(self) -> CoalescingStatistics:
+        """Return what was coalesced, on all rings."""
+        counts = [ring.counts for ring in self._coalescing]
+        return CoalescingStatistics(*map(sum, zip(*counts, strict=True)))
+
     def sleep(self, state: PowerState) -> list[Any]:
         """Go to a low-power state, wake-up armed; return the tokens of frames that the card had."""
         lost = self.stop()
@@ -255,16 +278,18 @@ class Nic:
                 )
             )
         for queue in range(receive):
-            count = settings.receive_descriptors
-            self.receive.append(
-                RxRing(
-                    self._allocate(count * 16),
-                    self._buffers(count - 1 + settings.receive_spares),
-                    count,
-                    self._doorbell(f"RDT{queue}"),
-                    legacy=settings.legacy_descriptors,
-                )
-            )
+            self.receive.append(self._lay_receive_ring(queue))
+
+    def _lay_receive_ring(self, queue: int) -> ReceiveRing:
+        settings = self.settings
+        count, doorbell = settings.receive_descriptors, self._doorbell(f"RDT{queue}")
+        descriptors = self._allocate(count * 16)
+        if self.may_coalesce:
+            ring = CoalescingRing(descriptors, self._buffers(count), count, doorbell)
+            self._coalescing.append(ring)
+            return ring
+        buffers = self._buffers(count - 1 + settings.receive_spares)
+        return RxRing(descriptors, buffers, count, doorbell, legacy=settings.legacy_descriptors)
 
     def _buffers(self, wanted: int) -> list[RxBuffer]:
         found: list[RxBuffer] = []

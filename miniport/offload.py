@@ -1,6 +1,6 @@
 """From what a packet asks for to descriptors, and from descriptors to what is reported.
 
-Pure functions on the frame's first bytes. Sources: datasheet 7.2.4 (context descriptor), "TCP/IP Task
+Pure functions on the frame's first bytes. Sources: datasheet, Transmit (context descriptor), "TCP/IP Task
 Offload" (NDIS 5.1): the transport has put the pseudo-header's sum into the checksum field; for a large send,
 without the length.
 """

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
-from miniport import scaling, wake
+from miniport import oid6, scaling, wake
 from miniport.filters import MAXIMUM_LIST_SIZE, SUPPORTED
 from miniport.rxring import BUFFER_BYTES
 from miniport.txring import STAGE_BYTES
@@ -18,6 +18,7 @@ from ndis.filter8023 import split_addresses
 from ndis.miniport import Medium
 from ndis.offload import Offload
 from ndis.oids import MEDIA_CONNECTED, MEDIA_DISCONNECTED, MacOption, Oid, PowerState
+from ndis.rsc import Coalescing
 from ndis.status import Status
 
 if TYPE_CHECKING:
@@ -49,9 +50,17 @@ class Requests:
     """Answers and settings of one adapter."""
 
     def __init__(
-        self, nic: Nic, version: tuple[int, int], change_power: Callable[[PowerState], Status]
+        self,
+        nic: Nic,
+        version: tuple[int, int],
+        change_power: Callable[[PowerState], Status],
+        tell: Callable[[Status, bytes], None] = lambda _status, _data: None,
     ) -> None:
-        """Work on ``nic``; ``change_power`` moves between power states, with the frames of the adapter."""
+        """Work on ``nic``.
+
+        ``change_power`` moves between power states, with the frames of the adapter; ``tell`` indicates
+        a status.
+        """
         self._nic = nic
         self._version = version
         self._change_power = change_power
@@ -74,6 +83,12 @@ class Requests:
             Oid.GEN_INTERRUPT_MODERATION: self._set_moderation,
             Oid.GEN_LINK_PARAMETERS: self._set_link,
         }
+        if nic.may_coalesce:
+            self._answers[Oid.TCP_RSC_STATISTICS] = lambda: nic.coalescing_statistics().emit()
+            self._settings[Oid.TCP_OFFLOAD_PARAMETERS] = self._set_coalescing
+        if version >= (6, 0):
+            self._answers.update(oid6.answers(nic))
+            self._settings.update(oid6.settings(nic, tell))
         listed = sorted({*self._answers, *self._settings, Oid.GEN_SUPPORTED_LIST, Oid.PNP_QUERY_POWER})
         self._answers[Oid.GEN_SUPPORTED_LIST] = _constant(struct.pack(f"<{len(listed)}I", *listed))
 
@@ -252,6 +267,11 @@ class Requests:
 
     def _set_offload(self, buffer: InformationBuffer) -> Status:
         self._nic.set_offload(Offload.parse(buffer.data))
+        buffer.bytes_read = buffer.length
+        return Status.SUCCESS
+
+    def _set_coalescing(self, buffer: InformationBuffer) -> Status:
+        self._nic.set_coalescing(Coalescing.parse(buffer.data))
         buffer.bytes_read = buffer.length
         return Status.SUCCESS
 

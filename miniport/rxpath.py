@@ -12,11 +12,12 @@ from miniport import offload
 from ndis.nbl import NetBuffer, NetBufferList
 from ndis.offload import NOTHING
 from ndis.packet import Buffer, Owner, PacketInfo
+from ndis.rsc import CoalescedSegments
 from ndis.status import Status
 
 if TYPE_CHECKING:
     from miniport.nic import Nic
-    from miniport.rxring import Received, RxRing
+    from miniport.rxring import Received
     from ndis.packet import Packet
 
 _BAD = RxError.CE | RxError.SE | RxError.SEQ | RxError.CXE | RxError.RXE
@@ -47,7 +48,7 @@ class Harvester:
 
     def take_back(self, queue: int, frames: list[Received]) -> None:
         """Put the buffers of frames that nobody holds any more where they are needed."""
-        ring: RxRing = self.nic.receive[queue]
+        ring = self.nic.receive[queue]
         with self._locks[queue]:
             for frame in frames:
                 if frame.is_lent:
@@ -61,6 +62,8 @@ class Harvester:
         found: dict[PacketInfo, Any] = {}
         if frame.status & RxStatus.VP:
             found[PacketInfo.IEEE_8021Q] = frame.vlan
+        if frame.segments:
+            found[PacketInfo.TCP_RECV_SEG_COALESCE] = CoalescedSegments(frame.segments)
         on = self.nic.offload
         if on is not NOTHING:
             head = bytes(frame.buffers[0].view[: offload.HEADERS_BYTES])

@@ -7,7 +7,7 @@ spares, or in the hands of whoever got the frame. Sans I/O but for the doorbell.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from device.rings.index import DESCRIPTOR_SIZE
 from device.rings.receive import ExtendedRx, ExtendedRxRead, LegacyRx, RxStatus
@@ -29,9 +29,9 @@ _STATUS_EXTENDED, _STATUS_LEGACY = 8, 12  # offset of the byte with DD
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RxBuffer:
-    """One buffer: where the card writes, and the same bytes as we see them."""
+    """One buffer: where the card writes, and the same bytes as we see them; None: no card can reach it."""
 
-    address: int
+    address: int | None
     view: memoryview
 
 
@@ -51,6 +51,8 @@ class Received:
     hash_type: int
     is_lent: bool
     """There was no spare: the buffers go back to the ring as soon as the frame was looked at."""
+    segments: int = 0
+    """TCP segments that were coalesced to this frame; 0: it is as it came."""
 
     @property
     def length(self) -> int:
@@ -61,6 +63,60 @@ class Received:
         """Return the frame, copied."""
         pieces = zip(self.buffers, self.lengths, strict=True)
         return b"".join(buffer.view[:length] for buffer, length in pieces)
+
+
+class ReceiveRing(Protocol):
+    """What the driver needs of a receive ring: ``RxRing``, or ``miniport.coalescingring.CoalescingRing``."""
+
+    count: int
+    address: int
+    length_bytes: int
+
+    def reset(self) -> None:
+        """Take every buffer out of the ring, and start again at 0. The card must have been reset."""
+
+    def fill(self) -> None:
+        """Give the card every buffer that there is a slot for, and ring."""
+
+    def ring(self) -> None:
+        """Write RDT, if slots were armed since it was written."""
+
+    def give_back(self, buffers: tuple[RxBuffer, ...]) -> None:
+        """Take home buffers that went out with a frame."""
+
+    def recycle(self, frame: Received) -> None:
+        """Put the buffers of a frame that nobody keeps back into the ring."""
+
+    def harvest(self, budget: int) -> list[Received]:
+        """Return frames that have arrived, oldest first; look at no more than ``budget`` descriptors."""
+
+    @property
+    def spares(self) -> int:
+        """Frames that may be out beside what the card has."""
+
+    @property
+    def dropped(self) -> int:
+        """Frames that never ended."""
+
+    @property
+    def next(self) -> int:
+        """The slot that is looked at next."""
+
+    @property
+    def tail(self) -> int:
+        """The slot that is armed next."""
+
+    @property
+    def rung(self) -> int:
+        """The tail that the card was told last."""
+
+    @property
+    def in_ring(self) -> int:
+        """Buffers that the card has."""
+
+    @property
+    def has_done(self) -> bool:
+        """Whether ``harvest`` would find a descriptor."""
 
 
 class RxRing:

@@ -1,6 +1,6 @@
 """Receive side scaling: the parameters that a transport sets, and the registers that they become.
 
-Source: NDIS_RECEIVE_SCALE_PARAMETERS in ``ntddndis.h``; datasheet 7.1.11 and 10.2.5.16.
+Source: NDIS_RECEIVE_SCALE_PARAMETERS in ``ntddndis.h``; datasheet, RSS and Receive Registers.
 """
 
 from __future__ import annotations

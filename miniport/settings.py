@@ -37,6 +37,8 @@ class Settings:
     legacy_descriptors: bool = False
     jumbo_bytes: int = STANDARD_FRAME_BYTES
     vlan: bool = False
+    coalescing: tuple[bool, bool] = (False, False)
+    """Whether a transport may have IPv4, and IPv6, coalesced (RSC); the ring is another then."""
     moderation_us: int = 0
     """Least time between two interrupts; 0: no moderation."""
     network_address: bytes = b""
@@ -56,13 +58,14 @@ class Settings:
             legacy_descriptors=number("LegacyDescriptors", _OFF),
             jumbo_bytes=max(STANDARD_FRAME_BYTES, min(number("*JumboPacket", 1514), JUMBO_FRAME_BYTES)),
             vlan=number("*PriorityVLANTag", _OFF),
+            coalescing=(number("*RscIPv4", _OFF), number("*RscIPv6", _OFF)),
             moderation_us=max(0, min(number("InterruptModerationUs", 0), 16_000)),
             network_address=_address(number("NetworkAddress", b"")),
         )
 
 
 def _ring(wanted: int) -> int:
-    """Rings are multiples of 8 descriptors: RDLEN and TDLEN count 128 bytes (datasheet 10.2.5.7)."""
+    """Rings are multiples of 8 descriptors: RDLEN and TDLEN count 128 bytes (datasheet, RDLEN)."""
     return max(MIN_DESCRIPTORS, min(wanted, MAX_DESCRIPTORS)) // 8 * 8
 
 

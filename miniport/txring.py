@@ -39,7 +39,7 @@ _LEGACY = LegacyTx.FORMAT
 _STATUS = 12  # offset of STA, in every format
 _DTYP_DATA = 1 << 20
 _EOP, _IFCS, _RS = TxCommand.EOP, TxCommand.IFCS, TxCommand.RS
-_DEXT = TxCommand.DEXT
+_DEXT_BIT = int(TxCommand.DEXT)
 _LAST = int(_EOP | _RS)
 _EVERY = int(_IFCS)
 
@@ -182,7 +182,7 @@ class TxRing(Generic[Token]):
         if self._legacy:
             _LEGACY.pack_into(self._ring, where, address, length, 0, _LAST | _EVERY, 0, 0, 0)
         else:
-            word = length | _DTYP_DATA | (_LAST | _EVERY | _DEXT) << 24
+            word = length | _DTYP_DATA | (_LAST | _EVERY | _DEXT_BIT) << 24
             _DATA.pack_into(self._ring, where, address, word, 0, 0, 0)
         self._busy.append((tail, token))
         self._tail = tail + 1 if tail + 1 < self.count else 0
@@ -197,7 +197,7 @@ class TxRing(Generic[Token]):
         if needs_context:
             where = self._tail * DESCRIPTOR_SIZE
             self._ring[where : where + DESCRIPTOR_SIZE] = extras.context
-            # A segmentation context counts down while it is used: it is never good twice (datasheet 7.2.4.2).
+            # A segmentation context counts down while it is used: never good twice (datasheet, Transmit).
             self._context = b"" if extras.command & TxCommand.IC else extras.context
             self._advance()
         last = self._tail
@@ -231,12 +231,12 @@ class TxRing(Generic[Token]):
 
     def _describe(self, address: int, length: int, extras: Extras) -> None:
         where = self._tail * DESCRIPTOR_SIZE
-        command = _EVERY | extras.command
+        command = _EVERY | int(extras.command)
         if self._legacy:
             _LEGACY.pack_into(self._ring, where, address, length, 0, command, 0, 0, extras.special)
             return
-        word = length | _DTYP_DATA | (command | _DEXT) << 24
-        _DATA.pack_into(self._ring, where, address, word, 0, extras.options, extras.special)
+        word = length | _DTYP_DATA | (command | _DEXT_BIT) << 24
+        _DATA.pack_into(self._ring, where, address, word, 0, int(extras.options), extras.special)
 
     def _advance(self) -> None:
         self._tail = self._tail + 1 if self._tail + 1 < self.count else 0

@@ -1,7 +1,7 @@
 """Sleep and wake-up: what a transport arms, and the registers and the PCI state that it becomes.
 
 The 82574 has magic packet, link change, directed, ARP and IP wake-up, and four flexible filters of 128 bytes
-(datasheet 5.3.3, 7.1.3). Source for the requests: OID_PNP_* of NDIS 5.1, NDIS_PM_PACKET_PATTERN.
+(datasheet, Wake-up, Receive). Source for the requests: OID_PNP_* of NDIS 5.1, NDIS_PM_PACKET_PATTERN.
 """
 
 from __future__ import annotations

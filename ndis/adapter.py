@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ndis import offload6
 from ndis.deserialized import DeserializedSends, OpenGate
 from ndis.errors import BugCheckError, NdisError
 from ndis.events import Event, Kind
@@ -203,6 +204,8 @@ class MiniportAdapter:
             self.media_connected = True
         elif status is Status.MEDIA_DISCONNECT:
             self.media_connected = False
+        elif status is Status.TASK_OFFLOAD_CURRENT_CONFIG and isinstance(data, bytes):
+            self.offload = offload6.parse(data)
         for open_ in self.opens:
             open_.callout("status", status, data)
 

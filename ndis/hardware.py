@@ -129,6 +129,11 @@ class Resources:
         self.held: list[Resource] = []
 
     @property
+    def bus(self) -> Hardware | None:
+        """The bus; None for a software miniport."""
+        return self._hardware
+
+    @property
     def hardware(self) -> Hardware:
         """The bus; a software miniport has none and gets NdisError."""
         if self._hardware is None:

@@ -1,124 +1,317 @@
-"""What a running stack looks like, as ``!ndiskd`` shows it.
+"""What a running stack looks like, as ``!ndiskd`` shows it: values made from live objects.
 
-Each view is rows of text, made from live objects.
-
-It changes nothing. Printing, and the way into another process, are the caller's.
+Each view is a list of frozen records; ``table`` makes text of them, ``dataclasses.asdict`` data. Looking
+changes nothing, but for ``ask_oids``, which asks the driver. Printing, and the way into another process, are
+the caller's.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import astuple, dataclass, fields
 from typing import TYPE_CHECKING
 
-from ndis.oids import oid_name
+from ndis.oids import BY_NUMBER, Oid, oid_name
+from ndis.requests import InformationBuffer, Request, RequestKind
+from ndis.status import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterable, Iterator, Sequence
 
     from ndis.adapter import MiniportAdapter
+    from ndis.events import Event
+    from ndis.journal import Journal
     from ndis.packet import Packet
     from ndis.verifier.core import Verifier
     from ndis.wrapper import Ndis
 
-Rows = list[tuple[str, ...]]
+ANSWER_BYTES = 1024
+SHOWN_BYTES = 24
+MOST_COLUMNS = 8
 
 
-def adapters(ndis: Ndis) -> Rows:
-    """Return name, driver, version, mode, state, power, address and link of every adapter."""
-    rows: Rows = [("adapter", "driver", "ndis", "mode", "state", "power", "address", "link")]
-    for one in ndis.adapters:
-        version = ".".join(map(str, one.characteristics.version))
-        mode = "serialized" if one.serialized else "deserialized"
-        link = "up" if one.media_connected else "down"
-        address = one.filter.address.hex(":")
-        row = (one.name, one.characteristics.name, version, mode, one.state.name, one.power.name)
-        rows.append((*row, address, link))
-    return rows
+@dataclass(frozen=True, slots=True)
+class AdapterView:
+    """One adapter: ``!ndiskd.miniport``."""
+
+    adapter: str
+    driver: str
+    ndis: str
+    mode: str
+    state: str
+    power: str
+    address: str
+    link: str
+    filter: str
+    groups: int
+    sends: int  # with the driver
+    queued: int  # in NDIS's queue
+    receives: int  # packets that transports keep
+    resets: int
+    holds: str
 
 
-def opens(ndis: Ndis) -> Rows:
-    """Return protocol, adapter, state, packet filter and multicast addresses of every open."""
-    rows: Rows = [("protocol", "adapter", "state", "filter", "multicast")]
+@dataclass(frozen=True, slots=True)
+class OpenView:
+    """One binding of a protocol: ``!ndiskd.mopen``."""
+
+    protocol: str
+    adapter: str
+    state: str
+    filter: str
+    lookahead: int
+    groups: str
+
+
+@dataclass(frozen=True, slots=True)
+class PendingView:
+    """One thing that is under way, where it is, and for how long."""
+
+    adapter: str
+    what: str
+    where: str
+    age_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class PacketView:
+    """One packet that is out of its pool: ``!ndiskd.pkt``."""
+
+    number: int
+    owner: str
+    status: str
+    bytes: int
+    references: int
+    info: str
+    start: str
+
+
+@dataclass(frozen=True, slots=True)
+class OidView:
+    """One OID and what the driver answers, or who waits for an answer."""
+
+    adapter: str
+    oid: str
+    state: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogView:
+    """One crossing of a driver's border."""
+
+    time_s: float
+    level: str
+    adapter: str
+    kind: str
+    what: str
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReportView:
+    """One report of the verifier."""
+
+    rule: str
+    title: str
+    adapter: str
+    time_s: float
+    what: str
+    history: tuple[str, ...]
+
+
+def adapters(ndis: Ndis) -> list[AdapterView]:
+    """Return every adapter, in the order they were added."""
+    return [_adapter(one) for one in ndis.adapters]
+
+
+def _adapter(one: MiniportAdapter) -> AdapterView:
+    held = Counter(resource.kind for resource in one.resources.held)
+    return AdapterView(
+        one.name,
+        one.characteristics.name,
+        ".".join(map(str, one.characteristics.version)),
+        "serialized" if one.serialized else "deserialized",
+        one.state.name,
+        one.power.name,
+        one.filter.address.hex(":"),
+        "up" if one.media_connected else "down",
+        _flags(one.filter.packet_filter),
+        len(one.filter.multicast),
+        len(one.sends.outstanding),
+        len(one.sends.queued),
+        len(one.receives.taken),
+        one.resets.count,
+        ", ".join(f"{count} {kind}" for kind, count in sorted(held.items())),
+    )
+
+
+def opens(ndis: Ndis) -> list[OpenView]:
+    """Return every open, in the order of the adapters."""
+    found = []
     for adapter in ndis.adapters:
         for open_ in adapter.opens:
             mine = adapter.filter.of(open_)
-            groups = " ".join(a.hex(":") for a in mine.multicast)
-            asked = f"{int(mine.packet_filter):#06x}"
-            rows.append((open_.protocol, adapter.name, open_.state.name, asked, groups))
-    return rows
+            groups = " ".join(group.hex(":") for group in mine.multicast)
+            asked = _flags(mine.packet_filter)
+            found.append(
+                OpenView(open_.protocol, adapter.name, open_.state.name, asked, mine.lookahead, groups)
+            )
+    return found
 
 
-def pending(ndis: Ndis) -> Rows:
-    """Return what is under way.
+def pending(ndis: Ndis) -> list[PendingView]:
+    """Return sends queued and with drivers, receives with protocols, requests, and resets under way."""
+    return [view for adapter in ndis.adapters for view in _pending(adapter)]
 
-    Sends queued and with drivers, receives with protocols, requests, resets.
-    """
-    rows: Rows = [("adapter", "what", "who", "age")]
-    now_us = ndis.executive.now_us()
+
+def _pending(adapter: MiniportAdapter) -> Iterator[PendingView]:
+    now_us = adapter.executive.now_us()
+
+    def view(what: object, where: str, since_us: int | None = None) -> PendingView:
+        age_s = None if since_us is None else (now_us - since_us) / 1e6
+        return PendingView(adapter.name, what if isinstance(what, str) else repr(what), where, age_s)
+
+    for packet, since_us in list(adapter.sends.outstanding.items()):
+        yield view(packet, "send, with the driver", since_us)
+    for packet in list(adapter.sends.queued):
+        yield view(packet, "send, in NDIS's queue")
+    for packet, since_us in list(adapter.receives.taken.items()):
+        yield view(packet, f"receive, {packet.references} references of transports", since_us)
+    current = adapter.requests.current
+    if current is not None:
+        yield view(current, "request, with the driver", current.at_us)
+    for request in adapter.requests.waiting:
+        yield view(request, "request, waits", request.at_us)
+    if adapter.resets.active:
+        yield view("reset", adapter.resets.phase.name)
+
+
+def packets(ndis: Ndis, number: int) -> list[PacketView]:
+    """Return the packets of this number that are out of their pools, or under way without (0: of lists)."""
+    there = [one for pool in ndis.pools for one in pool.busy]
     for adapter in ndis.adapters:
-        rows += _pending_of(adapter, now_us)
-    return rows
+        there += [*adapter.sends.outstanding, *adapter.sends.queued, *adapter.receives.taken]
+    return [_packet(one) for one in dict.fromkeys(there) if one.number == number]
 
 
-def packet(ndis: Ndis, number: int, verifier: Verifier | None = None) -> Rows:
-    """Return everything about the packets of this number that are out of their pools.
-
-    With histories.
-    """
-    rows: Rows = [("packet", "owner", "status", "bytes", "references", "history")]
-    for pool in ndis.pools:
-        for one in pool.busy:
-            if one.number == number:
-                past = "; ".join(verifier.history(one)) if verifier is not None else ""
-                rows.append(_packet_row(one, past))
-    return rows
+def _packet(one: Packet) -> PacketView:
+    raw = one.snapshot()
+    info = ", ".join(f"{key.name}={value}" for key, value in one.info.items())
+    return PacketView(
+        one.number, one.owner.name, one.status.name, len(raw), one.references, info, _shown(raw)
+    )
 
 
-def oids(ndis: Ndis) -> Rows:
-    """Return the requests that are with drivers, and those that wait, in order."""
-    rows: Rows = [("adapter", "place", "kind", "oid", "status")]
+def ask_oids(ndis: Ndis) -> list[OidView]:
+    """Ask every driver for all that its SUPPORTED_LIST has; requests that pend come first."""
+    found = _requests(ndis)
+    for adapter in ndis.adapters:
+        listed = adapter.ask(Oid.GEN_SUPPORTED_LIST, ANSWER_BYTES) or b""
+        for at in range(0, len(listed), 4):
+            number = int.from_bytes(listed[at : at + 4], "little")
+            row = BY_NUMBER.get(number)
+            if row is not None and not row.query:
+                found.append(OidView(adapter.name, oid_name(number), "set only", ""))
+                continue
+            status, answer = _ask(adapter, number)
+            shown = _shown(answer) if status is Status.SUCCESS else ""
+            found.append(OidView(adapter.name, oid_name(number), status.name, shown))
+    return found
+
+
+def seen_oids(ndis: Ndis, journal: Journal) -> list[OidView]:
+    """Return what drivers answered last, of a stack that may not be asked now; what pends comes first."""
+    return _requests(ndis) + [
+        OidView(adapter, oid_name(oid), status.name, _shown(answer))
+        for (adapter, oid), (status, answer) in journal.answers.items()
+    ]
+
+
+def _requests(ndis: Ndis) -> list[OidView]:
+    found = []
     for adapter in ndis.adapters:
         current = [adapter.requests.current] if adapter.requests.current is not None else []
-        listed = [("driver", r) for r in current]
-        listed += [("waiting", r) for r in adapter.requests.waiting]
-        rows += [(adapter.name, place, r.kind.value, oid_name(r.oid), r.status.name) for place, r in listed]
-    return rows
+        places = [(r, "with the driver") for r in current] + [(r, "waits") for r in adapter.requests.waiting]
+        found += [OidView(adapter.name, oid_name(r.oid), f"{r.kind.value} {at}", "") for r, at in places]
+    return found
 
 
-def log(verifier: Verifier) -> Rows:
-    """Return the verifier's reports."""
-    rows: Rows = [("rule", "adapter", "time", "what")]
-    rows += [(r.rule, r.adapter, f"{r.at_us / 1e6:.6f}", r.what) for r in verifier.reports]
-    return rows
+def _ask(adapter: MiniportAdapter, number: int) -> tuple[Status, bytes]:
+    done: list[Status] = []
+    buffer = InformationBuffer(ANSWER_BYTES)
+    adapter.requests.submit_urgent(
+        Request(RequestKind.QUERY, number, buffer, lambda _request, status: done.append(status))
+    )
+    adapter.executive.wait(lambda: bool(done), oid_name(number))
+    return done[0], buffer.answer
 
 
-def table(rows: Rows) -> str:
-    """Return rows as columns of text, the first row as the heading."""
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+def log(journal: Journal, lines: int) -> list[LogView]:
+    """Return the last crossings, oldest first."""
+    return told(list(journal.events)[-lines:] if lines else [])
+
+
+def history(journal: Journal, number: int) -> list[LogView]:
+    """Return the crossings of the packets with this number."""
+    return told(e for e in list(journal.events) if getattr(e.subject, "number", None) == number)
+
+
+def told(events: Iterable[Event]) -> list[LogView]:
+    """Return events as they are shown."""
+    return [
+        LogView(e.at_us / 1e6, e.irql.name, e.adapter, e.kind.name, e.name, _subject(e.subject))
+        for e in events
+    ]
+
+
+def reports(verifier: Verifier) -> list[ReportView]:
+    """Return what the verifier has found."""
+    return [
+        ReportView(r.rule, r.title, r.adapter, r.at_us / 1e6, r.what, r.history)
+        for r in list(verifier.reports)
+    ]
+
+
+def table(views: Sequence[object]) -> str:
+    """Return records of one kind as columns under their fields' names, or as a block each when they are wide.
+
+    Empty for none.
+    """
+    if not views:
+        return ""
+    heading = tuple(field.name for field in fields(views[0]))  # type: ignore[arg-type]  # a view is a dataclass
+    rows = [heading, *(tuple(map(_cell, astuple(view))) for view in views)]  # type: ignore[call-overload]  # the same
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    if len(heading) > MOST_COLUMNS:
+        left = max(map(len, heading))
+        blocks = []
+        for row in rows[1:]:
+            pairs = zip(heading, row, strict=True)
+            blocks.append("".join(f"{name.ljust(left)}  {cell}".rstrip() + "\n" for name, cell in pairs))
+        return "\n".join(blocks)
+    lines = ("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows)
     return "\n".join(lines) + "\n"
 
 
-VIEWS: dict[str, Callable[[Ndis], Rows]] = {
-    "adapters": adapters,
-    "opens": opens,
-    "pending": pending,
-    "oids": oids,
-}
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.6f}"
+    if isinstance(value, tuple):
+        return "; ".join(map(str, value))
+    return "" if value is None else str(value)
 
 
-def _pending_of(adapter: MiniportAdapter, now_us: int) -> Rows:
-    rows: Rows = [(adapter.name, repr(p), "NDIS queue", "") for p in adapter.sends.queued]
-    accounts = (
-        ("driver", dict(adapter.sends.outstanding)),
-        ("protocols", dict(adapter.receives.taken)),
-    )
-    for who, account in accounts:
-        rows += [(adapter.name, repr(p), who, f"{(now_us - at) / 1e6:.3f} s") for p, at in account.items()]
-    if adapter.resets.active:
-        rows.append((adapter.name, "reset", adapter.resets.phase.name, ""))
-    return rows
+def _flags(value: object) -> str:
+    names: Iterable[object] = value  # type: ignore[assignment]  # an IntFlag is iterable
+    return "|".join(str(getattr(one, "name", one)) for one in names) or "NONE"
 
 
-def _packet_row(one: Packet, past: str) -> tuple[str, ...]:
-    size = str(len(one.snapshot()))
-    return (str(one.number), one.owner.name, one.status.name, size, str(one.references), past)
+def _shown(raw: bytes) -> str:
+    return raw.hex(" ") if len(raw) <= SHOWN_BYTES else f"{raw[:SHOWN_BYTES].hex(' ')} ..."
+
+
+def _subject(subject: object) -> str:
+    if subject is None:
+        return ""
+    return f"{len(subject)} bytes" if isinstance(subject, bytes | bytearray) else repr(subject)

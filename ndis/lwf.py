@@ -1,7 +1,8 @@
 """Light-weight filters: modules between protocols and an NDIS 6 miniport, top to bottom.
 
-A handler that a filter does not have is passed by. A filter may hold lists back, change them, or
-send and indicate its own, which come back to it alone. Source: "NDIS Filter Drivers" (NDIS 6).
+A handler that a filter does not have is passed by. A filter may hold lists back, change them, or send and
+indicate its own, which come back to it alone; OID requests it clones (``ndis.lwf_requests``). Source: "NDIS
+Filter Drivers" (NDIS 6).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ndis.errors import BugCheckError
 from ndis.events import Kind
+from ndis.lwf_requests import FilterRequests
 from ndis.packet import Owner
 from ndis.status import Status
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from ndis.adapter import MiniportAdapter
     from ndis.nbl import NetBufferList
+    from ndis.requests import Request
 
 
 class FilterState(enum.Enum):
@@ -113,6 +116,22 @@ class FilterModule:
             raise BugCheckError(f"filter {self.name} returns its own list to the driver below")
         self._stack.returned_from(self, list(nbls))
 
+    def allocate_clone_oid_request(self, original: Request) -> Request:
+        """NdisAllocateCloneOidRequest, of a request that ``oid_request`` got."""
+        return self._stack.requests.clone(self, original)
+
+    def free_clone_oid_request(self, clone: Request) -> None:
+        """NdisFreeCloneOidRequest."""
+        self._stack.requests.free(self, clone)
+
+    def send_oid_request(self, request: Request) -> Status:
+        """NdisFOidRequest: send a clone, or an own request, down; PENDING."""
+        return self._stack.requests.send(self, request)
+
+    def oid_request_complete(self, original: Request, status: Status) -> None:
+        """NdisFOidRequestComplete: the answer to a request that ``oid_request`` got."""
+        self._stack.requests.complete(self, original, status)
+
     def pause_complete(self) -> None:
         """NdisFPauseComplete."""
         self.move("paused")
@@ -125,6 +144,7 @@ class FilterStack:
         """Stand above ``adapter``'s driver."""
         self.adapter = adapter
         self.modules: list[FilterModule] = []
+        self.requests = FilterRequests(self)
 
     def attach(self, name: str, create: Callable[[FilterModule], Any], at: int | None = None) -> FilterModule:
         """FilterAttach and FilterRestart, with the adapter paused meanwhile.
@@ -145,10 +165,13 @@ class FilterStack:
         return module
 
     def detach(self, module: FilterModule) -> None:
-        """FilterPause and FilterDetach."""
+        """FilterPause and FilterDetach; a request that it still has is a bug."""
         self.pause()
         module.move("detach")
         module.driver.detach()
+        left = self.requests.of(module)
+        if left:
+            raise BugCheckError(f"filter {module.name} detached with {len(left)} OID requests", left[0])
         self.modules.remove(module)
         self.restart()
 

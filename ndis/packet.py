@@ -38,6 +38,7 @@ class PacketInfo(enum.IntEnum):
     IEEE_8021Q = 6  # the 16 bits of the tag
     ORIGINAL_PACKET = 7
     CANCEL_ID = 8
+    TCP_RECV_SEG_COALESCE = 16  # NDIS 6.30: an ``ndis.rsc.CoalescedSegments``
 
 
 class PacketFlags(enum.IntFlag):

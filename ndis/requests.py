@@ -175,8 +175,10 @@ class RequestQueue:
 
     @property
     def waiting(self) -> list[Request]:
-        """Requests that the driver has not seen yet."""
-        return [*self._urgent, *self._waiting]
+        """Requests that the driver has not seen yet, those with filters first."""
+        stack = self._adapter.lists.stack
+        held = stack.requests.held if stack is not None else ()
+        return [*held, *self._urgent, *self._waiting]
 
     def submit(self, request: Request, open_: Open | None = None) -> Status:
         """NdisRequest. PENDING, or the final status when NDIS itself knew the answer."""
@@ -192,9 +194,17 @@ class RequestQueue:
             if answer is not None:
                 request.status = answer
                 return answer
+        stack = self._adapter.lists.stack
+        if stack is not None and stack.modules:
+            stack.requests.submit(request)
+        else:
+            self.enqueue(request)
+        return Status.PENDING
+
+    def enqueue(self, request: Request) -> None:
+        """Queue a request that has passed all filters."""
         self._waiting.append(request)
         self.kick()
-        return Status.PENDING
 
     def submit_urgent(self, request: Request) -> None:
         """Queue a request of NDIS's own that goes first, also during a reset."""
@@ -293,6 +303,10 @@ class RequestQueue:
         self._lock.acquire()
         self.current = None
         self._lock.release()
+        self.deliver(request, status)
+
+    def deliver(self, request: Request, status: Status) -> None:
+        """Give an answer to who asked: a transport, a filter, or NDIS itself."""
         if status is not Status.SUCCESS and request.undo is not None:
             request.undo()
         if request.driver_buffer is not request.buffer:

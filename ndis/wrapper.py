@@ -155,6 +155,17 @@ class Ndis:
         driver.adapters.append(adapter)
         return adapter
 
+    def reload_adapter(self, adapter: MiniportAdapter, inject: Fault | None = None) -> MiniportAdapter:
+        """Halt an adapter, and start one of the same driver, hardware and settings in its place.
+
+        It also starts one that did not come up before. Raises NdisError when the driver cannot.
+        """
+        driver = next(d for d in self.miniports if d.characteristics is adapter.characteristics)
+        if adapter in driver.adapters:
+            self.remove_adapter(adapter)
+        hardware = adapter.resources.bus
+        return self.add_adapter(driver, adapter.name, hardware, adapter.configuration, inject)
+
     def remove_adapter(self, adapter: MiniportAdapter) -> None:
         """Unbind everything from the adapter, then MiniportHalt."""
         self.irql.require(Irql.PASSIVE, "NdisMRemoveMiniport")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from device.card import InterruptSink
-    from device.effects import FrameSent, GuestMemory, Offload
+    from device.effects import FrameSent, GuestMemory, MessageSignalled, Offload
     from device.engine.contract import Engine, InterruptMode
     from device.nvm import Nvm
     from device.trace.events import Observer
@@ -170,6 +170,9 @@ class TracedCard(Card):
         self._journal = journal
         self._carrier: bool | None = None
         self._powered = False
+        self.wire_full = False
+        self.signals: list[int] | None = None
+        """Where vectors go instead of to the sink, as they leave the engine; None: nowhere."""
 
         def kept(effect: FrameSent) -> None:
             if journal is not None:
@@ -185,6 +188,27 @@ class TracedCard(Card):
     def watch(self, observer: Observer | None) -> None:
         """Tell another observer from now on."""
         self._observer = observer
+
+    def _work(self) -> None:
+        if not self.wire_full:
+            super()._work()
+
+    def _message(self, effect: MessageSignalled) -> None:
+        if self.signals is None:
+            super()._message(effect)
+        else:
+            self.signals.append(effect.vector)
+            self.account.interrupts += 1
+
+    def hold_back(self, *, full: bool) -> None:
+        """Let the transmitter wait while the wire is full, as a recording says; then it goes on."""
+        self.wire_full = full
+        self._work()
+
+    def advance_engine(self, now_ns: int) -> None:
+        """Let time pass for the data path alone: the PHY has a clock of its own in a running card."""
+        self.engine.advance(now_ns)
+        self._work()
 
     # -- the registers that the card answers itself ------------------------------------------------
 
@@ -243,6 +267,16 @@ class TracedCard(Card):
         if self._journal is not None:
             self._journal.advance(now_ns)
         super().advance(now_ns)
+
+    def starve(self) -> None:
+        """Take note that a frame waits on the wire for descriptors."""
+        journal = self._journal
+        if journal is None or journal.open:
+            super().starve()
+            return
+        journal.input(Kind.STARVE)
+        super().starve()
+        journal.done()
 
     def receive(self, frame: bytes, offload: Offload | None = None) -> bool:
         """Take a frame off the wire."""

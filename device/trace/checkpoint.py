@@ -11,8 +11,8 @@ import copy
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from device.card import Card
     from device.engine.reference import ReferenceEngine
+    from device.trace.card import TracedCard
 
 _CORE: Final = ("words", "now", "link", "mastering", "loopback", "paused_until", "effects")
 _INTERRUPTS: Final = (
@@ -41,8 +41,10 @@ _QUEUE: Final = (
 Values = list[dict[str, Any]]
 
 
-def parts(card: Card, engine: ReferenceEngine) -> list[tuple[object, tuple[str, ...]]]:
+def parts(card: TracedCard, engine: ReferenceEngine) -> list[tuple[object, tuple[str, ...]]]:
     """Return the stateful objects of a card and the attributes that are their state."""
+    eeprom = card.nvm.eeprom
+    command = eeprom._command  # noqa: SLF001 - the whole state is what this module is about
     return [
         (engine.core, _CORE),
         (engine.interrupts, _INTERRUPTS),
@@ -52,20 +54,22 @@ def parts(card: Card, engine: ReferenceEngine) -> list[tuple[object, tuple[str, 
         *((queue, _QUEUE) for queue in engine.transmitter.queues),
         (card.phy, ("_now", "_carrier", "_registers", "_fell", "state", "_done_at")),
         (card.nvm, ("flash", "_words")),
+        (eeprom, ("_status", "_selected", "_clock", "output")),
+        (command, tuple(command.__dataclass_fields__)),
         (card.msix, ("_table", "_used", "pending")),
         (card.function.config, ("_image",)),
         (card.control, ("mastering_allowed", "held")),
         (card.account, tuple(card.account.__dataclass_fields__)),
-        (card, ("_io_address", "_forced", "faults")),
+        (card, ("_io_address", "_forced", "faults", "wire_full")),
     ]
 
 
-def capture(card: Card, engine: ReferenceEngine) -> Values:
+def capture(card: TracedCard, engine: ReferenceEngine) -> Values:
     """Return the state, as values that later changes do not touch: flat containers of immutable things."""
     return [{name: copy.copy(getattr(thing, name)) for name in names} for thing, names in parts(card, engine)]
 
 
-def restore(card: Card, engine: ReferenceEngine, values: Values) -> None:
+def restore(card: TracedCard, engine: ReferenceEngine, values: Values) -> None:
     """Go back. Lists and the like are filled in place: other parts of the engine hold on to them."""
     for (thing, _), saved in zip(parts(card, engine), values, strict=True):
         for name, value in saved.items():

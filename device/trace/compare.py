@@ -1,6 +1,7 @@
 """Where two recordings part: the first input that differs, or the first input with another outcome.
 
-Times are not compared: no two runs agree in them. Nor are DMA reads, which an engine may do in any pieces.
+Times are not compared: no two runs agree in them. Nor are DMA reads, which an engine may do in any pieces. Of
+recordings by two engines what both keep is compared: digests, and messages as they leave the engine.
 """
 
 from __future__ import annotations
@@ -8,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from device.trace.records import INPUTS, Kind, Record
+from device.regs.nic import NIC
+from device.trace.records import INPUTS, Kind, Record, frame_sum, write_sum
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
 
 _IGNORED = frozenset({Kind.ADVANCE, Kind.NOTE, Kind.END, Kind.DMA_READ, Kind.DMA_READ_FAULT})
 _SHOWN = 32
+_REGISTERS = 0
+_ACCESSES = frozenset({Kind.READ, Kind.WRITE})
+_WHOLE_WRITE = 64  # bytes: csrc/record.c keeps longer writes as digests
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +43,35 @@ def told(record: Record | None) -> str:
     """Return a record in words."""
     if record is None:
         return "nothing: it ends here"
+    if record.kind in _ACCESSES and record.which == _REGISTERS:
+        value = f" <- {int.from_bytes(record.data, 'little'):#x}" if record.kind == Kind.WRITE else ""
+        return f"{Kind(record.kind).name.lower()} {NIC.name_of(record.value)}{value}"
     data = record.data[:_SHOWN].hex() + ("..." if len(record.data) > _SHOWN else "")
     name = Kind(record.kind).name.lower().replace("_", " ")
     return f"{name} {record.which}/{record.amount} {record.value:#x} {data}".rstrip()
 
 
-def _said(recording: Recording) -> Iterator[Record]:
-    return (record for _, record in recording.records() if record.kind not in _IGNORED)
+def _said(recording: Recording, *, digested: bool) -> Iterator[Record]:
+    for _, record in recording.records():
+        if record.kind not in _IGNORED:
+            yield _digested(record) if digested else record
+
+
+def _digested(record: Record) -> Record:
+    """Return a record as the native engine's recorder would have kept it."""
+    if record.kind == Kind.FRAME:
+        return frame_sum(record.which, record.data)
+    if record.kind == Kind.DMA_WRITE and len(record.data) > _WHOLE_WRITE:
+        return write_sum(record.value, record.data)
+    if record.kind == Kind.MESSAGE:
+        return Record(Kind.SIGNAL, record.which)
+    return record
 
 
 def compare(left: Recording, right: Recording) -> Parting | None:
     """Return where two recordings part; None: they do not."""
-    first, second = _said(left), _said(right)
+    digested = left.about.engine != right.about.engine
+    first, second = _said(left, digested=digested), _said(right, digested=digested)
     number, last = -1, None
     while True:
         one, other = next(first, None), next(second, None)

@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from device.effects import DmaError
 from device.engine.contract import InterruptMode
+from device.engine.native import NativeEngine
 from device.engine.reference import ReferenceEngine
+from device.regs.nic import VECTORS
 from device.trace import checkpoint
 from device.trace.card import TracedCard
 from device.trace.image import Image
+from device.trace.judge import Played, judge
 from device.trace.recording import Place
 from device.trace.records import INPUTS, NO_MODE, OUTCOMES, Kind, Record, frame_data, frame_of
 
@@ -170,13 +173,15 @@ class Player:
         """Events seen, counted by whoever observes; kept with the points."""
         self.memory = _Memory()
         self._sink = _Sink()
-        self._sent: list[tuple[int, bytes]] = []
+        self.sent: list[tuple[int, bytes]] = []
         about = recording.about
         self.engine = factory.make(self.memory, about.offload)
         self.reference = self.engine if isinstance(self.engine, ReferenceEngine) else None
         mac = bytes.fromhex(about.mac.replace(":", ""))
         self.card = TracedCard(self.engine, mac, send=self._keep, sink=self._sink, observer=None)
         self._sink.signals.clear()
+        self._vectors: list[int] | None = [] if about.engine == NativeEngine.name else None
+        self.card.signals = self._vectors
         if observer is not None:
             self.observe(observer)
         self._place = Place()
@@ -191,6 +196,8 @@ class Player:
             Kind.MODE: self._mode,
             Kind.REARM: lambda _: self.card.rearm(),
             Kind.RECEIVE: self._receive,
+            Kind.STARVE: lambda _: self.card.starve(),
+            Kind.HOLD: lambda record: self.card.hold_back(full=bool(record.which)),
         }
 
     def observe(self, observer: Observer | None) -> None:
@@ -201,7 +208,7 @@ class Player:
         self.card.watch(observer)
 
     def _keep(self, effect: FrameSent) -> None:
-        self._sent.append(frame_data(effect.data, effect.offload))
+        self.sent.append(frame_data(effect.data, effect.offload))
 
     # -- the recording ---------------------------------------------------------------------------------
 
@@ -242,6 +249,22 @@ class Player:
                 outcomes.append(found[1])
         return given, outcomes
 
+    @property
+    def lived_ns(self) -> int:
+        """How long the card lived so far, from the first input on; its clock may have begun anywhere."""
+        first = next((r.value for _, r in self.recording.records() if r.kind == Kind.ADVANCE), self.time_ns)
+        return max(0, self.time_ns - first)
+
+    @property
+    def place(self) -> Place:
+        """Where the next input begins."""
+        return self._place
+
+    def move(self, place: Place) -> None:
+        """Go on from another place: what lies between was played by somebody else."""
+        self._place = place
+        self._records = self._from(place)
+
     # -- playing ---------------------------------------------------------------------------------------
 
     def step(self) -> bool:
@@ -251,11 +274,16 @@ class Player:
             return False
         given, outcomes = found
         self.memory.begin(outcomes)
-        self._sent.clear()
+        self.sent.clear()
         self._sink.signals.clear()
+        if self._vectors is not None:
+            self._vectors.clear()
         self._sink.answers = deque(bool(r.amount) for r in outcomes if r.kind == Kind.MESSAGE)
+        waiting = next((r.value for r in outcomes if r.kind == Kind.PENDING), None)
+        if waiting is not None:  # who armed what is the client's matter, not the recording's
+            self.card.msix.pending = {vector for vector in range(VECTORS) if waiting >> vector & 1}
         result = self._actions[given.kind](given)
-        self._compare(given, outcomes, result)
+        self.compare(given, outcomes, result)
         self.turn += 1
         return True
 
@@ -268,7 +296,10 @@ class Player:
 
     def _advance(self, record: Record) -> None:
         self.time_ns = record.value
-        self.card.advance(record.value)
+        if record.which:
+            self.card.advance_engine(record.value)
+        else:
+            self.card.advance(record.value)
 
     def _read(self, record: Record) -> Record:
         data = self.card.read_region(record.which, record.value, record.amount)
@@ -285,48 +316,14 @@ class Player:
         frame, offload = frame_of(record)
         return Record(Kind.STORED, int(self.card.receive(frame, offload)))
 
-    # -- comparing ---------------------------------------------------------------------------------------
-
-    def _compare(self, given: Record, outcomes: list[Record], result: Record | None) -> None:
-        def differs(what: str, recorded: str, played: str) -> None:
+    def compare(self, given: Record, outcomes: list[Record], result: Record | None) -> None:
+        """Hold what the card did against what the recording says; a subclass has something else."""
+        played = Played(result, self.sent, self._sink.signals, self.memory.written, self.memory.unknown)
+        if self._vectors is not None:
+            played.signals.extend((Kind.SIGNAL, vector) for vector in self._vectors)
+        for what, recorded, done in judge(outcomes, played):
             if len(self.differences) < _MOST_DIFFERENCES:
-                self.differences.append(Difference(self.turn, self.time_ns, given, what, recorded, played))
-
-        for address, length in self.memory.unknown:
-            differs("guest memory that the recording never saw", "nothing", f"read {address:#x}+{length:#x}")
-        answer = next((r for r in outcomes if r.kind in (Kind.ANSWER, Kind.STORED)), None)
-        if answer is not None and result is not None and answer != result:
-            what = "the answer" if answer.kind == Kind.ANSWER else "whether the frame was stored"
-            differs(what, _value(answer), _value(result))
-        frames = [(r.which, r.data) for r in outcomes if r.kind == Kind.FRAME]
-        if frames != self._sent:
-            number = _first(frames, self._sent)
-            differs(f"frame {number} to the wire", _frame(frames, number), _frame(self._sent, number))
-        signals = [(r.kind, r.which) for r in outcomes if r.kind in (Kind.MESSAGE, Kind.LEVEL)]
-        if signals != self._sink.signals:
-            differs("interrupts", _signals(signals), _signals(self._sink.signals))
-        written = [(r.value, r.data) for r in outcomes if r.kind == Kind.DMA_WRITE]
-        if written != self.memory.written:
-            self._compare_memory(written, differs)
-
-    def _compare_memory(
-        self, written: list[tuple[int, bytes]], differs: Callable[[str, str, str], None]
-    ) -> None:
-        """Another engine may write in other pieces: what counts is what lies there afterwards."""
-        recorded, played = _bytes(written), _bytes(self.memory.written)
-        wrong = sorted(
-            address
-            for address in recorded.keys() | played.keys()
-            if recorded.get(address) != played.get(address)
-        )
-        if wrong:
-            at = wrong[0]
-            run = [at + n for n in range(16) if at + n in recorded or at + n in played]
-            differs(
-                f"guest memory at {at:#x} ({len(wrong)} bytes in all)",
-                _hex(recorded, run),
-                _hex(played, run),
-            )
+                self.differences.append(Difference(self.turn, self.time_ns, given, what, recorded, done))
 
     # -- going back ----------------------------------------------------------------------------------------
 
@@ -353,36 +350,3 @@ class Player:
         self._place = point.place
         self.differences = [one for one in self.differences if one.turn < point.turn]
         self._records = self._from(point.place)
-
-
-def _bytes(written: list[tuple[int, bytes]]) -> dict[int, int]:
-    return {address + at: byte for address, data in written for at, byte in enumerate(data)}
-
-
-def _hex(content: dict[int, int], addresses: list[int]) -> str:
-    return " ".join(f"{content[a]:02x}" if a in content else "--" for a in addresses)
-
-
-def _value(record: Record) -> str:
-    if record.kind == Kind.STORED:
-        return "stored" if record.which else "not stored"
-    return f"{int.from_bytes(record.data, 'little'):#x}"
-
-
-def _first(left: list[tuple[int, bytes]], right: list[tuple[int, bytes]]) -> int:
-    for number, (one, other) in enumerate(zip(left, right, strict=False)):
-        if one != other:
-            return number
-    return min(len(left), len(right))
-
-
-def _frame(frames: list[tuple[int, bytes]], number: int) -> str:
-    if number >= len(frames):
-        return "none"
-    data = frames[number][1]
-    return f"{len(data)} bytes {data[:24].hex()}{'...' if len(data) > 24 else ''}"
-
-
-def _signals(signals: list[tuple[int, int]]) -> str:
-    names = [f"vector {n}" if kind == Kind.MESSAGE else f"line {n}" for kind, n in signals]
-    return ", ".join(names) or "none"

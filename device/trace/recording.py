@@ -3,10 +3,11 @@
 ::
 
     magic 8 | version 2 | 0 2 | header length 4 | header CRC-32 4 | header: JSON
-    then blocks:  "RWBK" | payload length 4 | records 4 | payload CRC-32 4 | payload: records
+    then blocks:  "RWB2" | payload length 4 | records 4 | 0 4 | payload XXH64 8 | payload: records
 
-The last record is ``END``. Version 1. Little-endian. Documented for readers of other makes in
-docs/stepping.md; a reader refuses a version it does not know.
+The last record is ``END``. Version 2. Little-endian. Documented for readers of other makes in
+docs/recordings.md; a reader refuses a version it does not know. The native engine writes blocks itself
+(device/engine/csrc/tape.c).
 """
 
 from __future__ import annotations
@@ -17,19 +18,20 @@ from struct import Struct
 from typing import TYPE_CHECKING, Final
 from zlib import crc32
 
-from device.trace.records import HEADER, Kind, Record, parse
+from device.trace.digest import digest_of
+from device.trace.records import HEADER, Kind, Record, parse, survey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 MAGIC: Final = b"RWREC\r\n\x1a"
-VERSION: Final = 1
+VERSION: Final = 2
 BLOCK_RECORDS: Final = 512
 """How many records a block has at least, the last one aside."""
 
 _HEAD: Final = Struct("<8sHHII")
-_BLOCK: Final = Struct("<4sIII")
-_MARK: Final = b"RWBK"
+_BLOCK: Final = Struct("<4sIIIQ")
+_MARK: Final = b"RWB2"
 _LARGEST_BLOCK: Final = 1 << 26
 
 
@@ -66,6 +68,12 @@ class Place:
     offset: int = 0
 
 
+def header_bytes(about: About) -> bytes:
+    """Return what a file begins with."""
+    header = json.dumps(asdict(about)).encode()
+    return _HEAD.pack(MAGIC, VERSION, 0, len(header), crc32(header)) + header
+
+
 class Writer:
     """Makes a recording's bytes and gives them to ``write``, a block at a time."""
 
@@ -77,8 +85,7 @@ class Writer:
         """Append a record: the list's own method, because it is called a dozen times a frame."""
         self._left = limit
         self.closed = False
-        header = json.dumps(asdict(about)).encode()
-        write(_HEAD.pack(MAGIC, VERSION, 0, len(header), crc32(header)) + header)
+        write(header_bytes(about))
 
     def add(self, kind: int, which: int, amount: int, value: int, data: bytes) -> None:
         """Append a record, and write the block when it is full."""
@@ -106,7 +113,7 @@ class Writer:
             parts.append(pack(kind, index, count, len(data), value))
             parts.append(data)
         payload = b"".join(parts)
-        self._write(_BLOCK.pack(_MARK, len(payload), len(records), crc32(payload)) + payload)
+        self._write(_BLOCK.pack(_MARK, len(payload), len(records), 0, digest_of(payload)) + payload)
         if self._left is not None:
             self._left -= len(payload)
         records.clear()
@@ -139,30 +146,38 @@ class Recording:
             self.damage = error
 
     def _index(self, at: int) -> None:
-        data, end = self._data, None
+        data, end = memoryview(self._data), None
         while at < len(data):
             if at + _BLOCK.size > len(data):
                 raise RecordingError("the recording is cut short in a block's header", at)
-            mark, length, count, checksum = _BLOCK.unpack_from(data, at)
-            if mark != _MARK or length > _LARGEST_BLOCK:
+            mark, length, count, zero, digest = _BLOCK.unpack_from(data, at)
+            if mark != _MARK or zero or not 0 < length <= _LARGEST_BLOCK:
                 raise RecordingError("here a block should begin, and does not", at)
             start = at + _BLOCK.size
             if start + length > len(data):
                 raise RecordingError("the recording is cut short in a block", at)
-            payload = bytes(data[start : start + length])
-            if crc32(payload) != checksum:
+            if digest_of(data[start : start + length]) != digest:
                 raise RecordingError("a block's checksum is wrong: the file is damaged", at)
             try:
-                kinds = [record.kind for _, record in parse(payload)]
+                found, end = survey(data[start : start + length])
             except ValueError as error:
                 raise RecordingError(str(error), at) from error
-            if len(kinds) != count:
-                raise RecordingError(f"a block holds {len(kinds)} records and says {count}", at)
+            if found != count:
+                raise RecordingError(f"a block holds {found} records and says {count}", at)
             self._blocks.append((start, length))
-            end = kinds[-1] if kinds else None
             at = start + length
         if end != Kind.END:
             raise RecordingError("the recording has no end: it is cut short, or still being written", at)
+
+    @property
+    def blocks(self) -> Sequence[tuple[int, int]]:
+        """Where the records of each block begin in the file, and their length in bytes."""
+        return self._blocks
+
+    @property
+    def data(self) -> bytes | memoryview:
+        """The whole file."""
+        return self._data
 
     def records(self, start: Place = Place()) -> Iterator[tuple[Place, Record]]:
         """Yield the records from a place on, each with the place after it."""

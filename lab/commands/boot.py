@@ -9,7 +9,8 @@ import re
 import signal
 import sys
 import termios
-from contextlib import contextmanager
+import threading
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -139,6 +140,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--stack", action="store_true", help="also run an NT stack on a card of its own, and let both talk"
     )
+    parser.add_argument(
+        "--verify", action="store_true", help="--stack: watch every driver by NDIS's verifier, keep a log"
+    )
+    parser.add_argument(
+        "--hold",
+        action="store_true",
+        help="--stack, --guest nt: go on until Ctrl-C, for `ringwalk ndis` and `ringwalk net` to look",
+    )
     parser.add_argument("--offline", action="store_true", help="use only what is in the cache")
     parser.add_argument("--json", action="store_true", help="the same as data, on standard output")
 
@@ -211,6 +220,10 @@ def run(args: argparse.Namespace) -> int:
     """Boot, do what was asked, leave nothing behind."""
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGHUP, _interrupt)
+    if args.hold and not args.stack and args.guest != "nt":
+        raise UsageError("--hold is for --stack and --guest nt: a guest alone is held by -i")
+    if args.verify and not args.stack:
+        raise UsageError("--verify is for --stack: --guest nt always verifies")
     wish = stepping.wish(args)
     if wish.step and wish.commands is None and args.interactive:
         raise UsageError("-i and the stepper both want the terminal: give the stepper a --command file")
@@ -277,6 +290,7 @@ def run_nt(args: argparse.Namespace, steered: Steered) -> int:
         guest_spec(args),
         deserialized=args.deserialized,
         count=NT_ECHOES,
+        hold=hold if args.hold else None,
         fit=steered.fit,
         begun=steered.begun,
     )
@@ -291,17 +305,28 @@ def meet(args: argparse.Namespace, steered: Steered) -> int:
     wire = f"switch:stack{os.getpid()}"
     guest_card = CardSpec("82574l", wire, LOCAL_MAC.format(1), args.engine)
     with booting.booted([guest_card], guest_spec(args), steered.fit, steered.begun) as lab:
-        station = Station(wire, mac=LOCAL_MAC.format(2), engine=args.engine)
+        station = Station(wire, mac=LOCAL_MAC.format(2), engine=args.engine, verify=args.verify)
         try:
             station.configure(f"{meeting.HOST}/{meeting.BITS}")
             (interface,) = lab.interfaces()
             lab.guest.run(f"ip link set {interface} up", check=True)
             lab.guest.wait_link(interface)
-            told = meeting.meet(lab.guest, interface, station)
+            with station.publish(f"boot-{os.getpid()}", "boot --stack") as control:
+                told = meeting.meet(lab.guest, interface, station)
+                if args.hold:
+                    hold(control.name)
         finally:
             station.close()
+        told += [meeting.Told("verifier", report, good=False) for report in station.reports]
     print(json.dumps([asdict(one) for one in told]) if args.json else meeting.text(told), end="")
     return 0 if all(one.good for one in told) else 1
+
+
+def hold(name: str) -> None:
+    """Wait for Ctrl-C."""
+    print(f"ringwalk: the stack {name} goes on; Ctrl-C ends it", file=sys.stderr)
+    with suppress(KeyboardInterrupt):
+        threading.Event().wait()
 
 
 def command(args: argparse.Namespace) -> str | None:

@@ -1,158 +1,151 @@
-"""``ringwalk ndis``: what the binding engine makes of INF files, and what a running stack looks like inside.
+"""``ringwalk ndis``: look inside a stack that runs in another process, and edit its bindings.
 
-All views but ``bindings`` are of a stack that the command starts itself: a card in this process, the
-miniport, NDIS with the verifier on, a transport, and some traffic of which a part is still under way.
+``boot --stack``, ``boot --guest nt``, ``net up``, ``step --miniport`` and ``conform --suite ndis`` publish
+their stacks on control sockets; with ``--demo`` it looks at a small one of its own; ``bindings`` takes INF
+files too.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
+import argparse
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from device.engine.native import NativeEngine
-from device.engine.reference import ReferenceEngine
-from lab import ndis_views as views
 from lab.errors import UsageError
-from lab.stack import MAC, LocalStack
+from lab.nt import edits
+from lab.nt.control import Answer, QuestionError, ask, choose, running
+from lab.nt.demo import ENGINES, MODES, busy_stack
+from lab.nt.inspection import LINES, NAMES, WATCH_S, tools
 from ndis.binding.component import ComponentClass, install, models
-from ndis.binding.engine import Binding, BindingEngine
+from ndis.binding.engine import BindingEngine
 from ndis.binding.inf import Inf, InfError
-from ndis.binding.registry import SERVICES
-from ndis.binding.tree import tree
-from ndis.suite.bench import Recorder
-from ndis.verifier.core import Verifier
+from ndis.verifier import faults
+from ndis.verifier.rules import RULES
 
 if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Iterable
-
-    from miniport.hal.inprocess import EngineFactory
-    from ndis.events import Event
-    from ndis.miniport import Version
+    from collections.abc import Sequence
 
 NAME = "ndis"
-HELP = "look inside an NDIS stack: adapters, opens, what pends, OIDs, the log, bindings"
+HELP = "look inside a running NDIS stack: adapters, opens, bindings, what pends, OIDs, the log"
 EXAMPLES = (
-    "  ringwalk ndis adapters\n"
-    "  ringwalk ndis packet 1021 --mode deserialized\n"
-    "  ringwalk ndis log --lines 40\n"
-    "  ringwalk ndis bindings card.inf tcpip.inf\n"
-    "  ringwalk ndis bindings card.inf tcpip.inf --disable 'Tcpip>{1}' --linkage"
+    "  ringwalk ndis stacks                                   who runs\n"
+    "  ringwalk ndis adapters                                 of the only one that runs\n"
+    "  ringwalk ndis log --seconds 2 --stack default --json\n"
+    "  ringwalk ndis bindings --disable 'Tcpip>{1}'           unbind it, live\n"
+    "  ringwalk ndis bindings card.inf tcpip.inf --linkage    what INF files make of each other\n"
+    "  ringwalk ndis packet 1021 --demo\n"
+    "  ringwalk ndis rules                                    what --verify watches for"
 )
+STACKS, BINDINGS, RULES_VIEW = "stacks", "bindings", "rules"
+MEANINGS = {
+    "enable": "switch a binding on",
+    "disable": "switch it off, and keep it off",
+    "bind": "bind, for as long as the stack runs",
+    "unbind": "unbind, for as long as the stack runs",
+    "first": "give it top priority",
+    "up": "give it the next higher priority",
+    "down": "give it the next lower priority",
+}
 
 
-MODES: dict[str, tuple[Version, bool]] = {
-    "serialized": ((5, 1), False),
-    "deserialized": ((5, 1), True),
-    "ndis6": ((6, 0), True),
-}
-ENGINES: dict[str, EngineFactory] = {"reference": ReferenceEngine, "native": NativeEngine}
-STRANGER = bytes.fromhex("020000000002")
-View = Callable[[LocalStack, "list[Event]", int], "Iterable[str]"]
-VIEWS: dict[str, View] = {
-    "adapters": lambda stack, _events, _lines: views.adapters(stack.ndis),
-    "opens": lambda stack, _events, _lines: views.opens(stack.ndis),
-    "pending": lambda stack, _events, _lines: views.pending(stack.ndis),
-    "packet": lambda _stack, _events, _lines: (),
-    "oids": lambda stack, _events, _lines: views.oids(stack.adapter),
-    "log": lambda _stack, events, lines: views.log(events[-lines:]),
-}
+class _Edit(argparse.Action):
+    """Collects edits of all kinds in the order of the command line."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[object] | None,
+        option_string: str | None = None,
+    ) -> None:
+        """Add one."""
+        del parser
+        done = getattr(namespace, self.dest) or []
+        setattr(namespace, self.dest, [*done, f"{(option_string or '').lstrip('-')}={values}"])
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("view", choices=["bindings", *VIEWS], help="what to show")
-    parser.add_argument(
-        "what", nargs="*", help="for bindings: INF files, in this order; for packet: its number"
+    parser.add_argument("view", choices=[*NAMES, STACKS, RULES_VIEW], help="what to show")
+    parser.add_argument("what", nargs="*", help="for bindings: INF files; for packet: its number")
+    parser.add_argument("--stack", metavar="NAME", help="which stack (default: the only one that runs)")
+    parser.add_argument("--json", action="store_true", help="the same as data")
+    log = parser.add_argument_group("for log")
+    log.add_argument("--lines", type=int, default=LINES, help=f"how much of it ({LINES})")
+    log.add_argument(
+        "--seconds",
+        type=float,
+        default=WATCH_S,
+        help=f"how long to watch a stack that keeps no log because it runs without --verify ({WATCH_S:g})",
     )
-    parser.add_argument("--mode", choices=MODES, default="serialized", help="the kind of driver to show")
-    parser.add_argument("--engine", choices=ENGINES, default="reference", help="the card's engine")
-    parser.add_argument("--lines", type=int, default=30, help="how much of the log")
-    parser.add_argument(
-        "--disable", action="append", default=[], metavar="UPPER>LOWER", help="switch a binding off"
-    )
-    parser.add_argument(
-        "--first", action="append", default=[], metavar="UPPER>LOWER", help="give it top priority"
-    )
-    parser.add_argument("--linkage", action="store_true", help="also print the Linkage values")
+    edit = parser.add_argument_group("for bindings")
+    for name, meaning in MEANINGS.items():
+        edit.add_argument(f"--{name}", action=_Edit, dest="edits", metavar="UPPER>LOWER", help=meaning)
+    edit.add_argument("--linkage", action="store_true", help="also print the Linkage values")
+    edit.add_argument("--services", action="store_true", help="also print the order of loading")
+    demo = parser.add_argument_group("a stack of the command's own")
+    demo.add_argument("--demo", action="store_true", help="start a small one, with packets under way")
+    demo.add_argument("--mode", choices=MODES, default="serialized", help="its kind of driver")
+    demo.add_argument("--engine", choices=ENGINES, default="reference", help="its card's engine")
 
 
 def run(args: argparse.Namespace) -> int:
     """Show one view."""
-    return _bindings(args) if args.view == "bindings" else _inside(args)
+    try:
+        answer = _answer(args)
+    except QuestionError as error:
+        raise UsageError(str(error)) from error
+    print(json.dumps(answer.data, indent=2) + "\n" if args.json else answer.text, end="")
+    return 0
 
 
-def _inside(args: argparse.Namespace) -> int:
-    """Start a stack, keep it busy, show a view of it."""
-    stack, seen, verifier = _busy_stack(args.mode, args.engine)
-    events = list(seen.events)
-    if args.view == "packet":
-        if len(args.what) != 1 or not args.what[0].isdecimal():
-            raise UsageError("name one packet by its number: see `ringwalk ndis pending`")
-        lines = list(views.packet(stack.ndis, int(args.what[0]), events))
-        if not lines:
-            raise UsageError(f"no packet {args.what[0]} was seen; see `ringwalk ndis log`")
-    else:
-        lines = list(VIEWS[args.view](stack, events, args.lines))
-    print("\n".join(lines) or "nothing")
-    for report in verifier.reports:
-        print(f"verifier: {report.rule} {report.title}: {report.what}", file=sys.stderr)
-    return 1 if verifier.reports else 0
+def _answer(args: argparse.Namespace) -> Answer:
+    if args.view == STACKS:
+        return _stacks()
+    if args.view == RULES_VIEW:
+        return _rules()
+    arguments = _arguments(args)
+    if args.view == BINDINGS and args.what:
+        return edits.bindings(_files(args.what), arguments)
+    if args.demo:
+        stack = busy_stack(args.mode, args.engine)
+        return tools(lambda: stack)[args.view](arguments)
+    return ask(choose(args.stack), args.view, arguments)
 
 
-def _busy_stack(mode: str, engine: str) -> tuple[LocalStack, views.Log, Verifier]:
-    """Return a stack with traffic behind it, four sends under way and three packets with the transport."""
-    version, deserialized = MODES[mode]
-    seen, verifier = views.Log(1000), Verifier()
-
-    def both(event: Event) -> None:
-        seen(event)
-        verifier(event)
-
-    stack = LocalStack(
-        engine=ENGINES[engine],
-        version=version,
-        configuration={"Deserialized": deserialized},
-        client=Recorder(keep=1),
-        observer=both,
-    )
-    body = (b"\x88\xb5" + b"ringwalk").ljust(48, b"\0")
-    stack.send(*[STRANGER + MAC + body for _ in range(8)])
-    stack.settle()
-    for _ in range(3):
-        stack.bus.receive(MAC + STRANGER + body)
-        stack.settle()
-    stack.send(*[STRANGER + MAC + body for _ in range(4)])  # the card is done; nobody has taken the interrupt
-    return stack, seen, verifier
+def _arguments(args: argparse.Namespace) -> list[str]:
+    if args.view == BINDINGS:
+        wanted = [name for name in edits.SHOWN if getattr(args, name)]
+        return [*(args.edits or []), *wanted]
+    return [str(args.lines), str(args.seconds)] if args.view == "log" else list(args.what)
 
 
-def _bindings(args: argparse.Namespace) -> int:
-    """Install every model of every file, edit, print the tree."""
-    if not args.what:
-        raise UsageError("name the INF files whose bindings to show")
+def _stacks() -> Answer:
+    there = running()
+    text = "".join(f"{one.name:<20} {one.about}\n" for one in there) or "no stack runs\n"
+    return Answer(text, [{"name": one.name, "about": one.about} for one in there])
+
+
+def _rules() -> Answer:
+    """List what ``--verify`` watches for; V14 is a procedure of the suites, not a watcher."""
+    rows = sorted([*((rule.NUMBER, rule.TITLE) for rule in RULES), (faults.NUMBER, faults.TITLE)])
+    text = "".join(f"{number}  {title}\n" for number, title in rows)
+    return Answer(text, [{"rule": number, "title": title} for number, title in rows])
+
+
+def _files(paths: list[str]) -> edits.Bound:
+    """Install every model of every file."""
     engine = BindingEngine()
     cards = 0
-    for path in map(Path, args.what):
+    for path in map(Path, paths):
         inf = _read(path)
         for _description, _section, identifier in models(inf):
             line = inf.get("Version", "Class")
             card = line is not None and line.value(0).lower() == ComponentClass.NET.value
             cards += card
-            instance = f"{{{cards}}}" if card else ""
-            engine.add(install(inf, engine.registry, identifier, instance))
-    try:
-        for text in args.disable:
-            engine.disable(_binding(text))
-        for text in args.first:
-            engine.move(_binding(text), 0)
-    except ValueError as error:
-        raise UsageError(f"{error}; see the tree for the names in parentheses") from error
-    print(tree(engine), end="")
-    if args.linkage:
-        _print_linkage(engine)
-    return 0
+            engine.add(install(inf, engine.registry, identifier, f"{{{cards}}}" if card else ""))
+    return edits.Bound(engine)
 
 
 def _read(path: Path) -> Inf:
@@ -162,17 +155,3 @@ def _read(path: Path) -> Inf:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
     except (InfError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is no INF file: {error}") from error
-
-
-def _binding(text: str) -> Binding:
-    upper, mark, lower = text.partition(">")
-    if not mark:
-        raise UsageError(f"{text!r} is no binding: write UPPER>LOWER")
-    return Binding(upper, lower)
-
-
-def _print_linkage(engine: BindingEngine) -> None:
-    for service in engine.registry.keys(SERVICES):
-        for value in ("Bind", "Export", "Route"):
-            for text in engine.registry.strings(rf"{SERVICES}\{service}\Linkage", value):
-                print(f"{service}\\Linkage\\{value}: {text}")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import signal
+import sys
 import tempfile
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab.errors import UsageError
-from lab.nt.control import ControlServer, ask, control_path
+from lab.nt import kept
+from lab.nt.control import ask, choose
 from lab.nt.programs import run_program
 from lab.nt.reports import TOOLS
 from lab.nt.station import Station
@@ -18,6 +20,7 @@ from lab.nt.web import WebServer
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
 NAME = "net"
 HELP = "run an NT stack over an emulated card, and ask a running one (ipconfig, netstat, ping, ...)"
@@ -26,7 +29,10 @@ EXAMPLES = (
     "  ringwalk net ipconfig                                  ask it, from another terminal\n"
     "  ringwalk net ping 10.82.57.1\n"
     "  ringwalk net netstat -s\n"
-    "  ringwalk net run server.py 80 --address 10.82.57.9/24  an ordinary Python program, on a stack"
+    "  ringwalk net run server.py 80 --address 10.82.57.9/24  an ordinary Python program, on a stack\n"
+    "  ringwalk net trace                                     the layers that one send passes\n"
+    "  ringwalk net up --im capture=all.pcapng --verify       an intermediate driver below TCP/IP\n"
+    "  ringwalk ndis bindings                                 its binding tree (see ringwalk ndis)"
 )
 
 
@@ -41,13 +47,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "arguments", nargs="*", metavar="ARG", help="the tool's own: a host; a Python file and its arguments"
     )
     parser.add_argument("-s", "--statistics", action="store_true", help="netstat: the counters")
-    parser.add_argument("--name", default="default", help="which stack (default: default); its host name too")
+    parser.add_argument(
+        "--name", help="which stack (default: the only one; for up: default); its host name too"
+    )
     up = parser.add_argument_group("for up and run")
     up.add_argument("--wire", metavar="SPEC", default="netns", help="the card's cable (default netns)")
     up.add_argument("--mac", help="the card's address")
     up.add_argument("--address", metavar="IP/BITS", help="a fixed address (default: DHCP)")
     up.add_argument("--gateway", metavar="IP", help="the default gateway")
     up.add_argument("--dns", metavar="IP", action="append", help="a resolver (repeatable)")
+    up.add_argument(
+        "--im",
+        action="append",
+        default=[],
+        metavar="DRIVER",
+        help="a driver between card and TCP/IP: capture=FILE, vlans=N,N, span=N or team=MODE (repeatable)",
+    )
+    up.add_argument("--verify", action="store_true", help="watch every driver by NDIS's verifier")
+    up.add_argument("--bindings", metavar="FILE", type=Path, help="keep edits of the bindings in this file")
     up.add_argument("--http", metavar="PORT", type=int, help="also serve HTTP (GET /, PUT anything)")
 
 
@@ -60,23 +77,33 @@ def run(args: argparse.Namespace) -> int:
         return 0 if traced.good else 1
     if args.tool not in ("up", "run"):
         arguments = [*args.arguments, *(["-s"] if args.statistics else [])]
-        print(ask(args.name, args.tool, arguments), end="")
+        print(ask(choose(args.name), args.tool, arguments).text, end="")
         return 0
-    host_name = "ringwalk" if args.name == "default" else args.name
-    station = Station(args.wire, mac=args.mac, host_name=host_name)
+    host_name = args.name or "ringwalk"
+    args.name = args.name or "default"
+    station = Station(args.wire, mac=args.mac, host_name=host_name, verify=args.verify, intermediates=args.im)
     try:
         try:
             station.configure(args.address, args.gateway, args.dns)
         except ValueError as error:
             raise UsageError(f"{error}; write addresses as in 10.0.0.1/24") from error
-        control = ControlServer(station.host, control_path(args.name))
-        try:
+        with station.publish(args.name, f"net {args.tool}", _keep(args.bindings, station)):
             _program(args, station) if args.tool == "run" else _serve(args, station)
-        finally:
-            control.close()
     finally:
         station.close()
-    return 0
+    for report in station.reports:
+        print(report, file=sys.stderr)
+    return 1 if station.reports else 0
+
+
+def _keep(path: Path | None, station: Station) -> Callable[[], None]:
+    """Do the edits that were kept; return what keeps the next one."""
+    if path is None:
+        return lambda: None
+    engine = station.host.loader.engine
+    with station.host.executive.lock:
+        kept.load(engine, path)
+    return lambda: kept.save(engine, path)
 
 
 def _program(args: argparse.Namespace, station: Station) -> None:

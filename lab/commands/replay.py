@@ -9,14 +9,15 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from device.engine.native import NativeEngine
+from device.trace import swift
 from device.trace.compare import compare
-from device.trace.player import REFERENCE, EngineFactory, Player
+from device.trace.player import REFERENCE, Player
 from device.trace.recording import Recording, RecordingError
 from device.trace.rules import Severity
 from lab.errors import UsageError
 from lab.step import screen
 from lab.step.export import export
+from lab.step.model_report import against
 from lab.step.prompt import Prompt
 from lab.step.replaying import Replay
 from lab.step.tools import Tools
@@ -35,12 +36,10 @@ EXAMPLES = (
     "  ringwalk replay run.rw --check --engine native\n"
     "  ringwalk replay run.rw --step              the stepper, backwards too\n"
     "  ringwalk replay --diff good.rw bad.rw      the first difference\n"
+    "  ringwalk replay run.rw --against qtest:e1000e   where QEMU's model does otherwise\n"
     "  ringwalk replay run.rw --export run.pcapng --export run.pftrace --html run.html"
 )
-ENGINES = {
-    "reference": REFERENCE,
-    "native": EngineFactory("native", lambda memory, offload: NativeEngine(memory, offload=offload)),
-}
+ENGINES = (REFERENCE.name, swift.NATIVE.name)
 CHECKS = ("all", "engine", "driver")
 _SHOWN = 10
 
@@ -48,7 +47,7 @@ _SHOWN = 10
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("file", nargs="?", type=Path, help="the recording")
-    parser.add_argument("--engine", choices=tuple(ENGINES), default="reference", help="who plays it")
+    parser.add_argument("--engine", choices=ENGINES, default="reference", help="who plays it")
     parser.add_argument(
         "--check",
         nargs="?",
@@ -63,6 +62,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--diff", nargs=2, metavar=("A", "B"), type=Path, help="find where two recordings part"
+    )
+    parser.add_argument(
+        "--against",
+        metavar="qtest:DEVICE",
+        help="play it in lockstep with QEMU's model (qtest:e1000e): where does it do other than our engine?",
+    )
+    parser.add_argument(
+        "--ignore",
+        metavar="PATTERN",
+        action="append",
+        default=[],
+        help="with --against: differences to pass over, as 'read ICR' or 'rx0.desc*'",
     )
     parser.add_argument("--partial", action="store_true", help="take what is whole of a damaged recording")
     parser.add_argument("--html", metavar="FILE", type=Path, help="write a page of statistics")
@@ -103,6 +114,8 @@ def run(args: argparse.Namespace) -> int:
         print(
             f"ringwalk: {args.file}: {recording.damage}: playing what is whole before that", file=sys.stderr
         )
+    if args.against is not None:
+        return against(recording, args.against, args.ignore, as_json=args.json)
     if args.step or args.tui or args.command:
         return step(recording, args)
     if args.engine != "reference" and (args.html or args.export or args.check == "driver"):
@@ -142,6 +155,15 @@ class Onlooker:
         """Go on."""
 
 
+def playing(recording: Recording, engine: str) -> Player:
+    """Play a recording to its end on an engine, without anybody who looks at its stages."""
+    if engine == swift.NATIVE.name:
+        return swift.play(recording)
+    player = Player(recording, REFERENCE)
+    player.run()
+    return player
+
+
 def play(recording: Recording, args: argparse.Namespace) -> int:
     """Play to the end; report, check, export."""
     began = time.perf_counter()
@@ -160,8 +182,7 @@ def play(recording: Recording, args: argparse.Namespace) -> int:
         if args.html:
             tools.statistics(args.html)
     else:
-        player = Player(recording, ENGINES[args.engine])
-        player.run()
+        player = playing(recording, args.engine)
     took = time.perf_counter() - began
     findings = tools.checker.findings() if tools is not None else []
     errors = [one for one in findings if one.rule.severity is Severity.ERROR]
@@ -173,7 +194,7 @@ def play(recording: Recording, args: argparse.Namespace) -> int:
             json.dumps(
                 {
                     "inputs": player.turn,
-                    "seconds": player.time_ns / 1e9,
+                    "seconds": player.lived_ns / 1e9,
                     "took": took,
                     "engine": args.engine,
                     "frames_sent": account.frames_sent,
@@ -186,7 +207,8 @@ def play(recording: Recording, args: argparse.Namespace) -> int:
         )
         return int(wrong)
     print(
-        f"{player.turn} inputs played in {took:.2f} s on the {args.engine} engine:"
+        f"{player.turn} inputs of {player.lived_ns / 1e9:.1f} s played in {took:.2f} s"
+        f" on the {args.engine} engine:"
         f" {account.frames_sent} frames sent, {account.frames_received} received,"
         f" {account.descriptors} transmit descriptors, {account.interrupts} interrupts"
     )

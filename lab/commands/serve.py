@@ -8,13 +8,16 @@ import signal
 import socket
 import sys
 import threading
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from device import hardening
-from device.native_serving import Tuning
+from device.engine.native import NativeEngine
+from device.engine.reference import ReferenceEngine
+from device.native_serving import NativeServedCard, Tuning
 from device.serving import serve
+from device.trace.native import TapeError
 from device.vfio_user import ListenError
 from device.wire.contract import Wire, WireError
 from device.wire.spec import open_wire
@@ -24,6 +27,7 @@ from lab.errors import UsageError
 from lab.libvfio import TRANSPORTS, server_factory
 from lab.peer import LocalPeer, answer
 from lab.qemu.command import memory_arguments, vfio_user_device
+from lab.recording import RecordingFile, open_recording
 from lab.serving import Ready
 from lab.step import arguments as stepping
 from lab.step import screen
@@ -116,19 +120,22 @@ def run(args: argparse.Namespace) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
     wish = wished(args)
-    make = maker(args, stepped=wish.anything)
+    by_reference = needs_reference(wish, args.engine)
+    make = maker(args, stepped=by_reference)
     try:
         wire = open_wire(args.wire)
     except WireError as error:
         raise UsageError(str(error)) from error
     reached = far_end(wire)
-    peer, address = reached or (None, None)
+    peer, peer_address = reached or (None, None)
     begin = with_state(args.state)
-    uids = harden(args, wish, programs=peer is not None)
+    recording = None if by_reference else open_recording(wish.record)
+    uids = harden(args, stepped=by_reference, programs=peer is not None)
 
     def ready(served: Served) -> None:
         served.complain = complain
         begin(served)
+        follow(recording, served)
         announce(
             args,
             wire,
@@ -137,7 +144,7 @@ def run(args: argparse.Namespace) -> int:
                 mac=args.mac,
                 engine=engine,
                 wire=args.wire,
-                peer_address=address,
+                peer_address=peer_address,
                 has_peer=peer is not None,
                 pid=os.getpid(),
             ),
@@ -146,37 +153,84 @@ def run(args: argparse.Namespace) -> int:
             control = socket.socket(fileno=args.control_fd)
             threading.Thread(target=obey, args=(control, served, peer, stop, args.state), daemon=True).start()
 
-    path, address_bytes = str(args.socket.absolute()), bytes.fromhex(args.mac.replace(":", ""))
-    engine = ("reference", args.engine)[not wish.anything]
+    engine = ReferenceEngine.name if by_reference else args.engine
+    begun = Begun(ready, stop, uids, make)
     try:
-        if wish.anything:
-            account = serve_stepped(
-                wire, address_bytes, wish, lambda live: live.serve(path, ready, stop, allowed_uids=uids), stop
-            )
+        if by_reference:
+            account = translated(args, lambda: looked_on(args, wire, wish, begun))
         else:
-            account = serve(
-                path,
-                wire,
-                address_bytes,
-                args.engine,
-                ready=ready,
-                stop=stop,
-                tuning=tuning(args),
-                allowed_uids=uids,
-                make=make,
-            )
+            account = translated(args, lambda: alone(args, wire, recording, begun))
+    finally:
+        for opened in (recording, peer, wire):
+            if opened is not None:
+                opened.close()
+    close(asdict(account), as_json=args.json)
+    return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What every way to serve is given."""
+
+    ready: Callable[[Served], None]
+    stop: threading.Event
+    uids: set[int] | None
+    make: ServerFactory | None
+
+
+def looked_on(args: argparse.Namespace, wire: Wire, wish: Wish, begun: Begun) -> Account:
+    """Serve a card of the reference engine: stepped on the terminal or on a full screen, or recorded."""
+
+    def work(live: Live) -> Account:
+        return live.serve(str(args.socket.absolute()), begun.ready, begun.stop, allowed_uids=begun.uids)
+
+    return serve_stepped(wire, address(args), wish, work, begun.stop)
+
+
+def alone(args: argparse.Namespace, wire: Wire, recording: RecordingFile | None, begun: Begun) -> Account:
+    """Serve a card at its full speed; the native engine may be recorded."""
+    return serve(
+        str(args.socket.absolute()),
+        wire,
+        address(args),
+        args.engine,
+        ready=begun.ready,
+        stop=begun.stop,
+        tuning=tuning(args),
+        allowed_uids=begun.uids,
+        make=begun.make,
+        tape=recording.tape if recording is not None else None,
+    )
+
+
+def address(args: argparse.Namespace) -> bytes:
+    """Return the card's address."""
+    return bytes.fromhex(args.mac.replace(":", ""))
+
+
+def translated(args: argparse.Namespace, serving: Callable[[], Account]) -> Account:
+    """Serve, and say what could not be done as the user's matter. UsageError."""
+    try:
+        return serving()
     except ListenError as error:
         raise UsageError(str(error)) from error
+    except TapeError as error:
+        raise UsageError(f"--record {args.record}: {error}") from error
     except ValueError as error:
         raise UsageError(f"--state {args.state}: {error}; remove it to start afresh") from error
     except KeyError as error:
         raise UsageError(f"this build has no {args.engine} engine: use --engine reference") from error
-    finally:
-        if peer is not None:
-            peer.close()
-        wire.close()
-    close(asdict(account), as_json=args.json)
-    return 0
+
+
+def needs_reference(wish: Wish, engine: str) -> bool:
+    """Tell whether what is wished needs the reference engine: who looks on does, and its recordings."""
+    return wish.watched or (wish.anything and engine != NativeEngine.name)
+
+
+def follow(recording: RecordingFile | None, served: Served) -> None:
+    """Tell a recording who writes it."""
+    if recording is not None and isinstance(served, NativeServedCard):
+        recording.recorder = served.recorder
 
 
 def serve_stepped(
@@ -215,7 +269,7 @@ def tuning(args: argparse.Namespace) -> Tuning:
 def maker(args: argparse.Namespace, *, stepped: bool) -> ServerFactory | None:
     """Return what makes the transport's server, while we may still fetch it."""
     if stepped and args.transport != TRANSPORTS[0]:
-        raise UsageError(f"stepping and recording need --transport {TRANSPORTS[0]}")
+        raise UsageError(f"stepping, and recording the reference engine, need --transport {TRANSPORTS[0]}")
     return server_factory(args.transport)
 
 
@@ -229,14 +283,14 @@ def confine(args: argparse.Namespace, *, programs: bool) -> None:
         raise UsageError(f"cannot give up rights ({error}): use --no-harden, or look at doctor") from error
 
 
-def harden(args: argparse.Namespace, wish: Wish, *, programs: bool) -> set[int] | None:
+def harden(args: argparse.Namespace, *, stepped: bool, programs: bool) -> set[int] | None:
     """Confine this process, and return whose clients may come; None: everybody's.
 
     A stepper is not confined: it opens files and loads hooks as it goes.
     """
     if args.no_harden:
         return None
-    if not wish.anything:
+    if not stepped:
         confine(args, programs=programs)
     return {0, os.geteuid()}
 

@@ -6,12 +6,15 @@ The driver is a small one, or with ``--miniport`` our own, under NDIS.
 from __future__ import annotations
 
 import io
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from device.trace.recording import Recording
 from lab.errors import UsageError
+from lab.nt.control import ControlServer
+from lab.nt.inspection import tools
 from lab.step import scenario, screen
 from lab.step.hooks import Hooks
 from lab.step.ndis_bench import KINDS, NdisBench
@@ -152,7 +155,9 @@ def ndis(args: argparse.Namespace, front: CommandFront, acts: list[Act]) -> str:
     bench = NdisBench(args.miniport, front, hooks=hooks, write=out.write)
     front.tools = Tools(bench.session, hooks=hooks)
     _hook(front.tools, args.hook)
-    told = str(bench.work(acts))
+    name = f"step-{os.getpid()}"
+    with ControlServer(name, f"step --miniport {args.miniport}", tools(lambda: bench.inspected)):
+        told = str(bench.work(acts))
     if args.record is not None:
         _keep(args.record, out.getvalue())
         told += f"\nrecorded in {args.record}"

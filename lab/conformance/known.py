@@ -211,12 +211,12 @@ VERDICTS = (
         "datasheet, wake-up; e1000_set_wol in Linux's e1000e/ethtool.c offers all of it",
     ),
     _qemu(
-        "NVM-GRANT NVM-PINS-*",
+        "NVM-GRANT NVM-PINS-[!U]*",
         "EECD leads to the EEPROM's pins; the model keeps the bits and grants nothing",
         "e1000e_acquire_nvm in Linux's e1000e/nvm.c",
     ),
     _qemu(
-        "FLASH-P* FLASH-NARROW",
+        "FLASH-PRO* FLASH-NARROW",
         "BAR1 is the flash; the model has nothing behind it",
         "datasheet, memory-mapped flash",
     ),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from device.regs.nic import NIC
 from lab.conformance.bench import BenchError
+from lab.conformance.check import is_true
 
 if TYPE_CHECKING:
     from lab.conformance.subject import Subject
@@ -28,11 +29,10 @@ class Pins:
         self._rest = 0
 
     def __enter__(self) -> Self:
-        """Ask for the pins and wait for them; CS high."""
+        """Ask for the pins and wait for them (``MismatchError`` if in vain); CS high."""
         card = self._card
         card.set("EECD", REQ=1)
-        if not card.until(lambda: bool(card.field("EECD", "GNT"))):
-            raise BenchError("EECD.GNT was never set")
+        is_true("EECD.GNT", card.until(lambda: bool(card.field("EECD", "GNT"))))
         self._rest = card.read("EECD") & ~(SK | DI) | CS
         card.write("EECD", self._rest)
         return self

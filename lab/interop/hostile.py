@@ -38,6 +38,7 @@ MAC, PEER_MAC = bytes.fromhex("525400825702"), bytes.fromhex("0200000000ee")
 OURS, PEER = "10.82.57.9", "10.82.57.1"
 SILENCE_S = 20.0
 """Silence that is a hang on any machine; the longest answer is reported besides."""
+LOOK_S, REPEAT_S = 0.2, 1.0
 GROWTH_MIB = 64
 """What the process may have grown by at the end: the stack's budgets, all of them full, are far less."""
 WARM_VOLLEYS = 50
@@ -143,21 +144,22 @@ class HonestPeer:
         head = ipv4.build(parse(PEER), parse(OURS), packet.ICMP, len(body), ttl=64)
         asked = ethernet.header(MAC, PEER_MAC, ethernet.IPV4) + head + body
         self.send(asked)
-        again = began + 1
-        self._cable.settimeout(0.2)
+        again = began + REPEAT_S
         while time.monotonic() < began + SILENCE_S:
+            self._cable.settimeout(LOOK_S)
             try:
                 frame = self._cable.recv(LARGEST_FRAME)
             except TimeoutError:
-                if time.monotonic() > again:  # one that found the card's ring full is lost, as on any cable
-                    self.send(asked)
-                    again, _ = time.monotonic() + 1, self._cable.settimeout(0.2)
-                continue
-            if self._is_answer(frame, number):
+                frame = b""
+            if frame and self._is_answer(frame, number):
                 self.answered += 1
                 self.longest_s = max(self.longest_s, time.monotonic() - began)
                 return
-            self._tell_who(frame)
+            if frame:
+                self._tell_who(frame)
+            elif time.monotonic() > again:  # one that found the card's ring full is lost, as on any cable
+                self.send(asked)
+                again = time.monotonic() + REPEAT_S
         raise TimeoutError(f"no echo for {SILENCE_S:.0f} s, after {self.answered:,} answered")
 
     def _is_answer(self, frame: Buffer, number: int) -> bool:
@@ -179,4 +181,3 @@ class HonestPeer:
         if asked is not None and asked.operation == arp.REQUEST and asked.target_ip == parse(PEER):
             answer = arp.ArpMessage(arp.REPLY, PEER_MAC, parse(PEER), asked.sender_mac, asked.sender_ip)
             self.send(ethernet.header(asked.sender_mac, PEER_MAC, ethernet.ARP) + arp.build(answer))
-            self._cable.settimeout(0.2)

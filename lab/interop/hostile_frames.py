@@ -62,11 +62,25 @@ class Attacker:
             frames += some
         return frames
 
-    def ip4(self, protocol: int, payload: bytes, *, source: bytes | None = None, **fields: int) -> bytes:
+    def ip4(
+        self,
+        protocol: int,
+        payload: bytes,
+        *,
+        source: bytes | None = None,
+        ttl: int = 64,
+        identification: int = 0,
+        fragment: int = 0,
+    ) -> bytes:
         """Return a frame with an IPv4 packet to the victim."""
-        ttl = fields.pop("ttl", 64)
         head = ipv4.build(
-            source or self.ends.from_ip, self.ends.ip, protocol, len(payload), ttl=ttl, **fields
+            source or self.ends.from_ip,
+            self.ends.ip,
+            protocol,
+            len(payload),
+            ttl=ttl,
+            identification=identification,
+            fragment=fragment,
         )
         return self.frame(ethernet.IPV4, head + payload)
 

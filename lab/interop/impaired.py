@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import lab
-from lab import scratch, traffic
+from lab import scratch, traffic, tshark
 from lab.errors import UsageError
 from lab.interop.contract import Progress, Seen
 from lab.interop.transfer import Receiving, Sending, connected
@@ -114,11 +114,9 @@ def both_ways(sockets: Any, peer: Peer, size: int) -> dict[str, bool]:  # noqa: 
 def checksums(name: str, capture: Path) -> Seen:
     """Have tshark check what we sent; a capture without a right TCP checksum is no proof either."""
     what = f"{name}: our checksums"
-    tshark = shutil.which("tshark")
-    if tshark is None:
-        return Seen(what, "no tshark here to look at them (install tshark)")
     fields = [f"{protocol}.checksum.status" for protocol in PROTOCOLS]
-    argv = [tshark, "-r", str(capture), *(f"-o{p}.check_checksum:TRUE" for p in PROTOCOLS), "-Tfields"]
+    argv = [*tshark.command(offline=False), "-r", str(capture), "-Tfields"]
+    argv += [*(f"-o{p}.check_checksum:TRUE" for p in PROTOCOLS)]
     argv += ["-eframe.packet_flags_direction", *(f"-e{field}" for field in fields)]
     done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=LIMIT_S)
     rows = [line.split("\t") for line in done.stdout.splitlines()]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from lab import fetch
@@ -30,8 +30,6 @@ SECONDS = 3
 SLACK_S = 40.0
 UDP_BITS = 2_000_000
 UDP_LENGTH = 1448
-UDP_LOSS = 0.1
-"""What a machine that is busy with other things may lose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +42,16 @@ class Case:
 
 def cases(seconds: int) -> list[Case]:
     """Return what is tried, each with their client and with their server."""
-    tcp = {"time": seconds}
-    udp = {"time": seconds, "udp": True, "length": UDP_LENGTH, "bandwidth": UDP_BITS, "counters_64bit": True}
+    tcp = Parameters(time=seconds)
+    udp = replace(tcp, udp=True, length=UDP_LENGTH, bandwidth=UDP_BITS, counters_64bit=True)
     return [
-        Case("TCP", Parameters(**tcp)),
-        Case("TCP reverse", Parameters(**tcp, reverse=True)),
-        Case("TCP, 4 streams", Parameters(**tcp, parallel=4)),
-        Case("TCP reverse, 4 streams", Parameters(**tcp, parallel=4, reverse=True)),
-        Case("UDP", Parameters(**udp)),
-        Case("UDP reverse", Parameters(**udp, reverse=True)),
-        Case("UDP, 2 streams", Parameters(**udp, parallel=2)),
+        Case("TCP", tcp),
+        Case("TCP reverse", replace(tcp, reverse=True)),
+        Case("TCP, 4 streams", replace(tcp, parallel=4)),
+        Case("TCP reverse, 4 streams", replace(tcp, parallel=4, reverse=True)),
+        Case("UDP", udp),
+        Case("UDP reverse", replace(udp, reverse=True)),
+        Case("UDP, 2 streams", replace(udp, parallel=2)),
     ]
 
 
@@ -143,21 +141,23 @@ def complaint(end: Finished) -> str:
 
 
 def judge(what: str, told: dict[str, Any], outcome: Outcome, *, we_send: bool) -> Seen:
-    """Compare their figures with ours: no error, every stream counted, nothing appeared on the way."""
+    """Compare their figures with ours: no error, all streams told of, something came, and no more than went.
+
+    How much, and what UDP lost, is the machine's and the hour's: it is told and not judged.
+    """
     if "error" in told:
         return Seen(what, told["error"], good=False)
     ours = sum(one.bytes for one in outcome.ours)
     theirs = sum(int(one["bytes"]) for one in outcome.theirs)
     streams = len(outcome.theirs) == len(outcome.ours) == outcome.parameters.parallel
-    every = streams and all(one.bytes for one in outcome.ours)
     sent, received = (ours, theirs) if we_send else (theirs, ours)
     rate = received * 8 / outcome.seconds / 1e6
     if outcome.parameters.udp:
         lost, packets, jitter = line_of(outcome, we_send=we_send)
         result = f"{rate:.1f} Mbit/s, {lost} of {packets} lost, jitter {jitter * 1000:.3f} ms"
-        return Seen(what, result, every and packets > 0 and lost <= packets * UDP_LOSS)
+        return Seen(what, result, streams and lost < packets)
     result = f"{rate:.0f} Mbit/s, sent {sent:,}, received {received:,}"
-    return Seen(what, result, every and 0 < received <= sent)
+    return Seen(what, result, streams and 0 < received <= sent)
 
 
 def line_of(outcome: Outcome, *, we_send: bool) -> tuple[int, int, float]:

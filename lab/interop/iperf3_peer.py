@@ -155,7 +155,7 @@ class Server:
 
     def _open_streams(self, control: Control, cookie: bytes, wanted: Parameters) -> list[Stream]:
         control.say(State.CREATE_STREAMS)
-        streams = []
+        streams: list[Stream] = []
         self._listener.settimeout(PATIENCE_S)
         try:
             while len(streams) < wanted.parallel:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Self
 import protocols
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import FrameType
 
     from lab.nt.station import Station
@@ -47,11 +46,15 @@ class HopRecorder:
         self._station = station
         self._before: dict[str, int] = {}
         self._profile: Any = None
+        self._over = False
 
     def __enter__(self) -> Self:
         """Look at the calling thread and the host's."""
         self._before = self._station.process.account()
-        self._on_host(lambda: sys.setprofile(self._seen))
+        executive = self._station.host.executive
+        with executive.lock:
+            executive.queue_dpc("hops", lambda: sys.setprofile(self._seen))
+        executive.wake()
         self._profile = sys.getprofile()
         sys.setprofile(self._seen)
         return self
@@ -62,20 +65,17 @@ class HopRecorder:
         end = time.monotonic() + PATIENCE_S
         while (found := self._card()) != [name for _, name in COUNTS] and time.monotonic() < end:
             time.sleep(0.01)
-        self._on_host(lambda: sys.setprofile(None))
+        self._over = True
         self.hops += found
 
     def _card(self) -> list[str]:
         now = self._station.process.account()
         return [name for count, name in COUNTS if now.get(count, 0) > self._before.get(count, 0)]
 
-    def _on_host(self, routine: Callable[[], None]) -> None:
-        executive = self._station.host.executive
-        with executive.lock:
-            executive.queue_dpc("hops", routine)
-        executive.wake()
-
     def _seen(self, frame: FrameType, event: str, _argument: object) -> None:
+        if self._over:
+            sys.setprofile(None)  # of the host's thread, which nobody else can do
+            return
         code = frame.f_code
         if event != "call" or code.co_name not in HANDS_ON:
             return

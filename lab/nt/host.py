@@ -23,17 +23,29 @@ if TYPE_CHECKING:
 class Upper:
     """Everything above the stack. ``verifier`` has seen every IRP."""
 
+    devices: TcpipDevices
+    afd: AfdDriver
+
     def __init__(
-        self, stack: Stack, waiter: Waiter, *, host_name: str = "ringwalk", verify: bool = True
+        self,
+        stack: Stack,
+        waiter: Waiter,
+        *,
+        host_name: str = "ringwalk",
+        verify: bool = True,
+        load: bool = True,
     ) -> None:
-        """Load the drivers, in the order of their dependencies: TDI, tcpip, AFD."""
+        """Make the I/O system and TDI; load tcpip and AFD, in this order, unless the caller does."""
         self.stack = stack
         self.waiter = waiter
         self.verifier = IrpVerifier()
         self.io = IoSystem(self.verifier if verify else None)
         self.registry = TdiRegistry()
-        self.devices = TcpipDevices(self.io, stack, waiter.kick, self.registry)
-        self.afd = AfdDriver(self.io, waiter.kick)
+        self._processes: list[Winsock] = []
+        self._offered = load
+        if load:
+            self.load_tcpip()
+            self.load_afd()
         self.names = Namespaces(waiter)
         for provider in (
             LocalNames(stack, host_name),
@@ -42,9 +54,34 @@ class Upper:
         ):
             self.names.install(provider)
 
+    def load_tcpip(self) -> None:
+        """DriverEntry of tcpip.sys's upper edge: its devices, known to TDI."""
+        self.devices = TcpipDevices(self.io, self.stack, self.waiter.kick, self.registry)
+
+    def load_afd(self) -> None:
+        """DriverEntry of afd.sys."""
+        self.afd = AfdDriver(self.io, self.waiter.kick)
+
+    def offer_tcpip(self) -> None:
+        """Put TCP/IP into every process's catalog, and into those to come."""
+        if not self._offered:
+            for winsock in self._processes:
+                install_tcpip(winsock.catalog, winsock.base)
+        self._offered = True
+
+    def withdraw_tcpip(self) -> None:
+        """Take it out: ``socket`` finds no protocol."""
+        self._offered = False
+        for winsock in self._processes:
+            for entry in list(winsock.catalog.entries):
+                if not entry.layered:
+                    winsock.catalog.deinstall(entry.number)
+
     def process(self, thread: Callable[[], object] = lambda: 0) -> Winsock:
         """Return a new process's Winsock, its catalog filled with TCP/IP."""
         catalog = Catalog()
         winsock = Winsock(self.io, self.waiter, catalog, thread)
-        install_tcpip(catalog, winsock.base)
+        self._processes.append(winsock)
+        if self._offered:
+            install_tcpip(catalog, winsock.base)
         return winsock

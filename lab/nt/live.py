@@ -10,9 +10,12 @@ import os
 import select
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from lab.nt.host import Upper
+from lab.nt.joints import AfdJoint, NdisJoint, WinsockJoint
+from lab.nt.loading import Loader
 from miniport.hal.executive import LoopExecutive
 from ndis.miniport import MiniportCharacteristics
 from ndis.wrapper import Ndis
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from ndis.adapter import MiniportAdapter
     from ndis.events import Observer
     from ndis.hardware import Hardware
+    from ndis.wrapper import RegisteredProtocol
 
 IDLE_S = 0.25
 
@@ -120,7 +124,10 @@ class LiveWaiter:
 
 
 class LiveHost:
-    """NDIS, TCP/IP and all above on one ``LiveExecutive``."""
+    """NDIS, TCP/IP and all above on one ``LiveExecutive``, loaded and bound as the INF files say."""
+
+    driver: TcpipDriver
+    protocol: RegisteredProtocol
 
     def __init__(
         self,
@@ -130,6 +137,7 @@ class LiveHost:
         observer: Observer | None = None,
         large_sends: bool = True,
         checksums: bool = True,
+        coalescing: bool = True,
         verify: bool = False,
     ) -> None:
         """Put it together; ``add_card`` gives it a card, ``start`` sets it going."""
@@ -137,11 +145,35 @@ class LiveHost:
         self.waiter = LiveWaiter(self.executive)
         self.ndis = Ndis(self.executive, observer)
         self.stack = Stack(os.urandom, time.monotonic_ns(), config, host_name)
-        self.driver = TcpipDriver(self.ndis, self.stack, large_sends=large_sends, checksums=checksums)
+        self.upper = Upper(self.stack, self.waiter, host_name=host_name, verify=verify, load=False)
+        self.loader = Loader({"Tcpip": self._load_tcpip, "Afd": self._load_afd})
+        self.loader.joints.of["Winsock"] = WinsockJoint(self.upper)
+        self._driver_over = partial(
+            TcpipDriver, large_sends=large_sends, checksums=checksums, coalescing=coalescing
+        )
+        self.adapters: list[MiniportAdapter] = []
+        self.loader.load_host()
+
+    def _load_tcpip(self) -> None:
+        """DriverEntry of tcpip.sys: its edge to NDIS, and its devices."""
+        self.driver = self._driver_over(self.ndis, self.stack)
         self.waiter.driver = self.driver
         self.protocol = self.ndis.register_protocol("Tcpip", self.driver)
-        self.upper = Upper(self.stack, self.waiter, host_name=host_name, verify=verify)
-        self.adapters: list[MiniportAdapter] = []
+        self.loader.joints.of["Tcpip"] = NdisJoint(self.ndis, self.protocol, self.adapter)
+        self.upper.load_tcpip()
+
+    def _load_afd(self) -> None:
+        """DriverEntry of afd.sys."""
+        self.upper.load_afd()
+        self.loader.joints.of["Afd"] = AfdJoint(self.upper)
+
+    def adapter(self, instance: str) -> MiniportAdapter:
+        """Return the adapter of a component, virtual ones included. KeyError when it is not there."""
+        name = self.loader.connection(instance)
+        found = next((one for one in self.ndis.adapters if one.name == name), None)
+        if found is None:
+            raise KeyError(instance)
+        return found
 
     def add_card(
         self,
@@ -150,12 +182,12 @@ class LiveHost:
         configuration: Mapping[str, object] | None = None,
         version: tuple[int, int] = (5, 1),
     ) -> str:
-        """Start a card and bind TCP/IP to it; return the interface's name."""
+        """Start a card and have the engine bind what matches it; return the interface's name."""
         name = f"Local Area Connection {len(self.adapters) + 1}"
+        component = self.loader.add_adapter("netrwnic", name)
         driver = self.ndis.register_miniport(MiniportCharacteristics.of(miniport, version))
-        adapter = self.ndis.add_adapter(driver, name, hardware, configuration)
-        self.adapters.append(adapter)
-        self.ndis.bind(self.protocol, adapter)
+        self.adapters.append(self.ndis.add_adapter(driver, name, hardware, configuration))
+        self.loader.bind(component)
         return name
 
     def start(self) -> None:
@@ -164,8 +196,9 @@ class LiveHost:
         self.executive.start()
 
     def close(self) -> None:
-        """Stop the thread and take the cards away."""
+        """Stop the thread, unbind from the top down, and take the cards away."""
         self.executive.stop()
+        self.loader.unbind_adapters()
         for adapter in self.adapters:
             self.ndis.remove_adapter(adapter)
         self.executive.close()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lab.nt.control import QuestionError
 from protocols.tcpip.addresses import mac_text, parse, text
 from protocols.tcpip.icmp import ErrorKind
 from protocols.winsock.constants import Ns
@@ -24,8 +25,8 @@ PING_TIMEOUT_NS = 4_000_000_000
 MOST_HOPS = 30
 
 
-class ReportError(Exception):
-    """A question that cannot be answered: one line says why."""
+class ReportError(QuestionError):
+    """A question about TCP/IP that cannot be answered."""
 
 
 def ipconfig(host: Upper, _arguments: Sequence[str]) -> str:

@@ -9,17 +9,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lab import scratch
+from lab.ndis_rigs import ISR_REGISTERS
 from lab.nt.event_loop import StackEventLoop
+from lab.nt.intermediates import insert
 from lab.nt.live import LiveHost
 from lab.nt.locked import Locked
-from lab.nt.socket_card import SocketCard
+from lab.nt.publishing import publish_host
+from lab.nt.socket_card import Driver, SocketCard
 from lab.serving import start_card
+from ndis.journal import Journal, Tee
+from ndis.verifier.core import Verifier
 from protocols.tcpip.addresses import parse
 from protocols.winsock.pysocket import socket_module
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
 
+    from lab.nt.control import ControlServer
     from lab.serving import CardProcess
 
 Answer = TypeVar("Answer")
@@ -37,16 +43,38 @@ class Station:
         host_name: str = "ringwalk",
         large_sends: bool = True,
         checksums: bool = True,
+        coalescing: bool = True,
         configuration: Mapping[str, object] | None = None,
+        driver: Driver = Driver.SERIALIZED,
         options: tuple[str, ...] = (),
+        verify: bool = False,
+        intermediates: Sequence[str] = (),
     ) -> None:
-        """Start card and host; ``options`` go to ``serve``. UsageError when the wire cannot be had."""
+        """Start the card and the host. UsageError when the wire cannot be had.
+
+        ``options`` go to ``serve``. ``verify`` has NDIS's and the I/O system's verifiers watch, and keeps a
+        journal. ``intermediates`` are put over the card, the first lowest; the uppermost virtual card has the
+        address.
+        """
+        self.journal = Journal() if verify else None
+        self.verifier = Verifier(isr_registers=ISR_REGISTERS) if verify else None
+        observer = Tee(self.verifier, self.journal) if self.verifier and self.journal else None
         self._folder = Path(scratch.make())
         path = self._folder / "card.sock"
         self.process: CardProcess = start_card(path, wire, mac=mac, engine=engine, options=options)
-        self.host = LiveHost(host_name=host_name, large_sends=large_sends, checksums=checksums)
-        self.card = SocketCard(self.host, path, configuration)
-        self.link = self.host.driver.links[self.card.name]
+        self.host = LiveHost(
+            host_name=host_name,
+            large_sends=large_sends,
+            checksums=checksums,
+            coalescing=coalescing,
+            observer=observer,
+            verify=verify,
+        )
+        self.card = SocketCard(self.host, path, configuration, driver)
+        names = [self.card.name]
+        for one in intermediates:
+            names = insert(self.host, one)
+        self.link = self.host.driver.links[names[0]]
         winsock = self.host.upper.process(threading.get_ident)
         winsock.startup()
         locked: Any = Locked(winsock, self.host.executive.lock)
@@ -74,6 +102,16 @@ class Station:
         """Run an asyncio program, as ``asyncio.run`` does, over this host's sockets."""
         with asyncio.Runner(loop_factory=lambda: StackEventLoop(self.winsock, self.sockets)) as runner:
             return runner.run(program)
+
+    def publish(self, name: str, about: str, save: Callable[[], None] = lambda: None) -> ControlServer:
+        """Let other processes look at it, and edit its bindings. UsageError when the name is taken."""
+        return publish_host(name, about, self.host, journal=self.journal, verifier=self.verifier, save=save)
+
+    @property
+    def reports(self) -> list[str]:
+        """What the verifiers have found."""
+        ours = self.verifier.reports if self.verifier is not None else []
+        return [str(one) for one in [*ours, *self.host.upper.verifier.reports]]
 
     def close(self) -> None:
         """Take it apart."""

@@ -29,9 +29,16 @@ ANSWER_SECONDS = 20  # a card that takes longer for one access hangs
 class Machine:
     """A running QEMU with the card ``device`` (a ``-device`` name with its options) at slot 3 of bus 0."""
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str], device: str) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        device: str,
+        *,
+        ram_bytes: int = RAM_BYTES,
+    ) -> None:
         """Start it. Raises ``lab.qtest.client.GoneError`` with QEMU's own words when it refuses."""
-        self.ram = SharedRam(RAM_BYTES)
+        self.ram = SharedRam(ram_bytes)
         qtest, qtest_theirs = socket.socketpair()
         monitor, monitor_theirs = socket.socketpair()
         self._wire, wire_theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -46,14 +53,14 @@ class Machine:
         self._words = tempfile.TemporaryFile()  # noqa: SIM115 - closed in close()
         for end in (qtest, monitor):
             end.settimeout(ANSWER_SECONDS)
-        backend = f"memory-backend-file,id=ram,size={RAM_BYTES},share=on"
+        backend = f"memory-backend-file,id=ram,size={ram_bytes},share=on"
         self._process = subprocess.Popen(
             [
                 *command,
                 *("-machine", "q35,memory-backend=ram", "-accel", "qtest"),
                 *("-display", "none", "-nodefaults", "-no-user-config", "-S"),
                 *("-object", f"{backend},mem-path=/proc/self/fd/{self.ram.descriptor}"),
-                *("-m", f"{RAM_BYTES >> 20}M"),
+                *("-m", f"{ram_bytes >> 20}M"),
                 *("-chardev", f"socket,id=qtest,fd={qtest_theirs.fileno()}", "-qtest", "chardev:qtest"),
                 *("-chardev", f"socket,id=mon,fd={monitor_theirs.fileno()}", "-mon", "mon,mode=control"),
                 *("-netdev", f"dgram,id=wire,local.type=fd,local.str={wire_theirs.fileno()}"),

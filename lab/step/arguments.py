@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    group = parser.add_argument_group("stepping and recording (the first card, with the reference engine)")
+    group = parser.add_argument_group(
+        "stepping and recording (the first card; stepping is the reference engine's)"
+    )
     group.add_argument("--step", action="store_true", help="stop at the first register access, with a prompt")
     group.add_argument("--tui", action="store_true", help="step on a full screen (extra: tui)")
     group.add_argument("--command", metavar="FILE", type=Path, help="take the stepper's commands from a file")

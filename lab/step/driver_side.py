@@ -41,7 +41,10 @@ class ReceiveHalf(Protocol):
     """A driver's receive ring; ``miniport.rxring.RxRing`` is one."""
 
     count: int
-    dropped: int
+
+    @property
+    def dropped(self) -> int:
+        """Frames that the driver gave up."""
 
     @property
     def next(self) -> int:

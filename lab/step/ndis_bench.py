@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Final
 from device.engine.reference import ReferenceEngine
 from device.trace.card import Journal, JournaledMemory
 from device.trace.recording import About, Writer
-from lab import ndis_views
 from lab.conformance import frames
 from lab.ndis_rigs import ISR_REGISTERS
+from lab.nt.desk import StopDesk
+from lab.nt.inspection import Inspected
 from lab.stack import ADAPTERS, MAC, Stack
 from lab.step.hooks import Hooks
 from lab.step.injection import HookedCard, HookedMemory, HookedSink
 from lab.step.session import Session
 from lab.step.views import Look
 from miniport.hal.inprocess import ArenaMemory, InProcessBus
+from ndis import inspect, journal
 from ndis.events import Kind
 from ndis.oids import Oid
 from ndis.packet import PacketInfo
@@ -36,10 +38,9 @@ if TYPE_CHECKING:
     from device.engine.contract import Engine
     from lab.step.driver_side import ReceiveHalf, TransmitHalf
     from lab.step.scenario import Act
-    from lab.step.session import Front
+    from lab.step.session import Front, Stop
     from miniport.adapter import Adapter
     from miniport.adapter6 import Adapter6
-    from ndis.events import Event
     from ndis.miniport import Version
     from ndis.upcalls import Upcalls
 
@@ -78,7 +79,7 @@ _TOLD: Final = frozenset(
 class MiniportSide:
     """``lab.step.driver_side.DriverSide`` of our miniport."""
 
-    def __init__(self, kind: str, ndis: Ndis, log: ndis_views.Log) -> None:
+    def __init__(self, kind: str, ndis: Ndis, log: journal.Journal) -> None:
         """Wait for NDIS to make the driver's object."""
         self._kind = kind
         self._ndis = ndis
@@ -104,12 +105,17 @@ class MiniportSide:
         """Return NDIS's view of the adapter, and what is under way."""
         if not self._ndis.adapters:
             return [f"our miniport, {self._kind}: MiniportInitialize has not returned, or it has halted"]
-        return [*ndis_views.adapters(self._ndis), *ndis_views.pending(self._ndis)]
+        told = [
+            f"{one.adapter}: NDIS {one.ndis}, {one.mode}, {one.state}, power {one.power}, link {one.link};"
+            f" holds {one.holds or 'nothing'}"
+            for one in inspect.adapters(self._ndis)
+        ]
+        return told + inspect.table(inspect.pending(self._ndis)).splitlines()
 
     def calls(self, count: int) -> list[str]:
         """Return the last calls over NDIS's border."""
         told = [event for event in self._log.events if event.kind in _TOLD]
-        return list(ndis_views.log(told[-count:]))
+        return inspect.table(inspect.told(told[-count:])).splitlines()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +141,18 @@ class Outcome:
         return "\n".join((told, *self.reports))
 
 
+class _Open:
+    """A front end at whose stops ``ringwalk ndis`` may look too."""
+
+    def __init__(self, front: Front, desk: StopDesk) -> None:
+        self._front = front
+        self._desk = desk
+
+    def stopped(self, session: Session, stop: Stop) -> None:
+        with self._desk.stopped():
+            self._front.stopped(session, stop)
+
+
 class NdisBench:
     """A card, its session, and (once ``work`` began) the driver and NDIS on it."""
 
@@ -150,8 +168,10 @@ class NdisBench:
         self.version, self._configuration = KINDS[kind]
         self.verifier = Verifier(isr_registers=ISR_REGISTERS)
         self.clock = VirtualExecutive()
-        self._log = ndis_views.Log()
-        self._ndis = Ndis(self.clock, self._observe)
+        self._log = journal.Journal()
+        self._desk = StopDesk()
+        self._ndis = Ndis(self.clock, journal.Tee(self.verifier, self._log, self._desk))
+        self.inspected = Inspected(self._ndis, self._desk, self._log, self.verifier)
         self.side = MiniportSide(kind, self._ndis, self._log)
         self._hooks = hooks or Hooks()
         self._journal = (
@@ -160,7 +180,7 @@ class NdisBench:
         self.bus = InProcessBus(self._engine, self.clock, MAC, card=self._card)
         self._sent = self._offered = self._on_the_wire = 0
         look = Look(self._reference, self._memory, self.side)
-        self.session = Session(look, front)
+        self.session = Session(look, _Open(front, self._desk))
         self.session.now = self.bus.now_ns
         self._reference.observer = self.session.observe
         self._hooked.watch(self.session.observe)
@@ -181,10 +201,6 @@ class NdisBench:
         passing.later = self._memory.later = card.later
         self._hooked = card
         return card
-
-    def _observe(self, event: Event) -> None:
-        self.verifier(event)
-        self._log(event)
 
     # -- the work ------------------------------------------------------------------------------
 

@@ -68,7 +68,7 @@ class Steered:
         self._fitted = True
         if self.front is None and not wanted.watched:  # a recording needs no terminal: a process of its own
             options = ("--record", str(wanted.record))
-            return cards.fit(replace(spec, engine=ReferenceEngine.name, options=options), folder, number)
+            return cards.fit(replace(spec, options=options), folder, number)
         return self._fit(spec, folder, number)
 
     def begun(self, guest: Guest) -> None:

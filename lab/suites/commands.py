@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab.errors import UsageError
+from lab.nt.control import ControlServer
+from lab.nt.inspection import tools
 from lab.suites import report, schedules
 from lab.suites.subjects import BUSES, MINIPORTS, MODES, subjects
+from lab.suites.window import Window
 from lab.suites.world import CARDS
 from ndis.suite.cases import CASES
 from ndis.suite.runner import Outcome, run
@@ -61,9 +64,11 @@ def run_ndis(args: argparse.Namespace) -> int:
             print(f"{case.identifier:<18} {case.cards} card{'s' if case.cards > 1 else ' '}  {case.what}")
         return 0
     runs: dict[str, list[Outcome]] = {}
-    for subject in subjects(args.miniport, args.bus, args.mode):
-        print(f"ringwalk: {len(cases)} cases on {subject.name}", file=sys.stderr)
-        runs[subject.name] = [_one(subject, case) for case in cases]
+    window = Window()
+    with ControlServer(f"conform-{os.getpid()}", "conform --suite ndis", tools(window.stack)):
+        for subject in subjects(args.miniport, args.bus, args.mode):
+            print(f"ringwalk: {len(cases)} cases on {subject.name}", file=sys.stderr)
+            runs[subject.name] = [_one(subject, case, window) for case in cases]
     print(report.as_json(runs) if args.json == "-" else "\n".join(report.lines(runs)) + "\n", end="")
     if args.json not in (None, "-"):
         Path(args.json).write_text(report.as_json(runs))
@@ -73,16 +78,18 @@ def run_ndis(args: argparse.Namespace) -> int:
     return int(any(report.verdict(one) in bad for outcomes in runs.values() for one in outcomes))
 
 
-def _one(subject: Subject, case: Case) -> Outcome:
+def _one(subject: Subject, case: Case, window: Window) -> Outcome:
     rigs: list[ClosableRig] = []
 
     def make(cards: int) -> ClosableRig:
         rigs.append(subject.make(cards))
+        window.show(rigs[-1])
         return rigs[-1]
 
     try:
         (outcome,) = run(make, [case], subject.known, lambda _rig: rigs[-1].reports)
     finally:
+        window.hide()
         for rig in rigs:
             rig.close()
     late = [f"{found.rule} at the end: {found.what}" for rig in rigs for found in rig.reports]

@@ -15,11 +15,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ndis.miniport import Version
+    from ndis.verifier.core import Verifier
     from ndis.verifier.rule import Report
+    from ndis.wrapper import Ndis
 
 
 class ClosableRig(Rig, Protocol):
     """A rig with an end, and a verifier's reports."""
+
+    @property
+    def ndis(self) -> Ndis:
+        """The wrapper that its adapters are in."""
+
+    @property
+    def verifier(self) -> Verifier:
+        """What watches it."""
 
     @property
     def reports(self) -> list[Report]:
@@ -43,7 +53,7 @@ MINIPORTS = ("sample", "82574l")
 KNOWN: dict[str, dict[str, str]] = {
     "qtest": {
         "two-large-send": "tso-psh: QEMU's model takes PSH and FIN from every segment of a large send,"
-        " the last included (datasheet 7.2.4.7; net_tx_pkt of hw/net)",
+        " the last included (datasheet, Transmit; net_tx_pkt of hw/net)",
     },
 }
 """Cases that the device behind a bus fails, by identifier, and why. They are run all the same."""

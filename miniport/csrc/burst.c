@@ -1,6 +1,6 @@
 /* Bursts over the driver's halves of the rings, and loops that run them. The Python twin is txring.py, rxring.py.
  *
- * Nothing is allocated, nothing calls back for a frame. Descriptors: datasheet 7.2.4 (extended data), 7.1.5.2
+ * Nothing is allocated, nothing calls back for a frame. Descriptors: datasheet, Transmit (extended data), Receive
  * (extended receive). A release fence stands before each doorbell, an acquire fence behind each DD.
  */
 #include "burst.h"

@@ -41,6 +41,9 @@ class Binder(Protocol):
     def unbind(self, binding: Binding) -> None:
         """Part them; nothing of the upper's is outstanding in the lower when this returns."""
 
+    def reorder(self, upper: str, lowers: list[str]) -> None:
+        """Tell ``upper`` the new order of what it is bound to (NetEventBindList)."""
+
 
 class Notify(Protocol):
     """A component's notify object (INetCfgComponentNotifyBinding)."""
@@ -56,11 +59,20 @@ class BindingEngine:
     """The installed components and the joints between them.
 
     Invariants: ``_order`` has for every upper each lower it matches, once; what is live is exactly
-    what is enabled and whose path reaches an adapter.
+    what is enabled and whose path reaches an adapter, or a component that is ``standing``.
     """
 
-    def __init__(self, registry: Registry | None = None, binder: Binder | None = None) -> None:
-        """Start with nothing installed."""
+    def __init__(
+        self,
+        registry: Registry | None = None,
+        binder: Binder | None = None,
+        standing: frozenset[str] = frozenset(),
+    ) -> None:
+        """Start with nothing installed.
+
+        ``standing``: transports with a loopback of their own: who is bound to them stays so without a card.
+        """
+        self._standing = standing
         self.registry = registry if registry is not None else Registry()
         self.components: dict[str, Component] = {}
         self.live: list[Binding] = []
@@ -80,7 +92,8 @@ class BindingEngine:
             other.instance for other in self.components.values() if matches(component, other)
         ]
         for other in self.components.values():
-            if other is not component and matches(other, component):
+            circular = other.instance in self._below(component.instance)
+            if other is not component and matches(other, component) and not circular:
                 self._order[other.instance].append(component.instance)
         self.apply()
 
@@ -149,22 +162,22 @@ class BindingEngine:
         order.remove(binding.lower)
         order.insert(to, binding.lower)
         self.apply()
+        if self._binder is not None:
+            lowers = [b.lower for b in self.live if b.upper == binding.upper]
+            self._binder.reorder(binding.upper, lowers)
 
     def paths(self, top: str) -> list[tuple[str, ...]]:
         """Return the enabled paths from ``top`` down to adapters, in order of priority."""
-        if self.components[top].is_adapter and not self._order[top]:
-            return [(top,)]
-        found = [(top, *path) for lower in self.lowers(top) for path in self.paths(lower)]
-        if self.components[top].is_adapter:  # a virtual adapter stands for itself
-            found.append((top,))
-        return found
+        if self.components[top].is_adapter:  # a virtual one too: what it stands on is its driver's affair
+            return [(top,)] if self._reaches(top) else []
+        return [(top, *path) for lower in self.lowers(top) for path in self.paths(lower)]
 
     # What follows.
 
     def apply(self) -> None:
         """Write Linkage anew, and bind and unbind what has changed: top down off, bottom up on."""
         self._write_linkage()
-        wanted = [b for b in self.bindings() if self.enabled(b) and self.paths(b.lower)]
+        wanted = [b for b in self.bindings() if self.enabled(b) and self._reaches(b.lower)]
         gone = [b for b in self.live if b not in wanted]
         new = [b for b in wanted if b not in self.live]
         for binding in sorted(gone, key=lambda b: -self._height(b.upper)):
@@ -172,10 +185,23 @@ class BindingEngine:
             if self._binder is not None:
                 self._binder.unbind(binding)
         for binding in sorted(new, key=lambda b: self._height(b.upper)):
-            self.live.append(binding)
             if self._binder is not None:
-                self._binder.bind(binding)
+                self._binder.bind(binding)  # if it cannot, the binding is not live
+            self.live.append(binding)
         self.live.sort(key=wanted.index)
+
+    def _reaches(self, instance: str) -> bool:
+        """Whether there is an adapter at the end: a virtual one counts while it stands on another."""
+        if instance in self._standing:
+            return True
+        if self.components[instance].is_adapter:
+            return not self._order[instance] or any(map(self._reaches, self.lowers(instance)))
+        return any(map(self._reaches, self.lowers(instance)))
+
+    def _below(self, instance: str) -> set[str]:
+        """Everything that the component may stand on."""
+        lowers = self._order[instance]
+        return set(lowers).union(*(self._below(lower) for lower in lowers))
 
     def device(self, path: tuple[str, ...]) -> str:
         r"""Return the device that the top of a path exports: ``\Device\NetBT_Tcpip_{…}``."""

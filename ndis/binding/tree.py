@@ -8,10 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ndis.binding.component import ComponentClass
-from ndis.binding.engine import Binding, BindingEngine
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ndis.binding.component import Component
+    from ndis.binding.engine import BindingEngine
 
 TITLES = (
     (ComponentClass.CLIENT, "Clients"),
@@ -21,30 +23,36 @@ TITLES = (
 )
 
 
-def tree(engine: BindingEngine) -> str:
-    """Return the whole tree; a disabled binding is marked with ``x``."""
+def tree(engine: BindingEngine, name: Callable[[str], str] = str) -> str:
+    """Return the whole tree; a disabled binding is marked ``x``, one that waits for what is below it ``?``.
+
+    ``name`` gives an adapter's name for people, where it has one.
+    """
     lines = []
     for kind, title in TITLES:
         members = [c for c in engine.components.values() if c.kind is kind]
         if members:
             lines.append(title)
         for component in members:
-            lines.append(f"  {_name(component)}")
-            lines += _below(engine, component.instance, 2)
+            lines.append(f"  {_name(component, name)}")
+            lines += _below(engine, component.instance, 2, name)
     return "\n".join(lines) + "\n"
 
 
-def _below(engine: BindingEngine, instance: str, depth: int) -> list[str]:
+def _below(engine: BindingEngine, instance: str, depth: int, name: Callable[[str], str]) -> list[str]:
     lines = []
     for binding in engine.bindings():
         if binding.upper != instance:
             continue
-        mark = "-" if engine.enabled(Binding(instance, binding.lower)) else "x"
+        mark = "-" if binding in engine.live else "?" if engine.enabled(binding) else "x"
         lower = engine.components[binding.lower]
-        lines.append("  " * depth + f"{mark} {_name(lower)}")
-        lines += _below(engine, binding.lower, depth + 1)
+        lines.append("  " * depth + f"{mark} {_name(lower, name)}")
+        lines += _below(engine, binding.lower, depth + 1, name)
     return lines
 
 
-def _name(component: Component) -> str:
+def _name(component: Component, name: Callable[[str], str]) -> str:
+    called = name(component.instance)
+    if called != component.instance:
+        return f"{called}, {component.description} ({component.instance})"
     return f"{component.description} ({component.instance})"

@@ -16,6 +16,8 @@ LCP, IPCP, PAP, IP = 0xC021, 0x8021, 0xC023, 0x0021
 MRU, AUTHENTICATION, MAGIC = 1, 3, 5
 ADDRESS = 3
 PPPOE_MRU = 1492
+REJECT_HEAD_BYTES = 4
+"""Of the information field, before the rejected packet: code, identifier, length."""
 
 
 class Code(enum.IntEnum):
@@ -132,6 +134,7 @@ class PppSession:
         """Negotiate with these; ``magic`` is four bytes that differ from the peer's."""
         self.phase = Phase.ESTABLISH
         self.address = b""
+        self._rejects = 0
         self._credentials = (user.encode(), password.encode())
         self.lcp = Layer(
             LCP,
@@ -169,8 +172,11 @@ class PppSession:
         elif protocol == PAP and self.phase is Phase.AUTHENTICATE:
             self.phase = Phase.NETWORK if code == Code.CONFIGURE_ACK else Phase.TERMINATED
             answers = self.tick()
-        elif protocol == IPCP and self.phase in {Phase.NETWORK, Phase.OPENED}:
-            answers = self.ipcp.take(code, identifier, body)
+        elif protocol == IPCP:
+            if self.phase in {Phase.NETWORK, Phase.OPENED}:
+                answers = self.ipcp.take(code, identifier, body)
+        elif protocol != PAP and self.lcp.opened:
+            answers = [self._reject(frame)]
         if self.phase is Phase.NETWORK and self.ipcp.opened:
             self.phase = Phase.OPENED
             self.address = self.ipcp.wanted.get(ADDRESS, b"")
@@ -190,6 +196,12 @@ class PppSession:
             self.phase = Phase.AUTHENTICATE if pap else Phase.NETWORK
             answers += self.tick()
         return answers
+
+    def _reject(self, frame: bytes) -> bytes:
+        """Return a Protocol-Reject (RFC 1661, 5.7): IPV6CP and CCP are asked for until they are rejected."""
+        self._rejects = (self._rejects + 1) & 0xFF
+        body = frame[: PPPOE_MRU - REJECT_HEAD_BYTES]
+        return struct.pack(">HBBH", LCP, Code.PROTOCOL_REJECT, self._rejects, len(body) + 4) + body
 
     def _pap(self) -> bytes:
         body = b"".join(bytes([len(part)]) + part for part in self._credentials)

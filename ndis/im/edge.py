@@ -38,6 +38,25 @@ _ATTRIBUTES = (
 )
 
 
+class Origin:
+    """A packet from above while copies of it are below; it has succeeded when one of them has."""
+
+    def __init__(self, virtual: VirtualAdapter, packet: Packet, copies: int) -> None:
+        """Wait for so many copies."""
+        self.virtual = virtual
+        self.packet = packet
+        self._left = copies
+        self._status: Status | None = None
+
+    def back(self, status: Status) -> None:
+        """Count a copy that is done; complete the packet after the last."""
+        if self._status is None or status is Status.SUCCESS:
+            self._status = status
+        self._left -= 1
+        if not self._left:
+            self.virtual.ndis.send_complete(self.packet, self._status)
+
+
 class LowerBinding(BindingClient):
     """The protocol edge over one adapter."""
 
@@ -63,6 +82,10 @@ class LowerBinding(BindingClient):
         if status in {Status.MEDIA_CONNECT, Status.MEDIA_DISCONNECT}:
             self.connected = status is Status.MEDIA_CONNECT
         self.driver.status_below(self, status, data)
+
+
+Target = tuple[LowerBinding, bytes | None]
+"""A card to send by, and new bytes for the frame; None: as it is."""
 
 
 class VirtualAdapter:
@@ -232,9 +255,14 @@ class Intermediate:
         """Make virtual adapters over a new lower binding."""
         raise NotImplementedError
 
-    def route(self, virtual: VirtualAdapter, packet: Packet) -> tuple[LowerBinding, bytes | None] | None:
+    def route(self, virtual: VirtualAdapter, packet: Packet) -> Target | None:
         """Return the binding a packet leaves by, and new bytes for it; None: it is dropped."""
         raise NotImplementedError
+
+    def routes(self, virtual: VirtualAdapter, packet: Packet) -> list[Target]:
+        """Return all bindings that a packet leaves by: ``route``'s, unless a driver sends it by several."""
+        target = self.route(virtual, packet)
+        return [target] if target is not None else []
 
     def deliver(self, lower: LowerBinding, frame: bytes) -> list[tuple[VirtualAdapter, bytes]]:
         """Return which virtual adapters get a received frame, and in which form."""
@@ -294,24 +322,24 @@ class Intermediate:
 
     def send(self, virtual: VirtualAdapter, packet: Packet) -> None:
         """Pass one packet down, as a packet of this driver's own over the same buffers."""
-        target = self.route(virtual, packet)
-        if target is None or target[0].open is None:
+        targets = [one for one in self.routes(virtual, packet) if one[0].open is not None]
+        if not targets:
             virtual.ndis.send_complete(packet, Status.MEDIA_DISCONNECTED)
             return
-        lower, data = target
-        self._send_below(lower, data, packet, virtual)
+        origin = Origin(virtual, packet, len(targets))
+        for lower, data in targets:
+            self._send_below(lower, data, origin)
 
     def send_own(self, lower: LowerBinding, frame: bytes) -> None:
         """Send a frame that this driver made."""
-        self._send_below(lower, frame, None, None)
+        self._send_below(lower, frame, None)
 
     def sent(self, packet: Packet, status: Status) -> None:
-        """Complete the original of a packet that has come back from below."""
+        """Complete the original of a packet when the last of its copies has come back from below."""
         origin = packet.protocol_reserved
         self._pool.free(packet)
         if origin is not None:
-            virtual, original = origin
-            virtual.ndis.send_complete(original, status)
+            origin.back(status)
 
     def received(self, lower: LowerBinding, packet: Packet) -> None:
         """Take one frame from below."""
@@ -355,19 +383,18 @@ class Intermediate:
         self,
         lower: LowerBinding,
         data: bytes | None,
-        original: Packet | None,
-        virtual: VirtualAdapter | None,
+        origin: Origin | None,
     ) -> None:
         try:
-            shared = data if data is not None or original is None else original.buffers
+            shared = data if data is not None or origin is None else origin.packet.buffers
             mine = self._pool.allocate(shared)
         except NdisError:
-            if virtual is not None and original is not None:
-                virtual.ndis.send_complete(original, Status.RESOURCES)
+            if origin is not None:
+                origin.back(Status.RESOURCES)
             return
-        if virtual is not None and original is not None:
-            mine.protocol_reserved = (virtual, original)
-            mine.info.update(original.info)
+        if origin is not None:
+            mine.protocol_reserved = origin
+            mine.info.update(origin.packet.info)
         mine.flags |= PacketFlags.DONT_LOOPBACK  # NDIS has looped it back above this driver
         if lower.open is None or mine.owner is not Owner.PROTOCOL:
             raise NdisError(Status.ADAPTER_NOT_OPEN, lower.name)

@@ -16,6 +16,7 @@ from ndis.im.lacp import DESTINATION, SECOND_US, LacpPort, select
 
 if TYPE_CHECKING:
     from ndis.executive import Timer
+    from ndis.im.edge import Target
     from ndis.packet import Packet
     from ndis.status import Status
     from ndis.wrapper import Ndis
@@ -91,7 +92,7 @@ class Lbfo(Intermediate):
             self._timer.cancel()
             self._timer = None
 
-    def route(self, virtual: VirtualAdapter, packet: Packet) -> tuple[LowerBinding, bytes | None] | None:
+    def route(self, virtual: VirtualAdapter, packet: Packet) -> Target | None:
         """By the flow's card."""
         del virtual
         usable = self.usable

@@ -17,6 +17,7 @@ from ndis.packet import PacketInfo
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ndis.im.edge import Target
     from ndis.packet import Packet
     from ndis.wrapper import Ndis
 
@@ -73,7 +74,7 @@ class Mux(Intermediate):
             self.ndis.remove_adapter(adapter)
         self._members = [m for m in self._members if m[0] is not lower]
 
-    def route(self, virtual: VirtualAdapter, packet: Packet) -> tuple[LowerBinding, bytes | None] | None:
+    def route(self, virtual: VirtualAdapter, packet: Packet) -> Target | None:
         """Down, with a tag where one is due."""
         for lower, member, vlan in self._members:
             if member is virtual:

@@ -11,6 +11,7 @@ from ndis.im.edge import Intermediate, LowerBinding, VirtualAdapter
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ndis.im.edge import Target
     from ndis.packet import Packet
     from ndis.wrapper import Ndis
 
@@ -36,7 +37,7 @@ class Passthru(Intermediate):
             self.ndis.remove_adapter(adapter)
         self._pairs = [pair for pair in self._pairs if pair[0] is not lower]
 
-    def route(self, virtual: VirtualAdapter, packet: Packet) -> tuple[LowerBinding, bytes | None] | None:
+    def route(self, virtual: VirtualAdapter, packet: Packet) -> Target | None:
         """Straight down."""
         del packet
         return next(((low, None) for low, twin in self._pairs if twin is virtual), None)
@@ -71,7 +72,7 @@ class Capture(Passthru):
         self._sink(pcapng.interface(lower.name))
         super().lower_bound(lower)
 
-    def route(self, virtual: VirtualAdapter, packet: Packet) -> tuple[LowerBinding, bytes | None] | None:
+    def route(self, virtual: VirtualAdapter, packet: Packet) -> Target | None:
         """Write what leaves."""
         target = super().route(virtual, packet)
         if target is not None:

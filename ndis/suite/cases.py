@@ -17,6 +17,7 @@ from ndis.oids import BY_NUMBER, MANDATORY, Oid, oid_name
 from ndis.power import resume, suspend
 from ndis.requests import Request
 from ndis.status import Status
+from ndis.suite.fault_cases import cancel_send, faults
 from ndis.suite.offload_cases import two_large_send
 from ndis.suite.party import ETHERTYPE, STRESS, Party, Rig, check
 
@@ -296,7 +297,9 @@ CASES: tuple[Case, ...] = tuple(
                 loopback_stress,
                 multicast_list,
                 reset,
+                cancel_send,
                 oids,
+                faults,
                 suspend_resume,
             ),
         ),

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 HISTORY = 16
+SUBJECTS = 16384
+"""How many packets and requests have a history at a time: the oldest loses its own first."""
 
 _PUSH = {Kind.ENTER: Actor.MINIPORT, Kind.CALLOUT: Actor.PROTOCOL, Kind.UPCALL: Actor.NDIS}
 _POP = frozenset({Kind.EXIT, Kind.CALLOUT_END, Kind.UPCALL_END})
@@ -100,6 +102,8 @@ class Verifier:
         if event.kind in _WITH_HISTORY and event.subject is not None:
             past = self._histories.get(event.subject)
             if past is None:
+                if len(self._histories) >= SUBJECTS:
+                    del self._histories[next(iter(self._histories))]
                 past = self._histories[event.subject] = deque(maxlen=HISTORY)
             past.append(event)
 

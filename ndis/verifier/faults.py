@@ -12,7 +12,7 @@ from ndis.hardware import Fault
 from ndis.verifier.rule import Report
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from ndis.adapter import MiniportAdapter
 
@@ -21,7 +21,9 @@ TITLE = "fault injection: Initialize must fail cleanly, then load"
 
 
 def inject_all(
-    load: Callable[[Fault], MiniportAdapter], unload: Callable[[MiniportAdapter], None]
+    load: Callable[[Fault], MiniportAdapter],
+    unload: Callable[[MiniportAdapter], None],
+    faults: Iterable[Fault] = (*Fault, Fault.NONE),
 ) -> list[Report]:
     """Load with each fault, then without; return what went wrong.
 
@@ -29,7 +31,7 @@ def inject_all(
     driver that does not use a resource loads in spite of its fault: that is allowed.
     """
     reports = []
-    for fault in [*Fault, Fault.NONE]:
+    for fault in faults:
         what = _try(fault, load, unload)
         if what is not None:
             name = fault.name or "no fault"

@@ -14,6 +14,7 @@ from ndis.status import Status
 from ndis.verifier.rule import Rule, block
 
 if TYPE_CHECKING:
+    from ndis.nblpath import ListSends
     from ndis.verifier.core import Verifier
 
 SECOND_US = 1_000_000
@@ -63,7 +64,7 @@ class FilterTimes(Rule):
     """A filter that holds up the stack."""
 
     NUMBER = "V20"
-    TITLE = "filter keeps a send, a receive or a pause longer than 30 s"
+    TITLE = "filter keeps a send, a receive, a request or a pause longer than 30 s"
     KINDS = frozenset({Kind.TIMER_TICK, Kind.STATE})
 
     def __init__(self, verifier: Verifier) -> None:
@@ -73,7 +74,7 @@ class FilterTimes(Rule):
         self._said: set[object] = set()
 
     def see(self, event: Event) -> str | None:
-        """Look at the ages of lists that are with NDIS, that is with a filter, and of pauses."""
+        """Look at the ages of requests and lists that are with a filter (lists: NDIS's), and of pauses."""
         if event.kind is Kind.STATE:
             if event.name == "filter pause":
                 self._pausing_us[event.subject] = event.at_us
@@ -81,12 +82,23 @@ class FilterTimes(Rule):
                 self._pausing_us.pop(event.subject, None)
             return None
         lists = block(event).lists
+        held = lists.stack.requests.held if lists.stack is not None else ()
+        for request in (one for one in held if one not in self._said):
+            if event.at_us - request.at_us > FILTER_LIMIT_US:
+                self._said.add(request)
+                return f"a request, {request!r}, since {request.at_us / 1e6:.1f} s"
+        return self._old_list(event, lists) or self._old_pause(event)
+
+    def _old_list(self, event: Event, lists: ListSends) -> str | None:
         for what, account in (("send", lists.outstanding_lists), ("receive", lists.indicated)):
             for nbl, since_us in account.items():
                 late = event.at_us - since_us > FILTER_LIMIT_US
                 if late and nbl.owner is Owner.NDIS and nbl not in self._said:
                     self._said.add(nbl)
                     return f"a {what} since {since_us / 1e6:.1f} s"
+        return None
+
+    def _old_pause(self, event: Event) -> str | None:
         for module, since_us in list(self._pausing_us.items()):
             late = event.at_us - since_us > FILTER_LIMIT_US
             if late and getattr(module, "state", None) is FilterState.PAUSING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ndis.events import Event, Kind
 from ndis.filter8023 import BROADCAST, PacketFilter
 from ndis.nbl import NetBufferList
-from ndis.packet import Owner, Packet
+from ndis.packet import Owner, Packet, PacketInfo
 from ndis.verifier.rule import Actor, Rule, block
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 HEADER_BYTES = 14
 VLAN_BYTES = 4
+LARGEST_IP_BYTES = 0xFFFF
 
 
 class Inspected(Rule):
@@ -117,6 +118,8 @@ class BadLength(Rule):
         """Compare lengths with each other and with OID_GEN_MAXIMUM_TOTAL_SIZE."""
         limit = block(event).max_total_size + VLAN_BYTES
         subject = event.subject
+        if isinstance(subject, Packet | NetBufferList) and PacketInfo.TCP_RECV_SEG_COALESCE in subject.info:
+            limit = HEADER_BYTES + LARGEST_IP_BYTES  # a unit of several frames
         if event.name == "lookahead":
             header, size = event.details["header"], event.details["size"]
             if event.details["lookahead"] > size:

@@ -36,10 +36,11 @@ class AfdDriver:
         self.io = io
         self.kick = kick
         self.endpoints: set[Endpoint] = set()
+        self.withdrawn: frozenset[str] = frozenset()
         self._polls: list[Irp] = []
         io.create_device(self, AFD)
 
-    def dispatch(self, device: DeviceObject, irp: Irp) -> NtStatus:  # noqa: PLR0911 - one return for each reason to refuse
+    def dispatch(self, device: DeviceObject, irp: Irp) -> NtStatus:  # noqa: C901, PLR0911 - one return for each reason to refuse
         """Dispatch by major function; reads and writes are receives and sends."""
         del device
         location = irp.location
@@ -47,12 +48,15 @@ class AfdDriver:
             return self._create(irp)
         endpoint = location.file.fs_context if location.file is not None else None
         if location.major is Major.CLEANUP and endpoint is not None:
-            endpoint.cleanup()
+            if not endpoint.closed:
+                endpoint.cleanup()
             self.endpoints.discard(endpoint)
         if location.major in (Major.CLEANUP, Major.CLOSE):
             return self.io.complete(irp, NtStatus.SUCCESS)
         if endpoint is None:
             return self.io.complete(irp, NtStatus.INVALID_DEVICE_REQUEST)
+        if endpoint.closed:
+            return self.io.complete(irp, NtStatus.CONNECTION_ABORTED)  # its transport was unbound
         if location.major is Major.READ:
             location.minor, location.parameters = Afd.RECEIVE, Receive()
         elif location.major is Major.WRITE:
@@ -76,10 +80,23 @@ class AfdDriver:
                 if self.io.claim(irp):
                     self.io.complete(irp, NtStatus.SUCCESS, len(found), found)
 
+    def offer(self, transports: frozenset[str]) -> None:
+        """Let sockets of these transports be made (again): AFD is bound to them."""
+        self.withdrawn -= transports
+
+    def withdraw(self, transports: frozenset[str]) -> None:
+        """End every socket of these transports and make no more: AFD is unbound from them."""
+        self.withdrawn |= transports
+        for endpoint in [one for one in self.endpoints if one.opened.transport in transports]:
+            endpoint.cleanup()
+            self.endpoints.discard(endpoint)
+
     def _create(self, irp: Irp) -> NtStatus:
         file, opened = irp.location.file, irp.location.parameters
         if file is None or not isinstance(opened, AfdOpen):
             return self.io.complete(irp, NtStatus.INVALID_PARAMETER)
+        if opened.transport in self.withdrawn:
+            return self.io.complete(irp, NtStatus.OBJECT_NAME_NOT_FOUND)
         endpoint = file.fs_context = KINDS[opened.kind](self, opened)
         endpoint.file = file
         self.endpoints.add(endpoint)

@@ -90,6 +90,9 @@ class Nd:
             timer.start(1 * SECOND)
 
         timer = self._context.timers.timer(step)
+        before = self._dad.pop(entry.address, None)
+        if before is not None:
+            before[0].stop()  # the cable came back in the middle of the last check
         self._dad[entry.address] = (timer, done)
         # RFC 4862 5.4.2 wants up to a second of random delay before the first of them.
         timer.start(self._context.random(30) if remaining else 0)

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Protocol
 
 from ndis.errors import NdisError
 from ndis.filter8023 import PacketFilter
-from ndis.offload import NOTHING
+from ndis.offload import NOTHING, Checksum
 from ndis.offload import Offload as Tasks
 from ndis.oids import MEDIA_DISCONNECTED, Oid
 from ndis.requests import Request
+from ndis.rsc import Coalescing, RscState
 from ndis.status import Status
 from protocols.tcpip_ndis import offloads
 from protocols.tcpip_ndis.link import PACKETS, NdisLink
@@ -53,7 +54,9 @@ class Lock(Protocol):
 class TcpipDriver:
     """The transport: an ``ndis.protocol.ProtocolDriver`` whose bindings are interfaces of ``stack``.
 
-    ``large_sends`` and ``checksums`` False leave an offload that the card has unused.
+    ``large_sends``, ``checksums`` and ``coalescing`` False leave an offload that the card has unused.
+    Without checksums there is no other, and a host that forwards has no coalescing: it would send on what
+    is too long.
     ``on_turn`` is called after each turn of the stack, for those who wait for something.
     """
 
@@ -65,6 +68,7 @@ class TcpipDriver:
         lock: Lock | None = None,
         large_sends: bool = True,
         checksums: bool = True,
+        coalescing: bool = True,
         on_turn: Callable[[], None] = lambda: None,
     ) -> None:
         """Own the stack's turns; bind nothing yet."""
@@ -74,6 +78,7 @@ class TcpipDriver:
         self._lock: Lock = lock if lock is not None else contextlib.nullcontext()
         self._large_sends = large_sends
         self._checksums = checksums
+        self._coalescing = coalescing and not stack.config.forwarding
         self._on_turn = on_turn
         self._queued = False
         self._timer: Timer | None = None
@@ -96,13 +101,18 @@ class TcpipDriver:
         link.mtu = int.from_bytes(size, "little") or 1500
         link.tasks = self._negotiate(open_)
         link.offload = offloads.for_stack(link.tasks)
+        link.coalescing = self._coalesce(open_, link.tasks)
         state = self._query(open_, Oid.GEN_MEDIA_CONNECT_STATUS)
         link.up = not state or int.from_bytes(state, "little") != MEDIA_DISCONNECTED
         self._set(open_, Oid.GEN_CURRENT_LOOKAHEAD, link.mtu.to_bytes(4, "little"))
         link.opened(open_)
+        before = self.links.get(name)
         self.links[name] = link
         with self._lock:
-            link.interface = self.stack.add_interface(link)
+            if before is not None and before.replaces(link):
+                link.succeed(before)
+            else:
+                link.interface = self.stack.add_interface(link)
             self.stack.set_link_state(link.interface, up=link.up)
         self._set(open_, Oid.GEN_CURRENT_PACKET_FILTER, int(FILTER).to_bytes(4, "little"))
         self.kick()
@@ -173,6 +183,17 @@ class TcpipDriver:
             offered = Tasks(offered.v4_transmit, offered.v4_receive, offered.v6_transmit, offered.v6_receive)
         request = self._set(open_, Oid.TCP_TASK_OFFLOAD, offered.emit())
         return offered if request is Status.SUCCESS else NOTHING
+
+    def _coalesce(self, open_: Open, tasks: Tasks) -> bool:
+        """Switch receive coalescing on where the card verifies what it joins; return whether it does."""
+        if not self._coalescing:
+            return False
+        states = [
+            RscState.ENABLED if sums & Checksum.TCP else RscState.NO_CHANGE
+            for sums in (tasks.v4_receive, tasks.v6_receive)
+        ]
+        asked = self._set(open_, Oid.TCP_OFFLOAD_PARAMETERS, Coalescing(*states).emit())
+        return asked is Status.SUCCESS and RscState.ENABLED in states
 
     def _query(self, open_: Open, oid: Oid, length: int = 256, data: bytes = b"") -> bytes:
         request = Request.query(oid, length)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ndis.errors import NdisError
 from ndis.offload import NOTHING
 from ndis.oids import Oid
-from ndis.packet import Buffer, Packet, PacketFlags, PacketInfo
+from ndis.packet import Buffer, Packet, PacketFlags
 from ndis.protocol import BindingClient, NetEvent, PnPEvent
 from ndis.requests import Request
 from ndis.status import Status
@@ -22,7 +22,7 @@ from protocols.tcpip_ndis import offloads
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ndis.packet import PacketPool
+    from ndis.packet import PacketInfo, PacketPool
     from ndis.protocol import Open
     from protocols.tcpip.interface import Interface
     from protocols.tcpip.link import RxFrame, TxFrame
@@ -44,6 +44,7 @@ class NdisLink(BindingClient):
         self.mtu = 0
         self.offload = Offload()
         self.tasks = NOTHING
+        self.coalescing = False
         self.up = True
         self.counters = dict.fromkeys(("inbox_overflow", "send_overflow", "send_errors"), 0)
         self.interface: Interface
@@ -77,6 +78,16 @@ class NdisLink(BindingClient):
         if self._open is not None:
             self._open.request(Request.set(Oid.O802_3_MULTICAST_LIST, b"".join(sorted(groups))))
 
+    def replaces(self, link: NdisLink) -> bool:
+        """Whether ``link``, over the same adapter, can have this one's interface: a rebinding."""
+        return (self.mac, self.mtu, self.offload) == (link.mac, link.mtu, link.offload)
+
+    def succeed(self, before: NdisLink) -> None:
+        """Take over the interface of the link that was unbound: its addresses, routes and groups."""
+        self.interface = before.interface
+        self.interface.link = self
+        self.set_multicast(before._groups)
+
     # BindingClient, to NDIS
 
     def receive_packet(self, packet: Packet) -> int:
@@ -84,8 +95,7 @@ class NdisLink(BindingClient):
         if len(self._inbox) >= INBOX_LIMIT:
             self.counters["inbox_overflow"] += 1
             return 0
-        answered = packet.info.get(PacketInfo.TCP_IP_CHECKSUM, 0)
-        self._inbox.append(offloads.received(packet.data, answered))
+        self._inbox.append(offloads.received(packet.data, packet.info))
         self._wake()
         return 0
 

@@ -15,16 +15,19 @@ from protocols.tcpip.ethernet import HEADER_BYTES
 from protocols.tcpip.link import Offload, RxFrame
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
+    from ndis.rsc import CoalescedSegments
     from protocols.tcpip.checksum import Buffer
     from protocols.tcpip.link import TxFrame
 
 TRANSPORTS = Checksum.TCP | Checksum.TCP_OPTIONS
 _IPV4_TYPE = b"\x08\x00"
 _TCP_CHECKSUM_AT, _UDP_CHECKSUM_AT = 16, 6
-_RECEIVED_L4 = PacketChecksum.RX_TCP_SUCCEEDED | PacketChecksum.RX_UDP_SUCCEEDED
-FAILED = PacketChecksum.RX_TCP_FAILED | PacketChecksum.RX_UDP_FAILED | PacketChecksum.RX_IP_FAILED
+_RECEIVED_IP = int(PacketChecksum.RX_IP_SUCCEEDED)  # plain numbers: this is looked at for every frame
+_RECEIVED_L4 = int(PacketChecksum.RX_TCP_SUCCEEDED | PacketChecksum.RX_UDP_SUCCEEDED)
+FAILED = int(PacketChecksum.RX_TCP_FAILED | PacketChecksum.RX_UDP_FAILED | PacketChecksum.RX_IP_FAILED)
 
 
 def for_stack(tasks: Tasks) -> Offload:
@@ -79,16 +82,18 @@ def buffers(frame: TxFrame) -> list[Buffer]:
     return found
 
 
-def received(data: bytes, answered: int) -> RxFrame:
-    """Return a received frame with what the card says of its checksums.
+def received(data: bytes, info: Mapping[PacketInfo, Any]) -> RxFrame:
+    """Return a received frame with what the card says of its checksums, and of the segments it is made of.
 
     A card that says *failed* is not believed: the stack sums again and counts the error where it belongs.
     """
-    found = PacketChecksum(answered)
+    answered = int(info.get(PacketInfo.TCP_IP_CHECKSUM, 0))
+    unit: CoalescedSegments | None = info.get(PacketInfo.TCP_RECV_SEG_COALESCE)
     return RxFrame(
         data,
-        ip_verified=bool(found & PacketChecksum.RX_IP_SUCCEEDED),
-        l4_verified=bool(found & _RECEIVED_L4) and not found & FAILED,
+        ip_verified=bool(answered & _RECEIVED_IP),
+        l4_verified=bool(answered & _RECEIVED_L4) and not answered & FAILED,
+        lso_mss=-(-len(data) // unit.count) if unit is not None else 0,
     )
 
 

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
 
 from lab.suites.sample import SampleRig
+from ndis.errors import NdisError
+from ndis.hardware import Fault
 from ndis.samples.loopback_adapter import LoopbackAdapter
 from ndis.status import Status
 from ndis.suite.cases import CASES, Case
 from ndis.suite.runner import run
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ndis.miniport import Medium
+    from ndis.packet import Packet
     from ndis.requests import InformationBuffer
     from ndis.suite.party import Rig
     from ndis.verifier.rule import Report
@@ -59,3 +66,48 @@ def test_a_bad_driver_fails_the_cases_that_are_about_its_faults() -> None:
     failed = {o.case.identifier for o in outcomes if not o.passed}
     assert failed == {"oids", "two-send", "two-filters", "two-stress", "two-reset"}
     assert [o.known for o in outcomes if o.case.identifier == "oids"] == ["issue 7"]
+
+
+class Leaking(LoopbackAdapter):
+    """Starts a timer before it asks for what it cannot get, and does not stop it then."""
+
+    def initialize(self, media: Sequence[Medium]) -> tuple[Status, Medium]:
+        """Set the timer, then fail when a resource is refused."""
+        self._guard = self._ndis.timer(lambda: None)
+        self._guard.set(60_000)
+        try:
+            self._ndis.resources.may_fail(Fault.REGISTER_INTERRUPT)
+        except NdisError as error:
+            return error.status, media[0]
+        return super().initialize(media)
+
+    def halt(self) -> None:
+        """Stop it where it was not forgotten."""
+        self._guard.cancel()
+        super().halt()
+
+
+class Wasting(LoopbackAdapter):
+    """Completes with a failure what it should send."""
+
+    def send_packets(self, packets: list[Packet]) -> None:
+        """Fail every second packet."""
+        for packet in packets[::2]:
+            self._ndis.send_complete(packet, Status.FAILURE)
+        super().send_packets(packets[1::2])
+
+
+@pytest.mark.parametrize(
+    ("kind", "case", "why"),
+    [
+        (Leaking, "faults", "REGISTER_INTERRUPT: .*still holds timer"),
+        (Wasting, "cancel-send", "completed FAILURE"),
+    ],
+)
+def test_a_driver_that_takes_badly_what_is_taken_back_fails_its_case(kind: type, case: str, why: str) -> None:
+    """With the reason."""
+    chosen = [one for one in CASES if one.identifier == case]
+
+    (outcome,) = run(lambda cards: SampleRig(cards, kind, deserialized=True), chosen)
+
+    assert re.search(why, outcome.failure)

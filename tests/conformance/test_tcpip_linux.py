@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import random
-import shutil
 import socket
 import struct
 import subprocess
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lab import tshark
 from lab.errors import UsageError
 from lab.tcpip.capture import PcapWriter
 from lab.tcpip.namespace import Namespace, NamespaceError
@@ -253,9 +253,6 @@ def test_tcp_survives_netem(make: Callable[..., Peers], netem: str) -> None:
 
 def test_every_checksum_that_we_send_is_right(make: Callable[..., Peers], tmp_path: Path) -> None:
     """Let tshark read the frames of a lossy exchange of TCP, UDP and ICMP, both versions."""
-    tshark = shutil.which("tshark")
-    if tshark is None:
-        pytest.skip("tshark is not installed: apt install tshark")
     peers = make(Offload(), Impairment(loss=0.02, delay=MILLISECOND))
     capture = tmp_path / "ours.pcap"
     results: list[EchoResult] = []
@@ -276,7 +273,7 @@ def test_every_checksum_that_we_send_is_right(make: Callable[..., Peers], tmp_pa
     good = "tcp.checksum.status==1"
     counted = [
         subprocess.run(
-            [tshark, "-r", str(capture), *checks, "-Y", what, "-Tfields", "-eframe.number"],
+            [*tshark.command(), "-r", str(capture), *checks, "-Y", what, "-Tfields", "-eframe.number"],
             capture_output=True,
             text=True,
             check=True,

@@ -93,7 +93,7 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
 
 @pytest.mark.parametrize("target", libfuzzer.names())
 def test_hostile_inputs_break_no_memory_rule(build: Build, target: str) -> None:
-    """A guest, a client and a cable that send anything: no overrun, no leak, no undefined behaviour."""
+    """A guest, a client, a cable, a recording that say anything: no overrun, no leak, nothing undefined."""
     program = build("memory", (TARGETS / f"{target}.c", TARGETS / "driver.c"))
 
     runs = RUNS_OF.get(target, RUNS)
@@ -143,11 +143,12 @@ def test_libfuzzer_hunts_with_every_target_and_finds_nothing(tmp_path: Path) -> 
     assert sorted(path.stem for path in tmp_path.iterdir()) == libfuzzer.names()
 
 
-def test_the_threads_of_a_card_race_nowhere(build: Build) -> None:
+@pytest.mark.parametrize("recorded", [False, True], ids=["plain", "recorded"])
+def test_the_threads_of_a_card_race_nowhere(build: Build, tmp_path: Path, recorded: bool) -> None:  # noqa: FBT001 - a parameter of the test
     """Doorbells, frames, timers, mappings, links and resets at once, and traffic goes on."""
     program = build("threads", (TARGETS / "stress.c",))
 
-    done = run(program, STRESS_ROUNDS)
+    done = run(program, STRESS_ROUNDS, *([tmp_path / "stress.rw"] if recorded else []))
 
     assert "WARNING" not in done.stderr, done.stderr[:4000]
     assert done.returncode == 0, done.stdout

@@ -17,6 +17,8 @@ PROGRAMS = ("pppoe-server", "pppoe", "pppd")
 LIBRARIES = "usr/lib/x86_64-linux-gnu"
 MODULES = ("crc-ccitt", "slhc", "ppp_generic", "ppp_async", "ppp_synctty")
 OPTIONS = "require-pap\nnodefaultroute\nlcp-echo-interval 0\nlocal\nnodetach\nmtu 1492\nmru 1492\n"
+NOBODY = "nobody:x:65534:65534::/:/bin/false"
+"""Whom pppoe becomes when it has opened its socket: without that user it ends, and its pppd with it."""
 USER, PASSWORD = "ringwalk", "tunnel"
 SERVER, FIRST = "10.92.0.1", "10.92.0.10"
 
@@ -41,6 +43,7 @@ def install(guest: Guest) -> None:
     files = {path: content for path, content in files.items() if path not in there}
     guest.run("cat >/root/pppoe.tar", data=archive(files), timeout_s=200, check=True)
     guest.run("mkdir -p /var/run; tar -x -C / -f /root/pppoe.tar; test -x /usr/sbin/pppoe-server", check=True)
+    guest.run(f"grep -q ^nobody: /etc/passwd || echo '{NOBODY}' >>/etc/passwd", check=True)
     for name in loaded:
         known = f"grep -q '^{name.replace('-', '_')} ' /proc/modules"
         guest.run(f"{known} || insmod /root/{name}.ko", check=True)

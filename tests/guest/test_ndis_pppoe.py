@@ -36,8 +36,6 @@ pytestmark = [
     pytest.mark.guest,
     pytest.mark.extra,
     pytest.mark.timeout(300),
-    # Seen: PADI, PADO, PADR, PADS with the real server; its pppd ended at once (legacy provider: added).
-    pytest.mark.xfail(reason="unfinished: pppd in the guest does not yet negotiate", strict=True),
 ]
 
 LOGIN = {"service": "gold", "user": USER, "password": PASSWORD}

@@ -6,6 +6,7 @@ import json
 import socket
 import threading
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
@@ -33,8 +34,6 @@ from lab.errors import UsageError
 from tests.bench import MAC
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from lab.conformance.subject import Subject
 
 
@@ -334,3 +333,14 @@ def test_a_frame_waits_while_the_servers_wire_is_full(tmp_path: Path) -> None:
     card.join()
     server.close()
     assert got == [number.to_bytes(2, "big") for number in range(1000)]
+
+
+def test_the_matrix_in_the_documentation_is_of_these_checks() -> None:
+    """Made again when a check comes or goes (docs/conformance.md, Reports); it judges every difference."""
+    page = (Path(__file__).resolve().parents[2] / "docs/reference/conformance-matrix.md").read_text()
+
+    topics = Matrix(catalogue.checks(), (), ()).topics()
+
+    assert f"{len(catalogue.checks())} checks. Generated" in page
+    assert [name for name, _ in topics if f"\n| {name} |" not in page] == []
+    assert "not judged yet" not in page

@@ -9,16 +9,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ndis.binding.component import Component, Service, StartType, install, models
+from ndis.binding.component import (
+    Characteristics,
+    Component,
+    ComponentClass,
+    Service,
+    StartType,
+    install,
+    models,
+)
 from ndis.binding.engine import Binding, BindingEngine
 from ndis.binding.inf import Inf, InfError
 from ndis.binding.registry import SERVICES, Registry
 from ndis.binding.services import DependencyError, start_order
 from ndis.binding.submit import ParallelSubmit
 from ndis.binding.tree import tree
+from ndis.errors import NdisError
 from ndis.oids import Oid
 from ndis.samples.cable import Cable
 from ndis.samples.loopback_adapter import LoopbackAdapter
+from ndis.status import Status
 from ndis.suite.bench import Machine, Recorder, Transport, frame
 
 if TYPE_CHECKING:
@@ -307,6 +317,9 @@ class NdisBinder:
             adapter = self.adapters[binding.lower]
             self.opens[binding] = self.machine.ndis.bind(self.protocol, adapter)
 
+    def reorder(self, upper: str, lowers: list[str]) -> None:
+        """One transport: nothing to do."""
+
     def unbind(self, binding: Binding) -> None:
         """Unbind what was bound."""
         if binding in self.opens:
@@ -392,3 +405,72 @@ def test_each_transport_answers_once() -> None:
     with pytest.raises(ValueError, match="does not owe"):
         submit.answer("b", "again", success=True)
     assert submit.waiting == ["a"]
+
+
+def test_a_binding_that_cannot_be_made_is_not_live() -> None:
+    """It stays enabled, and is tried again with the next change."""
+
+    class Refusing:
+        """Refuses once."""
+
+        refused = False
+
+        def bind(self, binding: Binding) -> None:
+            """Refuse the first."""
+            if not self.refused:
+                self.refused = True
+                raise NdisError(Status.RESOURCES, binding.upper)
+
+        def unbind(self, binding: Binding) -> None:
+            """Do nothing."""
+
+        def reorder(self, upper: str, lowers: list[str]) -> None:
+            """Do nothing."""
+
+    registry = Registry()
+    engine = BindingEngine(registry, Refusing())
+    engine.add(component(ADAPTER, registry, CARD_ID, "{A}"))
+
+    with pytest.raises(NdisError):
+        engine.add(component(transport("Tcpip", "tdi", "ndis5"), registry, "MS_Tcpip"))
+    before = list(engine.live)
+    engine.apply()
+
+    assert before == []
+    assert engine.live == [Binding("Tcpip", "{A}")]
+    assert "    - Ringwalk" in tree(engine)
+
+
+def test_a_virtual_adapter_stands_on_another_and_never_on_itself() -> None:
+    """Its protocol edge is not bound to its own card; what stands on it goes when the card below goes."""
+    registry = Registry()
+    engine = BindingEngine(registry)
+    card = component(ADAPTER, registry, CARD_ID, "{A}")
+    edge = Component(
+        ComponentClass.TRANSPORT, "P", "an edge", "im", "im", frozenset({"im"}), frozenset({"ndis5"})
+    )
+    virtual = Component(
+        ComponentClass.NET,
+        "M",
+        "a virtual card",
+        "{V}",
+        "im",
+        frozenset({"ndis5"}),
+        frozenset({"im"}),
+        Characteristics.VIRTUAL,
+    )
+    for one in (card, edge, virtual, component(transport("Tcpip", "tdi", "ndis5"), registry, "MS_Tcpip")):
+        engine.add(one)
+
+    whole = set(engine.live)
+    engine.disable(Binding("im", "{A}"))
+
+    assert Binding("im", "{V}") not in set(engine.bindings())
+    assert whole == {
+        Binding("im", "{A}"),
+        Binding("{V}", "im"),
+        Binding("Tcpip", "{A}"),
+        Binding("Tcpip", "{V}"),
+    }
+    assert engine.live == [Binding("Tcpip", "{A}")]
+    assert engine.registry.strings(rf"{SERVICES}\Tcpip\Linkage", "Bind") == (r"\Device\{A}",)

@@ -324,6 +324,21 @@ def test_unknown_options_are_rejected_and_echoes_answered() -> None:
     assert reply == struct.pack(">HBBH", 0xC021, 10, 5, 8) + b"magi"
 
 
+def test_a_protocol_that_we_do_not_speak_is_rejected_once_lcp_is_open() -> None:
+    """RFC 1661, 5.7: else pppd asks for IPV6CP again and again."""
+    session = ppp.PppSession(b"magi")
+    ipv6cp = bytes.fromhex("805701010004")
+    early = session.receive(ipv6cp)
+    (request,) = session.tick()
+    session.receive(b"\xc0\x21\x02" + request[3:])
+    session.receive(bytes.fromhex("c02101070008010405d4"))
+
+    (answer,) = session.receive(ipv6cp)
+
+    assert early == []
+    assert answer == bytes.fromhex("c0210801000a") + ipv6cp
+
+
 @given(st.binary(max_size=80), st.binary(max_size=80))
 def test_any_bytes_do_no_harm(frame: bytes, payload: bytes) -> None:
     """Neither to discovery nor to the session."""

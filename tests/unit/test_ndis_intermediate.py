@@ -11,10 +11,12 @@ from pcapng import FileScanner
 from pcapng.blocks import EnhancedPacket, InterfaceDescription
 
 from ndis.filter8023 import PacketFilter
+from ndis.im.edge import LowerBinding
 from ndis.im.lacp import DESTINATION, Bits, LacpPort, Receive, lacpdu, parse_lacpdu, select
 from ndis.im.lbfo import Lbfo, Mode, flow_hash
 from ndis.im.mux import Mux, Vlan, insert_tag, strip_tag
 from ndis.im.passthru import Capture, Passthru
+from ndis.im.span import Span, Stations
 from ndis.miniport import MiniportCharacteristics
 from ndis.oids import Oid
 from ndis.packet import PacketInfo
@@ -230,6 +232,69 @@ def test_the_card_below_a_mux_is_promiscuous_only_while_somebody_listens() -> No
 
     filters = (PacketFilter.NONE, PacketFilter.PROMISCUOUS, PacketFilter.NONE)
     assert (before, during, card.packet_filter) == filters
+
+
+def test_one_adapter_spans_several_cards_and_learns_who_is_where() -> None:
+    """To a group and to a stranger by every card; to a known station by its card; one completion each."""
+    office = Office(3)
+    driver = Span(office.ndis)
+    office.join(driver)
+    (adapter,) = driver.adapters
+    open_, client = office.listen(adapter)
+    ours, station, stranger = adapter.filter.address, mac(0x51), mac(0x52)
+
+    office.send(open_, b"\xff" * 6 + ours + b"\x88\xb5all".ljust(48, b"\0"))
+    office.fars[1].say(ours + station + b"\x88\xb5here".ljust(48, b"\0"))
+    office.executive.advance(1000)
+    office.send(open_, station + ours + b"\x88\xb5one".ljust(48, b"\0"))
+    office.send(open_, stranger + ours + b"\x88\xb5who".ljust(48, b"\0"))
+    heard = [[frame[14:17] for frame in far.heard] for far in office.fars]
+    office.executive.advance(301 * SECOND_US)
+    office.send(open_, station + ours + b"\x88\xb5old".ljust(48, b"\0"))
+
+    assert heard == [[b"all", b"who"], [b"all", b"one", b"who"], [b"all", b"who"]]
+    assert [frame[14:18] for frame in client.received] == [b"all\0", b"here"]  # the first by NDIS's loopback
+    assert [far.heard[-1][14:17] for far in office.fars] == [b"old"] * 3
+    assert [status for _, status in client.sent] == [Status.SUCCESS] * 4
+    assert office.verifier.reports == []
+
+
+def test_a_span_tags_goes_on_without_a_card_and_ends_with_the_last() -> None:
+    """Frames of other VLANs stay below; a card that is unbound takes its stations along."""
+    office = Office(2)
+    driver = Span(office.ndis, vlan=7)
+    office.join(driver)
+    open_, client = office.listen(driver.adapters[0])
+    frame = driver.adapters[0].filter.address + mac(0x51) + b"\x88\xb5x".ljust(48, b"\0")
+    office.fars[0].say(insert_tag(frame, 7))
+    office.fars[0].say(insert_tag(frame, 8))
+    office.fars[0].say(frame)
+    office.executive.advance(1000)
+
+    first, second = list(driver.protocol.opens)
+    office.ndis.unbind(first)
+    office.send(open_, mac(0x51) + frame[:6] + frame[12:])
+    left = list(driver.adapters)
+    office.ndis.unbind(second)
+
+    assert client.received == [frame]
+    assert [len(far.heard) for far in office.fars] == [0, 1]
+    assert strip_tag(office.fars[1].heard[0])[0] == 7
+    assert (len(left), driver.adapters) == (1, [])
+    assert office.verifier.reports == []
+
+
+def test_the_stations_known_are_bounded() -> None:
+    """A flood of invented addresses costs no more than the table."""
+    lower = LowerBinding.__new__(LowerBinding)
+    stations = Stations(most=100)
+
+    for number in range(1000):
+        stations.heard(number.to_bytes(6, "big"), lower, number)
+
+    assert len(stations) == 100
+    assert stations.find((999).to_bytes(6, "big"), 999) is lower
+    assert stations.find((899).to_bytes(6, "big"), 999) is None
 
 
 def test_traffic_goes_on_by_the_other_card_when_a_link_is_pulled() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 # ruff: noqa: D102 - doubles implement handlers that the contract documents
 import struct
+from dataclasses import astuple
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from ndis import inspect
 from ndis.errors import NdisError
+from ndis.journal import Journal, Tee, attach, restore
 from ndis.lifecycle import AdapterState
 from ndis.offload import Checksum, Offload, PacketChecksum
 from ndis.oids import Oid, PowerState
@@ -181,25 +183,47 @@ def test_the_offload_that_a_driver_accepts_is_the_current_one() -> None:
 
 def test_a_running_stack_shows_itself() -> None:
     """Adapters, opens, what pends, one packet with its history, requests, the log."""
-    verifier = Verifier()
-    machine = Machine(observer=verifier)
+    journal = Journal()
+    machine = Machine(observer=Tee(Verifier(), journal))
     machine.driver.verdicts = [Status.PENDING, Status.RESOURCES]
     machine.driver.pend = {Oid.GEN_VENDOR_ID}
     packets = machine.send(frame(0), frame(1))
     machine.query(Oid.GEN_VENDOR_ID)
     machine.executive.advance(1_000_000)
+    number = packets[0].number
 
-    shown = {name: view(machine.ndis) for name, view in inspect.VIEWS.items()}
-    (_, one) = inspect.packet(machine.ndis, packets[0].number, verifier)
+    (adapter,), (open_,) = inspect.adapters(machine.ndis), inspect.opens(machine.ndis)
+    pending = inspect.pending(machine.ndis)
+    (packet,) = inspect.packets(machine.ndis, number)
+    oid, *seen = inspect.seen_oids(machine.ndis, journal)
+    past = inspect.history(journal, number)
 
-    assert shown["adapters"][1][:5] == ("card0", "Script", "5.1", "serialized", "RUNNING")
-    assert shown["adapters"][1][6] == ADDRESS.hex(":")
-    assert shown["opens"][1] == ("test", "card0", "OPEN", "0x000b", "")
-    assert [(who, age) for _, _, who, age in shown["pending"][1:]] == [
-        ("NDIS queue", ""),
-        ("driver", "1.000 s"),
+    assert astuple(adapter)[:5] == ("card0", "Script", "5.1", "serialized", "RUNNING")
+    assert (adapter.address, adapter.sends, adapter.queued) == (ADDRESS.hex(":"), 1, 1)
+    assert (open_.protocol, open_.filter) == ("test", "DIRECTED|MULTICAST|BROADCAST")
+    assert [(one.where, one.age_s) for one in pending] == [
+        ("send, with the driver", 1.0),
+        ("send, in NDIS's queue", None),
+        ("request, with the driver", 1.0),
     ]
-    assert shown["oids"][1][1:4] == ("driver", "query", "OID_GEN_VENDOR_ID")
-    assert one[1] == "MINIPORT"
-    assert "SUBMIT submit" in one[5]
-    assert inspect.table(inspect.log(verifier)) == "rule  adapter  time  what\n"
+    assert (oid.oid, oid.state) == ("OID_GEN_VENDOR_ID", "query with the driver")
+    assert seen
+    assert (packet.owner, packet.bytes) == ("MINIPORT", 60)
+    assert [one.kind for one in past][:2] == ["SUBMIT", "SEND"]
+    assert inspect.table([oid]).splitlines()[0].split() == ["adapter", "oid", "state", "answer"]
+
+
+def test_a_log_can_be_switched_on_while_the_stack_runs() -> None:
+    """And off again: no event is made before or after."""
+    machine = Machine()
+    journal = Journal()
+    machine.send(frame(0))
+
+    before = attach(machine.ndis, journal)
+    machine.send(frame(1))
+    restore(machine.ndis, before)
+    count = len(journal.events)
+    machine.send(frame(2))
+
+    assert count == len(journal.events) > 0
+    assert [one.kind for one in inspect.log(journal, 1000)].count("SUBMIT") == 1

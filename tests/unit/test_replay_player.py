@@ -161,10 +161,12 @@ def test_the_state_to_go_back_to_is_whole() -> None:
         "Queue": {"number", "low", "high", "length", "tdh", "tdt", "txdctl", "tarc"},
         "ConfigSpace": {"_writable", "_clearable", "_initial"},
         "Control": {"_engine", "nvm", "phy", "_readers", "_writers"},
+        "Nvm": {"eeprom"},
+        "SpiEeprom": {"_cells", "_command"},
         "TracedCard": {
             *("engine", "nvm", "phy", "function", "msix", "control", "account", "sink"),
             *("_send", "_dispatchers", "_readers", "_writers"),
-            *("_observer", "_journal", "_carrier", "_powered"),
+            *("_observer", "_journal", "_carrier", "_powered", "signals"),
         },
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from device.effects import GsoType, Offload
@@ -34,7 +34,7 @@ def written(records: list[Record], *, close: bool = True, limit: int | None = No
     return out.getvalue()
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(RECORDS, max_size=60))
 def test_what_was_written_is_read(records: list[Record]) -> None:
     """With its header and its end."""
@@ -104,7 +104,7 @@ def test_a_file_of_another_version_names_both_versions() -> None:
     whole = bytearray(written([]))
     whole[8] = 9
 
-    with pytest.raises(RecordingError, match="version 9, this program reads 1"):
+    with pytest.raises(RecordingError, match="version 9, this program reads 2"):
         Recording(bytes(whole))
 
 

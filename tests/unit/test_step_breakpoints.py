@@ -105,7 +105,7 @@ def test_a_breakpoint_that_says_nothing_is_refused(text: str, told: str) -> None
         parse(text)
 
 
-FACTS = [
+FACTS: list[ev.Event] = [
     ev.RegisterRead(0x100, 2),
     ev.RegisterWritten(0x3818, 2),
     ev.DescriptorFetched("tx", 0, 5, 0x1050, EOP),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
 import subprocess
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from pcapng.blocks import EnhancedPacket
 from device.trace import events as ev
 from device.trace.latency import Histogram, Statistics
 from device.trace.recording import Recording
+from lab import tshark
 from lab.errors import UsageError
 from lab.step.export import export
 from lab.step.page import page
@@ -77,14 +77,13 @@ def test_each_frame_of_a_capture_says_what_the_card_did(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
 def test_tshark_shows_the_comments(tmp_path: Path) -> None:
     """Frame by frame, with the direction."""
     path = tmp_path / "run.pcapng"
     exported(path)
 
     told = subprocess.run(
-        ["tshark", "-r", path, "-T", "fields", "-e", "frame.len", "-e", "frame.comment"],
+        [*tshark.command(), "-r", path, "-T", "fields", "-e", "frame.len", "-e", "frame.comment"],
         capture_output=True,
         check=True,
         text=True,

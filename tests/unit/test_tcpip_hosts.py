@@ -578,3 +578,17 @@ def test_no_error_answers_a_multicast_packet() -> None:
 
     assert two.counters["ip.in_unknown_protocols"] == 1
     assert "icmp.out_protocol_unreachable" not in two.counters
+
+
+def test_a_cable_that_comes_back_in_the_middle_of_duplicate_detection_begins_it_anew() -> None:
+    """The check that was under way ends: two ends of one check were a crash."""
+    network = Network(1)
+    stack = network.add(Stack(network.entropy, network.now, StackConfig(), "host"))
+    interface = network.join(stack)
+
+    network.run(lambda: False, SECOND // 2)
+    stack.set_link_state(interface, up=False)
+    stack.set_link_state(interface, up=True)
+    network.run(lambda: False, 5 * SECOND)
+
+    assert [entry.state.name for entry in interface.addresses.values()] == ["PREFERRED"]

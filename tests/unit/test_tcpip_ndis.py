@@ -14,15 +14,18 @@ from lab.stack import ADAPTERS
 from miniport.hal.inprocess import InProcessBus
 from ndis.miniport import MiniportCharacteristics
 from ndis.offload import PacketChecksum
+from ndis.oids import Oid
 from ndis.packet import PacketInfo
 from ndis.protocol import OpenState
+from ndis.requests import Request
+from ndis.rsc import CoalescingStatistics
 from ndis.samples.cable import Cable
 from ndis.samples.loopback_adapter import LoopbackAdapter
 from ndis.status import Status
 from ndis.verifier.core import Verifier
 from ndis.virtual import VirtualExecutive
 from ndis.wrapper import Ndis
-from protocols.tcpip import Stack, TxFrame
+from protocols.tcpip import Stack, StackConfig, TxFrame
 from protocols.tcpip.addresses import parse
 from protocols.tcpip.checksum import ones_sum_of, pseudo_sum
 from protocols.tcpip.interface import AddressState
@@ -30,9 +33,12 @@ from protocols.tcpip.tcp.connection import Connection, ConnectionHandler
 from protocols.tcpip_ndis import NdisLink, TcpipDriver, offloads
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from protocols.tcpip.ping import EchoResult
 
 DATA = bytes(range(256)) * 400
+RSC: dict[str, object] = {"*RscIPv4": True, "*RscIPv6": True}
 
 
 class Sender(ConnectionHandler):
@@ -67,8 +73,11 @@ class Keeper(ConnectionHandler):
 class Pair:
     """Two hosts on one wire and one clock; ``serve`` moves what the cards hold."""
 
-    def __init__(self, card: str) -> None:
+    def __init__(
+        self, card: str, *, registry: dict[str, object] | None = None, forwards: bool = False
+    ) -> None:
         self.executive = VirtualExecutive()
+        self.impair: Callable[[list[bytes]], list[bytes]] = list
         self.verifier = Verifier()
         self.ndis = Ndis(self.executive, self.verifier)
         self.drivers: list[TcpipDriver] = []
@@ -88,11 +97,12 @@ class Pair:
                 bus = InProcessBus(ReferenceEngine, self.executive, mac)
                 self.buses.append(bus)
                 kind = MiniportCharacteristics.of(ADAPTERS[version], version)
-                deserialized = {"Deserialized": card == "82574L deserialized"}
+                settings = {"Deserialized": card == "82574L deserialized", **(registry or {})}
                 adapter = self.ndis.add_adapter(
-                    self.ndis.register_miniport(kind), f"card{number}", bus, deserialized
+                    self.ndis.register_miniport(kind), f"card{number}", bus, settings
                 )
-            stack = Stack(random.Random(number).randbytes, self.executive.now_us() * 1000)
+            config = StackConfig(forwarding=forwards)
+            stack = Stack(random.Random(number).randbytes, self.executive.now_us() * 1000, config)
             driver = TcpipDriver(self.ndis, stack)
             self.open = self.ndis.bind(self.ndis.register_protocol(f"tcpip{number}", driver), adapter)
             link = next(iter(driver.links.values()))
@@ -107,7 +117,7 @@ class Pair:
         while self.executive.now_us() < end:
             self.executive.advance(500)
             for bus in self.buses:
-                for frame in bus.drain():
+                for frame in self.impair(bus.drain()):
                     self.carried.append(frame)
                     for other in self.buses:
                         if other is not bus:
@@ -175,7 +185,9 @@ def test_a_large_sends_sum_is_made_without_the_length() -> None:
 
 
 def test_what_a_card_calls_failed_is_summed_again() -> None:
-    frame = offloads.received(b"", int(PacketChecksum.RX_IP_SUCCEEDED | PacketChecksum.RX_TCP_FAILED))
+    answered = int(PacketChecksum.RX_IP_SUCCEEDED | PacketChecksum.RX_TCP_FAILED)
+
+    frame = offloads.received(b"", {PacketInfo.TCP_IP_CHECKSUM: answered})
 
     assert (frame.ip_verified, frame.l4_verified) == (True, False)
 
@@ -217,3 +229,64 @@ def test_unbinding_closes_and_leaves_no_packet_out() -> None:
     assert pair.open.state is OpenState.CLOSED
     assert all(pool.in_use == 0 for pool in pair.ndis.pools)
     assert [str(r) for r in pair.verifier.reports] == []
+
+
+def statistics(pair: Pair) -> CoalescingStatistics:
+    """Ask the second card by OID_TCP_RSC_STATISTICS."""
+    request = Request.query(Oid.TCP_RSC_STATISTICS, 64)
+    pair.open.request(request)
+    return CoalescingStatistics.parse(request.buffer.answer)
+
+
+def transfer(pair: Pair, for_us: int) -> Keeper:
+    """Send ``DATA`` from the first host to the second."""
+    keeper = Keeper()
+    pair.drivers[1].stack.tcp_listen(80, lambda _c: keeper)
+    pair.drivers[0].stack.tcp_connect(parse("10.0.0.2"), 80, Sender())
+    pair.run(for_us)
+    return keeper
+
+
+@pytest.mark.parametrize("card", ["82574L", "82574L deserialized"])
+def test_segments_come_coalesced_and_the_verifier_is_silent(card: str) -> None:
+    pair = Pair(card, registry=RSC)
+
+    keeper = transfer(pair, 1_000_000)
+
+    counted = statistics(pair)
+    assert keeper.data == DATA
+    assert [str(r) for r in pair.verifier.reports] == []
+    assert pair.drivers[1].links["card2"].coalescing
+    assert 0 < counted.events < counted.packets // 2
+    assert pair.drivers[1].stack.counters["tcp.in_segments"] < len(DATA) // 1460
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_coalescing_survives_loss_duplication_and_reordering(seed: int) -> None:
+    pair = Pair("82574L", registry=RSC)
+    choose = random.Random(seed)
+
+    def impair(frames: list[bytes]) -> list[bytes]:
+        found = [frame for frame in frames if choose.random() > 0.03]
+        found += [frame for frame in found if choose.random() < 0.03]
+        for at in range(len(found) - 1):
+            if choose.random() < 0.1:
+                found[at], found[at + 1] = found[at + 1], found[at]
+        return found
+
+    pair.impair = impair
+    keeper = transfer(pair, 20_000_000)
+
+    assert keeper.data == DATA
+    assert [str(r) for r in pair.verifier.reports] == []
+    assert statistics(pair).events > 0
+
+
+def test_a_host_that_forwards_has_nothing_coalesced() -> None:
+    pair = Pair("82574L", registry=RSC, forwards=True)
+
+    keeper = transfer(pair, 1_000_000)
+
+    assert keeper.data == DATA
+    assert not pair.drivers[1].links["card2"].coalescing
+    assert statistics(pair) == CoalescingStatistics()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import time
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ from device.wire.port import Port
 from device.wire.segmentation import segment
 from device.wire.simple import LoopbackWire
 from device.wire.spec import open_wire
+from lab import tshark
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,8 +64,7 @@ def test_a_frame_is_read_back_with_its_nanosecond_and_direction(tmp_path: Path) 
 
 def test_tshark_reads_it_too(tmp_path: Path) -> None:
     """Time to the nanosecond, direction and interface."""
-    if shutil.which("tshark") is None:
-        pytest.skip("there is no tshark on this machine")
+    command = tshark.command()
     file = CaptureFile(str(tmp_path / "x.pcapng"), "card 0")
     file.write(DATA, WHEN_NS, Direction.OUTBOUND)
     file.close()
@@ -78,7 +77,7 @@ def test_tshark_reads_it_too(tmp_path: Path) -> None:
     wanted = [word for name in fields for word in ("-e", name)]
 
     told = subprocess.run(
-        ["tshark", "-r", str(tmp_path / "x.pcapng"), "-T", "fields", *wanted],
+        [*command, "-r", str(tmp_path / "x.pcapng"), "-T", "fields", *wanted],
         capture_output=True,
         text=True,
         check=True,

@@ -10,6 +10,7 @@
 #include "clock.h"
 #include "irq.h"
 #include "receive.h"
+#include "record.h"
 #include "threads.h"
 
 static void lock_rx(struct rw_card *card)
@@ -161,10 +162,19 @@ void rw_write(rw_card *card, uint32_t offset, uint32_t value)
     }
 }
 
+uint32_t rw_access_read(struct rw_card *card, uint32_t offset)
+{
+    return card->recorder ? rw_record_read(card, offset) : rw_read(card, offset);
+}
+
 bool rw_access_write(struct rw_card *card, uint32_t offset, uint32_t value)
 {
     bool done;
 
+    if (card->recorder) {
+        rw_record_write(card, offset, value);
+        return true;
+    }
     rw_write(card, offset, value);
     offset = rw_regs[offset / 4].canonical * 4u;
     if (!is_ring(offset, RW_TDBAL0) && offset != RW_TCTL)

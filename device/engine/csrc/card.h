@@ -133,6 +133,8 @@ struct rw_buffer {
     X(inline_reads) X(inline_writes) X(forwarded)
 
 struct rw_mapped;
+struct rw_recorder;
+struct rw_play;
 
 struct rw_card {
     _Atomic uint32_t reg[RW_WORDS];
@@ -209,6 +211,8 @@ struct rw_card {
     _Atomic bool running, wire_running, timer_running;
     pthread_t wire_thread, timer_thread;
     struct rw_mapped *mapped; /* mapped.c; NULL: doorbells are messages */
+    struct rw_play *play; /* play.c, while a recording is played: what leaves is compared with it */
+    struct rw_recorder *recorder; /* record.c; NULL: nothing is recorded. Set and cleared without threads */
 
     struct {
 #define X(name) _Atomic uint64_t name;
@@ -255,8 +259,12 @@ void rw_slow_begin(struct rw_card *card);
 int rw_dma_try_load(struct rw_card *card, uint32_t *cache, uint64_t address, void *to, uint32_t length);
 int rw_dma_load(struct rw_card *card, uint32_t *cache, uint64_t address, void *to, uint32_t length);
 int rw_dma_store(struct rw_card *card, uint32_t *cache, uint64_t address, const void *from, uint32_t length);
-/* The host address of the whole range, or NULL: not covered by one mapped region. Reports nothing. */
+/* The host address of the whole range, or NULL: not covered by one mapped region, or the
+ * card is recorded, which has all bytes pass by rw_dma_load and rw_dma_store. Reports nothing. */
 uint8_t *rw_dma_host(struct rw_card *card, uint32_t *cache, uint64_t address, uint64_t length, int right);
+
+/* The same, also for a card that is recorded: who stores there tells the recorder. */
+uint8_t *rw_dma_place(struct rw_card *card, uint32_t *cache, uint64_t address, uint64_t length, int right);
 
 /* Whether an address lies in a region that is reached by the slow callback. */
 bool rw_dma_is_slow(const struct rw_card *card, uint64_t address);
@@ -271,6 +279,9 @@ void rw_fault(struct rw_card *card, uint64_t address, uint32_t length, bool writ
 enum rw_sent { RW_SENT, RW_BLOCKED };
 enum rw_sent rw_wire_send(struct rw_card *card, const struct rw_fragment *frag, uint32_t count,
                           const struct rw_offload *offload);
+/* The same past the recorder. */
+enum rw_sent rw_wire_send_now(struct rw_card *card, const struct rw_fragment *frag, uint32_t count,
+                              const struct rw_offload *offload);
 bool rw_wire_flush(struct rw_card *card);
 /* One frame off the wire: its length, and rx_data says where it is; 0: nothing now; -1: the wire's end. */
 int32_t rw_wire_read(struct rw_card *card, struct rw_offload *offload);

@@ -50,6 +50,7 @@ void rw_free(rw_card *card)
         return;
     rw_mapped_stop(card);
     rw_stop(card);
+    rw_record_stop(card, "the card is gone");
     if (card->wake_fd >= 0)
         close(card->wake_fd);
     if (card->timer_fd >= 0)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "card.h"
+#include "record.h"
 
 /* The index of the first region that ends at or behind `address`. */
 static uint32_t find(const struct rw_card *card, uint64_t address)
@@ -71,6 +72,8 @@ int rw_dma_map(rw_card *card, uint64_t address, uint64_t size, void *host, int p
         return -EINVAL;
     lock_both(card);
     result = map_locked(card, &region);
+    if (card->recorder && !result && !host && protection & RW_DMA_WRITE)
+        atomic_store(&card->slow_used, true); /* a recorded input is never left to Python in its middle */
     unlock_both(card);
     return result;
 }
@@ -108,7 +111,7 @@ void rw_dma_slow(rw_card *card, rw_slow_dma call, void *context)
     unlock_both(card);
 }
 
-uint8_t *rw_dma_host(struct rw_card *card, uint32_t *cache, uint64_t address, uint64_t length, int right)
+RW_INLINE uint8_t *place(struct rw_card *card, uint32_t *cache, uint64_t address, uint64_t length, int right)
 {
     const struct rw_region *region;
 
@@ -127,6 +130,16 @@ uint8_t *rw_dma_host(struct rw_card *card, uint32_t *cache, uint64_t address, ui
     if (!length || length - 1 > region->last - address)
         return NULL;
     return region->host + (address - region->first);
+}
+
+uint8_t *rw_dma_place(struct rw_card *card, uint32_t *cache, uint64_t address, uint64_t length, int right)
+{
+    return place(card, cache, address, length, right);
+}
+
+uint8_t *rw_dma_host(struct rw_card *card, uint32_t *cache, uint64_t address, uint64_t length, int right)
+{
+    return __builtin_expect(card->recorder != NULL, 0) ? NULL : place(card, cache, address, length, right);
 }
 
 RW_THREAD_LOCAL enum rw_slow rw_slow_mode;
@@ -174,6 +187,8 @@ static enum cover covered(const struct rw_card *card, uint64_t address, uint32_t
     if (!slow)
         return COVERED;
     if (!card->slow || rw_slow_mode == RW_SLOW_NEVER)
+        return NOT_COVERED;
+    if (card->recorder && !atomic_load(&card->slow_used)) /* an input cannot be begun twice */
         return NOT_COVERED;
     if (rw_slow_mode == RW_SLOW_LATER || (rw_slow_mode == RW_SLOW_ASKING && !atomic_load(&card->slow_used)))
         return COVERED_LATER;
@@ -229,32 +244,40 @@ static RW_COLD int across(struct rw_card *card, uint64_t address, uint8_t *data,
     return -EFAULT;
 }
 
+static int load(struct rw_card *card, uint32_t *cache, uint64_t address, void *to, uint32_t length, bool tell)
+{
+    const uint8_t *host = place(card, cache, address, length, RW_DMA_READ);
+    int result = 0;
+
+    if (host)
+        memcpy(to, host, length);
+    else
+        result = across(card, address, to, length, false, tell);
+    if (card->recorder)
+        rw_record_loaded(card, address, to, length, !result, !tell);
+    return result;
+}
+
 int rw_dma_try_load(struct rw_card *card, uint32_t *cache, uint64_t address, void *to, uint32_t length)
 {
-    const uint8_t *host = rw_dma_host(card, cache, address, length, RW_DMA_READ);
-
-    if (!host)
-        return across(card, address, to, length, false, false);
-    memcpy(to, host, length);
-    return 0;
+    return load(card, cache, address, to, length, false);
 }
 
 int rw_dma_load(struct rw_card *card, uint32_t *cache, uint64_t address, void *to, uint32_t length)
 {
-    const uint8_t *host = rw_dma_host(card, cache, address, length, RW_DMA_READ);
-
-    if (!host)
-        return across(card, address, to, length, false, true);
-    memcpy(to, host, length);
-    return 0;
+    return load(card, cache, address, to, length, true);
 }
 
 int rw_dma_store(struct rw_card *card, uint32_t *cache, uint64_t address, const void *from, uint32_t length)
 {
-    uint8_t *host = rw_dma_host(card, cache, address, length, RW_DMA_WRITE);
+    uint8_t *host = place(card, cache, address, length, RW_DMA_WRITE);
+    int result = 0;
 
-    if (!host) /* only read from: `write` is true */
-        return across(card, address, (uint8_t *)(uintptr_t)from, length, true, true);
-    memcpy(host, from, length);
-    return 0;
+    if (host)
+        memcpy(host, from, length);
+    else /* only read from: `write` is true */
+        result = across(card, address, (uint8_t *)(uintptr_t)from, length, true, true);
+    if (card->recorder)
+        rw_record_stored(card, address, from, length, !result);
+    return result;
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "card.h"
+#include "play.h"
 
 /* Make room for `length` more bytes and return where they go; the caller adds them to the length. */
 static uint8_t *room_for(struct rw_buffer *buffer, size_t length)
@@ -46,6 +47,10 @@ void rw_effect_frame(struct rw_card *card, const struct rw_fragment *frag, uint3
     size_t padded;
     uint8_t *at;
 
+    if (card->play) {
+        rw_play_frame(card, frag, count, offload);
+        return;
+    }
     memset(&effect, 0, sizeof effect);
     effect.kind = RW_FRAME_SENT;
     for (uint32_t n = 0; n < count; n++)
@@ -71,6 +76,10 @@ void rw_effect(struct rw_card *card, uint32_t kind, uint64_t value)
 {
     struct rw_effect effect;
 
+    if (card->play && kind != RW_WAKE) {
+        rw_play_signal(card, kind, value);
+        return;
+    }
     memset(&effect, 0, sizeof effect);
     effect.kind = kind;
     effect.address = value;
@@ -82,7 +91,7 @@ void rw_fault(struct rw_card *card, uint64_t address, uint32_t length, bool writ
     struct rw_effect effect;
 
     atomic_fetch_add_explicit(&card->account.faults, 1, memory_order_relaxed);
-    if (card->live)
+    if (card->live || card->play)
         return; /* a guest can make millions: they are counted */
     memset(&effect, 0, sizeof effect);
     effect.kind = RW_FAULT;

@@ -8,6 +8,7 @@
 
 #include <unistd.h>
 
+#include "record.h"
 #include "stats.h"
 #include "timer.h"
 
@@ -56,6 +57,8 @@ static void drive(struct rw_card *card, bool level)
     if (level == card->line)
         return;
     card->line = level;
+    if (card->recorder)
+        rw_record_line(card, level);
     if (!card->irqs_attached)
         rw_effect(card, RW_LINE, level);
     else if (level)
@@ -95,6 +98,8 @@ static void account(struct rw_card *card)
 static void send_message(struct rw_card *card, uint32_t vector, uint32_t throttle)
 {
     start_throttle(card, throttle);
+    if (card->recorder)
+        rw_record_message(card, vector);
     if (card->irqs_attached)
         fire_fd(card, card->mode == RW_MODE_MSIX ? RW_IRQ_MSIX : RW_IRQ_MSI, vector);
     else

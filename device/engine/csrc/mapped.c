@@ -15,6 +15,7 @@
 #include <time.h>
 
 #include "mapped.h"
+#include "record.h"
 
 #define FIRST ((uint32_t)RW_MAPPED_FIRST)
 #define BYTES ((uint32_t)RW_MAPPED_BYTES)
@@ -47,9 +48,13 @@ static bool settle(struct rw_card *card, struct rw_mapped *mapped, uint32_t n)
 
     if (written) {
         mapped->seen[n] = stored;
-        rw_write(card, offset, stored);
-        if (offset >= RW_TDBAL0)
-            rw_run(card);
+        if (card->recorder) {
+            rw_record_write(card, offset, stored);
+        } else {
+            rw_write(card, offset, stored);
+            if (offset >= RW_TDBAL0)
+                rw_run(card);
+        }
     }
     value = rw_peek(card, offset);
     if (value != mapped->seen[n] && atomic_compare_exchange_strong(place, &stored, value))

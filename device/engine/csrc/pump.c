@@ -181,7 +181,7 @@ static int answer_read(struct rw_pump *pump, const struct header *header, const 
     memcpy(&access, body, sizeof access);
     if (header->size != sizeof *header + sizeof access || !ours(&access))
         return 1;
-    value = rw_read(pump->card, (uint32_t)access.offset);
+    value = rw_access_read(pump->card, (uint32_t)access.offset);
     memcpy(out, &access, sizeof access);
     memcpy(out + sizeof access, &value, sizeof value);
     RW_COUNT(pump->card, inline_reads, 1);

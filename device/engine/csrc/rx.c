@@ -9,6 +9,7 @@
 #include "checksum.h"
 #include "irq.h"
 #include "receive.h"
+#include "record.h"
 #include "stats.h"
 #include "timer.h"
 #include "transmit.h"
@@ -144,7 +145,7 @@ static void store_release(uint8_t *host, uint64_t value)
 static void write_back(struct rw_card *card, uint64_t address, const uint64_t *words, uint32_t count,
                        uint32_t with_dd)
 {
-    uint8_t *host = rw_dma_host(card, &card->rx_ring_cache, address, 8ull * count, RW_DMA_WRITE);
+    uint8_t *host = rw_dma_place(card, &card->rx_ring_cache, address, 8ull * count, RW_DMA_WRITE);
 
     if (!host) {
         rw_dma_store(card, &card->rx_ring_cache, address, words, 8 * count);
@@ -154,6 +155,8 @@ static void write_back(struct rw_card *card, uint64_t address, const uint64_t *w
         if (n != with_dd)
             memcpy(host + 8 * n, &words[n], 8);
     store_release(host + 8 * with_dd, words[with_dd]);
+    if (card->recorder)
+        rw_record_stored(card, address, words, 8 * count, true);
 }
 
 static void finish_slot(struct rw_card *card, uint64_t address, const struct arrival *arrival,
@@ -215,6 +218,8 @@ uint8_t *rw_rx_direct(struct rw_card *card, uint32_t *room)
     struct buffers buffers;
     struct rw_slot slot;
 
+    if (card->recorder)
+        return NULL;
     /* one buffer, one queue, nothing to add behind the frame */
     buffers_of(card, &buffers);
     if (buffers.split || rw_rss_enabled(card) || !(rw_get(card, RW_RCTL) & RW_RCTL_SECRC) || !available(card, 0) ||

@@ -18,6 +18,7 @@
 #include "card.h"
 #include "receive.h"
 #include "timer.h"
+#include "record.h"
 #include "threads.h"
 
 #define SLICE_PAUSE_MS 1 /* between two batches of a guest that asks for more than a budget: who waits for a lock gets it */
@@ -49,6 +50,11 @@ static enum appetite appetite(struct rw_card *card)
     return rw_can_receive(card) ? FULL : HUNGRY;
 }
 
+bool rw_rx_wanted(struct rw_card *card)
+{
+    return appetite(card) == FULL;
+}
+
 /* Read and lose what comes while nobody listens. */
 static void discard(struct rw_card *card)
 {
@@ -68,6 +74,8 @@ static bool batch(struct rw_card *card)
     uint32_t n;
     int32_t length = 1;
 
+    if (card->recorder)
+        return rw_record_frame(card);
     if (rw_slow_wanted || rw_rx_ring_is_slow(card))
         rw_slow_begin(card); /* a frame that was met before this was known is lost */
     lock_rx(card);
@@ -89,12 +97,25 @@ static void resume_transmit(struct rw_card *card)
 {
     bool free_again;
 
+    if (card->recorder) {
+        rw_record_writable(card);
+        return;
+    }
     pthread_mutex_lock(&card->tx_lock);
     free_again = rw_wire_flush(card);
     atomic_store(&card->tx_blocked, !free_again);
     pthread_mutex_unlock(&card->tx_lock);
     if (free_again)
         rw_run(card);
+}
+
+/* A frame waits on the wire for descriptors. */
+static void starve(struct rw_card *card)
+{
+    if (card->recorder)
+        rw_record_starve(card);
+    else
+        rw_flow_missed(card);
 }
 
 static void *wire_main(void *argument)
@@ -130,7 +151,7 @@ static void *wire_main(void *argument)
                 discard(card);
             } else if (wanted == HUNGRY) {
                 if (appetite(card) == HUNGRY)
-                    rw_flow_missed(card);
+                    starve(card);
             } else {
                 while (batch(card) && appetite(card) == FULL && !atomic_load(&card->stopping) &&
                        !atomic_load(&card->tx_blocked))
@@ -158,7 +179,13 @@ static void *timer_main(void *argument)
 
         if (read(card->timer_fd, &times, sizeof times) < 0 && errno != EINTR)
             break;
-        if (!atomic_load(&card->stopping) && rw_timer_expire(card)) {
+        if (atomic_load(&card->stopping))
+            break;
+        if (card->recorder) {
+            poll(NULL, 0, atomic_load(&card->tx_unfinished) ? SLICE_PAUSE_MS : 0);
+            rw_record_tick(card);
+        }
+        if (rw_timer_expire(card) && !card->recorder) {
             poll(NULL, 0, SLICE_PAUSE_MS);
             rw_run(card);
         }

@@ -11,11 +11,17 @@
 
 #define NS 1000000000ull
 
+/* A recorded card's clock stands still while it works on an input (record.h). */
+static bool keeps_time(const struct rw_card *card)
+{
+    return card->live && !card->recorder;
+}
+
 uint64_t rw_now(struct rw_card *card)
 {
     struct timespec at;
 
-    if (!card->live)
+    if (!keeps_time(card))
         return atomic_load_explicit(&card->now, memory_order_relaxed);
     clock_gettime(CLOCK_MONOTONIC, &at);
     return (uint64_t)at.tv_sec * NS + (uint64_t)at.tv_nsec;
@@ -92,12 +98,12 @@ void rw_timer_fire_locked(struct rw_card *card, uint64_t now_ns)
 {
     uint64_t at;
 
-    if (card->live && now_ns > rw_now(card))
+    if (keeps_time(card) && now_ns > rw_now(card))
         now_ns = rw_now(card); /* what runs by itself has no future */
     while (rw_timer_next_locked(card, &at) && at <= now_ns) {
         if (at > atomic_load_explicit(&card->now, memory_order_relaxed))
             atomic_store_explicit(&card->now, at, memory_order_relaxed);
-        fire_due_locked(card, card->live ? now_ns : rw_now(card));
+        fire_due_locked(card, keeps_time(card) ? now_ns : rw_now(card));
     }
     if (now_ns > atomic_load_explicit(&card->now, memory_order_relaxed))
         atomic_store_explicit(&card->now, now_ns, memory_order_relaxed);
@@ -132,7 +138,8 @@ bool rw_timer_expire(struct rw_card *card)
         atomic_store(&card->paused_until, 0);
     ended |= atomic_exchange(&card->tx_unfinished, false);
     card->timer_set_ns = 0;
-    fire_due_locked(card, rw_now(card));
+    if (!card->recorder) /* else they fired when the tick began */
+        fire_due_locked(card, rw_now(card));
     rw_timer_set_locked(card);
     pthread_mutex_unlock(&card->irq_lock);
     return ended;

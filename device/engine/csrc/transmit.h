@@ -36,6 +36,9 @@ void rw_frame_copy(const struct rw_frame *frame, uint32_t at, uint8_t *to, uint3
 /* `out` becomes `frame` with its first `length` bytes replaced by those at `head`. */
 void rw_frame_behind(const struct rw_frame *frame, uint32_t length, const uint8_t *head, struct rw_frame *out);
 
+/* tx.c: whether a queue has descriptors for the card */
+bool rw_tx_waits(struct rw_card *card);
+
 /* segment.c */
 uint32_t rw_sum_end(uint32_t last, uint32_t size);
 void rw_put_checksums(uint8_t *frame, uint32_t size, const struct rw_context *context, uint32_t options,

@@ -367,3 +367,8 @@ uint32_t rw_run(rw_card *card)
     }
     return done;
 }
+
+bool rw_tx_waits(struct rw_card *card)
+{
+    return pending(card, 0) || pending(card, 1);
+}

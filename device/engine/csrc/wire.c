@@ -14,6 +14,7 @@
 
 #include "card.h"
 #include "receive.h"
+#include "record.h"
 
 #define PREFIX_BYTES 4u
 #define STREAM_BYTES (1u << 17)
@@ -65,7 +66,7 @@ static void keep_tail(struct rw_card *card, const struct iovec *iov, int count, 
     }
 }
 
-enum rw_sent rw_wire_send(struct rw_card *card, const struct rw_fragment *frag, uint32_t count,
+enum rw_sent rw_wire_send_now(struct rw_card *card, const struct rw_fragment *frag, uint32_t count,
                           const struct rw_offload *offload)
 {
     struct iovec iov[RW_FRAGS + 3];
@@ -117,6 +118,13 @@ enum rw_sent rw_wire_send(struct rw_card *card, const struct rw_fragment *frag, 
         atomic_store(&card->wire_closed, true);
     RW_COUNT(card, wire_lost, 1);
     return RW_SENT;
+}
+
+enum rw_sent rw_wire_send(struct rw_card *card, const struct rw_fragment *frag, uint32_t count,
+                          const struct rw_offload *offload)
+{
+    return card->recorder ? rw_record_send(card, frag, count, offload)
+                          : rw_wire_send_now(card, frag, count, offload);
 }
 
 /* Check a virtio-net header; false when the frame is none. Python twin: device.wire.frame.parse_vnet. */

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from device.regs.nic import NIC
 from lab.conformance.bench import Capability
 from lab.conformance.check import Topic, expect, is_true
 from lab.conformance.pins import TWO_ADDRESS_BYTES, WRDI, WREN, WRITE, WRSR, Pins
@@ -228,6 +229,8 @@ def a_protected_part(card: Subject) -> None:
 
 FLASH = "datasheet, EECD.FWE and the memory-mapped flash (BAR1)"
 FLASH_SPOT = 0x8000  # behind everything that an NVM image uses
+ERASE_SECTOR = 2
+ONES = 0xFFFF_FFFF
 
 
 @TOPIC.check("FLASH-READ", FLASH, needs=Capability.FLASH)
@@ -241,30 +244,37 @@ def the_flash_reads_in_every_width(card: Subject) -> None:
     )
 
 
+def erased(card: Subject) -> None:
+    """Erase the sector of ``FLASH_SPOT`` by a software command: every bit is 1 then."""
+    flswctl = NIC["FLSWCTL"]
+    card.set("EECD", FWE=2)
+    card.write("FLSWCTL", flswctl["CMDV"].mask | flswctl["CMD"].put(ERASE_SECTOR) | FLASH_SPOT)
+    card.until(lambda: bool(card.field("FLSWCTL", "DONE")))
+    expect("the flash, erased", card.bench.read(FLASH_SPOT, 4, FLASH_BAR), ONES)
+
+
 @TOPIC.check("FLASH-PROTECTED", FLASH, needs=Capability.FLASH, destructive=True)
 def the_flash_is_protected(card: Subject) -> None:
     """With FWE not 2, writes to BAR1 change nothing."""
+    erased(card)
     for value in (0, 1, 3):
-        before = card.bench.read(FLASH_SPOT, 4, FLASH_BAR)
         card.set("EECD", FWE=value)
         card.bench.write(FLASH_SPOT, 0, 4, FLASH_BAR)
-        expect(f"the flash with FWE {value}", card.bench.read(FLASH_SPOT, 4, FLASH_BAR), before)
+        expect(f"the flash with FWE {value}", card.bench.read(FLASH_SPOT, 4, FLASH_BAR), ONES)
 
 
 @TOPIC.check("FLASH-PROGRAM", FLASH, needs=Capability.FLASH, destructive=True)
 def the_flash_is_programmed(card: Subject) -> None:
     """With FWE 2 a write clears bits and sets none."""
-    card.set("EECD", FWE=2)
-    before = card.bench.read(FLASH_SPOT + 4, 4, FLASH_BAR)
+    erased(card)
     for value in (0xFFFF_0F0F, 0xF0F0_FFFF):
-        card.bench.write(FLASH_SPOT + 4, value, 4, FLASH_BAR)
-    expect("the doubleword", card.bench.read(FLASH_SPOT + 4, 4, FLASH_BAR), before & 0xF0F0_0F0F)
+        card.bench.write(FLASH_SPOT, value, 4, FLASH_BAR)
+    expect("the doubleword", card.bench.read(FLASH_SPOT, 4, FLASH_BAR), 0xF0F0_0F0F)
 
 
 @TOPIC.check("FLASH-NARROW", FLASH, needs=Capability.FLASH, destructive=True)
 def one_byte_is_programmed(card: Subject) -> None:
     """A write of a byte programs that byte alone."""
-    card.set("EECD", FWE=2)
-    before = card.bench.read(FLASH_SPOT + 8, 4, FLASH_BAR)
-    card.bench.write(FLASH_SPOT + 9, 0x3C, 1, FLASH_BAR)
-    expect("the doubleword", card.bench.read(FLASH_SPOT + 8, 4, FLASH_BAR), before & 0xFFFF_3CFF)
+    erased(card)
+    card.bench.write(FLASH_SPOT + 1, 0x3C, 1, FLASH_BAR)
+    expect("the doubleword", card.bench.read(FLASH_SPOT, 4, FLASH_BAR), 0xFFFF_3CFF)

@@ -18,7 +18,7 @@ from lab.conformance.subject import MILLISECOND
 if TYPE_CHECKING:
     from lab.conformance.subject import Subject
 
-TOPIC = Topic("PCI", "datasheet 9, PCIe programming interface")
+TOPIC = Topic("PCI", "datasheet, PCIe programming interface")
 CONFIG, TABLE = Capability.CONFIG, Capability.TABLE
 MSIX_BAR, PBA_OFFSET, MSIX_BAR_BYTES = 3, 0x2000, 0x4000
 

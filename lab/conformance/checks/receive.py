@@ -173,10 +173,10 @@ def null_descriptors(card: Subject) -> None:
     card.memory_write(ring.base, ExtendedRxRead(0).emit())
     card.bench.send(to_card(card, payload(100)))
     card.bench.settle()
-    is_true("slot 0 is written back", ring.done(0))
+    is_true("slot 0 is written back", card.until(lambda: ring.done(0)))
     card.bench.send(to_card(card, payload(80)))
     card.bench.settle()
-    is_true("the card goes on", ring.done(1))
+    is_true("the card goes on", card.until(lambda: ring.done(1)))
 
 
 @TOPIC.check("RX-TAIL-BYTES", needs=WIRE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lab.conformance.bench import BenchError, Capability, Signal
@@ -9,7 +10,7 @@ from lab.conformance.targets import capabilities
 from lab.errors import UsageError
 from lab.qtest import protocol
 from lab.qtest.client import GoneError
-from lab.qtest.machine import Machine
+from lab.qtest.machine import RAM_BYTES, Machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +20,17 @@ if TYPE_CHECKING:
 DMA = range(0x0100_0000, 0x0110_0000)
 MAILBOX = 0x0120_0000
 MAC = "52:54:00:12:34:56"
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """How much RAM the machine has, and where in it messages are kept: where the driver's data are not."""
+
+    ram_bytes: int
+    mailbox: int
+
+
+SMALL = Memory(RAM_BYTES, MAILBOX)
 
 
 class QtestBench:
@@ -37,10 +49,13 @@ class QtestBench:
     )
     dma = DMA
 
-    def __init__(self, qemu: Qemu, device: str) -> None:
+    def __init__(self, qemu: Qemu, device: str, memory: Memory = SMALL, mac: str = MAC) -> None:
         """Start QEMU; raises ``UsageError`` with its words when it refuses."""
+        self._mailbox = memory.mailbox
         try:
-            self._machine = Machine(qemu.command, qemu.environ(), f"{device},mac={MAC}")
+            self._machine = Machine(
+                qemu.command, qemu.environ(), f"{device},mac={mac}", ram_bytes=memory.ram_bytes
+            )
         except GoneError as error:
             raise UsageError(f"{error}: is `{device}` a network card that this QEMU has?") from error
         self._client, self._function = self._machine.client, self._machine.function
@@ -83,7 +98,7 @@ class QtestBench:
 
     def signal(self, how: Signal) -> None:
         """Program the capabilities, messages aimed at RAM."""
-        capabilities.switch(self, how, MAILBOX)
+        capabilities.switch(self, how, self._mailbox)
 
     def line(self) -> bool:
         """Read the Interrupt Status bit, which follows the card's own level (PCI 3.0, 6.2.3)."""
@@ -92,8 +107,8 @@ class QtestBench:
     def messages(self) -> frozenset[int]:
         """Read and clear the mailbox."""
         size = 4 * capabilities.MAILBOX_WORDS
-        words = self._machine.ram.read(MAILBOX, size)
-        self._machine.ram.write(MAILBOX, bytes(size))
+        words = self._machine.ram.read(self._mailbox, size)
+        self._machine.ram.write(self._mailbox, bytes(size))
         return capabilities.vectors(words)
 
     def advance(self, step_ns: int) -> None:
@@ -109,6 +124,10 @@ class QtestBench:
             raise BenchError(f"QEMU is gone: {error}") from error
         self.frames()
         self.messages()
+
+    def purge(self) -> None:
+        """Forget frames that wait for the card to receive."""
+        self._machine.purge()
 
     def close(self) -> None:
         """Stop QEMU."""

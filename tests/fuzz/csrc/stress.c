@@ -2,7 +2,9 @@
  * Every thread of a card at once, for the thread sanitizer: a guest that rings doorbells and reads counters, a
  * wire that sends and takes, timers that fire, memory that comes and goes, resets.
  *
- *     stress ROUNDS
+ *     stress ROUNDS [FILE]
+ *
+ * With a file the card is recorded meanwhile; what is not an access is bracketed as Python brackets it.
  */
 #include <poll.h>
 #include <signal.h>
@@ -17,7 +19,20 @@
 static rw_card *card;
 static uint8_t *ram;
 static int pair[2], rounds;
+static bool recorded;
 static _Atomic bool over;
+
+static void begin(void)
+{
+    if (recorded)
+        rw_record_enter(card);
+}
+
+static void end(void)
+{
+    if (recorded)
+        rw_record_leave(card);
+}
 
 static void *far_end(void *unused)
 {
@@ -50,12 +65,14 @@ static void *surroundings(void *unused)
     uint64_t at;
 
     for (int n = 0; !atomic_load(&over); n++) {
+        begin();
         rw_set_link(card, n % 8 != 0);
         rw_set_loopback(card, n % 16 == 3);
         rw_raise(card, RW_ICS_LSC);
         rw_account_of(card, &account);
         rw_deadline(card, &at);
         rw_set_mode(card, n % 32 == 0 ? RW_MODE_INTX : RW_MODE_MSIX);
+        end();
         poll(NULL, 0, 1);
     }
     return unused;
@@ -65,6 +82,7 @@ static void guest(void)
 {
     for (int n = 0; n < rounds; n++) {
         if (n % 2000 == 0) {
+            begin();
             rw_reset(card, NULL, 0);
             guest_setup(card);
             rw_write(card, RW_IVAR, 0x000a0908);
@@ -74,15 +92,16 @@ static void guest(void)
             rw_write(card, RW_EITR + 4, 40);
             rw_write(card, RW_TIDV, 8);
             rw_write(card, RW_RDTR, 8);
+            end();
         }
         rw_access_write(card, RW_TDT0, (uint32_t)n % 64);
         rw_access_write(card, RW_RDT0, (rw_read(card, RW_RDH0) + 63) % 64);
         if (n % 16 == 0)
             rw_access_write(card, RW_IMS, UINT32_MAX);
         if (n % 64 == 0)
-            rw_read(card, RW_ICR);
+            rw_access_read(card, RW_ICR);
         if (n % 128 == 0)
-            rw_read(card, RW_GPRC);
+            rw_access_read(card, RW_GPRC);
         if (n % 256 == 0)
             rw_access_write(card, RW_RCTL, rw_read(card, RW_RCTL));
     }
@@ -112,6 +131,13 @@ int main(int count, char **arguments)
     for (uint32_t vector = 0; vector < RW_VECTORS; vector++)
         rw_set_irq(card, RW_IRQ_MSIX, vector, interrupt, false, false);
     rw_set_mode(card, RW_MODE_MSIX);
+    if (count > 2) {
+        FILE *file = fopen(arguments[2], "wb");
+
+        if (!file || rw_record_start(card, fileno(file), 0))
+            return 1;
+        recorded = true;
+    }
     if (rw_start(card))
         return 1;
     pthread_create(&threads[0], NULL, far_end, NULL);
@@ -122,6 +148,8 @@ int main(int count, char **arguments)
     for (int n = 0; n < 3; n++)
         pthread_join(threads[n], NULL);
     rw_stop(card);
+    if (rw_record_stop(card, "over"))
+        return 1;
     rw_account_of(card, &account);
     printf("sent %llu received %llu interrupts %llu\n", (unsigned long long)account.frames_sent,
            (unsigned long long)account.frames_received, (unsigned long long)account.interrupts);
