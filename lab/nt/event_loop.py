@@ -32,8 +32,8 @@ class StackEventLoop(asyncio.SelectorEventLoop):
 
     async def getaddrinfo(
         self,
-        host: str | None,
-        port: str | int | None,
+        host: bytes | str | None,
+        port: bytes | str | int | None,
         *,
         family: int = 0,
         type: int = 0,  # noqa: A002 - the standard library's name
@@ -41,11 +41,12 @@ class StackEventLoop(asyncio.SelectorEventLoop):
         flags: int = 0,
     ) -> list[tuple[Any, ...]]:
         """Resolve by the stack's namespace providers."""
+        host, port = (one.decode("idna") if isinstance(one, bytes) else one for one in (host, port))
         ask = functools.partial(self._sockets.getaddrinfo, host, port, family, type, proto, flags)
         found: list[tuple[Any, ...]] = await self.run_in_executor(None, ask)
         return found
 
-    async def create_connection(  # type: ignore[override]  # one signature for the base's two overloads
+    async def create_connection(
         self,
         protocol_factory: Callable[[], Any],
         host: str | None = None,

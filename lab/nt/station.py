@@ -79,8 +79,8 @@ class Station:
         winsock.startup()
         locked: Any = Locked(winsock, self.host.executive.lock)
         self.winsock = locked
-        names: Any = Locked(self.host.upper.names, self.host.executive.lock)
-        self.sockets: Any = socket_module(self.winsock, names)
+        namespaces: Any = Locked(self.host.upper.names, self.host.executive.lock)
+        self.sockets: Any = socket_module(self.winsock, namespaces)
 
     def configure(
         self, address: str | None, gateway: str | None = None, dns: list[str] | None = None

@@ -10,31 +10,25 @@ import enum
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from protocols.io.status import NtError, NtStatus
-from protocols.tcpip.addresses import is_unspecified
+from protocols.io.status import NtStatus
 from protocols.tcpip.errors import Failure, NetworkError
 from protocols.tcpip.tcp.connection import IGNORE, Connection, ConnectionHandler
 from protocols.tcpip.tcp.states import State
-from protocols.tcpip_tdi.claims import Claims
 from protocols.tcpip_tdi.codes import STATUS
-from protocols.tcpip_tdi.mapped import inward, local_ip, outward
+from protocols.tcpip_tdi.mapped import inward, outward
 from protocols.tdi.events import NOT_ACCEPTED, Taken
-from protocols.tdi.requests import Event, Flags, Query, TaAddress, TransportAddress
-from protocols.tdi.transport import AddressObject, ConnectionObject, TransportDriver
+from protocols.tdi.requests import Event, Flags, Query, TaAddress
+from protocols.tdi.transport import ConnectionObject
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from protocols.io.device import FileObject
     from protocols.io.irp import Irp, Memory
-    from protocols.io.system import IoSystem
-    from protocols.tcpip.stack import Stack
-    from protocols.tcpip.tcp.listener import Listener
+    from protocols.tcpip_tdi.tcp_address import TcpAddress
+    from protocols.tcpip_tdi.tcp_driver import TcpDriver
 
 INDICATE_BYTES = 65536
 """What is taken out of TCP for one indication."""
 FIN_ON_ITS_WAY = frozenset({State.FIN_WAIT_1, State.CLOSING, State.LAST_ACK})
-REFUSE = (NtStatus.CONNECTION_REFUSED, None)
 
 
 class Phase(enum.Enum):
@@ -45,95 +39,6 @@ class Phase(enum.Enum):
     CONNECTING = enum.auto()
     CONNECTED = enum.auto()
     OVER = enum.auto()
-
-
-class TcpAddress(AddressObject):
-    """A local address: its claim on the port, and the listener once somebody waits for connections."""
-
-    driver: TcpDriver
-
-    def __init__(self, driver: TcpDriver, file: FileObject, asked: TransportAddress) -> None:
-        """Claim the port. NtError."""
-        self._stack = driver.stack
-        self.dual = asked.dual
-        self.ip = ip = local_ip(asked)
-        ports = self._stack.tcp.ports
-        if ip is not None and not is_unspecified(ip) and not self._stack.ip.paths.is_local(ip):
-            raise NtError(NtStatus.INVALID_ADDRESS_COMPONENT)
-        try:
-            port = ports.claim(ip, asked.address.port, share=True)
-        except NetworkError as error:
-            raise NtError(STATUS[error.failure]) from error
-        local = TaAddress(asked.address.address, port)
-        self._claim = asked._replace(address=local)
-        try:
-            driver.claims.take(self._claim)
-        except NtError:
-            ports.release(ip, port)
-            raise
-        super().__init__(driver, file, local)
-        self.options: dict[str, Any] = {}
-        self.waiting: deque[Irp] = deque()  # TDI_LISTEN
-        self._listener: Listener | None = None
-
-    def set_event_handler(self, irp: Irp) -> NtStatus:
-        """TDI_SET_EVENT_HANDLER: a connect handler opens the port."""
-        asked = irp.location.parameters
-        if asked.event is Event.CONNECT and asked.handler is not None:
-            try:
-                self.open_port()
-            except NetworkError as error:
-                return self.io.complete(irp, STATUS[error.failure])
-        status = super().set_event_handler(irp)
-        if asked.event is Event.CONNECT and asked.handler is None and not self.waiting:
-            self._unlisten()
-        return status
-
-    def set_information(self, irp: Irp) -> NtStatus:
-        """Options for the connections that follow."""
-        self.options.update(irp.location.parameters.values)
-        return self.io.complete(irp, NtStatus.SUCCESS)
-
-    def open_port(self) -> None:
-        """Accept connections from now on. NetworkError."""
-        if self._listener is None:
-            ip = self.ip
-            self._listener = self._stack.tcp.listen(ip, self.local.port, self._accept, share=True)
-            if ip is not None:
-                self._listener.admit = lambda address, _port: len(address) == len(ip)
-
-    def cleanup(self) -> None:
-        """Give the port back; connections live on."""
-        self._unlisten()
-        for irp in list(self.waiting):
-            self.io.cancel(irp)
-        self._stack.tcp.ports.release(self.ip, self.local.port)
-        self.driver.claims.release(self._claim)
-
-    def _unlisten(self) -> None:
-        if self._listener is not None:
-            self._listener.close()
-            self._listener = None
-
-    def _accept(self, connection: Connection) -> ConnectionHandler:
-        key = connection.key
-        while self.waiting:
-            irp = self.waiting.popleft()
-            if self.io.claim(irp):
-                found: TcpConnection = irp.location.file.fs_context  # type: ignore[union-attr]  # a listen has a file
-                found.adopt(connection)
-                remote = outward(TaAddress(key.remote, key.remote_port), dual=self.dual)
-                self.io.complete(irp, NtStatus.SUCCESS, result=remote)
-                return found
-        remote = outward(TaAddress(key.remote, key.remote_port), dual=self.dual)
-        local = outward(TaAddress(key.local, key.local_port), dual=self.dual)
-        _status, file = self.handlers.tell(Event.CONNECT, self, remote, local, default=REFUSE)
-        if file is None:
-            connection.abort()
-            return IGNORE
-        found = file.fs_context
-        found.adopt(connection)
-        return found
 
 
 class TcpConnection(ConnectionObject, ConnectionHandler):
@@ -539,32 +444,6 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
         self.io.complete(irp, NtStatus.CANCELLED)
         if self.tcp is not None:
             self.tcp.abort()
-
-
-class TcpDriver(TransportDriver):
-    """The transport."""
-
-    name = "tcp"
-    connection_kind = TcpConnection
-
-    def __init__(self, io: IoSystem, stack: Stack, kick: Callable[[], None]) -> None:
-        """Speak for ``stack``; ``kick`` has it take a turn."""
-        super().__init__(io)
-        self.stack = stack
-        self.kick = kick
-        self.claims = Claims()
-
-    def open_address(self, file: FileObject, asked: TransportAddress) -> TcpAddress:
-        """Claim an address."""
-        return TcpAddress(self, file, asked)
-
-    def provider_info(self) -> dict[str, Any]:
-        """TDI_PROVIDER_INFO."""
-        return {"name": self.name, "version": 4, "connections": True, "orderly": True, "expedited": True}
-
-    def statistics(self) -> dict[str, int]:
-        """TDI_PROVIDER_STATISTICS."""
-        return {k: v for k, v in self.stack.counters.items() if k.startswith("tcp.")}
 
 
 def _apply(tcp: Connection, values: dict[str, Any]) -> None:

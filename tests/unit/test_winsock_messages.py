@@ -98,6 +98,7 @@ def test_an_overlapped_one_is_read_when_it_has_ended(world: World) -> None:
 
     send(world, b"x")
     world.server.get_overlapped_result(number, overlapped, wait=True)
+    assert overlapped.irp is not None
     message = world.server.extensions.message_of(handle, overlapped.irp)
 
     assert (message.count, len(message.control)) == (1, 1)
