@@ -41,8 +41,8 @@ class StackEventLoop(asyncio.SelectorEventLoop):
         flags: int = 0,
     ) -> list[tuple[Any, ...]]:
         """Resolve by the stack's namespace providers."""
-        host, port = (one.decode("idna") if isinstance(one, bytes) else one for one in (host, port))
-        ask = functools.partial(self._sockets.getaddrinfo, host, port, family, type, proto, flags)
+        asked = [one.decode("idna") if isinstance(one, bytes) else one for one in (host, port)]
+        ask = functools.partial(self._sockets.getaddrinfo, *asked, family, type, proto, flags)
         found: list[tuple[Any, ...]] = await self.run_in_executor(None, ask)
         return found
 
