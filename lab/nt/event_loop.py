@@ -203,6 +203,16 @@ class Servers(asyncio.AbstractServer):
         for one in self._servers:
             one.close()
 
+    def close_clients(self) -> None:
+        """Close the connections that were accepted (Python 3.13)."""
+        for one in self._servers:
+            one.close_clients()
+
+    def abort_clients(self) -> None:
+        """Abort the connections that were accepted (Python 3.13)."""
+        for one in self._servers:
+            one.abort_clients()
+
     def get_loop(self) -> asyncio.AbstractEventLoop:
         """Return the loop."""
         loop: asyncio.AbstractEventLoop = self._servers[0].get_loop()

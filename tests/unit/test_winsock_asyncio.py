@@ -149,6 +149,22 @@ def test_an_http_server_written_with_streams_answers(pair: Pair) -> None:
     assert answer == b"HTTP/1.1 200 OK\r\nContent-Length: 23\r\n\r\nYou asked for /ringwalk"
 
 
+def test_a_server_on_a_name_listens_on_all_its_addresses(pair: Pair) -> None:
+    async def program() -> tuple[list[str], bytes]:
+        server = await asyncio.start_server(echo, ["127.0.0.1", "10.0.0.1"], 9)
+        async with server:
+            hosts = [one.getsockname()[0] for one in server.sockets]
+            assert server.is_serving()
+            reader, writer = await asyncio.open_connection("10.0.0.1", 9)
+            writer.write(b"both")
+            writer.write_eof()
+            answer = await reader.read()
+            writer.close()
+        return hosts, answer
+
+    assert run(pair, 0, program()) == (["127.0.0.1", "10.0.0.1"], b"both")
+
+
 def test_datagram_protocols_and_timeouts(pair: Pair) -> None:
     class Upper(asyncio.DatagramProtocol):
         def connection_made(self, transport: Any) -> None:
