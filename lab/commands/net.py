@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import tempfile
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,8 +12,10 @@ from typing import TYPE_CHECKING
 from lab.errors import UsageError
 from lab.nt import kept
 from lab.nt.control import ask, choose
+from lab.nt.programs import run_program
 from lab.nt.reports import TOOLS
 from lab.nt.station import Station
+from lab.nt.tracing import trace_send
 from lab.nt.web import WebServer
 
 if TYPE_CHECKING:
@@ -26,6 +29,8 @@ EXAMPLES = (
     "  ringwalk net ipconfig                                  ask it, from another terminal\n"
     "  ringwalk net ping 10.82.57.1\n"
     "  ringwalk net netstat -s\n"
+    "  ringwalk net run server.py 80 --address 10.82.57.9/24  an ordinary Python program, on a stack\n"
+    "  ringwalk net trace                                     the layers that one send passes\n"
     "  ringwalk net up --im capture=all.pcapng --verify       an intermediate driver below TCP/IP\n"
     "  ringwalk ndis bindings                                 its binding tree (see ringwalk ndis)"
 )
@@ -33,11 +38,19 @@ EXAMPLES = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("tool", choices=["up", *TOOLS], help="up: run a stack; else: what to ask")
-    parser.add_argument("arguments", nargs="*", metavar="ARG", help="the tool's own, such as a host")
+    parser.add_argument(
+        "tool",
+        choices=["up", "run", "trace", *TOOLS],
+        help="up: run a stack; run: a program over one; trace: the layers of a send",
+    )
+    parser.add_argument(
+        "arguments", nargs="*", metavar="ARG", help="the tool's own: a host; a Python file and its arguments"
+    )
     parser.add_argument("-s", "--statistics", action="store_true", help="netstat: the counters")
-    parser.add_argument("--name", help="which stack (default: the only one; for up: default)")
-    up = parser.add_argument_group("for up")
+    parser.add_argument(
+        "--name", help="which stack (default: the only one; for up: default); its host name too"
+    )
+    up = parser.add_argument_group("for up and run")
     up.add_argument("--wire", metavar="SPEC", default="netns", help="the card's cable (default netns)")
     up.add_argument("--mac", help="the card's address")
     up.add_argument("--address", metavar="IP/BITS", help="a fixed address (default: DHCP)")
@@ -57,19 +70,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run a stack, or print what one answers."""
-    if args.tool != "up":
+    if args.tool == "trace":
+        with tempfile.TemporaryDirectory(prefix="ringwalk-") as folder:
+            traced = trace_send(Path(folder))
+        print(traced.describe())
+        return 0 if traced.good else 1
+    if args.tool not in ("up", "run"):
         arguments = [*args.arguments, *(["-s"] if args.statistics else [])]
         print(ask(choose(args.name), args.tool, arguments).text, end="")
         return 0
+    host_name = args.name or "ringwalk"
     args.name = args.name or "default"
-    station = Station(args.wire, mac=args.mac, verify=args.verify, intermediates=args.im)
+    station = Station(args.wire, mac=args.mac, host_name=host_name, verify=args.verify, intermediates=args.im)
     try:
         try:
             station.configure(args.address, args.gateway, args.dns)
         except ValueError as error:
             raise UsageError(f"{error}; write addresses as in 10.0.0.1/24") from error
-        with station.publish(args.name, "net up", _keep(args.bindings, station)):
-            _serve(args, station)
+        with station.publish(args.name, f"net {args.tool}", _keep(args.bindings, station)):
+            _program(args, station) if args.tool == "run" else _serve(args, station)
     finally:
         station.close()
     for report in station.reports:
@@ -85,6 +104,15 @@ def _keep(path: Path | None, station: Station) -> Callable[[], None]:
     with station.host.executive.lock:
         kept.load(engine, path)
     return lambda: kept.save(engine, path)
+
+
+def _program(args: argparse.Namespace, station: Station) -> None:
+    if not args.arguments:
+        raise UsageError("run what? give a Python file and its arguments behind --")
+    try:
+        run_program(station, args.arguments[0], args.arguments[1:])
+    except KeyboardInterrupt:
+        print(f"{args.arguments[0]} was interrupted")
 
 
 def _serve(args: argparse.Namespace, station: Station) -> None:

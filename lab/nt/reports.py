@@ -146,6 +146,34 @@ def nslookup(host: Upper, arguments: Sequence[str]) -> str:
     return "\n".join([f"Server: {servers}", f"Name: {name}", *(f"Address: {text(a)}" for a in found), ""])
 
 
+def resolve(host: Upper, arguments: Sequence[str]) -> str:
+    """Print what getaddrinfo finds for a name, by all namespace providers in their order."""
+    name = _argument(arguments)
+    try:
+        found = host.names.getaddrinfo(name, None)
+    except WinsockError as error:
+        raise ReportError(f"{name}: no answer ({error.code.name})") from error
+    asked = ", ".join(provider for _namespace, provider in host.names.enumerate())
+    addresses = dict.fromkeys(text(one.address.address) for one in found)
+    return "\n".join([f"Asked: {asked}", f"Name: {name}", *(f"Address: {one}" for one in addresses), ""])
+
+
+def catalog(host: Upper, arguments: Sequence[str]) -> str:
+    """Print the transport catalog of a new process and the namespace catalog, each in its order."""
+    del arguments
+    entries = host.process().catalog.entries
+    spaces = host.names.enumerate()
+    return "\n".join(
+        [
+            "Transport providers",
+            *(f"  {entry.number}  {entry.name}  {entry.device}" for entry in entries),
+            "Namespace providers",
+            *(f"  {Ns(namespace).name:9}  {name}" for namespace, name in spaces),
+            "",
+        ]
+    )
+
+
 TOOLS: dict[str, Callable[[Upper, Sequence[str]], str]] = {
     "ipconfig": ipconfig,
     "netstat": netstat,
@@ -154,6 +182,8 @@ TOOLS: dict[str, Callable[[Upper, Sequence[str]], str]] = {
     "ping": ping,
     "tracert": tracert,
     "nslookup": nslookup,
+    "resolve": resolve,
+    "catalog": catalog,
 }
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lab import scratch
 from lab.ndis_rigs import ISR_REGISTERS
+from lab.nt.event_loop import StackEventLoop
 from lab.nt.intermediates import insert
 from lab.nt.live import LiveHost
 from lab.nt.locked import Locked
@@ -21,10 +23,12 @@ from protocols.tcpip.addresses import parse
 from protocols.winsock.pysocket import socket_module
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
 
     from lab.nt.control import ControlServer
     from lab.serving import CardProcess
+
+Answer = TypeVar("Answer")
 
 
 class Station:
@@ -74,7 +78,9 @@ class Station:
         winsock = self.host.upper.process(threading.get_ident)
         winsock.startup()
         locked: Any = Locked(winsock, self.host.executive.lock)
-        self.sockets: Any = socket_module(locked, self.host.upper.names)
+        self.winsock = locked
+        namespaces: Any = Locked(self.host.upper.names, self.host.executive.lock)
+        self.sockets: Any = socket_module(self.winsock, namespaces)
 
     def configure(
         self, address: str | None, gateway: str | None = None, dns: list[str] | None = None
@@ -88,8 +94,14 @@ class Station:
             stack.add_address(self.link.interface, parse(text), int(bits or 24))
         if gateway is not None:
             stack.add_route("0.0.0.0/0", self.link.interface, parse(gateway))
+        stack.llmnr.start(self.link.interface)
         stack.dns.servers = [parse(one) for one in dns or []]
         self.host.start()
+
+    def run(self, program: Coroutine[Any, Any, Answer]) -> Answer:
+        """Run an asyncio program, as ``asyncio.run`` does, over this host's sockets."""
+        with asyncio.Runner(loop_factory=lambda: StackEventLoop(self.winsock, self.sockets)) as runner:
+            return runner.run(program)
 
     def publish(self, name: str, about: str, save: Callable[[], None] = lambda: None) -> ControlServer:
         """Let other processes look at it, and edit its bindings. UsageError when the name is taken."""

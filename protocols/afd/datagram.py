@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from protocols.afd.copying import keep
 from protocols.afd.endpoint import Endpoint
-from protocols.afd.requests import Disconnect, Kind, Poll, Receive
+from protocols.afd.requests import Bind, Disconnect, Kind, Poll, Receive
 from protocols.io.status import NtError, NtStatus
 from protocols.tdi.requests import Connect, Event, Query, TaAddress, Tdi, TransportAddress
 
@@ -48,7 +48,7 @@ class DatagramEndpoint(Endpoint):
             return self.io.complete(irp, NtStatus.INVALID_PARAMETER)
         asked = irp.location.parameters
         try:
-            self._open(TransportAddress(asked.address, asked.share, self.opened.protocol, asked.exclusive))
+            self._open(self.transport_address(asked))
         except NtError as error:
             return self.io.complete(irp, error.status)
         return self.io.complete(irp, NtStatus.SUCCESS, result=self.local)
@@ -148,9 +148,7 @@ class DatagramEndpoint(Endpoint):
 
     def _bound(self) -> Any:  # noqa: ANN401 - a FileObject
         if self.address is None:
-            self._open(
-                TransportAddress(TaAddress(bytes(self.opened.family_bytes), 0), protocol=self.opened.protocol)
-            )
+            self._open(self.transport_address(Bind(TaAddress(bytes(self.opened.family_bytes), 0))))
         return self.address
 
     def _open(self, asked: TransportAddress) -> None:

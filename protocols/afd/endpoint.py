@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from protocols.afd.requests import AfdOpen, Kind, Poll
+from protocols.afd.requests import AfdOpen, Bind, Kind, Poll
 from protocols.io.status import NtStatus
 from protocols.tdi.client import TdiClient
+from protocols.tdi.requests import TransportAddress
 
 if TYPE_CHECKING:
     from protocols.afd.driver import AfdDriver
@@ -58,6 +59,12 @@ class Endpoint:
         """Return what of the options is the transport's."""
         own = ("no_delay", "keepalive", "ttl", "tos", "broadcast", "multicast_ttl", "multicast_loop")
         return {k: v for k, v in self.options.items() if k in (*own, "dont_fragment", "multicast_interface")}
+
+    def transport_address(self, asked: Bind) -> TransportAddress:
+        """Return what an address object is opened with."""
+        dual = self.opened.family_bytes == 16 and not self.options.get("v6_only", 1)
+        protocol = self.opened.protocol if self.opened.kind is not Kind.STREAM else 0
+        return TransportAddress(asked.address, asked.share, protocol, asked.exclusive, dual)
 
     def cleanup(self) -> None:
         """End: the last handle is closed."""

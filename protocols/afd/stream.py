@@ -1,18 +1,17 @@
 """Stream sockets: connections, the queue of those that wait to be accepted, and the buffers between.
 
-What arrives is taken from TDI while SO_RCVBUF has room; beyond that it stays in the transport, whose window
-closes. What is sent completes at once while SO_SNDBUF has room.
+What arrives is the business of ``receiving``, which this builds on.
+What is sent completes at once while SO_SNDBUF has room.
 """
 
 from __future__ import annotations
 
-import enum
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from protocols.afd.copying import keep
-from protocols.afd.endpoint import Endpoint
-from protocols.afd.requests import Accept, Disconnect, Poll, Receive, Send
+from protocols.afd.receiving import ReceivingEndpoint, State
+from protocols.afd.requests import Accept, Bind, Disconnect, Poll, Send
 from protocols.io.status import NtError, NtStatus
 from protocols.tdi.requests import Event, Flags, Query, TaAddress, TransportAddress
 
@@ -21,20 +20,9 @@ if TYPE_CHECKING:
     from protocols.afd.requests import AfdOpen
     from protocols.io.device import FileObject
     from protocols.io.irp import Irp, Memory
+    from protocols.tdi.events import Taken
 
 MOST_BACKLOG = 200
-REFILL_BYTES = 65536
-
-
-class State(enum.Enum):
-    """The life of a stream socket."""
-
-    OPEN = enum.auto()
-    BOUND = enum.auto()
-    CONNECTING = enum.auto()
-    CONNECTED = enum.auto()
-    LISTENING = enum.auto()
-    FAILED = enum.auto()
 
 
 CANNOT_CONNECT = {
@@ -45,27 +33,17 @@ CANNOT_CONNECT = {
 """What a connect is answered in the states that do not allow one."""
 
 
-class StreamEndpoint(Endpoint):
+class StreamEndpoint(ReceivingEndpoint):
     """A stream socket."""
 
     def __init__(self, driver: AfdDriver, opened: AfdOpen) -> None:
         """Start unbound."""
         super().__init__(driver, opened)
-        self.state = State.OPEN
-        self.connection: FileObject | None = None
         self.accepted: deque[StreamEndpoint] = deque()  # connected, nobody has asked for them yet
         self.backlog = 0
         self._accepts: deque[Irp] = deque()
-        self._buffered: deque[Memory] = deque()
-        self._buffered_bytes = 0
-        self._receives: deque[Irp] = deque()
         self._sending_bytes = 0
-        self._refilling = False
-        self._refused = False  # TDI holds data that did not fit here
-        self._no_send = self._no_receive = False
-        self._eof = False
-        self._aborted: NtStatus | None = None
-        self._first_data: Irp | None = None  # an AcceptEx that waits for it
+        self._no_send = False
         self._blocked = False  # a send would have blocked: the next room is worth an event
 
     # State
@@ -77,6 +55,8 @@ class StreamEndpoint(Endpoint):
             return Poll.ACCEPT if self.accepted else found
         if self._buffered or self._no_receive:
             found |= Poll.RECEIVE
+        if self._buffered.urgent:
+            found |= Poll.OOB_RECEIVE
         if self._eof and not self._buffered:
             found |= Poll.DISCONNECT
         if self._aborted is not None:
@@ -97,7 +77,7 @@ class StreamEndpoint(Endpoint):
             return self.io.complete(irp, NtStatus.INVALID_PARAMETER)
         asked = irp.location.parameters
         try:
-            self._open(TransportAddress(asked.address, asked.share, 0, asked.exclusive))
+            self._open(self.transport_address(asked))
         except NtError as error:
             return self.io.complete(irp, error.status)
         return self.io.complete(irp, NtStatus.SUCCESS, result=self.local)
@@ -109,7 +89,7 @@ class StreamEndpoint(Endpoint):
             return self.io.complete(irp, CANNOT_CONNECT[self.state])
         try:
             if self.address is None:
-                self._open(TransportAddress(TaAddress(bytes(self.opened.family_bytes), 0)))
+                self._open(self.transport_address(Bind(TaAddress(bytes(self.opened.family_bytes), 0))))
             self._open_connection()
         except NtError as error:
             return self.io.complete(irp, error.status)
@@ -189,26 +169,6 @@ class StreamEndpoint(Endpoint):
             return irp.status
         return self.io.pend_cancellable(irp, lambda one: self._cancel_send(one, lower))
 
-    def receive(self, irp: Irp) -> NtStatus:  # noqa: PLR0911 - one return for each reason to refuse
-        """IOCTL_AFD_RECEIVE: 0 bytes at the end of the stream."""
-        asked: Receive = irp.location.parameters
-        if self._no_receive:
-            return self.io.complete(irp, NtStatus.LOCAL_DISCONNECT)
-        if self.state not in (State.CONNECTED, State.FAILED) and not self._buffered:
-            return self.io.complete(irp, NtStatus.CONNECTION_INVALID)
-        if not self._receives and self._enough(irp):
-            return self._fill(irp)
-        if self._aborted is not None or self._eof:
-            if self._buffered:
-                return self._fill(irp)
-            status = self._aborted if self._aborted is not None else NtStatus.SUCCESS
-            return self.io.complete(irp, status)
-        if asked.immediate:
-            self.rearm(Poll.RECEIVE)
-            return self.io.complete(irp, NtStatus.DEVICE_NOT_READY)
-        self._receives.append(irp)
-        return self.io.pend_cancellable(irp, self._cancel_receive)
-
     # Ending
 
     def disconnect(self, irp: Irp) -> NtStatus:
@@ -252,7 +212,7 @@ class StreamEndpoint(Endpoint):
 
     def cleanup(self) -> None:
         """closesocket: SO_LINGER 0 resets; else FIN behind what is queued, and the rest goes on alone."""
-        for queue in (self._accepts, self._receives):
+        for queue in (self._accepts, self._receives, self._urgent_receives):
             for irp in list(queue):
                 self.io.cancel(irp)
         for child in self.accepted:
@@ -269,17 +229,20 @@ class StreamEndpoint(Endpoint):
     def information(self) -> dict[str, Any]:
         """Return what a stream socket can be asked besides."""
         found = super().information()
-        found["available"] = self._buffered_bytes
+        found["at_mark"] = self._buffered.at_mark
+        found["available"] = self._buffered.size
         found["listening"] = self.state is State.LISTENING
         found["connected"] = self.state is State.CONNECTED
         if self.connection is not None and self.state is State.CONNECTED:
             about = self.tdi.query(self.connection, Query.CONNECTION_INFO)
             found["connected_since_ns"] = about["since_ns"]
+            found["unacknowledged"] = self._sending_bytes + about["unacknowledged"]
         return found
 
     def options_changed(self, values: dict[str, Any]) -> NtStatus:
-        """Tell the transport."""
-        del values
+        """Tell the transport; SO_OOBINLINE is AFD's own."""
+        if "oob_inline" in values:
+            self._buffered.inline = bool(values["oob_inline"])
         try:
             for file in (self.connection, self.address):
                 if file is not None:
@@ -297,6 +260,7 @@ class StreamEndpoint(Endpoint):
             return NtStatus.CONNECTION_REFUSED, None
         child = StreamEndpoint(self.driver, self.opened)
         child.options = dict(self.options)
+        child._buffered.inline = self._buffered.inline
         child.receive_limit, child.send_limit = self.receive_limit, self.send_limit
         child.connection = self.tdi.open_connection(self.opened.transport, child)
         assert self.address is not None  # noqa: S101 - it is the address that this came for
@@ -311,20 +275,11 @@ class StreamEndpoint(Endpoint):
         self.record(Poll.ACCEPT)
         return NtStatus.SUCCESS, child.connection
 
-    def data_arrived(self, buffers: list[Memory]) -> NtStatus:
-        """ClientEventChainedReceive."""
-        if self._buffered_bytes >= self.receive_limit or self._no_receive:
-            self._refused = True
-            return NtStatus.DATA_NOT_ACCEPTED
-        self._buffer(buffers)
-        return NtStatus.SUCCESS
-
     def disconnected(self, flags: Flags) -> None:
         """ClientEventDisconnect."""
         if flags & Flags.ABORT:
             self._aborted = NtStatus.CONNECTION_RESET
             self._buffered.clear()
-            self._buffered_bytes = 0
             event = Poll.ABORT
         else:
             self._eof = True
@@ -339,6 +294,7 @@ class StreamEndpoint(Endpoint):
     def _open(self, asked: TransportAddress) -> None:
         self.address = self.tdi.open_address(self.opened.transport, asked)
         self.tdi.set_event_handler(self.address, Event.CHAINED_RECEIVE, _data)
+        self.tdi.set_event_handler(self.address, Event.RECEIVE_EXPEDITED, _urgent)
         self.tdi.set_event_handler(self.address, Event.DISCONNECT, _disconnected)
         self.local = self.tdi.query(self.address, Query.ADDRESS_INFO)
         self.state = State.BOUND
@@ -398,6 +354,9 @@ class StreamEndpoint(Endpoint):
         child._first_data = irp
         return self.io.pend_cancellable(irp, lambda one: self._cancel_first(one, child))
 
+    def _first_arrived(self, irp: Irp) -> None:
+        self._accept_done(irp, self)
+
     def _accept_done(self, irp: Irp, child: StreamEndpoint) -> NtStatus:
         copied = 0
         asked: Accept = irp.location.parameters
@@ -428,80 +387,6 @@ class StreamEndpoint(Endpoint):
             self.rearm(Poll.SEND)
         self.changed()
 
-    def _buffer(self, buffers: list[Memory]) -> None:
-        self._buffered.extend(buffers)
-        self._buffered_bytes += sum(map(len, buffers))
-        self._serve()
-        if self._buffered:
-            self.record(Poll.RECEIVE)
-
-    def _serve(self) -> None:
-        first, self._first_data = self._first_data, None
-        if first is not None and self.io.claim(first):
-            self._accept_done(first, self)
-        while self._receives:
-            irp = self._receives[0]
-            over = self._eof or self._aborted is not None
-            if not self._enough(irp) and not over:
-                return
-            self._receives.popleft()
-            if not self.io.claim(irp):
-                continue
-            if self._buffered:
-                self._fill(irp)
-            else:
-                self.io.complete(irp, self._aborted or NtStatus.SUCCESS)
-
-    def _enough(self, irp: Irp) -> bool:
-        asked: Receive = irp.location.parameters
-        return self._enough_for(irp.length if asked.wait_all else 1) or (
-            not irp.length and bool(self._buffered)
-        )
-
-    def _enough_for(self, wanted: int) -> bool:
-        return self._buffered_bytes >= max(wanted, 1)
-
-    def _fill(self, irp: Irp) -> NtStatus:
-        asked: Receive = irp.location.parameters
-        if asked.peek:
-            copied = 0
-            for piece in self._buffered:
-                copied += irp.scatter(piece, copied)
-            return self.io.complete(irp, NtStatus.SUCCESS, copied)
-        return self.io.complete(irp, NtStatus.SUCCESS, self._take_into(irp))
-
-    def _take_into(self, irp: Irp) -> int:
-        copied, room = 0, irp.length
-        while self._buffered and copied < room:
-            piece = self._buffered.popleft()
-            fitted = irp.scatter(piece, copied)
-            copied += fitted
-            if fitted < len(piece):
-                self._buffered.appendleft(memoryview(piece)[fitted:])
-        self._buffered_bytes -= copied
-        self._refill()
-        self.rearm(Poll.RECEIVE)
-        if self._eof and not self._buffered:
-            self.record(Poll.DISCONNECT)
-        return copied
-
-    def _refill(self) -> None:
-        """Ask TDI for what it holds back, once half of the buffer is free."""
-        if not self._refused or self._refilling or self.connection is None:
-            return
-        if self._buffered_bytes * 2 > self.receive_limit:
-            return
-        self._refused = False
-        self._refilling = True
-        room = bytearray(min(REFILL_BYTES, max(self.receive_limit, 1)))
-
-        def refilled(lower: Irp) -> None:
-            self._refilling = False
-            if lower.status.ok and lower.information:
-                self._buffer([memoryview(room)[: lower.information]])
-
-        self.tdi.receive(self.connection, [room], refilled)
-
     def _leave(self, connection: FileObject) -> None:
         linger = self.options.get("linger")
         over = self.state is not State.CONNECTED or self._aborted is not None
@@ -529,7 +414,7 @@ class StreamEndpoint(Endpoint):
             self.connection = None
         self.state = State.BOUND if self.address is not None else State.OPEN
         self._buffered.clear()
-        self._buffered_bytes = self._sending_bytes = 0
+        self._sending_bytes = 0
         self._no_send = self._no_receive = self._eof = self._refused = False
         self._aborted, self.remote = None, None
 
@@ -545,11 +430,6 @@ class StreamEndpoint(Endpoint):
             self._accepts.remove(irp)
         self.io.complete(irp, NtStatus.CANCELLED)
 
-    def _cancel_receive(self, irp: Irp) -> None:
-        if irp in self._receives:
-            self._receives.remove(irp)
-        self.io.complete(irp, NtStatus.CANCELLED)
-
     def _cancel_send(self, irp: Irp, lower: Irp) -> None:
         self.io.complete(irp, NtStatus.CANCELLED)
         self.io.cancel(lower)
@@ -557,6 +437,10 @@ class StreamEndpoint(Endpoint):
 
 def _data(endpoint: StreamEndpoint, buffers: list[Memory]) -> NtStatus:
     return endpoint.data_arrived(buffers)
+
+
+def _urgent(endpoint: StreamEndpoint, _flags: Flags, _available: int, data: Memory) -> Taken:
+    return endpoint.urgent_arrived(data)
 
 
 def _disconnected(endpoint: StreamEndpoint, flags: Flags) -> None:

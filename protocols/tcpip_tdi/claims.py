@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from protocols.io.status import NtError, NtStatus
+from protocols.tcpip_tdi.mapped import local_ip, unmapped
 
 if TYPE_CHECKING:
     from protocols.tdi.requests import TransportAddress
@@ -29,7 +30,7 @@ class Claims:
                 continue
             if other.exclusive or asked.exclusive:
                 raise NtError(NtStatus.SHARING_VIOLATION, f"port {asked.address.port}")
-            same = other.address.address == asked.address.address
+            same = _same(other, asked)
             if same and not (other.share and asked.share):
                 raise NtError(NtStatus.ADDRESS_ALREADY_EXISTS, f"port {asked.address.port}")
         self._claims.append(asked)
@@ -41,4 +42,13 @@ class Claims:
 
 def _overlap(one: TransportAddress, other: TransportAddress) -> bool:
     mine, theirs = one.address.address, other.address.address
+    if len(mine) != len(theirs):  # a dual-mode address has IPv4's port too, or a part of it
+        wide, narrow = (one, other) if len(mine) == 16 else (other, one)
+        ip = local_ip(wide)
+        return wide.dual and (ip is None or ip == narrow.address.address or not any(narrow.address.address))
     return len(mine) == len(theirs) and (mine == theirs or not any(mine) or not any(theirs))
+
+
+def _same(one: TransportAddress, other: TransportAddress) -> bool:
+    mine, theirs = unmapped(one.address.address), unmapped(other.address.address)
+    return mine == theirs or not (any(mine) or any(theirs))

@@ -14,6 +14,7 @@ from protocols.tcpip.addresses import IPV4_BROADCAST, is_unspecified
 from protocols.tcpip.errors import NetworkError
 from protocols.tcpip_tdi.claims import Claims
 from protocols.tcpip_tdi.codes import ICMP, STATUS
+from protocols.tcpip_tdi.mapped import inward, local_ip, mapped, outward
 from protocols.tdi.requests import Event, Query, TaAddress, TransportAddress
 from protocols.tdi.transport import AddressObject, TransportDriver
 
@@ -91,8 +92,9 @@ class UdpAddress(DatagramAddress):
     def __init__(self, driver: UdpDriver, file: FileObject, asked: TransportAddress) -> None:
         """Bind. NtError."""
         ip, port, scope = asked.address
+        self._dual = asked.dual
         try:
-            self._endpoint = driver.stack.udp_bind(port, self._arrived, ip, share=bool(port))
+            self._endpoint = driver.stack.udp_bind(port, self._arrived, local_ip(asked), share=bool(port))
         except NetworkError as error:
             raise NtError(STATUS[error.failure]) from error
         self._claim = asked._replace(address=TaAddress(ip, self._endpoint.port))
@@ -111,7 +113,7 @@ class UdpAddress(DatagramAddress):
         if remote is None or not remote.port:
             self._endpoint.peer = None
         else:
-            self._endpoint.connect(remote.address, remote.port)
+            self._endpoint.connect(inward(remote, dual=self._dual).address, remote.port)
         return self.io.complete(irp, NtStatus.SUCCESS)
 
     def set_information(self, irp: Irp) -> NtStatus:
@@ -146,6 +148,7 @@ class UdpAddress(DatagramAddress):
         if remote is None:
             endpoint.send(data)
             return
+        remote = inward(remote, dual=self._dual)
         if self.driver.is_broadcast(remote.address) and not endpoint.broadcast:
             raise BroadcastRefusedError
         endpoint.send(data, remote.address, remote.port)
@@ -159,18 +162,19 @@ class UdpAddress(DatagramAddress):
 
     def _arrived(self, datagram: Datagram) -> None:
         details = {
-            "destination": datagram.destination,
+            "destination": mapped(datagram.destination) if self._dual else datagram.destination,
             "interface": datagram.interface.index,
             "ttl": datagram.ttl,
             "tos": datagram.tos,
         }
-        self.deliver(datagram.data, TaAddress(datagram.source, datagram.source_port), details)
+        source = TaAddress(datagram.source, datagram.source_port)
+        self.deliver(datagram.data, outward(source, dual=self._dual), details)
 
     def _error(self, report: ErrorReport) -> None:
         status = ICMP.get(report.kind)
         if status is not None:
             port = int.from_bytes(report.quoted[2:4])
-            remote = TaAddress(report.destination, port)
+            remote = outward(TaAddress(report.destination, port), dual=self._dual)
             self.handlers.tell(Event.ERROR_EX, self, status, remote)
 
     def _answers(self) -> dict[Query, Any]:

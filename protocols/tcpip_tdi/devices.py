@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from protocols.tcpip_tdi.datagrams import RawIpDriver, UdpDriver
-from protocols.tcpip_tdi.tcp import TcpDriver
+from protocols.tcpip_tdi.tcp_driver import TcpDriver
 from protocols.tdi.requests import TaAddress
 
 if TYPE_CHECKING:

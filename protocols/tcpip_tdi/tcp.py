@@ -10,29 +10,25 @@ import enum
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from protocols.io.status import NtError, NtStatus
-from protocols.tcpip.addresses import is_unspecified
+from protocols.io.status import NtStatus
 from protocols.tcpip.errors import Failure, NetworkError
 from protocols.tcpip.tcp.connection import IGNORE, Connection, ConnectionHandler
 from protocols.tcpip.tcp.states import State
-from protocols.tcpip_tdi.claims import Claims
 from protocols.tcpip_tdi.codes import STATUS
+from protocols.tcpip_tdi.mapped import inward, outward
 from protocols.tdi.events import NOT_ACCEPTED, Taken
-from protocols.tdi.requests import Event, Flags, Query, TaAddress, TransportAddress
-from protocols.tdi.transport import AddressObject, ConnectionObject, TransportDriver
+from protocols.tdi.requests import Event, Flags, Query, TaAddress
+from protocols.tdi.transport import ConnectionObject
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from protocols.io.device import FileObject
     from protocols.io.irp import Irp, Memory
-    from protocols.io.system import IoSystem
-    from protocols.tcpip.stack import Stack
-    from protocols.tcpip.tcp.listener import Listener
+    from protocols.tcpip_tdi.tcp_address import TcpAddress
+    from protocols.tcpip_tdi.tcp_driver import TcpDriver
 
 INDICATE_BYTES = 65536
 """What is taken out of TCP for one indication."""
-REFUSE = (NtStatus.CONNECTION_REFUSED, None)
+FIN_ON_ITS_WAY = frozenset({State.FIN_WAIT_1, State.CLOSING, State.LAST_ACK})
 
 
 class Phase(enum.Enum):
@@ -43,92 +39,6 @@ class Phase(enum.Enum):
     CONNECTING = enum.auto()
     CONNECTED = enum.auto()
     OVER = enum.auto()
-
-
-class TcpAddress(AddressObject):
-    """A local address: its claim on the port, and the listener once somebody waits for connections."""
-
-    driver: TcpDriver
-
-    def __init__(self, driver: TcpDriver, file: FileObject, asked: TransportAddress) -> None:
-        """Claim the port. NtError."""
-        self._stack = driver.stack
-        ip, port, _scope = asked.address
-        ports = self._stack.tcp.ports
-        if not is_unspecified(ip) and not self._stack.ip.paths.is_local(ip):
-            raise NtError(NtStatus.INVALID_ADDRESS_COMPONENT)
-        try:
-            port = ports.claim(ip, port, share=True)
-        except NetworkError as error:
-            raise NtError(STATUS[error.failure]) from error
-        local = TaAddress(ip, port)
-        self._claim = asked._replace(address=local)
-        try:
-            driver.claims.take(self._claim)
-        except NtError:
-            ports.release(ip, port)
-            raise
-        super().__init__(driver, file, local)
-        self.options: dict[str, Any] = {}
-        self.waiting: deque[Irp] = deque()  # TDI_LISTEN
-        self._listener: Listener | None = None
-
-    def set_event_handler(self, irp: Irp) -> NtStatus:
-        """TDI_SET_EVENT_HANDLER: a connect handler opens the port."""
-        asked = irp.location.parameters
-        if asked.event is Event.CONNECT and asked.handler is not None:
-            try:
-                self.open_port()
-            except NetworkError as error:
-                return self.io.complete(irp, STATUS[error.failure])
-        status = super().set_event_handler(irp)
-        if asked.event is Event.CONNECT and asked.handler is None and not self.waiting:
-            self._unlisten()
-        return status
-
-    def set_information(self, irp: Irp) -> NtStatus:
-        """Options for the connections that follow."""
-        self.options.update(irp.location.parameters.values)
-        return self.io.complete(irp, NtStatus.SUCCESS)
-
-    def open_port(self) -> None:
-        """Accept connections from now on. NetworkError."""
-        if self._listener is None:
-            ip, port, _scope = self.local
-            self._listener = self._stack.tcp.listen(ip, port, self._accept, share=True)
-            self._listener.admit = lambda address, _port: len(address) == len(ip)
-
-    def cleanup(self) -> None:
-        """Give the port back; connections live on."""
-        self._unlisten()
-        for irp in list(self.waiting):
-            self.io.cancel(irp)
-        self._stack.tcp.ports.release(self.local.address, self.local.port)
-        self.driver.claims.release(self._claim)
-
-    def _unlisten(self) -> None:
-        if self._listener is not None:
-            self._listener.close()
-            self._listener = None
-
-    def _accept(self, connection: Connection) -> ConnectionHandler:
-        key = connection.key
-        while self.waiting:
-            irp = self.waiting.popleft()
-            if self.io.claim(irp):
-                found: TcpConnection = irp.location.file.fs_context  # type: ignore[union-attr]  # a listen has a file
-                found.adopt(connection)
-                self.io.complete(irp, NtStatus.SUCCESS, result=TaAddress(key.remote, key.remote_port))
-                return found
-        remote = TaAddress(key.remote, key.remote_port)
-        local = TaAddress(key.local, key.local_port)
-        _status, file = self.handlers.tell(Event.CONNECT, self, remote, local, default=REFUSE)
-        if file is None:
-            connection.abort()
-            return IGNORE
-        found = file.fs_context
-        found.adopt(connection)
-        return found
 
 
 class TcpConnection(ConnectionObject, ConnectionHandler):
@@ -173,8 +83,10 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
             return self.io.complete(irp, NtStatus.CONNECTION_ACTIVE)
         if self.address is None:
             return self.io.complete(irp, NtStatus.ADDRESS_NOT_ASSOCIATED)
-        remote = irp.location.parameters.remote
-        local = self.address.local
+        remote = inward(irp.location.parameters.remote, dual=self.address.dual)
+        local = inward(self.address.local, dual=self.address.dual)
+        if self.address.ip is None:
+            local = local._replace(address=bytes(len(remote.address)))
         if len(remote.address) != len(local.address):
             return self.io.complete(irp, NtStatus.INVALID_ADDRESS_COMPONENT)
         self._forget()
@@ -371,7 +283,7 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
             return False
         irp = self._receives[0]
         if not self._held and self.tcp is not None:
-            self._held.extend(self.tcp.receive_buffers(max(irp.length, 1)))
+            self._held.extend(self._take(self.tcp, max(irp.length, 1)))
         if not self._held:
             return False
         self._receives.popleft()
@@ -389,6 +301,15 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
             self.io.complete(irp, NtStatus.SUCCESS, copied)
         return True
 
+    def _take(self, tcp: Connection, limit: int) -> list[Memory]:
+        """Take data out of TCP, up to an urgent byte; that one is told of by itself, if anybody listens."""
+        if self.address is None or Event.RECEIVE_EXPEDITED not in self.address.handlers:
+            return tcp.receive_buffers(limit)
+        while (ahead := tcp.urgent_ahead) == 1 and tcp.received.size:
+            byte = tcp.receive(1)
+            self._tell(Event.RECEIVE_EXPEDITED, self.context, Flags.EXPEDITED, 1, byte)
+        return tcp.receive_buffers(limit if ahead is None else min(limit, ahead - 1))
+
     def _indicate(self) -> bool:
         handlers = self.address.handlers if self.address is not None else None
         if self._silent or self._receives or handlers is None:
@@ -396,7 +317,7 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
         if not self._held:
             if self.tcp is None or not (Event.CHAINED_RECEIVE in handlers or Event.RECEIVE in handlers):
                 return False
-            self._held.extend(self.tcp.receive_buffers(INDICATE_BYTES))
+            self._held.extend(self._take(self.tcp, INDICATE_BYTES))
         if not self._held:
             return False
         if Event.CHAINED_RECEIVE in handlers:
@@ -479,13 +400,14 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
     def _answers(self) -> dict[Query, Any]:
         found = super()._answers()
         if self.tcp is not None:
-            key = self.tcp.key
-            found[Query.ADDRESS_INFO] = TaAddress(key.local, key.local_port)
+            key, dual = self.tcp.key, self.address is not None and self.address.dual
+            found[Query.ADDRESS_INFO] = outward(TaAddress(key.local, key.local_port), dual=dual)
             found[Query.CONNECTION_INFO] = {
                 "state": self.tcp.state.name,
-                "remote": TaAddress(key.remote, key.remote_port),
+                "remote": outward(TaAddress(key.remote, key.remote_port), dual=dual),
                 "received": self.tcp.bytes_received,
                 "since_ns": self.since_ns,
+                "unacknowledged": len(self.tcp.send_buffer) + (self.tcp.state in FIN_ON_ITS_WAY),
                 "available": self.tcp.received.size + sum(map(len, self._held)),
             }
         return found
@@ -522,32 +444,6 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
         self.io.complete(irp, NtStatus.CANCELLED)
         if self.tcp is not None:
             self.tcp.abort()
-
-
-class TcpDriver(TransportDriver):
-    """The transport."""
-
-    name = "tcp"
-    connection_kind = TcpConnection
-
-    def __init__(self, io: IoSystem, stack: Stack, kick: Callable[[], None]) -> None:
-        """Speak for ``stack``; ``kick`` has it take a turn."""
-        super().__init__(io)
-        self.stack = stack
-        self.kick = kick
-        self.claims = Claims()
-
-    def open_address(self, file: FileObject, asked: TransportAddress) -> TcpAddress:
-        """Claim an address."""
-        return TcpAddress(self, file, asked)
-
-    def provider_info(self) -> dict[str, Any]:
-        """TDI_PROVIDER_INFO."""
-        return {"name": self.name, "version": 4, "connections": True, "orderly": True, "expedited": True}
-
-    def statistics(self) -> dict[str, int]:
-        """TDI_PROVIDER_STATISTICS."""
-        return {k: v for k, v in self.stack.counters.items() if k.startswith("tcp.")}
 
 
 def _apply(tcp: Connection, values: dict[str, Any]) -> None:

@@ -88,6 +88,7 @@ class TransportAddress(NamedTuple):
     share: bool = False  # another address object may have the same address (SO_REUSEADDR)
     protocol: int = 0  # RawIp: the protocol number is part of the device's name in Windows
     exclusive: bool = False  # nobody may share it, whatever they ask (SO_EXCLUSIVEADDRUSE)
+    dual: bool = False  # an IPv6 address object that serves IPv4 too, by mapped addresses (IPV6_V6ONLY off)
 
 
 class ConnectionContext(NamedTuple):

@@ -6,7 +6,7 @@ return SOCKET_ERROR raises ``WinsockError``; ``get_last_error`` keeps its code, 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from protocols.afd.requests import Poll
 from protocols.io.completion import ApcQueue, CompletionPort
@@ -15,16 +15,18 @@ from protocols.winsock.constants import Af, Fd, Io, PollFlag, Proto, Shut, So, S
 from protocols.winsock.errors import WinsockError, Wsae
 from protocols.winsock.msafd import Handle, MsafdProvider
 from protocols.winsock.mswsock import Extensions
+from protocols.winsock.window import WindowMessage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from protocols.io.completion import CompletionPacket, Event, Waiter
-    from protocols.io.irp import Memory
+    from protocols.io.irp import Irp, Memory
     from protocols.io.system import IoSystem
     from protocols.tdi.requests import TaAddress
     from protocols.winsock.overlapped import Overlapped
     from protocols.winsock.spi import Catalog, Provider
+    from protocols.winsock.window import Window
 
 HIGHEST = (2, 2)
 VERSIONS = ((1, 0), (1, 1), (2, 0), (2, 1), (2, 2))
@@ -38,12 +40,21 @@ WAIT_IO_COMPLETION = -2
 class Entry:
     """A socket of the process."""
 
-    __slots__ = ("handle", "provider")
+    __slots__ = ("asynchronous", "handle", "provider")
 
     def __init__(self, provider: Provider, handle: Handle) -> None:
         """Join a provider and its socket."""
         self.provider = provider
         self.handle = handle
+        self.asynchronous: tuple[Window, int, int] | None = None  # WSAAsyncSelect's arguments
+
+
+class PendingPoll(NamedTuple):
+    """A poll on its way: the sockets asked, which of them there are (by position), and AFD's request."""
+
+    total: int
+    valid: tuple[int, ...]
+    irp: Irp | None
 
 
 class Winsock:
@@ -90,7 +101,8 @@ class Winsock:
             for number in list(self._sockets):
                 entry = self._sockets.pop(number)
                 self.io.cancel_file(entry.handle.file)
-                entry.handle.options["linger"] = 0
+                if entry.handle.stream:
+                    entry.provider.setsockopt(entry.handle, Sol.SOCKET, So.LINGER, 0)
                 entry.provider.closesocket(entry.handle)
 
     def get_last_error(self) -> int:
@@ -118,10 +130,9 @@ class Winsock:
             raise self._failed(error) from None
 
     def closesocket(self, number: int) -> None:
-        """Close; the number is no socket any more."""
-        entry = self._entry(number)
-        del self._sockets[number]
-        entry.provider.closesocket(entry.handle)
+        """Close; the number is no socket any more. WSAEWOULDBLOCK: it lingers, and is one still."""
+        self._call(number, "closesocket")
+        self._sockets.pop(number, None)
 
     def bind(self, number: int, address: TaAddress) -> None:
         """Give the socket a local address."""
@@ -142,11 +153,13 @@ class Winsock:
         entry = self._entry(number)
         handle, remote = self._call(number, "accept")
         if condition is not None and not condition(remote):
-            handle.options["linger"] = 0
             entry.provider.setsockopt(handle, Sol.SOCKET, So.LINGER, 0)
             entry.provider.closesocket(handle)
             raise self._failed(WinsockError(Wsae.WSAECONNREFUSED, "the condition function refused"))
-        return self._add(entry.provider, handle), remote
+        child = self._add(entry.provider, handle)
+        if entry.asynchronous is not None:
+            self.async_select(child, *entry.asynchronous)
+        return child, remote
 
     def shutdown(self, number: int, how: int = Shut.SEND) -> None:
         """End a direction."""
@@ -269,28 +282,52 @@ class Winsock:
 
     def poll(self, sockets: Sequence[tuple[int, PollFlag]], timeout_ns: int | None = None) -> list[PollFlag]:
         """WSAPoll: what is the case of each; NVAL for what is no socket."""
+        pending = self.begin_poll(sockets)
+        if not all(number in self._sockets for number, _flags in sockets):
+            timeout_ns = 0
+        if pending.irp is not None:
+            self.base.await_poll(pending.irp, timeout_ns)
+        return self.end_poll(pending)
+
+    def begin_poll(
+        self, sockets: Sequence[tuple[int, PollFlag]], signal: Callable[[], None] | None = None
+    ) -> PendingPoll:
+        """Start a WSAPoll that tells its end by ``signal``, perhaps at once and on another thread.
+
+        A loop that waits for other things too sleeps on those and on ``signal``, then calls ``end_poll``.
+        """
         self._require()
-        answers = [PollFlag.NONE] * len(sockets)
         valid = [at for at, (number, _flags) in enumerate(sockets) if number in self._sockets]
-        for at in set(range(len(sockets))) - set(valid):
-            answers[at] = PollFlag.NVAL
-        if not valid:
-            return answers
-        pairs = []
-        for at in valid:
-            number, flags = sockets[at]
-            wanted = Poll.ABORT | Poll.CONNECT_FAIL
-            wanted |= (Poll.RECEIVE | Poll.ACCEPT | Poll.DISCONNECT) if flags & PollFlag.IN else Poll.NONE
-            wanted |= Poll.SEND if flags & PollFlag.OUT else Poll.NONE
-            pairs.append((self._entry(number).handle, wanted))
-        found = self.base.select(pairs, 0 if len(valid) < len(sockets) else timeout_ns)
-        for at, poll in found.items():
-            answers[valid[at]] = _poll_flags(poll)
+        pairs = [(self._entry(sockets[at][0]).handle, _wanted(sockets[at][1])) for at in valid]
+        irp = self.base.begin_poll(pairs, signal) if pairs else None
+        return PendingPoll(len(sockets), tuple(valid), irp)
+
+    def end_poll(self, pending: PendingPoll) -> list[PollFlag]:
+        """End a poll, whether anything has happened or not: what is the case of each, NVAL for no socket."""
+        answers = [PollFlag.NVAL] * pending.total
+        for at in pending.valid:
+            answers[at] = PollFlag.NONE
+        if pending.irp is not None:
+            for at, poll in self.base.end_poll(pending.irp).items():
+                answers[pending.valid[at]] = _poll_flags(poll)
         return answers
 
     def event_select(self, number: int, event: Event | None, events: int) -> None:
         """WSAEventSelect; it makes the socket non-blocking. No events: that is over."""
         self._call(number, "event_select", event, events)
+        self._entry(number).asynchronous = None
+
+    def async_select(self, number: int, window: Window, message: int, events: int) -> None:
+        """WSAAsyncSelect: ``message`` is posted for each of the events; the socket becomes non-blocking.
+
+        It ends a WSAEventSelect, and no events end it; sockets that are accepted inherit it.
+        """
+
+        def post(event: Fd, error: int) -> None:
+            window.post(WindowMessage(message, number, error << 16 | event))
+
+        self._call(number, "async_select", post, events)
+        self._entry(number).asynchronous = (window, message, events) if events else None
 
     def enum_network_events(self, number: int, event: Event | None = None) -> tuple[Fd, dict[Fd, int]]:
         """WSAEnumNetworkEvents."""
@@ -382,10 +419,21 @@ def _buffers(data: Memory | Sequence[Memory]) -> list[Memory]:
     return [data] if isinstance(data, bytes | bytearray | memoryview) else list(data)
 
 
+def _wanted(flags: PollFlag) -> Poll:
+    found = Poll.ABORT | Poll.CONNECT_FAIL
+    if flags & PollFlag.RDNORM:
+        found |= Poll.RECEIVE | Poll.ACCEPT | Poll.DISCONNECT
+    if flags & PollFlag.RDBAND:
+        found |= Poll.OOB_RECEIVE
+    return found | Poll.SEND if flags & PollFlag.OUT else found
+
+
 def _poll_flags(poll: Poll) -> PollFlag:
     found = PollFlag.NONE
     if poll & (Poll.RECEIVE | Poll.ACCEPT):
         found |= PollFlag.RDNORM
+    if poll & Poll.OOB_RECEIVE:
+        found |= PollFlag.RDBAND
     if poll & Poll.SEND:
         found |= PollFlag.OUT
     if poll & (Poll.DISCONNECT | Poll.ABORT | Poll.CLOSE):

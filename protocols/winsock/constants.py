@@ -45,8 +45,9 @@ class Msg(enum.IntFlag):
     PEEK = 0x2
     DONTROUTE = 0x4
     WAITALL = 0x8
-    PARTIAL = 0x8000
     TRUNC = 0x0100  # in WSAMSG: the datagram was longer
+    CTRUNC = 0x0200  # in WSAMSG: the control data was longer
+    PARTIAL = 0x8000
 
 
 class Fd(enum.IntFlag):
@@ -118,6 +119,7 @@ class IpOption(enum.IntEnum):
     DROP_MEMBERSHIP = 13
     DONTFRAGMENT = 14
     PKTINFO = 19
+    V6ONLY = 27  # IPV6_V6ONLY
 
 
 class TcpOption(enum.IntEnum):

@@ -96,9 +96,30 @@ class MsafdProvider(Provider):
         return Handle(file, info, protocol or info.protocol)
 
     def closesocket(self, handle: Handle) -> None:
-        """WSPCloseSocket: with SO_LINGER of some seconds, wait for what is queued."""
+        """WSPCloseSocket. With SO_LINGER of some seconds: when the peer has all, else by a reset.
+
+        A non-blocking socket that would have to linger stays open: WSAEWOULDBLOCK.
+        """
+        if handle.stream and handle.options["linger"] and self._linger(handle):
+            raise WinsockError(Wsae.WSAEWOULDBLOCK, "it lingers")
         self._io.close(handle.file)
         self._waiter.kick()
+
+    def _linger(self, handle: Handle) -> bool:
+        """Wait for the last acknowledgment, SO_LINGER seconds at most; True if it must not wait."""
+        if not self._info(handle)["connected"]:
+            return False
+        self._now(handle, Afd.DISCONNECT, Disconnect(send=True))
+        timeout = int(handle.options["linger"] * 1000) * MILLISECOND
+        if not handle.blocking:
+            return bool(self._unacknowledged(handle))
+        if not self._waiter.wait(lambda: not self._unacknowledged(handle), timeout):
+            self._now(handle, Afd.DISCONNECT, Disconnect(abort=True))
+        return False
+
+    def _unacknowledged(self, handle: Handle) -> int:
+        found: int = self._info(handle).get("unacknowledged", 0)
+        return found
 
     def bind(self, handle: Handle, address: TaAddress) -> None:
         """WSPBind."""
@@ -213,17 +234,29 @@ class MsafdProvider(Provider):
         overlapped: Overlapped | None = None,
     ) -> tuple[int, TaAddress | None]:
         """WSPRecvFrom: bytes and, for datagrams, from whom."""
-        count, result = self.receive_message(handle, buffers, flags, overlapped)
-        return count, result[0] if result else None
+        irp = self._receive(handle, buffers, flags, overlapped)
+        count = self._count(irp, overlapped, handle.options["receive_timeout_ms"])
+        return count, irp.result[0] if irp.result else None
 
-    def receive_message(
+    def receive_irp(
         self,
         handle: Handle,
         buffers: Sequence[Memory],
         flags: int = 0,
         overlapped: Overlapped | None = None,
-    ) -> tuple[int, Any]:
-        """Receive for WSARecvMsg: bytes, and (source, details) of a datagram."""
+    ) -> Irp:
+        """Receive for WSARecvMsg: the request, whose result is (source, details), maybe BUFFER_OVERFLOW."""
+        irp = self._receive(handle, buffers, flags, overlapped)
+        try:
+            self._count(irp, overlapped, handle.options["receive_timeout_ms"])
+        except WinsockError:
+            if irp.status is not NtStatus.BUFFER_OVERFLOW:
+                raise
+        return irp
+
+    def _receive(
+        self, handle: Handle, buffers: Sequence[Memory], flags: int, overlapped: Overlapped | None
+    ) -> Irp:
         asked = Receive(
             immediate=overlapped is None and not handle.blocking,
             peek=bool(flags & Msg.PEEK),
@@ -231,9 +264,7 @@ class MsafdProvider(Provider):
             wait_all=bool(flags & Msg.WAITALL),
         )
         code = Afd.RECEIVE if handle.stream else Afd.RECEIVE_DATAGRAM
-        irp = self._ask(handle, code, asked, buffers, overlapped)
-        count = self._count(irp, overlapped, handle.options["receive_timeout_ms"])
-        return count, irp.result
+        return self._ask(handle, code, asked, buffers, overlapped)
 
     # Names, options, controls
 
@@ -269,6 +300,8 @@ class MsafdProvider(Provider):
                 raise WinsockError(Wsae.WSAEINVAL, "the socket is bound already")
             if value and handle.options[other]:
                 raise WinsockError(Wsae.WSAEINVAL, "SO_REUSEADDR and SO_EXCLUSIVEADDRUSE exclude each other")
+        if name == "v6_only" and (handle.bound or handle.info.family is not Af.INET6):
+            raise WinsockError(Wsae.WSAEINVAL, "IPV6_V6ONLY is for IPv6 sockets that are not bound yet")
         if name in ("join", "leave") and not is_multicast(value[0]):
             raise WinsockError(Wsae.WSAEINVAL, "no multicast group")
         self._now(handle, Afd.SET_INFO, Information({name: value}))
@@ -283,7 +316,7 @@ class MsafdProvider(Provider):
         if code == Io.FIONREAD:
             return self._info(handle)["available"]
         if code == Io.SIOCATMARK:
-            return True
+            return self._info(handle).get("at_mark", True)
         if code == Io.KEEPALIVE_VALS:
             self.setsockopt(handle, Sol.SOCKET, So.KEEPALIVE, argument)
             return None
@@ -293,11 +326,34 @@ class MsafdProvider(Provider):
 
     def select(self, wanted: Sequence[tuple[Handle, Poll]], timeout_ns: int | None) -> dict[int, Poll]:
         """WSPSelect: by position, what is the case; empty when the time was over."""
+        irp = self.begin_poll(wanted)
+        self.await_poll(irp, timeout_ns)
+        return self.end_poll(irp)
+
+    def begin_poll(
+        self, wanted: Sequence[tuple[Handle, Poll]], signal: Callable[[], None] | None = None
+    ) -> Irp:
+        """Leave a poll with AFD; ``signal`` is called when it ends, perhaps at once."""
         files = tuple((handle.file, poll) for handle, poll in wanted)
-        irp = self._control(files[0][0], Afd.SELECT, Select(files))
+        file = files[0][0]
+        irp = self._io.build(
+            file.device, Major.DEVICE_CONTROL, file, minor=Afd.SELECT, parameters=Select(files)
+        )
+        if signal is not None:
+            irp.done = lambda _irp: signal()
+        self._io.call(irp)
+        self._waiter.kick()
+        return irp
+
+    def await_poll(self, irp: Irp, timeout_ns: int | None) -> None:
+        """Wait until a poll has ended or the time is over."""
         if not irp.completed and timeout_ns != 0:
             self._waiter.wait(lambda: irp.completed, timeout_ns)
+
+    def end_poll(self, irp: Irp) -> dict[int, Poll]:
+        """Take a poll's answer by position; cancel it when there is none."""
         if not irp.completed:
+            irp.done = None
             self._io.cancel(irp)
             return {}
         found: dict[int, Poll] = irp.result
@@ -305,13 +361,26 @@ class MsafdProvider(Provider):
 
     def event_select(self, handle: Handle, event: Event | None, events: int) -> None:
         """WSPEventSelect: the socket becomes non-blocking."""
+        self._select_events(handle, event.set if event is not None else None, events)
+
+    def _select_events(self, handle: Handle, signal: Callable[[], None] | None, events: int) -> None:
         handle.blocking = False if events else handle.blocking
         wanted = Poll.NONE
         for fd, poll in EVENTS.items():
             if events & fd:
                 wanted |= poll
-        signal = event.set if event is not None else None
         self._now(handle, Afd.EVENT_SELECT, EventSelect(signal, wanted))
+
+    def async_select(self, handle: Handle, post: Callable[[Fd, int], None], events: int) -> None:
+        """WSPAsyncSelect: ``post`` each event with its error; what re-enables one is WSAEventSelect's."""
+
+        def tell() -> None:
+            happened, errors = self.enum_network_events(handle, None)
+            for fd in Fd:
+                if fd & happened:
+                    post(fd, errors.get(fd, 0))
+
+        self._select_events(handle, tell if events else None, events)
 
     def enum_network_events(self, handle: Handle, event: Event | None) -> tuple[Fd, dict[Fd, int]]:
         """WSPEnumNetworkEvents: what happened, and an error code for each."""
@@ -358,12 +427,6 @@ class MsafdProvider(Provider):
         return irp
 
     # Inside
-
-    def _control(self, file: FileObject, code: Afd, parameters: object) -> Irp:
-        irp = self._io.build(file.device, Major.DEVICE_CONTROL, file, minor=code, parameters=parameters)
-        self._io.call(irp)
-        self._waiter.kick()
-        return irp
 
     def _ask(
         self,

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from protocols.afd.requests import Accept, Afd, ConnectTo, Disconnect, Send
+from protocols.io.status import NtStatus
+from protocols.winsock import control
 from protocols.winsock.constants import Msg
 from protocols.winsock.errors import WinsockError, Wsae
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
     from protocols.io.irp import Irp, Memory
     from protocols.tdi.requests import TaAddress
+    from protocols.winsock.control import ControlMessage
     from protocols.winsock.msafd import Handle, MsafdProvider
     from protocols.winsock.overlapped import Overlapped
 
@@ -40,12 +43,21 @@ class Element(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """WSAMSG as WSARecvMsg fills it. ``control``: IP_PKTINFO and IP_TTL of the datagram."""
+    """WSAMSG as WSARecvMsg fills it: bytes, sender, MSG_* flags, control data."""
 
     count: int
     source: TaAddress | None
-    flags: int
-    control: dict[str, Any]
+    flags: Msg
+    control: tuple[ControlMessage, ...]
+
+
+class MessageTruncatedError(WinsockError):
+    """WSAEMSGSIZE of WSARecvMsg: ``message`` is what there is room for, with MSG_TRUNC."""
+
+    def __init__(self, message: Message) -> None:
+        """Keep the message."""
+        super().__init__(Wsae.WSAEMSGSIZE, "the datagram was longer")
+        self.message = message
 
 
 class Extensions:
@@ -129,13 +141,37 @@ class Extensions:
             self.disconnect_ex(handle)
         return irp.information
 
-    def recv_msg(self, handle: Handle, buffers: Sequence[Memory], flags: int = 0) -> Message:
-        """WSARecvMsg: a datagram with where it came in; too long: MSG_TRUNC."""
+    def recv_msg(
+        self,
+        handle: Handle,
+        buffers: Sequence[Memory],
+        flags: int = 0,
+        control_bytes: int = 256,
+        overlapped: Overlapped | None = None,
+    ) -> Message:
+        """WSARecvMsg: a datagram with where it came in, as far as ``control_bytes`` hold that (MSG_CTRUNC).
+
+        MessageTruncatedError (WSAEMSGSIZE) when the datagram was longer; it carries the message all the same.
+        An overlapped one that has ended is read by ``message_of``.
+        """
         if handle.stream:
             raise WinsockError(Wsae.WSAEOPNOTSUPP, "WSARecvMsg is for datagrams")
-        count, (source, details) = self._provider.receive_message(handle, buffers, flags)
-        wanted = details if handle.options["packet_info"] else {}
-        return Message(count, source, int(Msg.NONE), wanted)
+        irp = self._provider.receive_irp(handle, buffers, flags, overlapped)
+        message = self.message_of(handle, irp, control_bytes)
+        if message.flags & Msg.TRUNC:
+            raise MessageTruncatedError(message)
+        return message
+
+    @staticmethod
+    def message_of(handle: Handle, irp: Irp, control_bytes: int = 256) -> Message:
+        """Return the WSAMSG of a completed WSARecvMsg."""
+        source, details = irp.result
+        wanted = control.received(details, handle.options)
+        given = control.fitting(wanted, control_bytes)
+        flags: Msg = Msg.TRUNC if irp.status is NtStatus.BUFFER_OVERFLOW else Msg.NONE
+        if given != wanted:
+            flags |= Msg.CTRUNC
+        return Message(irp.information, source, flags, given)
 
     def table(self) -> dict[str, Any]:
         """Return what SIO_GET_EXTENSION_FUNCTION_POINTER finds by name (Windows: by GUID)."""

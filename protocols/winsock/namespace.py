@@ -215,7 +215,7 @@ class Namespaces:
             if asked.kind in (0, kind) and asked.protocol in (0, protocol)
         ]
         found = []
-        for address in sorted(addresses, key=len, reverse=True):
+        for address in sorted(dict.fromkeys(addresses), key=len, reverse=True):
             family = Af.INET if len(address) == 4 else Af.INET6
             if asked.family in (Af.UNSPEC, family):
                 for kind, protocol in kinds:

@@ -10,6 +10,7 @@ AFD_NAMES: dict[tuple[int, int], str] = {
     (Sol.SOCKET, So.KEEPALIVE): "keepalive",
     (Sol.SOCKET, So.BROADCAST): "broadcast",
     (Sol.SOCKET, So.LINGER): "linger",
+    (Sol.SOCKET, So.OOBINLINE): "oob_inline",
     (Sol.SOCKET, So.SNDBUF): "send_buffer",
     (Sol.SOCKET, So.RCVBUF): "receive_buffer",
     (Sol.SOCKET, So.SNDTIMEO): "send_timeout_ms",
@@ -25,6 +26,8 @@ AFD_NAMES: dict[tuple[int, int], str] = {
     (Sol.IP, IpOption.PKTINFO): "packet_info",
     (Sol.TCP, TcpOption.NODELAY): "no_delay",
     (Sol.TCP, TcpOption.KEEPALIVE): "keepalive_s",
+    (Sol.IPV6, IpOption.V6ONLY): "v6_only",
+    (Sol.IPV6, IpOption.PKTINFO): "packet_info",
     (Sol.IPV6, IpOption.TTL): "ttl",
     (Sol.IPV6, IpOption.MULTICAST_TTL): "multicast_ttl",
     (Sol.IPV6, IpOption.MULTICAST_LOOP): "multicast_loop",
@@ -38,6 +41,7 @@ DEFAULTS: dict[str, object] = {
     "keepalive": 0,
     "broadcast": 0,
     "linger": None,
+    "oob_inline": 0,
     "send_timeout_ms": 0,
     "receive_timeout_ms": 0,
     "ttl": 128,
@@ -47,10 +51,11 @@ DEFAULTS: dict[str, object] = {
     "multicast_interface": 0,
     "dont_fragment": 0,
     "packet_info": 0,
+    "v6_only": 1,
     "no_delay": 0,
     "keepalive_s": 7200,
 }
-STREAM_ONLY = frozenset({"linger", "keepalive", "no_delay", "keepalive_s"})
+STREAM_ONLY = frozenset({"linger", "oob_inline", "keepalive", "no_delay", "keepalive_s"})
 DATAGRAM_ONLY = frozenset(
-    {"broadcast", "join", "leave", "multicast_ttl", "multicast_loop", "multicast_interface"}
+    {"broadcast", "packet_info", "join", "leave", "multicast_ttl", "multicast_loop", "multicast_interface"}
 )

@@ -7,6 +7,7 @@ It knows Winsock's functions and nothing below them.
 
 from __future__ import annotations
 
+import errno
 import io
 import socket as standard
 from types import SimpleNamespace
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from protocols.tcpip.addresses import parse, text
 from protocols.tdi.requests import TaAddress
-from protocols.winsock.constants import Af, Io, PollFlag, Shut, So, Sock, Sol, TcpOption
+from protocols.winsock.constants import Af, Io, IpOption, PollFlag, Shut, So, Sock, Sol, TcpOption
 from protocols.winsock.errors import WinsockError, Wsae
 from protocols.winsock.namespace import Hints
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from protocols.winsock.api import Winsock
     from protocols.winsock.namespace import Namespaces
 
+FIRST_FILENO = 1 << 30
+"""What ``fileno`` adds to Winsock's number: no descriptor is so high, so a selector can tell them apart."""
 FAMILIES = {int(standard.AF_INET): Af.INET, int(standard.AF_INET6): Af.INET6, 0: Af.UNSPEC}
 OPTIONS: dict[tuple[int, int], tuple[int, int]] = {
     (standard.SOL_SOCKET, standard.SO_REUSEADDR): (Sol.SOCKET, So.REUSEADDR),
@@ -29,20 +32,31 @@ OPTIONS: dict[tuple[int, int], tuple[int, int]] = {
     (standard.SOL_SOCKET, standard.SO_BROADCAST): (Sol.SOCKET, So.BROADCAST),
     (standard.SOL_SOCKET, standard.SO_SNDBUF): (Sol.SOCKET, So.SNDBUF),
     (standard.SOL_SOCKET, standard.SO_RCVBUF): (Sol.SOCKET, So.RCVBUF),
+    (standard.SOL_SOCKET, standard.SO_OOBINLINE): (Sol.SOCKET, So.OOBINLINE),
     (standard.SOL_SOCKET, standard.SO_ERROR): (Sol.SOCKET, So.ERROR),
     (standard.SOL_SOCKET, standard.SO_TYPE): (Sol.SOCKET, So.TYPE),
+    (standard.IPPROTO_IPV6, standard.IPV6_V6ONLY): (Sol.IPV6, IpOption.V6ONLY),
     (standard.IPPROTO_TCP, standard.TCP_NODELAY): (Sol.TCP, TcpOption.NODELAY),
 }
-EXCEPTIONS: dict[Wsae, type[OSError]] = {
-    Wsae.WSAEWOULDBLOCK: BlockingIOError,
-    Wsae.WSAEALREADY: BlockingIOError,
-    Wsae.WSAECONNREFUSED: ConnectionRefusedError,
-    Wsae.WSAECONNRESET: ConnectionResetError,
-    Wsae.WSAECONNABORTED: ConnectionAbortedError,
-    Wsae.WSAESHUTDOWN: BrokenPipeError,
-    Wsae.WSAETIMEDOUT: TimeoutError,
+ERRNO: dict[Wsae, int] = {
+    code: getattr(errno, name) for code in Wsae if hasattr(errno, name := code.name.removeprefix("WSA"))
 }
-"""What Python's own socket module raises for the same conditions."""
+"""The host's number for each code that has the host's name: what unchanged programs compare with."""
+
+
+UNCHANGED = (
+    *(
+        "AddressFamily",
+        "SocketKind",
+        "MsgFlag",
+        "AddressInfo",
+        "gethostname",
+        "getdefaulttimeout",
+        "has_ipv6",
+    ),
+    *("htonl", "htons", "ntohl", "ntohs", "inet_aton", "inet_ntoa", "inet_ntop", "inet_pton"),
+)
+"""What of Python's module touches no network."""
 
 
 class Socket:
@@ -80,8 +94,8 @@ class Socket:
         self.close()
 
     def fileno(self) -> int:
-        """Return the socket's number; -1 when it is closed. It is no descriptor of this machine."""
-        return self._number
+        """Return Winsock's number above ``FIRST_FILENO``, -1 when closed; it is no descriptor."""
+        return -1 if self._number < 0 else FIRST_FILENO + self._number
 
     # Names
 
@@ -92,7 +106,7 @@ class Socket:
     def connect(self, address: tuple[Any, ...]) -> None:
         """Connect, within the timeout."""
         target = self._resolved(address)
-        if self._timeout is None or self._timeout <= 0 or self.type == standard.SOCK_DGRAM:
+        if self._timeout is None or self.type == standard.SOCK_DGRAM:
             self._do("connect", target)
             return
         try:
@@ -100,8 +114,10 @@ class Socket:
         except WinsockError as error:
             if error.code is not Wsae.WSAEWOULDBLOCK:
                 raise _translated(error) from None
+            if not self._timeout:  # Unix has a name of its own for this
+                raise BlockingIOError(errno.EINPROGRESS, str(error)) from None
         self._wait(PollFlag.OUT)
-        code = self.getsockopt(standard.SOL_SOCKET, standard.SO_ERROR)
+        code = self._do("getsockopt", Sol.SOCKET, So.ERROR)
         if code:
             raise _translated(WinsockError(Wsae(code)))
 
@@ -119,7 +135,7 @@ class Socket:
 
     def accept(self) -> tuple[Socket, tuple[Any, ...]]:
         """Accept, within the timeout."""
-        self._wait(PollFlag.IN)
+        self._wait(PollFlag.RDNORM)
         number, remote = self._do("accept")
         child = Socket(self._winsock, self._names, self.family, self.type, self.proto, number=number)
         child.setblocking(True)  # noqa: FBT003 - the standard library's signature
@@ -146,6 +162,11 @@ class Socket:
         while left:
             left = left[self.send(left, flags) :]
 
+    def sendmsg(self, buffers: Any, *_rest: Any) -> int:  # noqa: ANN401 - any buffers; (control, flags, address)
+        """Send several buffers as one: Winsock gathers them."""
+        self._wait(PollFlag.OUT)
+        return int(self._do("send", [_bytes(one) for one in buffers]))
+
     def sendto(self, data: Any, *rest: Any) -> int:  # noqa: ANN401 - (flags,) address
         """Send a datagram."""
         return int(self._do("sendto", _bytes(data), self._resolved(rest[-1])))
@@ -158,13 +179,13 @@ class Socket:
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:  # noqa: ANN401 - anything with a buffer
         """Receive into a buffer, within the timeout."""
         view = memoryview(buffer).cast("B")
-        self._wait(PollFlag.IN)
+        self._wait(PollFlag.RDBAND if flags & standard.MSG_OOB else PollFlag.RDNORM)
         return int(self._do("recv", view[: nbytes or len(view)], flags))
 
     def recvfrom(self, size: int, flags: int = 0) -> tuple[bytes, tuple[Any, ...]]:
         """Receive a datagram; one that is longer is cut, as POSIX does."""
         buffer = bytearray(max(size, 65536))
-        self._wait(PollFlag.IN)
+        self._wait(PollFlag.RDNORM)
         count, source = self._do("recvfrom", buffer, flags)
         return bytes(buffer[: min(count, size)]), _tuple(source or TaAddress(bytes(4), 0))
 
@@ -213,8 +234,11 @@ class Socket:
         self._do("setsockopt", *OPTIONS.get((level, option), (level, option)), value)
 
     def getsockopt(self, level: int, option: int, _length: int = 0) -> Any:  # noqa: ANN401 - as the option
-        """Ask for an option."""
-        return self._do("getsockopt", *OPTIONS.get((level, option), (level, option)))
+        """Ask for an option; SO_ERROR is answered by the host's number."""
+        found = self._do("getsockopt", *OPTIONS.get((level, option), (level, option)))
+        if (level, option) == (standard.SOL_SOCKET, standard.SO_ERROR) and found:
+            return ERRNO.get(Wsae(found), found)
+        return found
 
     def settimeout(self, value: float | None) -> None:
         """Set the timeout in seconds; None blocks, 0 does not."""
@@ -254,7 +278,14 @@ class Socket:
     def _close(self) -> None:
         number, self._number = self._number, -1
         if number >= 0:
-            self._winsock.closesocket(number)
+            try:
+                self._winsock.closesocket(number)
+            except WinsockError as error:
+                if error.code is not Wsae.WSAEWOULDBLOCK:
+                    raise _translated(error) from None
+                # SO_LINGER on a non-blocking socket: Unix closes all the same, and TCP goes on alone.
+                self._winsock.setsockopt(number, Sol.SOCKET, So.DONTLINGER, 1)
+                self._winsock.closesocket(number)
 
     def _do(self, name: str, *arguments: Any) -> Any:  # noqa: ANN401 - Winsock's functions differ
         if self._number < 0:
@@ -289,14 +320,7 @@ class SocketModule(SimpleNamespace):
 
 def socket_module(winsock: Winsock, names: Namespaces) -> SocketModule:
     """Return a namespace with the names of ``socket`` that programs use."""
-
-    def make(
-        family: int = standard.AF_INET,
-        kind: int = standard.SOCK_STREAM,
-        proto: int = 0,
-        **_rest: Any,  # noqa: ANN401 - the standard library's own types are as open
-    ) -> Socket:
-        return Socket(winsock, names, standard.AF_INET if family == -1 else family, kind, proto)
+    bound = _bound(winsock, names)
 
     def getaddrinfo(  # noqa: PLR0917 - the original's arguments
         host: str | None,
@@ -325,7 +349,7 @@ def socket_module(winsock: Winsock, names: Namespaces) -> SocketModule:
     ) -> Socket:
         failure: OSError = standard.gaierror("no address")
         for family, kind, proto, _name, target in getaddrinfo(*address, 0, standard.SOCK_STREAM):
-            made = make(family, kind, proto)
+            made = bound(family, kind, proto)
             if isinstance(timeout, int | float):
                 made.settimeout(timeout)
             try:
@@ -342,19 +366,42 @@ def socket_module(winsock: Winsock, names: Namespaces) -> SocketModule:
     constants = {name: value for name, value in vars(standard).items() if name.isupper()}
     return SocketModule(
         **constants,
-        socket=make,
+        **{name: getattr(standard, name) for name in UNCHANGED},
+        socket=bound,
         getaddrinfo=getaddrinfo,
         create_connection=create_connection,
         error=OSError,
         timeout=TimeoutError,
         gaierror=standard.gaierror,
+        getfqdn=lambda name="": name or standard.gethostname(),
         SocketType=Socket,
     )
 
 
+def _bound(winsock: Winsock, names: Namespaces) -> type[Socket]:
+    class BoundSocket(Socket):
+        """``socket.socket`` with Python's own arguments."""
+
+        def __init__(
+            self,
+            family: int = -1,
+            type: int = -1,  # noqa: A002 - the standard library's name
+            proto: int = -1,
+            fileno: int | None = None,
+        ) -> None:
+            """Open; -1 is the default. OSError(EBADF) for a ``fileno``: none can be taken over."""
+            if fileno is not None:
+                raise OSError(errno.EBADF, "a socket of the stack cannot be made of a descriptor")
+            family = standard.AF_INET if family == -1 else family
+            kind = standard.SOCK_STREAM if type == -1 else type
+            super().__init__(winsock, names, family, kind, max(proto, 0))
+
+    return BoundSocket
+
+
 def _translated(error: WinsockError) -> OSError:
-    kind = EXCEPTIONS.get(error.code)
-    return kind(int(error.code), str(error)) if kind is not None else error
+    """Return Python's own exception, by the host's number; Winsock's where the host has no such name."""
+    return OSError(ERRNO[error.code], str(error)) if error.code in ERRNO else error
 
 
 def _tuple(address: TaAddress) -> tuple[Any, ...]:

@@ -12,7 +12,7 @@ from protocols.tcpip.addresses import parse
 from protocols.tdi.requests import TaAddress
 from protocols.winsock import WinsockError
 from protocols.winsock.constants import Af, IpOption, Ns, So, Sock, Sol
-from protocols.winsock.namespace import Lookup, NamespaceProvider
+from protocols.winsock.namespace import Hints, Lookup, NamespaceProvider
 
 FAR = TaAddress(parse("10.0.0.2"), 4000)
 
@@ -116,3 +116,16 @@ def test_a_send_passes_the_layers_in_the_order_of_the_osi_map() -> None:
 
     assert hops == ["winsock", "afd", "udp"]
     assert COMPONENTS.describe(hops) == "winsock(7/6/5) -> afd(5) -> udp(4)"
+
+
+def test_getaddrinfo_finds_a_name_of_the_link_by_llmnr() -> None:
+    net = VirtualHosts()
+    near, far = net.hosts
+    far.stack.llmnr.start(far.stack.interfaces[1])
+
+    (found,) = near.names.getaddrinfo("HOST2", 4000, Hints(kind=Sock.DGRAM))
+
+    assert found.address == FAR
+    assert near.names.lookup("host2", Ns.LLMNR) == [FAR.address]
+    with pytest.raises(WinsockError, match="SERVICE_NOT_FOUND"):
+        near.names.lookup("host2", Ns.DNS)

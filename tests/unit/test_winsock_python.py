@@ -1,6 +1,6 @@
 """Python's own http.client, http.server and plain sockets over Winsock, NDIS and the 82574L; real threads."""
 
-# ruff: noqa: D102, D103, D107, FBT003 - the names are sentences; doubles need no words
+# ruff: noqa: D103, FBT003 - the names are sentences; doubles need no words
 
 from __future__ import annotations
 
@@ -9,20 +9,12 @@ import http.client
 import http.server
 import random
 import socket
-import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from device.engine.reference import ReferenceEngine
-from lab.nt.cable import DescriptorCable
-from lab.nt.live import LiveHost
-from lab.nt.locked import Locked
 from lab.nt.web import WebServer
-from ndis.verifier.core import Verifier
-from protocols.tcpip import StackConfig
-from protocols.tcpip.addresses import parse
-from protocols.winsock.pysocket import socket_module
+from tests.unit.nt_pair import Pair
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,43 +22,12 @@ if TYPE_CHECKING:
 DATA = random.Random(6).randbytes(300_000)
 
 
-class Pair:
-    """Two hosts, their cards joined by a socket pair."""
-
-    def __init__(self) -> None:
-        self.ends = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.verifiers = [Verifier(), Verifier()]
-        self.hosts: list[LiveHost] = []
-        self.modules: list[Any] = []
-        for number, (end, verifier) in enumerate(zip(self.ends, self.verifiers, strict=True), 1):
-            end.setblocking(False)
-            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
-            host = LiveHost(config=StackConfig(ipv6=False), observer=verifier, verify=True)
-            cable = DescriptorCable(host, end.fileno(), bytes((2, 0, 0, 0, 0, number)), ReferenceEngine)
-            link = host.driver.links[cable.name]
-            host.stack.add_address(link.interface, parse(f"10.0.0.{number}"), 24)
-            process = host.upper.process(threading.get_ident)
-            process.startup()
-            locked: Any = Locked(process, host.executive.lock)
-            self.modules.append(socket_module(locked, host.upper.names))
-            self.hosts.append(host)
-        for host in self.hosts:
-            host.start()
-
-    def close(self) -> None:
-        for host in self.hosts:
-            host.close()
-        for end in self.ends:
-            end.close()
-
-
 @pytest.fixture
 def pair() -> Iterator[Pair]:
     made = Pair()
     yield made
     made.close()
-    assert [str(r) for v in made.verifiers for r in v.reports] == []
-    assert [str(r) for h in made.hosts for r in h.upper.verifier.reports] == []
+    assert made.reports() == []
 
 
 def test_http_client_fetches_from_http_server_and_puts_back(pair: Pair) -> None:
@@ -123,3 +84,10 @@ def test_names_resolve_through_the_namespace_providers(pair: Pair) -> None:
     assert found[-1] == (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("127.0.0.1", 80))
     with pytest.raises(socket.gaierror):
         near.getaddrinfo("nobody.invalid", 80)
+
+
+def test_a_name_that_nobody_on_the_link_has_is_waited_for_and_not_found(pair: Pair) -> None:
+    near, _far = pair.modules
+
+    with pytest.raises(socket.gaierror):
+        near.getaddrinfo("nobody", 80)

@@ -1,6 +1,6 @@
 """Winsock streams between two hosts on a virtual wire, every IRP checked."""
 
-# ruff: noqa: D102, D103, D107, PT012 - the names are sentences; doubles need no words
+# ruff: noqa: D103, PT012 - the names are sentences; doubles need no words
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab.nt.virtual import VirtualHosts
 from protocols.io.completion import Event
 from protocols.io.irp import Major
 from protocols.io.status import NtStatus
@@ -20,38 +19,12 @@ from protocols.winsock.constants import Af, Fd, Io, Msg, PollFlag, Shut, So, Soc
 from protocols.winsock.mswsock import TF_DISCONNECT, TF_REUSE_SOCKET, Element
 from protocols.winsock.overlapped import Overlapped
 from protocols.winsock.providers.logging_layer import LoggingLayer
+from tests.unit.nt_world import SERVER, World, received
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SERVER = TaAddress(parse("10.0.0.2"), 80)
 MS = 1_000_000
-
-
-class World:
-    """A client process on one host, a server process on the other."""
-
-    def __init__(self) -> None:
-        self.net = VirtualHosts()
-        self.client, self.server = (host.process() for host in self.net.hosts)
-        for process in (self.client, self.server):
-            process.startup()
-
-    def listener(self, backlog: int = 5) -> int:
-        number = self.server.socket(Af.INET, Sock.STREAM)
-        self.server.bind(number, TaAddress(bytes(4), 80))
-        self.server.listen(number, backlog)
-        return number
-
-    def pair(self) -> tuple[int, int]:
-        listener = self.listener()
-        near = self.client.socket(Af.INET, Sock.STREAM)
-        self.client.connect(near, SERVER)
-        far, _peer = self.server.accept(listener)
-        return near, far
-
-    def reports(self) -> list[str]:
-        return [str(r) for host in self.net.hosts for r in host.verifier.reports]
 
 
 @pytest.fixture
@@ -64,11 +37,6 @@ def world() -> Iterator[World]:
 def code(process: Winsock, error: pytest.ExceptionInfo[WinsockError]) -> Wsae:
     assert process.get_last_error() == error.value.code
     return error.value.code
-
-
-def received(process: Winsock, number: int, length: int, flags: int = 0) -> bytes:
-    buffer = bytearray(length)
-    return bytes(buffer[: process.recv(number, buffer, flags)])
 
 
 def test_nothing_works_before_startup_or_after_the_last_cleanup(world: World) -> None:

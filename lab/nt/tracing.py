@@ -1,0 +1,101 @@
+"""``net trace``: one send, the layers that it passed on the way down, and the frame that came of it.
+
+The hops are seen (``lab.nt.hops``); the frame is captured behind the card and read by tshark, whose order
+of protocols, outermost first, must be the hops' own order read from the wire up.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lab.nt.hops import HopRecorder
+from lab.nt.station import Station
+from protocols.osi import COMPONENTS
+from protocols.winsock.constants import Af, Sock
+from protocols.winsock.providers.logging_layer import LoggingLayer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ADDRESS, EVERYBODY, PORT = "10.82.57.9/24", "10.82.57.255", 40000
+PAYLOAD = b"one send, every layer"
+DOWN = ("winsock", "afd", "tdi", "udp", "ip", "ndis", "miniport", "82574l", "wire")
+"""What a datagram must pass, as ``protocols.osi`` names it."""
+ON_THE_WIRE = {"wire": "eth", "82574l": "eth", "miniport": "eth", "ndis": "eth", "ip": "ip", "udp": "udp"}
+"""Whose header each component's is; TDI and AFD add none, and what Winsock was given is tshark's ``data``."""
+SETTLE_S = 2.5
+"""By then duplicate address detection and its neighbours have nothing more to send."""
+OWN = ("geninfo", "frame")
+"""What PDML says of a packet that is in none of its bytes."""
+NAMES = {"fake-field-wrapper": "data"}
+"""PDML's wrapper of bytes that belong to no dissector."""
+PROTO = re.compile(r'^  <proto name="([^"]+)"', re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """The hops of a send, and tshark's protocols of its frame; None where there is no tshark."""
+
+    hops: tuple[str, ...]
+    nesting: tuple[str, ...] | None
+    layered: tuple[str, ...] = ()  # calls that a layered provider saw, WSPConnect as ``connect``
+
+    @property
+    def expected(self) -> tuple[str, ...]:
+        """The protocols that the hops ask for, outermost first."""
+        headers = [ON_THE_WIRE[hop] for hop in reversed(self.hops) if hop in ON_THE_WIRE]
+        return (*dict.fromkeys(headers), "data")
+
+    @property
+    def good(self) -> bool:
+        """Whether every layer was passed in order, and the frame says the same."""
+        return self.hops == DOWN and self.nesting in (None, self.expected)
+
+    def describe(self) -> str:
+        """Return it in words."""
+        lines = [f"a send passed   {COMPONENTS.describe(self.hops)}"]
+        lines.append(f"a layered provider above MSAFD saw  {', '.join(self.layered)}")
+        if self.nesting is None:
+            lines.append("the frame       not compared: there is no tshark here")
+        else:
+            verdict = (
+                "the same order, from the wire up" if self.nesting == self.expected else "NOT that order"
+            )
+            lines.append(f"tshark's frame  {' > '.join(self.nesting)}: {verdict}")
+        return "\n".join(lines)
+
+
+def trace_send(folder: Path) -> Trace:
+    """Send one datagram on a station of its own and tell what it passed; the capture stays in ``folder``."""
+    capture = folder / "trace.pcapng"
+    station = Station(f"pcap:{capture}")
+    try:
+        station.configure(ADDRESS)
+        catalog = station.winsock.catalog
+        layer = LoggingLayer()
+        catalog.install_layer(layer, "logging", catalog.find(Af.INET, Sock.DGRAM, 0))
+        sock = station.sockets.socket(type=station.sockets.SOCK_DGRAM)
+        sock.setsockopt(station.sockets.SOL_SOCKET, station.sockets.SO_BROADCAST, 1)
+        sock.connect((EVERYBODY, PORT))
+        time.sleep(SETTLE_S)
+        recorder = HopRecorder(station)
+        with recorder:
+            sock.send(PAYLOAD)
+        sock.close()
+    finally:
+        station.close()
+    return Trace(tuple(recorder.hops), _nesting(capture), tuple(layer.log))
+
+
+def _nesting(capture: Path) -> tuple[str, ...] | None:
+    tshark = shutil.which("tshark")
+    if tshark is None:
+        return None
+    wanted = ["-Y", f"udp.dstport == {PORT}", "-T", "pdml"]
+    said = subprocess.run([tshark, "-r", str(capture), *wanted], capture_output=True, text=True, check=False)
+    return tuple(NAMES.get(name, name) for name in PROTO.findall(said.stdout) if name not in OWN)

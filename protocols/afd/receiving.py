@@ -1,0 +1,191 @@
+"""The receiving half of a stream socket: from TDI's indications to the requests that wait.
+
+What arrives is taken from TDI while SO_RCVBUF has room; beyond that it stays in the transport, whose window
+closes, and is asked for once half of the room is free again.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+from typing import TYPE_CHECKING
+
+from protocols.afd.endpoint import Endpoint
+from protocols.afd.received import ReceiveBuffer
+from protocols.afd.requests import Poll, Receive
+from protocols.io.status import NtStatus
+from protocols.tdi.events import Taken
+
+if TYPE_CHECKING:
+    from protocols.afd.driver import AfdDriver
+    from protocols.afd.requests import AfdOpen
+    from protocols.io.device import FileObject
+    from protocols.io.irp import Irp, Memory
+
+REFILL_BYTES = 65536
+
+
+class State(enum.Enum):
+    """The life of a stream socket."""
+
+    OPEN = enum.auto()
+    BOUND = enum.auto()
+    CONNECTING = enum.auto()
+    CONNECTED = enum.auto()
+    LISTENING = enum.auto()
+    FAILED = enum.auto()
+
+
+class ReceivingEndpoint(Endpoint):
+    """What a stream socket does with what comes in."""
+
+    def __init__(self, driver: AfdDriver, opened: AfdOpen) -> None:
+        """Start without a connection."""
+        super().__init__(driver, opened)
+        self.state = State.OPEN
+        self.connection: FileObject | None = None
+        self._buffered = ReceiveBuffer()
+        self._receives: deque[Irp] = deque()
+        self._urgent_receives: deque[Irp] = deque()
+        self._refilling = False
+        self._refused = False  # TDI holds data that did not fit here
+        self._no_receive = False
+        self._eof = False
+        self._aborted: NtStatus | None = None
+        self._first_data: Irp | None = None  # an AcceptEx that waits for it
+
+    def receive(self, irp: Irp) -> NtStatus:  # noqa: PLR0911 - one return for each reason to refuse
+        """IOCTL_AFD_RECEIVE: 0 bytes at the end of the stream."""
+        asked: Receive = irp.location.parameters
+        if asked.out_of_band:
+            return self.receive_urgent(irp)
+        if self._no_receive:
+            return self.io.complete(irp, NtStatus.LOCAL_DISCONNECT)
+        if self.state not in (State.CONNECTED, State.FAILED) and not self._buffered:
+            return self.io.complete(irp, NtStatus.CONNECTION_INVALID)
+        if not self._receives and self._enough(irp):
+            return self._fill(irp)
+        if self._aborted is not None or self._eof:
+            if self._buffered:
+                return self._fill(irp)
+            status = self._aborted if self._aborted is not None else NtStatus.SUCCESS
+            return self.io.complete(irp, status)
+        if asked.immediate:
+            self.rearm(Poll.RECEIVE)
+            return self.io.complete(irp, NtStatus.DEVICE_NOT_READY)
+        self._receives.append(irp)
+        return self.io.pend_cancellable(irp, self._cancel_receive)
+
+    def receive_urgent(self, irp: Irp) -> NtStatus:
+        """IOCTL_AFD_RECEIVE of out-of-band data; INVALID_PARAMETER when that lies in the stream."""
+        asked: Receive = irp.location.parameters
+        if self._buffered.inline:
+            return self.io.complete(irp, NtStatus.INVALID_PARAMETER)
+        if self._buffered.urgent:
+            return self._serve_urgent(irp)
+        if self._aborted is not None or self._eof:
+            return self.io.complete(irp, self._aborted or NtStatus.SUCCESS)
+        if asked.immediate:
+            self.rearm(Poll.OOB_RECEIVE)
+            return self.io.complete(irp, NtStatus.DEVICE_NOT_READY)
+        self._urgent_receives.append(irp)
+        return self.io.pend_cancellable(irp, self._cancel_receive)
+
+    def data_arrived(self, buffers: list[Memory]) -> NtStatus:
+        """ClientEventChainedReceive."""
+        if self._buffered.size >= self.receive_limit or self._no_receive:
+            self._refused = True
+            return NtStatus.DATA_NOT_ACCEPTED
+        self._buffer(buffers)
+        return NtStatus.SUCCESS
+
+    def urgent_arrived(self, data: Memory) -> Taken:
+        """ClientEventReceiveExpedited: all of it is taken, whatever SO_RCVBUF says."""
+        self._buffered.append_urgent(data)
+        if self._buffered.inline:
+            self._serve()
+            self.record(Poll.RECEIVE)
+        while self._urgent_receives and self._buffered.urgent:
+            irp = self._urgent_receives.popleft()
+            if self.io.claim(irp):
+                self._serve_urgent(irp)
+        if self._buffered.urgent:
+            self.record(Poll.OOB_RECEIVE)
+        return Taken(NtStatus.SUCCESS, len(data))
+
+    def _buffer(self, buffers: list[Memory]) -> None:
+        self._buffered.append(buffers)
+        self._serve()
+        if self._buffered:
+            self.record(Poll.RECEIVE)
+
+    def _serve(self) -> None:
+        first, self._first_data = self._first_data, None
+        if first is not None and self.io.claim(first):
+            self._first_arrived(first)
+        while self._receives:
+            irp = self._receives[0]
+            over = self._eof or self._aborted is not None
+            if not self._enough(irp) and not over:
+                return
+            self._receives.popleft()
+            if not self.io.claim(irp):
+                continue
+            if self._buffered:
+                self._fill(irp)
+            else:
+                self.io.complete(irp, self._aborted or NtStatus.SUCCESS)
+
+    def _enough(self, irp: Irp) -> bool:
+        asked: Receive = irp.location.parameters
+        return self._enough_for(irp.length if asked.wait_all else 1) or (
+            not irp.length and bool(self._buffered)
+        )
+
+    def _enough_for(self, wanted: int) -> bool:
+        return self._buffered.size >= max(wanted, 1)
+
+    def _fill(self, irp: Irp) -> NtStatus:
+        asked: Receive = irp.location.parameters
+        copied = self._buffered.peek(irp) if asked.peek else self._take_into(irp)
+        return self.io.complete(irp, NtStatus.SUCCESS, copied)
+
+    def _take_into(self, irp: Irp) -> int:
+        copied = self._buffered.take(irp)
+        self._refill()
+        self.rearm(Poll.RECEIVE)
+        if self._eof and not self._buffered:
+            self.record(Poll.DISCONNECT)
+        return copied
+
+    def _serve_urgent(self, irp: Irp) -> NtStatus:
+        copied = self._buffered.take_urgent(irp, peek=irp.location.parameters.peek)
+        self.rearm(Poll.OOB_RECEIVE)
+        return self.io.complete(irp, NtStatus.SUCCESS, copied)
+
+    def _refill(self) -> None:
+        """Ask TDI for what it holds back, once half of the buffer is free."""
+        if not self._refused or self._refilling or self.connection is None:
+            return
+        if self._buffered.size * 2 > self.receive_limit:
+            return
+        self._refused = False
+        self._refilling = True
+        room = bytearray(min(REFILL_BYTES, max(self.receive_limit, 1)))
+
+        def refilled(lower: Irp) -> None:
+            self._refilling = False
+            if lower.status.ok and lower.information:
+                self._buffer([memoryview(room)[: lower.information]])
+
+        self.tdi.receive(self.connection, [room], refilled)
+
+    def _cancel_receive(self, irp: Irp) -> None:
+        for queue in (self._receives, self._urgent_receives):
+            if irp in queue:
+                queue.remove(irp)
+        self.io.complete(irp, NtStatus.CANCELLED)
+
+    def _first_arrived(self, irp: Irp) -> None:
+        """Complete the AcceptEx that waited for data."""
+        raise NotImplementedError
