@@ -7,12 +7,13 @@ of protocols, outermost first, must be the hops' own order read from the wire up
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lab import tshark
+from lab.errors import UsageError
 from lab.nt.hops import HopRecorder
 from lab.nt.station import Station
 from protocols.osi import COMPONENTS
@@ -61,7 +62,7 @@ class Trace:
         lines = [f"a send passed   {COMPONENTS.describe(self.hops)}"]
         lines.append(f"a layered provider above MSAFD saw  {', '.join(self.layered)}")
         if self.nesting is None:
-            lines.append("the frame       not compared: there is no tshark here")
+            lines.append("the frame       not compared: there is no tshark here (ringwalk fetch tshark)")
         else:
             verdict = (
                 "the same order, from the wire up" if self.nesting == self.expected else "NOT that order"
@@ -93,9 +94,12 @@ def trace_send(folder: Path) -> Trace:
 
 
 def _nesting(capture: Path) -> tuple[str, ...] | None:
-    tshark = shutil.which("tshark")
-    if tshark is None:
+    try:
+        command = tshark.command()
+    except UsageError:
         return None
     wanted = ["-Y", f"udp.dstport == {PORT}", "-T", "pdml"]
-    said = subprocess.run([tshark, "-r", str(capture), *wanted], capture_output=True, text=True, check=False)
+    said = subprocess.run(
+        [*command, "-r", str(capture), *wanted], capture_output=True, text=True, check=False
+    )
     return tuple(NAMES.get(name, name) for name in PROTO.findall(said.stdout) if name not in OWN)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ import pytest
 from pcapng import FileScanner
 from pcapng.blocks import EnhancedPacket
 
+from lab import tshark
 from lab.errors import UsageError
 from lab.nt.reports import ping
 from lab.nt.station import Station
@@ -52,9 +52,9 @@ def captures(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 def tool(*command: str) -> str:
     """Run one of Wireshark's programs."""
-    if shutil.which(command[0]) is None:
-        pytest.skip(f"no {command[0]} here: install the package that has it (Debian: tshark)")
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    program, *arguments = command
+    argv = [*tshark.command(program), *arguments]
+    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
 
 
 def frames(path: Path) -> list[bytes]:

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,7 +24,6 @@ def test_a_send_passes_every_layer_down_to_the_wire(tmp_path: Path) -> None:
     assert (tmp_path / "trace.pcapng").stat().st_size
 
 
-@pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
 def test_tshark_nests_the_frame_in_the_order_of_the_hops(capsys: pytest.CaptureFixture[str]) -> None:
     status = main(["net", "trace"])
 
