@@ -223,8 +223,8 @@ class RequestQueue:
             self._adapter.emit(Kind.REQUEST_COMPLETE, status.name, request)
         if request is None:
             raise BugCheckError("an OID request completed that does not pend (0x91002)")
-        self._finish(request, status)
-        self.kick()
+        if self._finish(request, status):
+            self.kick()
 
     def when_out(self, then: Callable[[], None]) -> None:
         """Call ``then`` as soon as no CPU is inside the driver with a request: perhaps now.
@@ -299,11 +299,17 @@ class RequestQueue:
             arguments = (request.oid, buffer)
         return Status(adapter.enter(name, adapter.handler(name), *arguments))
 
-    def _finish(self, request: Request, status: Status) -> None:
+    def _finish(self, request: Request, status: Status) -> bool:
+        # A driver may complete a request on one CPU while a reset's end aborts it on another: who takes it
+        # from `current` delivers it, the other comes too late.
         self._lock.acquire()
-        self.current = None
+        taken = self.current is request
+        if taken:
+            self.current = None
         self._lock.release()
-        self.deliver(request, status)
+        if taken:
+            self.deliver(request, status)
+        return taken
 
     def deliver(self, request: Request, status: Status) -> None:
         """Give an answer to who asked: a transport, a filter, or NDIS itself."""

@@ -27,6 +27,11 @@ def test_no_schedule_breaks_an_invariant(mode: str) -> None:
     assert chunk.most == 1 if mode == "serialized" else chunk.most > 1
 
 
+def test_a_request_completed_while_a_reset_aborts_it_is_given_back_once() -> None:
+    """One of 100,000 schedules had the driver's completion and the reset's end take the same request."""
+    assert play("deserialized", 32793, 1).faults == ()
+
+
 def test_the_same_seed_gives_the_same_schedule() -> None:
     """What the wire saw and the order of completions are equal."""
     interleaver = Interleaver(random.Random(0))
