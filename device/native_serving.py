@@ -17,9 +17,8 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from device import vfio_user
 from device.card import REGION_SIZES, Account, Card
-from device.effects import DmaError
+from device.client_memory import ClientMemory
 from device.engine.contract import InterruptMode
 from device.engine.native import MAPPED_DOORBELLS, NativeEngine, ask_before_waiting
 from device.engine.transport import transport_factory
@@ -101,32 +100,6 @@ class DoorbellPages:
         os.close(self.fd)
 
 
-class SlowMemory:
-    """The client's memory that came without a descriptor: reached by messages. Without a client, nothing."""
-
-    def __init__(self) -> None:
-        """Start with no client."""
-        self.dma: DmaMap | None = None
-
-    def read(self, address: int, length: int) -> bytes:
-        """Return bytes; DmaError where the client has none."""
-        if self.dma is None:
-            raise DmaError(address, length)
-        try:
-            return self.dma.read(address, length)
-        except vfio_user.DmaError as error:
-            raise DmaError(address, length) from error
-
-    def write(self, address: int, data: bytes) -> None:
-        """Store bytes; DmaError where the client has none."""
-        if self.dma is None:
-            raise DmaError(address, len(data))
-        try:
-            self.dma.write(address, data)
-        except vfio_user.DmaError as error:
-            raise DmaError(address, len(data)) from error
-
-
 class NativeServedCard:
     """A card whose data path is C's, as ``vfio_user.Server`` wants a device."""
 
@@ -137,7 +110,7 @@ class NativeServedCard:
         self.regions = tuple(RegionInfo(size) if size else NO_REGION for size in REGION_SIZES)
         self.lock = threading.RLock()
         self.wire = wire
-        self.memory = SlowMemory()
+        self.memory = ClientMemory()
         self.engine = NativeEngine(offload=wire.framing is Framing.VNET)
         self.engine.memory = self.memory
         self.engine.attach_wire(wire.fd, wire.framing)

@@ -18,9 +18,9 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
-from device import vfio_user
 from device.card import CONFIG, REGION_SIZES, Account, Card, InterruptSink
-from device.effects import DmaError, FrameSent, GuestMemory, Offload
+from device.client_memory import ClientMemory
+from device.effects import FrameSent, GuestMemory, Offload
 from device.engine.contract import InterruptMode
 from device.engine.reference import ReferenceEngine
 from device.native_serving import PRIVATE_MEMORY, NativeServedCard, Tape, Tuning, serve_native
@@ -46,32 +46,6 @@ _CARRIER_POLL_S: Final = 0.25
 _SLICE_PAUSE_S: Final = 0.001
 _BATCH: Final = 64  # frames taken off the wire before the lock is given up
 _RCTL, _RCTL_EN = NIC["RCTL"].offset, NIC["RCTL"]["EN"].mask
-
-
-class ClientMemory:
-    """The memory of whoever is attached, as the engine wants it; without a client nothing is mapped."""
-
-    def __init__(self) -> None:
-        """Start with no client."""
-        self.dma: DmaMap | None = None
-
-    def read(self, address: int, length: int) -> bytes:
-        """Return bytes; DmaError where the client mapped none."""
-        if self.dma is None:
-            raise DmaError(address, length)
-        try:
-            return self.dma.read(address, length)
-        except vfio_user.DmaError as error:
-            raise DmaError(address, length) from error
-
-    def write(self, address: int, data: bytes) -> None:
-        """Store bytes; DmaError where the client mapped none."""
-        if self.dma is None:
-            raise DmaError(address, len(data))
-        try:
-            self.dma.write(address, data)
-        except vfio_user.DmaError as error:
-            raise DmaError(address, len(data)) from error
 
 
 class ClientInterrupts:
