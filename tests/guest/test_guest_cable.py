@@ -285,7 +285,7 @@ def test_a_partner_is_paused_while_the_ring_is_full(cabled: Cabled) -> None:
 def suspended(lab: Lab, end: CableEnd, frame: bytes) -> str:
     """Let the guest put its devices to sleep and wake them, sending a frame all the time; return its log."""
     lab.guest.run(
-        "echo platform >/sys/power/pm_test; echo 1 >/sys/module/suspend/parameters/pm_test_delay;"
+        "echo platform >/sys/power/pm_test; echo 4 >/sys/module/suspend/parameters/pm_test_delay;"
         " dmesg -c >/dev/null",
         check=True,
     )
@@ -298,8 +298,9 @@ def suspended(lab: Lab, end: CableEnd, frame: bytes) -> str:
     return log
 
 
-SLEEP_TENTHS = 30
-"""The guest sleeps for a second; before and after, the frames are received, or lost, as any."""
+SLEEP_TENTHS = 70
+"""The guest sleeps for four seconds, of which its own reset of the PHY costs the link one and a half (IEEE 802.3's
+break_link_timer); before and after, the frames are received, or lost, as any."""
 
 
 @pytest.mark.parametrize(
