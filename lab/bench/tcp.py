@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
 NAME: Final = "tcp"
 HELP: Final = "TCP through our whole stack and card: to Linux, and to another stack of ours"
-ROUNDS: Final = 3
-SECONDS: Final = 1.0
+ROUNDS: Final = 2
+SECONDS: Final = 0.7
 QUICK_SECONDS: Final = 0.5
 PROFILE_LINES: Final = 16
 ALONE_BYTES: Final = 200 << 20
