@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from lab.peer import Peer
 
 CHUNK: Final = bytes(1 << 18)
-PATIENCE_S: Final = 60.0
+PATIENCE_S: Final = 20.0
+"""How long any call, and the far end, may make no headway before the bench says so."""
 QUESTIONS_EACH_S: Final = 1000
 STROKES_EACH_S: Final = 100
 ADDRESS: Final = "10.82.57.9"
@@ -36,9 +37,10 @@ class Lane:
 
     station: Station
     peer: Peer
-    far: tuple[str, ...] = ()
-    """More arguments of the peer: the wire and the address of its own stack."""
+    far_wire: str | None = None
+    """Where the peer is to start a stack of its own; None: it uses Linux's sockets."""
     _ports: Iterator[int] = field(default_factory=lambda: itertools.count(5001))
+    _hosts: Iterator[int] = field(default_factory=lambda: itertools.cycle(range(10, 250)))
 
     def listen(self) -> tuple[Any, int]:
         """Return a listening socket of our stack, and its port: a new one each time."""
@@ -49,10 +51,18 @@ class Lane:
         listener.settimeout(PATIENCE_S)
         return listener, port
 
+    def accept(self, listener: Any) -> Any:  # noqa: ANN401 - sockets of our module
+        """Return the next connection; its calls end in ``TimeoutError`` when nothing moves."""
+        connection, _ = listener.accept()
+        connection.settimeout(PATIENCE_S)
+        return connection
+
     def call(self, what: str, port: int, amount: float) -> int:
         """Start the peer's half of some traffic."""
         argv = [sys.executable, "-m", "lab.bench.tcp_peer", what, ADDRESS, str(port), str(amount)]
-        return self.peer.start([*argv, *self.far])
+        if self.far_wire is not None:  # each a station of its own: two on a wire must not share an address
+            argv += ["--wire", self.far_wire, "--host-number", str(next(self._hosts))]
+        return self.peer.start(argv)
 
     def answer(self, number: int) -> dict[str, float]:
         """Wait for what the peer has measured. UsageError with its own words when it could not."""
@@ -75,7 +85,7 @@ def transmit(lane: Lane, seconds: float) -> dict[str, float]:
     """Send until the time is over; Mbit/s until the peer has all of it."""
     listener, port = lane.listen()
     number = lane.call("drain", port, seconds)
-    connection, _ = listener.accept()
+    connection = lane.accept(listener)
     count, began = 0, time.monotonic()
     while time.monotonic() - began < seconds:
         connection.sendall(CHUNK)
@@ -94,7 +104,7 @@ def receive(lane: Lane, seconds: float) -> dict[str, float]:
     """Receive what the peer sends as long; Mbit/s."""
     listener, port = lane.listen()
     number = lane.call("pour", port, seconds)
-    connection, _ = listener.accept()
+    connection = lane.accept(listener)
     room, count, began = bytearray(CHUNK), 0, time.monotonic()
     while got := connection.recv_into(room):
         count += got
@@ -106,8 +116,8 @@ def receive(lane: Lane, seconds: float) -> dict[str, float]:
     return {"Mbit/s": count * 8 / took / 1e6}
 
 
-def _echo(listener: Any) -> None:  # noqa: ANN401 - a socket of our module
-    connection, _ = listener.accept()
+def _echo(lane: Lane, listener: Any) -> None:  # noqa: ANN401 - a socket of our module
+    connection = lane.accept(listener)
     connection.setsockopt(6, 1, 1)
     while data := connection.recv(1):
         connection.send(data)
@@ -118,7 +128,7 @@ def round_trips(lane: Lane, seconds: float) -> dict[str, float]:
     """Echo single bytes, on an idle stack; µs as the peer sees them."""
     listener, port = lane.listen()
     number = lane.call("ask", port, max(10, seconds * QUESTIONS_EACH_S))
-    _echo(listener)
+    _echo(lane, listener)
     listener.close()
     return lane.answer(number)
 
@@ -127,14 +137,19 @@ def interactive(lane: Lane, seconds: float) -> dict[str, float]:
     """Echo somebody's typing while a bulk transfer goes out of the same card; µs as the peer sees them."""
     bulk, bulk_port = lane.listen()
     sink = lane.call("drain", bulk_port, seconds)
-    pouring, _ = bulk.accept()
+    pouring = lane.accept(bulk)
     over = threading.Event()
 
+    failures: list[OSError] = []
+
     def pour() -> None:
-        while not over.is_set():
-            pouring.sendall(CHUNK)
-        pouring.shutdown(1)
-        pouring.recv(1)
+        try:
+            while not over.is_set():
+                pouring.sendall(CHUNK)
+            pouring.shutdown(1)
+            pouring.recv(1)
+        except OSError as error:  # of the other thread's: raised when it is joined
+            failures.append(error)
         pouring.close()
 
     thread = threading.Thread(target=pour, daemon=True)
@@ -142,12 +157,14 @@ def interactive(lane: Lane, seconds: float) -> dict[str, float]:
     typist = lane.call("type", port, max(10, seconds * STROKES_EACH_S))
     thread.start()
     try:
-        _echo(listener)
+        _echo(lane, listener)
     finally:
         over.set()
         thread.join(PATIENCE_S)
         listener.close()
         bulk.close()
+    if failures:
+        raise failures[0]
     lane.answer(sink)
     return lane.answer(typist)
 

@@ -1,6 +1,6 @@
 """The far end of ``bench tcp``: connects, does one kind of traffic, prints what it measured as JSON.
 
-``python -m lab.bench.tcp_peer WHAT HOST PORT AMOUNT [--wire WIRE --address ADDRESS]``: over this system's own
+``python -m lab.bench.tcp_peer WHAT HOST PORT AMOUNT [--wire WIRE --host-number N]``: over this system's own
 sockets, or over those of an NT stack of ours that is started for it on ``WIRE``. AMOUNT is seconds, or round
 trips.
 """
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 CHUNK_BYTES: Final = 1 << 18
-MAC: Final = "52:54:00:82:57:fa"
-"""Not the one that a card has by itself: the near one has that."""
+MAC: Final = "52:54:00:82:58:{:02x}"
+"""By host number; none is the one that a card has by itself, which is the near one's."""
+ADDRESS: Final = "10.82.57.{}/24"
 PAUSE_S: Final = 0.005
 """Between the strokes of somebody who types, shortened so that a second has enough of them."""
 
@@ -72,6 +73,12 @@ TRAFFIC: Final[dict[str, Callable[[Any, float], dict[str, float]]]] = {
 }
 
 
+def _station(wire: str, number: int) -> Station:
+    station = Station(wire, mac=MAC.format(number), host_name=f"far-{number}")
+    station.configure(ADDRESS.format(number))
+    return station
+
+
 def main() -> int:
     """Run one kind of traffic."""
     parser = argparse.ArgumentParser()
@@ -80,12 +87,10 @@ def main() -> int:
     parser.add_argument("port", type=int)
     parser.add_argument("amount", type=float)
     parser.add_argument("--wire")
-    parser.add_argument("--address")
+    parser.add_argument("--host-number", type=int)
     args = parser.parse_args()
-    station = Station(args.wire, mac=MAC, host_name="far") if args.wire else None
+    station = _station(args.wire, args.host_number) if args.wire else None
     try:
-        if station is not None:
-            station.configure(args.address)
         module: Any = socket if station is None else station.sockets
         connection = module.socket()
         connection.connect((args.host, args.port))

@@ -20,6 +20,7 @@ from miniport.hal.executive import LoopExecutive
 from ndis.miniport import MiniportCharacteristics
 from ndis.wrapper import Ndis
 from protocols.tcpip import Stack, StackConfig
+from protocols.tcpip.tcp import states
 from protocols.tcpip_ndis import TcpipDriver
 
 if TYPE_CHECKING:
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
     from ndis.wrapper import RegisteredProtocol
 
 IDLE_S = 0.25
+DONE_SENDING = frozenset((states.State.FIN_WAIT_2, states.State.TIME_WAIT))
+"""The far end has all of ours, and would take a reset for a loss of what it has not read yet."""
+FAREWELL_NS = 2_000_000_000
+"""How long a host that goes down waits for the FINs of closed connections to be acknowledged."""
 
 
 class LiveExecutive(LoopExecutive):
@@ -51,6 +56,16 @@ class LiveExecutive(LoopExecutive):
         """Run in a thread of its own."""
         self._thread = threading.Thread(target=self._serve, name="nt", daemon=True)
         self._thread.start()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether its thread turns it."""
+        return self._thread is not None and self.failure is None and not self._stopping
+
+    def drain(self) -> None:
+        """Do now what is ready, with the lock held."""
+        while self.step(0.0):
+            pass
 
     def stop(self) -> None:
         """End the thread; raise what it died of."""
@@ -86,8 +101,7 @@ class LiveExecutive(LoopExecutive):
 
     def _turn(self) -> None:
         with self.lock:
-            while self.step(0.0):
-                pass
+            self.drain()
             self.changed.notify_all()
             pause = self._wait_s(IDLE_S)
         if pause > 0:
@@ -198,9 +212,28 @@ class LiveHost:
         self.executive.start()
 
     def close(self) -> None:
-        """Stop the thread, unbind from the top down, and take the cards away."""
+        """End the connections, stop the thread, unbind from the top down, and take the cards away."""
+        self._say_farewell()
         self.executive.stop()
         self.loader.unbind_adapters()
         for adapter in self.adapters:
             self.ndis.remove_adapter(adapter)
         self.executive.close()
+
+    def _say_farewell(self) -> None:
+        """Let closed connections end in good order, and reset the others: nobody is left to serve them.
+
+        Without it a FIN that is queued, or lost, is never sent, and the far end waits for ever.
+        """
+        with self.executive.lock:
+            if not self.executive.is_running:
+                return
+            connections = self.stack.tcp.connections
+            self.waiter.wait(
+                lambda: not any(one.state in states.HAS_CLOSED for one in connections.values()), FAREWELL_NS
+            )
+            for connection in list(connections.values()):
+                if connection.state not in DONE_SENDING:
+                    connection.abort()
+            self.waiter.kick()
+            self.executive.drain()
