@@ -299,8 +299,8 @@ def suspended(lab: Lab, end: CableEnd, frame: bytes) -> str:
 
 
 SLEEP_TENTHS = 70
-"""The guest sleeps for four seconds, of which its own reset of the PHY costs the link one and a half (IEEE 802.3's
-break_link_timer); before and after, the frames are received, or lost, as any."""
+"""The guest sleeps for four seconds, of which its own reset of the PHY costs the link one and a half (the
+break_link_timer of IEEE 802.3); before and after, the frames are received, or lost, as any."""
 
 
 @pytest.mark.parametrize(
