@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 NAME: Final = "tcp"
 HELP: Final = "TCP through our whole stack and card: to Linux, and to another stack of ours"
 ROUNDS: Final = 2
-SECONDS: Final = 0.7
+SECONDS: Final = 0.3
 QUICK_SECONDS: Final = 0.5
 PROFILE_LINES: Final = 16
 ALONE_BYTES: Final = 200 << 20
