@@ -5,6 +5,7 @@ The cables of both cards end in this process. What the driver cannot do is not a
 
 from __future__ import annotations
 
+import re
 import tempfile
 import time
 from dataclasses import dataclass
@@ -76,8 +77,20 @@ class Forwarder:
             time.sleep(0.5)
         return text
 
+    def wait_linked(self) -> None:
+        """Wait until testpmd sees both links: a port that starts negotiates anew, in a second and a half."""
+        deadline = time.monotonic() + START_S
+        shown = ""
+        while len(re.findall(r"net_e1000_em\s+up", shown)) < len(self.ends):
+            assert time.monotonic() < deadline, shown
+            mark = len(self.said())
+            self.tell("show port summary all")
+            time.sleep(0.2)
+            shown = self.said()[mark:]
+
     def passes(self, way: int, *frames: bytes) -> list[bytes]:
         """Send frames to card ``way`` and return as many as came out of the other."""
+        self.wait_linked()
         self.ends[1 - way].drain()
         self.ends[way].send(*frames)
         found = (self.ends[1 - way].wait(lambda data: data[12:14] == b"\x08\x00", PATIENCE_S) for _ in frames)
