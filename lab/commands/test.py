@@ -27,7 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("--fast", action="store_true", help="leave out the tests that boot a guest")
     parser.add_argument(
-        "--extra", action="store_true", help="only the tests that fetch more: DPDK, UEFI, PPPoE, Chromium, clang, Wine (1 GB)"
+        "--extra",
+        action="store_true",
+        help="only the tests that fetch more: DPDK, UEFI, PPPoE, clang, Wine … (1 GB)",
     )
     parser.add_argument(
         "-k", dest="keyword", metavar="EXPRESSION", help="only the tests that match (as pytest's)"
