@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from miniport.txpath import Posted
     from miniport.txring import TxRing
     from ndis.nbl import NetBuffer, NetBufferList
-    from ndis.packet import Buffer
     from ndis.requests import InformationBuffer
     from ndis.upcalls import Upcalls
 
@@ -38,29 +37,12 @@ class OutgoingFrame:
         """Stand for ``net_buffer``."""
         self.nbl = nbl
         self.length = net_buffer.data_length
-        self.buffers = _covering(net_buffer)
+        self.buffers = net_buffer.frame_buffers()
 
     @property
     def head(self) -> bytes:
         """The first bytes, for the choice of a lane."""
         return b"".join(buffer.view[:38] for buffer in self.buffers[:4])[:38]
-
-
-def _covering(net_buffer: NetBuffer) -> list[Buffer]:
-    """Return buffers that cover the frame and nothing else."""
-    skip, left = net_buffer.data_offset, net_buffer.data_length
-    found = []
-    for buffer in net_buffer.buffers:
-        if skip >= buffer.length:
-            skip -= buffer.length
-            continue
-        size = min(buffer.length - skip, left)
-        address = None if buffer.address is None else buffer.address + skip
-        found.append(type(buffer)(buffer.memory, buffer.offset + skip, size, address))
-        skip, left = 0, left - size
-        if not left:
-            break
-    return found
 
 
 def _post(nic: Nic, ring: TxRing[OutgoingFrame], frame: OutgoingFrame) -> Posted:

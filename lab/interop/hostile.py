@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab import scratch
-from lab.interop.contract import Progress, Seen
+from lab.interop.contract import Seen
 from lab.interop.echo import EchoServer
 from lab.interop.hostile_frames import Attacker, Ends
 from lab.nt.station import Station
@@ -26,6 +26,7 @@ from protocols.tcpip.checksum import verifies
 if TYPE_CHECKING:
     import argparse
 
+    from lab.parts import Progress
     from protocols.tcpip.checksum import Buffer
 
 NAME = "hostile"

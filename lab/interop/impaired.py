@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import lab
 from lab import scratch, traffic, tshark
 from lab.errors import UsageError
-from lab.interop.contract import Progress, Seen
+from lab.interop.contract import Seen
 from lab.interop.transfer import Receiving, Sending, connected
 from lab.nt.station import Station
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
+    from lab.parts import Progress
     from lab.peer import Peer
 
 NAME = "impaired"
