@@ -119,10 +119,12 @@ class TcpipDriver:
         return Status.SUCCESS
 
     def unbind_adapter(self, open_: Open) -> Status:
-        """ProtocolUnbindAdapter: the interface stays, without a cable."""
+        """ProtocolUnbindAdapter: the interface stays, without a cable; what was sent comes home first."""
         link = next(one for one in self.links.values() if one is open_.client)
         with self._lock:
             self.stack.set_link_state(link.interface, up=False)
+            link.stop()
+        self._ndis.executive.wait(lambda: link.is_idle, f"{link.name} to give back what was sent")
         return link.close()
 
     # The stack's turns
