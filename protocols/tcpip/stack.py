@@ -112,6 +112,7 @@ class Stack:
                 lambda address: self.remove_address(interface, address),
             )
             self.slaac[interface.index] = auto
+            discovery.no_router = auto.no_router
             auto.start()
         self.context.timers.timer(lambda: None).start(0)
         return interface
