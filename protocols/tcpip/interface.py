@@ -92,10 +92,6 @@ class Interface:
         """Tell whether it is 255.255.255.255 or a directed broadcast of this link."""
         return address in self._broadcasts
 
-    def on_link(self, address: bytes) -> InterfaceAddress | None:
-        """Return our usable address whose prefix holds ``address``."""
-        return next((e for e in self.addresses.values() if e.usable and address in e.prefix), None)
-
     def source_for(self, destination: bytes) -> bytes | None:
         """Choose a source address (RFC 1122 3.3.4.3; RFC 6724 rules 2, 3 and 8)."""
         best: tuple[tuple[bool, bool, int], bytes] | None = None

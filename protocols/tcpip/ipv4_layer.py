@@ -218,7 +218,7 @@ class Ipv4Layer:
             self._complain(packet, ErrorKind.NET_UNREACHABLE, 0)
             return
         mtu = path.interface.mtu
-        for segment in Segmented(packet, mtu):
+        for segment in Segmented(packet):
             self._forward_one(path, segment, header, mtu, packet)
 
     def _forward_one(

@@ -237,7 +237,7 @@ class Ipv6Layer:
         except NetworkError:
             self._complain(packet, ErrorKind.NET_UNREACHABLE, 0)
             return
-        for raw in Segmented(packet, path.interface.mtu6):
+        for raw in Segmented(packet):
             if len(raw) > path.interface.mtu6:
                 self._complain(packet, ErrorKind.TOO_BIG, path.interface.mtu6)
                 return
