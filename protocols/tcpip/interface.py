@@ -61,6 +61,8 @@ class Interface:
         self.mtu = link.mtu
         self.offload = link.offload
         self.loopback = loopback
+        self.priority = index
+        """Its place in the order of bindings: of routes that cost the same, the lowest number's is taken."""
         self.up = True
         self.addresses: dict[bytes, InterfaceAddress] = {}
         self.groups: Counter[bytes] = Counter()
