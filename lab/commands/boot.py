@@ -6,7 +6,6 @@ import argparse
 import json
 import os
 import re
-import signal
 import sys
 import termios
 import threading
@@ -25,13 +24,13 @@ from lab.nt import meeting
 from lab.nt.station import Station
 from lab.peer import PeerError
 from lab.qemu.process import QemuError
+from lab.signals import interrupt_on_signals
 from lab.step import arguments as stepping
 from lab.step import screen
 from lab.step.steered import Steered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import FrameType
 
     from lab.guest.agent import Result
     from lab.step.command import CommandFront
@@ -219,8 +218,7 @@ def guest_spec(args: argparse.Namespace) -> GuestSpec:
 
 def run(args: argparse.Namespace) -> int:
     """Boot, do what was asked, leave nothing behind."""
-    signal.signal(signal.SIGTERM, _interrupt)
-    signal.signal(signal.SIGHUP, _interrupt)
+    interrupt_on_signals()
     if args.hold and not args.stack and args.guest != "nt":
         raise UsageError("--hold is for --stack and --guest nt: a guest alone is held by -i")
     if args.verify and not args.stack:
@@ -368,8 +366,3 @@ def show(result: Result, *, as_json: bool) -> int:
         sys.stdout.write(result.out)
         sys.stderr.write(result.err)
     return result.status
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    """End as by Ctrl-C: every ``with`` on the way cleans up."""
-    raise KeyboardInterrupt

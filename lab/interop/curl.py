@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 
 from lab import scratch
 from lab.errors import UsageError
-from lab.interop.contract import Progress, Seen
+from lab.interop.contract import Seen
 from lab.interop.verified import add_verify, watched
 from lab.nt.web import WebServer
 
 if TYPE_CHECKING:
     import argparse
 
+    from lab.parts import Progress
     from lab.peer import Peer
 
 NAME = "curl"

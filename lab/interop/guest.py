@@ -17,7 +17,7 @@ from lab import booting, traffic
 from lab.cards import LOCAL_MAC, CardSpec
 from lab.guest.session import GuestSpec
 from lab.interop import iperf3
-from lab.interop.contract import Progress, Seen
+from lab.interop.contract import Seen
 from lab.interop.guest_peer import GuestPeer
 from lab.interop.iperf3_peer import Server
 from lab.interop.transfer import Receiving, Sending, listening
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from lab.guest.session import Guest
     from lab.nt.station import Station
+    from lab.parts import Progress
 
 NAME = "guest"
 HELP = "a Linux guest with tc netem and iperf3 against our stack, each with an emulated card"

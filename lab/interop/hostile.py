@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab import scratch
-from lab.interop.contract import Progress, Seen
+from lab.interop.contract import Seen
 from lab.interop.echo import EchoServer
 from lab.interop.hostile_frames import Attacker, Ends
 from lab.interop.verified import add_verify, watched
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import argparse
 
     from lab.nt.station import Station
+    from lab.parts import Progress
     from protocols.tcpip.checksum import Buffer
 
 NAME = "hostile"

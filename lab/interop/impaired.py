@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import lab
 from lab import scratch, traffic, tshark
 from lab.errors import UsageError
-from lab.interop.contract import Progress, Seen
+from lab.interop.contract import Seen
 from lab.interop.transfer import Receiving, Sending, connected
 from lab.interop.verified import add_verify, watched
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
+    from lab.parts import Progress
     from lab.peer import Peer
 
 NAME = "impaired"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lab import fetch
 from lab.errors import UsageError
 from lab.fetch import prefix
-from lab.interop.contract import Progress, Seen
+from lab.interop.contract import Seen
 from lab.interop.iperf3_peer import Outcome, Server, run_client
 from lab.interop.iperf3_protocol import PORT, Parameters, ProtocolError
 from lab.interop.verified import add_verify, watched
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
+    from lab.parts import Progress
     from lab.peer import Finished, Peer
 
 NAME = "iperf3"

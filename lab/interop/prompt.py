@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lab.errors import UsageError
-from lab.interop.contract import Progress, Seen
+from lab.interop.contract import Seen
 from lab.interop.echo import EchoServer
 from lab.interop.verified import add_verify, watched
 from lab.peer import PeerError
@@ -24,6 +24,7 @@ from lab.peer import PeerError
 if TYPE_CHECKING:
     import argparse
 
+    from lab.parts import Progress
     from lab.peer import Peer
 
 NAME = "prompt"

@@ -38,7 +38,8 @@ def watched(wire: str, seen: list[Seen], *, verify: bool, **options: Any) -> Ite
 
 def verdict(station: Station) -> Seen:
     """Tell what both verifiers have seen and reported; nothing seen is no proof."""
-    reports, irps = station.reports, station.host.upper.verifier.issued
+    irp_verifier = station.host.upper.verifier
+    reports, irps = station.reports, irp_verifier.completions
     events = station.verifier.events if station.verifier is not None else 0
-    result = f"{events:,} NDIS events and {irps:,} IRPs seen, {len(reports) or 'nothing'} reported"
+    result = f"{events:,} NDIS events and {irps:,} IRPs seen to complete, {len(reports) or 'nothing'} reported"
     return Seen("verifiers", result, bool(events and irps) and not reports, "; ".join(reports[:MOST_SHOWN]))

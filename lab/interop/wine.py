@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from lab import scratch
 from lab.errors import UsageError
-from lab.interop.contract import Progress, Seen
+from lab.interop.contract import Seen
 from lab.interop.documented import SITUATIONS, Documented
 from lab.interop.echo import MAX_DATAGRAM, SIZES, EchoServer, echoes, wait_for
 from lab.interop.private_root import Windows
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import argparse
 
     from lab.nt.station import Station
+    from lab.parts import Progress
     from lab.peer import Peer
 
 NAME = "wine"

@@ -37,8 +37,14 @@ _LINK = {Status.MEDIA_CONNECT: True, Status.MEDIA_DISCONNECT: False}
 class NdisLink(BindingClient):
     """An adapter as TCP/IP sees it. The properties are set once, by ``TcpipDriver``."""
 
-    def __init__(self, name: str, pool: PacketPool, wake: Callable[[], None]) -> None:
-        """Start closed; ``opened`` makes it usable."""
+    def __init__(
+        self,
+        name: str,
+        pool: PacketPool,
+        wake: Callable[[], None],
+        reorder: Callable[[Sequence[str]], None] = lambda _: None,
+    ) -> None:
+        """Start closed; ``opened`` makes it usable. ``reorder`` is told a new order of the adapters."""
         self.name = name
         self.mac = bytes(6)
         self.mtu = 0
@@ -51,6 +57,7 @@ class NdisLink(BindingClient):
         self._open: Open | None = None
         self._pool = pool
         self._wake = wake
+        self._reorder = reorder
         self._waiting: deque[TxFrame] = deque()
         self._inbox: deque[RxFrame] = deque()
         self._groups: frozenset[bytes] = frozenset()
@@ -126,6 +133,8 @@ class NdisLink(BindingClient):
 
     def pnp_event(self, event: PnPEvent) -> Status:
         """ProtocolPnPEvent: nothing stands in the way of power changes and removal."""
+        if event.code is NetEvent.BIND_LIST:
+            self._reorder(event.data)
         return Status.SUCCESS if event.code in NetEvent else Status.NOT_SUPPORTED
 
     # For the driver
