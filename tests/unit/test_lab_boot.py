@@ -257,6 +257,18 @@ def test_a_guest_that_is_gone_is_told() -> None:
         Agent(ours).run("true", timeout_s=5)
 
 
+def test_a_request_to_a_guest_that_was_ended_here_is_the_agents_error() -> None:
+    """Its socket is closed already: who left the stepper by ``quit`` reads no traceback."""
+    ours, theirs = socket.socketpair()
+    theirs.close()
+    ours.close()
+
+    with pytest.raises(AgentError, match="takes no request"):
+        Agent(ours).run("true", timeout_s=5)
+    with pytest.raises(AgentError, match="is gone"):
+        Agent(ours).wait_ready(1)
+
+
 def test_an_answer_that_is_none_is_told() -> None:
     """Something else speaks on the port."""
     with pytest.raises(AgentError, match="said b'login:'"):
