@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from miniport import interrupt, txpath
 from miniport import registers as r
-from miniport.adapter import LINK_WAIT_MS, wait_for_link
 from miniport.deserialized import Lane, Refused, flow
 from miniport.hardware import HardwareError
+from miniport.link import Link
 from miniport.nic import Nic
 from miniport.oid import Requests
 from miniport.rxpath import ListReceiver
@@ -57,9 +57,8 @@ class Adapter6:
         self._ndis = ndis
         self.nic = Nic(ndis)
         self.state = State.HALTED
-        self._told_up = False  # what the transports know of the link
+        self._link = Link(ndis, self.nic)
         self._left: dict[NetBufferList, int] = {}  # frames of each list that are not done
-        self._link_wait_ms = ndis.read_configuration("LinkWaitMs", LINK_WAIT_MS)
 
     # -- coming and going -------------------------------------------------------------------------------
 
@@ -79,8 +78,7 @@ class Adapter6:
         self._lock = self._ndis.spin_lock("lists")
         self._requests = Requests(self.nic, (6, 0), self._change_power, self._ndis.indicate_status)
         self.nic.start()
-        wait_for_link(self.nic, self._link_wait_ms)
-        self._told_up = self.nic.link_up  # NDIS asks when this returns
+        self._link.wait()
         self.state = advance(self.state, "initialize")
         return Status.SUCCESS
 
@@ -126,7 +124,7 @@ class Adapter6:
         """MiniportCheckForHangEx."""
         if self.nic.is_hung():
             return True
-        self._look_at_link()
+        self._link.look()
         return not self.nic.link_up and any(ring.busy for ring in self.nic.transmit)
 
     # -- interrupts -----------------------------------------------------------------------------------------
@@ -148,7 +146,7 @@ class Adapter6:
             if queue < len(nic.receive):
                 self.receiver.receive(queue, discard=self.state is not State.RUNNING)
         if source.link:
-            self._look_at_link()
+            self._link.look()
         interrupt.unmask(nic.hardware, nic.plan, message)
         # An event between the last look and the unmasking may have been auto-cleared: look once more.
         left = any(nic.receive[q].has_done for q in source.receive if q < len(nic.receive))
@@ -163,14 +161,6 @@ class Adapter6:
         done, refused = self._lanes[queue].reap()
         self._done(done, Status.SUCCESS)
         self._refuse(refused)
-
-    def _look_at_link(self) -> None:
-        self.nic.look_at_link()
-        up = self.nic.link_up
-        if up != self._told_up:  # a reset may have looked, and told nobody
-            self._told_up = up
-            self._ndis.indicate_status(Status.MEDIA_CONNECT if up else Status.MEDIA_DISCONNECT)
-            self._ndis.indicate_status_complete()
 
     # -- frames ------------------------------------------------------------------------------------------
 

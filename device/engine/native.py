@@ -361,17 +361,9 @@ class NativeEngine:
         """
         lib.rw_attach_wire(self.card, fd, _FRAMINGS[framing.value])
 
-    def detach_wire(self) -> None:
-        """Forget the wire; what is sent becomes effects again. Not while the card's threads run."""
-        lib.rw_detach_wire(self.card)
-
     def attach_irqs(self) -> None:
         """Signal by eventfds from now on, those that ``set_irqs`` names."""
         lib.rw_attach_irqs(self.card, True)  # noqa: FBT003 - C has no keywords
-
-    def detach_irqs(self) -> None:
-        """Signal by effects again; no eventfd is used when this returns."""
-        lib.rw_attach_irqs(self.card, False)  # noqa: FBT003 - the same
 
     def set_irqs(
         self,

@@ -48,6 +48,7 @@ class LiveExecutive(LoopExecutive):
         self.changed = threading.Condition(self.lock)
         self.failure: BaseException | None = None
         self._wake = os.eventfd(0, os.EFD_NONBLOCK)
+        self._awake = True
         self._stopping = False
         self._thread: threading.Thread | None = None
         self.watch(self._wake, self._woken)
@@ -73,13 +74,17 @@ class LiveExecutive(LoopExecutive):
         self.wake()
         if self._thread is not None:
             self._thread.join()
-        os.close(self._wake)
+        with self.lock:
+            self._awake = False
+            os.close(self._wake)
         if self.failure is not None:
             raise self.failure
 
     def wake(self) -> None:
-        """Have the loop look at its queues."""
-        os.eventfd_write(self._wake, 1)
+        """Have the loop look at its queues. Once it was stopped, nothing: a program may yet close sockets."""
+        with self.lock:
+            if self._awake:
+                os.eventfd_write(self._wake, 1)
 
     def sleep(self, pause_s: float) -> None:
         """Wait, without the lock, until a descriptor is readable or the time is over; handle nothing."""
