@@ -82,6 +82,7 @@ class Adapter:
 
     def halt(self) -> None:
         """MiniportHalt."""
+        self.sender.stop()
         if not self.nic.hardware.is_gone:
             self.nic.hardware.reset()
         self.nic.release()
@@ -132,14 +133,26 @@ class Adapter:
         """MiniportHandleInterrupt: one ring's worth of each queue, then the rest interrupts again."""
         if self.nic.wake.power is not PowerState.D0:
             return
-        causes = self._ndis.synchronize_with_interrupt(self.nic.interrupts[0], self._take_causes)
-        self.sender.reap()
-        for queue in range(len(self.nic.receive)):
-            self.receiver.receive(queue)
+        nic, how = self.nic, self.nic.plan
+        had_work = self._serve_queues()
+        if not how.masks_itself:
+            causes = self._ndis.synchronize_with_interrupt(nic.interrupts[0], self._take_causes)
+        else:
+            causes = 0
+            if not had_work:  # it came for another reason, which stays in ICR and interrupts until it is read
+                causes = interrupt.other_causes(nic.hardware)
+                self._serve_queues()
         if causes & r.ICR_LSC:
             self._look_at_link()
-        if self.sender.has_done or any(ring.has_done for ring in self.nic.receive):
-            self.nic.hardware.write(r.ICS, self.nic.plan.sources[0].causes & ~r.ICR_LSC)
+        left = any(ring.has_done for ring in nic.receive)
+        if left or (not how.withheld and self.sender.has_done):
+            nic.hardware.write(r.ICS, how.sources[0].causes & ~r.ICR_LSC)
+
+    def _serve_queues(self) -> bool:
+        had_work = self.sender.reap()
+        for queue in range(len(self.nic.receive)):
+            had_work = self.receiver.receive(queue) or had_work
+        return had_work
 
     def _take_causes(self) -> int:
         causes, self._causes = self._causes, 0

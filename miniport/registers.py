@@ -50,7 +50,11 @@ RCTL_EN, RCTL_UPE, RCTL_MPE, RCTL_BAM, RCTL_LPE, RCTL_SECRC, RCTL_VFE = (
 )
 TCTL_EN, TCTL_PSP, TCTL_RTLC = (mask("TCTL", name) for name in ("EN", "PSP", "RTLC"))
 TCTL_COLLISIONS = NIC["TCTL"]["CT"].put(15) | NIC["TCTL"]["COLD"].put(63)
-RFCTL_EXTEN, RXCSUM_PCSD = mask("RFCTL", "EXTEN"), mask("RXCSUM", "PCSD")
+RFCTL_EXTEN, RFCTL_ACK_DIS, RXCSUM_PCSD = (
+    mask("RFCTL", "EXTEN"),
+    mask("RFCTL", "ACK_DIS"),
+    mask("RXCSUM", "PCSD"),
+)
 RXCSUM_OFFLOAD = mask("RXCSUM", "IPOFL", "TUOFL")
 RAH_AV = mask("RAH", "AV")
 TXDCTL_NEEDED = mask("TXDCTL0", "COUNT_DESC", "GRAN")

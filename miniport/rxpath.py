@@ -103,11 +103,12 @@ class PacketReceiver:
         """Packets that are with NDIS or a transport."""
         return self._pool.in_use
 
-    def receive(self, queue: int) -> None:
-        """Indicate what has arrived."""
+    def receive(self, queue: int) -> bool:
+        """Indicate what has arrived. False: there was nothing that anybody wants."""
         frames = self._harvester.wanted(queue)
         for at in range(0, len(frames), BATCH):
             self._indicate(queue, frames[at : at + BATCH])
+        return bool(frames)
 
     def return_packet(self, packet: Packet) -> None:
         """MiniportReturnPacket."""

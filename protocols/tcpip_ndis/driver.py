@@ -123,6 +123,9 @@ class TcpipDriver:
         link = next(one for one in self.links.values() if one is open_.client)
         with self._lock:
             self.stack.set_link_state(link.interface, up=False)
+        link.stop()
+        if not open_.adapter.is_gone:  # what a card has that was pulled out never comes back
+            self._ndis.executive.wait(lambda: link.is_idle, "sends before an unbinding")
         return link.close()
 
     # The stack's turns

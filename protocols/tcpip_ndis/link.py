@@ -49,6 +49,7 @@ class NdisLink(BindingClient):
         self.counters = dict.fromkeys(("inbox_overflow", "send_overflow", "send_errors"), 0)
         self.interface: Interface
         self._open: Open | None = None
+        self._stopped = False
         self._pool = pool
         self._wake = wake
         self._waiting: deque[TxFrame] = deque()
@@ -63,7 +64,7 @@ class NdisLink(BindingClient):
 
     def send(self, frames: Sequence[TxFrame]) -> None:
         """Hand frames to NDIS; those that no packet is free for wait, and beyond a limit are lost."""
-        if self._open is None:
+        if self._open is None or self._stopped:
             return
         for frame in frames:
             if len(self._waiting) >= WAITING_LIMIT:
@@ -132,10 +133,19 @@ class NdisLink(BindingClient):
         if self._waiting and self._open is not None:
             self._submit()
 
-    def close(self) -> Status:
-        """ProtocolUnbindAdapter: no send after this."""
-        open_, self._open = self._open, None
+    def stop(self) -> None:
+        """Send nothing from here on; ``is_idle`` when the miniport has given everything back."""
+        self._stopped = True
         self._waiting.clear()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no packet is at the miniport."""
+        return not self._pool.in_use
+
+    def close(self) -> Status:
+        """NdisCloseAdapter: no send is outstanding then, and none follows."""
+        open_, self._open = self._open, None
         return open_.close() if open_ is not None else Status.SUCCESS
 
     def _submit(self) -> None:
