@@ -159,8 +159,8 @@ class TcpipDriver:
 
     def _set_timer(self) -> None:
         due = self.stack.next_deadline()
-        if due == self._timer_ns:
-            return
+        if due == self._timer_ns or (due is not None and self._timer_ns is not None and due > self._timer_ns):
+            return  # a turn too early costs less than a timer set anew with every segment
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
