@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from miniport.rxring import Received
     from ndis.packet import Packet
 
-_BAD = RxError.CE | RxError.SE | RxError.SEQ | RxError.CXE | RxError.RXE
+_BAD = int(RxError.CE | RxError.SE | RxError.SEQ | RxError.CXE | RxError.RXE)
+_VP = int(RxStatus.VP)
 BATCH = 64
 """The most packets that one indication carries."""
 
@@ -60,7 +61,7 @@ class Harvester:
     def info(self, frame: Received) -> dict[PacketInfo, Any]:
         """Return the per-packet information of a frame."""
         found: dict[PacketInfo, Any] = {}
-        if frame.status & RxStatus.VP:
+        if frame.status & _VP:
             found[PacketInfo.IEEE_8021Q] = frame.vlan
         if frame.segments:
             found[PacketInfo.TCP_RECV_SEG_COALESCE] = CoalescedSegments(frame.segments)

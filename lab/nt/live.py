@@ -1,12 +1,13 @@
 """An NT host that runs: a thread turns NDIS and TCP/IP, other threads call Winsock and wait.
 
 One lock guards everything above the cards; it is given up while anybody waits. What a call has asked for is
-carried out by the calling thread before the call ends or waits: to hand it to the loop's thread would cost two
-wake-ups and a change of Python's own lock.
+carried out by the calling thread before the call ends or waits: to hand it to the loop's thread would cost
+two wake-ups and a change of Python's own lock.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -25,7 +26,6 @@ from protocols.tcpip_ndis import TcpipDriver
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
     from types import TracebackType
 
     from miniport.hal.executive import LoopTimer
@@ -109,7 +109,8 @@ class LiveExecutive(LoopExecutive):
         os.eventfd_write(self._wake, 1)
 
     def _woken(self) -> None:
-        os.eventfd_read(self._wake)
+        with contextlib.suppress(BlockingIOError):  # another thread has looked in between
+            os.eventfd_read(self._wake)
 
     def _serve(self) -> None:
         pause_s = 0.0

@@ -26,4 +26,5 @@ class Locked:
             with self._lock:
                 return found(*arguments, **named)
 
+        self.__dict__[name] = call  # the next time it is found without coming here
         return call

@@ -146,6 +146,7 @@ class TcpipDriver:
         with self._lock:
             stack = self.stack
             now = self.now_ns
+            is_settled = False
             for link in self.links.values():
                 if link.up != link.interface.up:
                     stack.set_link_state(link.interface, up=link.up)
@@ -153,7 +154,9 @@ class TcpipDriver:
                 frames = link.take()
                 for at in range(0, len(frames), BATCH):
                     stack.receive(link.interface, frames[at : at + BATCH], now)
-            stack.advance(now)
+                    is_settled = True
+            if not is_settled:
+                stack.advance(now)
             self._on_turn()
             self._set_timer()
 

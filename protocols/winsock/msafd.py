@@ -194,7 +194,7 @@ class MsafdProvider(Provider):
     ) -> int:
         """WSPSend: the number of bytes; overlapped: WSA_IO_PENDING as an error until it is done."""
         immediate = overlapped is None and not handle.blocking
-        asked = Send(immediate=immediate, out_of_band=bool(flags & Msg.OOB))
+        asked = Send(immediate, bool(flags and flags & Msg.OOB))
         irp = self._ask(handle, Afd.SEND, asked, buffers, overlapped)
         return self._count(irp, overlapped, handle.options["send_timeout_ms"])
 
@@ -259,9 +259,9 @@ class MsafdProvider(Provider):
     ) -> Irp:
         asked = Receive(
             immediate=overlapped is None and not handle.blocking,
-            peek=bool(flags & Msg.PEEK),
-            out_of_band=bool(flags & Msg.OOB),
-            wait_all=bool(flags & Msg.WAITALL),
+            peek=bool(flags and flags & Msg.PEEK),
+            out_of_band=bool(flags and flags & Msg.OOB),
+            wait_all=bool(flags and flags & Msg.WAITALL),
         )
         code = Afd.RECEIVE if handle.stream else Afd.RECEIVE_DATAGRAM
         return self._ask(handle, code, asked, buffers, overlapped)
@@ -451,7 +451,8 @@ class MsafdProvider(Provider):
             apcs, told = self._apcs(), overlapped
             irp.done = lambda done: told.finish(done, apcs)
         self._io.call(irp)
-        self._waiter.kick()
+        if code is not Afd.RECEIVE:  # served from AFD's own buffer; TDI kicks when asked for more
+            self._waiter.kick()
         return irp
 
     def _now(self, handle: Handle, code: Afd, parameters: object = None) -> Any:  # noqa: ANN401 - each request has its own result
