@@ -126,7 +126,7 @@ class Adapter:
 
     def enable_interrupt(self) -> None:
         """MiniportEnableInterrupt."""
-        if self.nic.wake.power is PowerState.D0:
+        if self.nic.wake.power is PowerState.D0 and not self.nic.plan.clears_itself:
             interrupt.unmask_all(self.nic.hardware, self.nic.plan)
 
     def handle_interrupt(self) -> None:
@@ -135,12 +135,12 @@ class Adapter:
             return
         nic, how = self.nic, self.nic.plan
         had_work = self._serve_queues()
-        if not how.masks_itself:
+        if not how.clears_itself:
             causes = self._ndis.synchronize_with_interrupt(nic.interrupts[0], self._take_causes)
         else:
             causes = 0
-            if not had_work:  # it came for another reason, which stays in ICR and interrupts until it is read
-                causes = interrupt.other_causes(nic.hardware)
+            if not had_work:  # it came for another reason; one that comes with a frame CheckForHang finds
+                causes = interrupt.other_causes(nic.hardware, how)
                 self._serve_queues()
         if causes & r.ICR_LSC:
             self._look_at_link()

@@ -1,8 +1,8 @@
 """Which events interrupt, by which message, and how they are masked while they are worked on.
 
 Four plans: a line, or one message (MSI), for everything, with the cause register read in the ISR; one MSI-X
-message for everything that masks itself, so that the ISR touches no register; a message a queue and one for
-the rest (MSI-X). It decides registers; who is called at which level is NDIS's business.
+message for everything that clears itself, so that a frame costs no register access; a message a queue and one
+for the rest (MSI-X). It decides registers; who is called at which level is NDIS's business.
 Source: datasheet, Interrupts, Linux's e1000e/netdev.c (e1000_configure_msix, e1000_intr_msix_rx).
 """
 
@@ -40,8 +40,11 @@ class Plan:
     """By message number; a line is message 0."""
     is_line: bool
     is_msix: bool
-    masks_itself: bool = False
-    """Whether the message clears the queues' causes as it leaves (EIAC), and masks its own (EIAME, IAM)."""
+    clears_itself: bool = False
+    """Whether the one message clears the queues' causes as it leaves (EIAC); nothing is masked then.
+
+    A message that comes while its DPC runs queues the DPC once more: that is less than to mask and unmask.
+    """
     withheld: int = 0
     """Causes of completed sends that stay masked until ``tell_of_sends``."""
 
@@ -83,11 +86,11 @@ def program(hardware: Hardware, how: Plan) -> None:
         ivar |= NIC["IVAR"][name].put(vector | _IVAR_VALID)
     hardware.write(r.IVAR, ivar)
     # A queue's cause clears itself when its message leaves; the others are cleared by hand.
-    hardware.write(r.EIAC, _QUEUE_CAUSES if how.is_split or how.masks_itself else 0)
+    hardware.write(r.EIAC, _QUEUE_CAUSES if how.is_split or how.clears_itself else 0)
     control = hardware.read(r.CTRL_EXT) | r.CTRL_EXT_PBA_SUPPORT
-    if how.masks_itself:
-        hardware.write(r.IAM, how.sources[0].causes | how.withheld)
-        control |= r.CTRL_EXT_EIAME
+    if how.clears_itself:  # QEMU's EIAC masks, too, unless IAME is set (e1000e_msix_notify_one)
+        hardware.write(r.IAM, 0)
+        control |= r.CTRL_EXT_IAME
     hardware.write(r.CTRL_EXT, control)
 
 
@@ -104,7 +107,7 @@ def acknowledge(hardware: Hardware, how: Plan, message: int) -> tuple[bool, int]
             return False, 0
         hardware.write(r.IMC, r.ALL)
         return True, causes
-    if how.masks_itself:
+    if how.clears_itself:
         return True, 0
     if not how.is_split:
         hardware.write(r.IMC, r.ALL)
@@ -116,18 +119,25 @@ def acknowledge(hardware: Hardware, how: Plan, message: int) -> tuple[bool, int]
     return True, source.causes
 
 
-def other_causes(hardware: Hardware) -> int:
-    """Mask everything; return and clear the causes: for a message that masks itself, with no queue to serve.
+def other_causes(hardware: Hardware, how: Plan) -> int:
+    """Return and clear the causes: for a message that clears itself, when there is no queue to serve.
 
     The causes of queues go with the others, so the rings are to be looked at once more behind it.
     """
     hardware.write(r.IMC, r.ALL)
-    return hardware.read(r.ICR)
+    causes = hardware.read(r.ICR)
+    unmask_all(hardware, how)
+    return causes
 
 
 def tell_of_sends(hardware: Hardware, how: Plan) -> None:
-    """Let the completed sends interrupt once, at once if there are any."""
+    """Let the completed sends interrupt, at once if there are any."""
     hardware.write(r.IMS, how.withheld)
+
+
+def withhold_sends(hardware: Hardware, how: Plan) -> None:
+    """Let them interrupt no more."""
+    hardware.write(r.IMC, how.withheld)
 
 
 def unmask(hardware: Hardware, how: Plan, message: int) -> None:

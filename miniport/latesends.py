@@ -50,9 +50,12 @@ class LateSends:
         self._timer.cancel()
 
     def _tell(self) -> None:
-        self._told = any(ring.free < ring.count // 2 for ring in self._nic.transmit)
-        if self._told:
-            interrupt.tell_of_sends(self._nic.hardware, self._nic.plan)
+        nic, before = self._nic, self._told
+        self._told = any(ring.free < ring.count // 2 for ring in nic.transmit)
+        if self._told and not (before and nic.plan.clears_itself):  # else the interrupt has masked it again
+            interrupt.tell_of_sends(nic.hardware, nic.plan)
+        elif before and not self._told:
+            interrupt.withhold_sends(nic.hardware, nic.plan)
 
     def _look(self) -> None:
         self._reap()

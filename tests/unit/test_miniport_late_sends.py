@@ -95,6 +95,24 @@ def test_when_half_of_the_ring_is_taken_sends_interrupt(
     assert stack.recorder.sent == [(packet, Status.SUCCESS) for packet in packets]
 
 
+@pytest.mark.parametrize("mode", list(Signalling), ids=lambda m: m.value)
+def test_when_the_ring_is_empty_again_a_send_raises_no_interrupt(
+    late: Callable[[Signalling], LocalStack], mode: Signalling
+) -> None:
+    """What half a ring has switched on is switched off again."""
+    stack = late(mode)
+    for n in range(3 * RING):
+        stack.send(plain(n))
+    stack.settle()
+    stack.clock.advance(LATE_MS * 1000)
+    before = stack.bus.card.account.interrupts
+
+    stack.send(plain(1))
+    stack.settle()
+
+    assert stack.bus.card.account.interrupts == before
+
+
 def test_a_halt_takes_the_timer_along(late: Callable[[Signalling], LocalStack]) -> None:
     """An answer brought the packet back, the timer runs still: NDIS stops a halt that leaves it."""
     stack = late(Signalling.MSIX)
@@ -113,12 +131,13 @@ def test_a_halt_takes_the_timer_along(late: Callable[[Signalling], LocalStack]) 
 def test_the_link_is_noticed_in_the_middle_of_traffic(
     late: Callable[[Signalling], LocalStack], mode: Signalling
 ) -> None:
-    """A message that masks itself reads no cause while it has frames; the link's is not lost."""
+    """A message that clears itself reads no cause when it has frames: CheckForHang looks, then."""
     stack = late(mode)
 
     stack.bus.receive(to_us(1))
     stack.bus.card.set_carrier(present=False)
     stack.settle()
+    stack.clock.advance(2_000_000)
 
     assert stack.recorder.received == [to_us(1)]
     assert stack.recorder.statuses == [Status.MEDIA_DISCONNECT]
