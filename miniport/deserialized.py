@@ -79,11 +79,6 @@ class Lane(Generic[T]):
         """Whether ``reap`` would find something."""
         return self._ring.has_done
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether nothing waits and the card has nothing."""
-        return not self._waiting and not self._ring.busy
-
     def _fill(self) -> Refused[T]:
         refused: Refused[T] = []
         while self._waiting:

@@ -122,10 +122,6 @@ class Receives:
         self.receive_complete(received)
         return wire
 
-    def give_up(self) -> list[Packet]:
-        """Return the packets that protocols still hold (for reports)."""
-        return list(self.taken)
-
     def loop_one(self, sender: Open, frame: bytes, received: dict[Open, None]) -> None:
         """Indicate a copy of a sent frame to each open that wants it, noted in ``received``."""
         adapter = self._adapter

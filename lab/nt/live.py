@@ -51,6 +51,7 @@ class LiveExecutive(LoopExecutive):
         self.changed = threading.Condition(self.lock)
         self.failure: BaseException | None = None
         self._wake = os.eventfd(0, os.EFD_NONBLOCK)
+        self._awake = True
         self._stopping = False
         self._thread: threading.Thread | None = None
         self._settling = False
@@ -100,13 +101,17 @@ class LiveExecutive(LoopExecutive):
         self.wake()
         if self._thread is not None:
             self._thread.join()
-        os.close(self._wake)
+        with self.lock:
+            self._awake = False
+            os.close(self._wake)
         if self.failure is not None:
             raise self.failure
 
     def wake(self) -> None:
-        """Have the loop look at its queues."""
-        os.eventfd_write(self._wake, 1)
+        """Have the loop look at its queues. Once it was stopped, nothing: a program may yet close sockets."""
+        with self.lock:
+            if self._awake:
+                os.eventfd_write(self._wake, 1)
 
     def _woken(self) -> None:
         with contextlib.suppress(BlockingIOError):  # another thread has looked in between

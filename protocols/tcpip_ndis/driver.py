@@ -22,7 +22,7 @@ from protocols.tcpip_ndis import offloads
 from protocols.tcpip_ndis.link import PACKETS, NdisLink
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
     from ndis.executive import Timer
@@ -90,7 +90,7 @@ class TcpipDriver:
         """ProtocolBindAdapter: open, ask the card what it is, and make an interface of it."""
         name = context.adapter.name
         pool = self._ndis.packet_pool(PACKETS)
-        link = NdisLink(name, pool, self.kick)
+        link = NdisLink(name, pool, self.kick, self._reorder)
         open_ = context.open(link)
         link.mac = self._query(open_, Oid.O802_3_CURRENT_ADDRESS)
         if len(link.mac) != 6:
@@ -119,14 +119,19 @@ class TcpipDriver:
         return Status.SUCCESS
 
     def unbind_adapter(self, open_: Open) -> Status:
-        """ProtocolUnbindAdapter: the interface stays, without a cable."""
+        """ProtocolUnbindAdapter: the interface stays, without a cable; what was sent comes home first."""
         link = next(one for one in self.links.values() if one is open_.client)
         with self._lock:
             self.stack.set_link_state(link.interface, up=False)
-        link.stop()
+            link.stop()
         if not open_.adapter.is_gone:  # what a card has that was pulled out never comes back
-            self._ndis.executive.wait(lambda: link.is_idle, "sends before an unbinding")
+            self._ndis.executive.wait(lambda: link.is_idle, f"{link.name} to give back what was sent")
         return link.close()
+
+    def _reorder(self, names: Sequence[str]) -> None:
+        """Prefer the adapters in the order of their bindings (NetEventBindList)."""
+        with self._lock:
+            self.stack.set_order([self.links[name].interface for name in names if name in self.links])
 
     # The stack's turns
 

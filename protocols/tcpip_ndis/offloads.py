@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from ndis.offload import Checksum, PacketChecksum
 from ndis.offload import Offload as Tasks
 from ndis.packet import PacketInfo
-from protocols.tcpip.ethernet import HEADER_BYTES
 from protocols.tcpip.link import Offload, RxFrame
 
 if TYPE_CHECKING:
@@ -96,8 +95,3 @@ def received(data: bytes, info: Mapping[PacketInfo, Any]) -> RxFrame:
         l4_verified=bool(answered & _RECEIVED_L4) and not answered & FAILED,
         lso_mss=-(-len(data) // unit.count) if unit is not None else 0,
     )
-
-
-def payload_limit(frame_bytes: int) -> int:
-    """Return the MTU of a card whose OID_GEN_MAXIMUM_TOTAL_SIZE is ``frame_bytes``."""
-    return frame_bytes - HEADER_BYTES

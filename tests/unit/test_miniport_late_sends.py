@@ -19,9 +19,11 @@ from tests.unit.miniport_frames import OURS, ipv4_tcp, plain, to_us
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from miniport.hal.inprocess import EngineFactory
+
 LATE_MS = 10
 RING = 64
-ENGINES = {"reference": ReferenceEngine, "native": NativeEngine}
+ENGINES: dict[str, EngineFactory] = {"reference": ReferenceEngine, "native": NativeEngine}
 
 
 @pytest.fixture(params=list(itertools.product(ENGINES, (False, True))), ids=lambda p: f"{p[0]}-{p[1]}")
