@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--extra",
         action="store_true",
-        help="only the tests that fetch more: DPDK, UEFI, PPPoE, clang, Wine … (1 GB)",
+        help="only the tests that fetch more: DPDK, UEFI, PPPoE, clang, Wine … (0.9 GB; 3.4 GB of disk)",
     )
     parser.add_argument(
         "-k", dest="keyword", metavar="EXPRESSION", help="only the tests that match (as pytest's)"
