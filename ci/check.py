@@ -81,7 +81,7 @@ def plan(steps: list[Step], wish: Wish, extra: list[Step]) -> list[Step]:
             continue
         if wish.fast and step.kind in {"guest", "fetch"}:
             continue
-        if wish.only_tests and step.kind in {"lint", "hooks"}:
+        if wish.only_tests and step.kind in {"lint", "hooks", "extra"}:
             continue
         if step.kind == "hooks":
             chosen += extra
@@ -160,9 +160,11 @@ def main() -> int:
     for number, step in enumerate(steps, start=1):
         say(f"[{number}/{len(steps)}] {step.name}")
         outcomes.append(run(step, wish))
-        if step.kind in {"fetch", "extra"} and not outcomes[-1].ok:
+        if step.kind == "fetch" and not outcomes[-1].ok:
             say("  the guest tests need what could not be fetched; --fast leaves them out")
             break
+        if step.kind == "extra" and not outcomes[-1].ok:
+            say("  the tests that want it will be skipped")
     ok = all(one.ok for one in outcomes)
     say(summary(outcomes))
     if args.json:

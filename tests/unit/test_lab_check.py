@@ -61,10 +61,26 @@ def test_fast_leaves_out_what_boots(check: ModuleType, steps: list[Any]) -> None
 
 
 def test_extra_is_only_what_needs_more_packages(check: ModuleType, steps: list[Any]) -> None:
-    """They are fetched first; nothing else runs."""
+    """They are fetched first, each in a step of its own that may fail; nothing else runs."""
     planned = check.plan(steps, check.Wish(extra=True), [])
 
-    assert [step.name for step in planned] == ["fetch extras", "extra tests"]
+    fetched = {word for step in planned[:-1] for word in step.argv[4:]}
+    assert [step.name for step in planned] == [
+        "fetch for guests",
+        "fetch libvfio-user",
+        "fetch chromium",
+        "fetch clang",
+        "fetch wine",
+        "extra tests",
+    ]
+    assert fetched == {"qemu", "guest", "dpdk", "ovmf", "pppoe", "libvfio-user", "chromium", "clang", "wine"}
+
+
+def test_a_selection_of_extra_tests_fetches_what_it_wants_itself(check: ModuleType, steps: list[Any]) -> None:
+    """Who tries DPDK alone does not wait for Wine."""
+    planned = check.plan(steps, check.Wish(extra=True, keyword="dpdk"), [])
+
+    assert [step.name for step in planned] == ["extra tests"]
 
 
 def test_a_selection_goes_to_pytest_alone(check: ModuleType, steps: list[Any]) -> None:
