@@ -15,7 +15,7 @@ import pstats
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from lab.bench import tcp_loads
+from lab.bench import hops, tcp_loads
 from lab.bench.contract import Row, Target
 from lab.bench.pairing import Rotation, paired, spread
 from lab.bench.tcp_loads import ADDRESS, Lane
@@ -116,6 +116,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--only", metavar="WORD", help="only the rows whose name has this word")
     parser.add_argument("--engine", choices=("native", "reference"), default="native")
     parser.add_argument("--profile", action="store_true", help="show where the time of one round goes")
+    parser.add_argument(
+        "--hops", action="store_true", help="show each hop of a question to Linux's own and its answer"
+    )
 
 
 def run(args: argparse.Namespace, progress: Progress) -> list[Row]:
@@ -127,6 +130,10 @@ def run(args: argparse.Namespace, progress: Progress) -> list[Row]:
     wanted = [(m, k) for k in KINDS for m in METRICS if word in f"{m.name} {k.name}".lower()]
     if not wanted and word not in ALONE:
         raise UsageError(f"--only {args.only}: no such row")
+    if args.hops:
+        return list(
+            hop_rows([kind for metric, kind in wanted if metric.load is tcp_loads.round_trips], args.engine)
+        )
     samples: Samples = {pair: [] for pair in wanted}
     with contextlib.ExitStack() as held:
         kinds = tuple(dict.fromkeys(kind for _, kind in wanted))
@@ -180,6 +187,18 @@ def lane(kind: Kind, engine: str) -> Iterator[Lane]:
         if local is not None:
             local.close()
         station.close()
+
+
+def hop_rows(kinds: list[Kind], engine: str) -> Iterator[Row]:
+    """Return the hops of a question and its answer, of each stack that talks to Linux. UsageError."""
+    kinds = [kind for kind in kinds if kind.far == LINUX]
+    if not kinds:
+        raise UsageError("--hops: looks at request and response to and from Linux, and --only leaves none")
+    for kind in kinds:
+        trace = hops.Trace()
+        with hops.wrapped(trace), lane(kind, engine) as through:
+            for name, took_us in hops.look(through, trace):
+                yield Row(NAME, f"{kind.name}: {name}", took_us, "µs")
 
 
 def profile(
