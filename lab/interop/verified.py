@@ -41,5 +41,7 @@ def verdict(station: Station) -> Seen:
     irp_verifier = station.host.upper.verifier
     reports, irps = station.reports, irp_verifier.completions
     events = station.verifier.events if station.verifier is not None else 0
-    result = f"{events:,} NDIS events and {irps:,} IRPs seen to complete, {len(reports) or 'nothing'} reported"
+    result = (
+        f"{events:,} NDIS events and {irps:,} IRPs seen to complete, {len(reports) or 'nothing'} reported"
+    )
     return Seen("verifiers", result, bool(events and irps) and not reports, "; ".join(reports[:MOST_SHOWN]))

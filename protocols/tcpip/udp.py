@@ -154,6 +154,7 @@ class Udp:
 
     def send(self, endpoint: UdpEndpoint, data: Buffer, address: bytes, port: int) -> None:
         """Send a datagram from an endpoint; NetworkError when it cannot be."""
+        self._context.catch_up()
         multicast = addresses.is_multicast(address)
         if len(data) > (MAX_PAYLOAD_4 if len(address) == 4 else MAX_PAYLOAD_6):
             raise NetworkError(Failure.MESSAGE_TOO_LONG, f"{len(data)} bytes")
