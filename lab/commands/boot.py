@@ -277,7 +277,7 @@ def run_linux(args: argparse.Namespace, steered: Steered) -> int:
             return show(lab.guest.run(script, timeout_s=86400), as_json=args.json)
         told = lab.tell()
     print(json.dumps(story.data(told)) if args.json else story.text(told, colour=sys.stdout.isatty()))
-    return 0 if told.flowed else 1
+    return 0 if told.good else 1
 
 
 def run_nt(args: argparse.Namespace, steered: Steered) -> int:
