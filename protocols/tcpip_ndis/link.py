@@ -176,7 +176,7 @@ class NdisLink(BindingClient):
                 break  # all are at the miniport: send_complete comes back to it
             self._waiting.popleft()
             # TCP/IP loops its own traffic; NDIS's copy of a solicitation would look like a duplicate address.
-            packet.flags |= PacketFlags.DONT_LOOPBACK
+            packet.flags = PacketFlags.DONT_LOOPBACK
             info: dict[PacketInfo, Any] = offloads.packet_info(frame)
             if info:
                 packet.info.update(info)
