@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from protocols.netbt.message import MessageError, NetbiosName
 from protocols.tcpip.addresses import IPV4_ANY, IPV4_LOOPBACK, IPV6_ANY, IPV6_LOOPBACK, parse
 from protocols.tdi.requests import TaAddress
 from protocols.winsock.constants import Af, Ns, Proto, Sock
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from protocols.io.completion import Waiter
+    from protocols.netbt.names import NameService
     from protocols.tcpip.stack import Stack
 
 LOOKUP_TIMEOUT_NS = 15_000_000_000
@@ -115,6 +117,31 @@ class LlmnrNames:
             done([])
             return
         self._stack.llmnr.resolve(name, done)
+        self._kick()
+
+
+class NetbtNames:
+    """NetBIOS names of the link, by NetBT: what is a host's name there is its workstation's (suffix 00)."""
+
+    namespace = Ns.NETBT
+    name = "NetBT"
+
+    def __init__(self, service: NameService, kick: Callable[[], None]) -> None:
+        """Ask through ``service``."""
+        self._service = service
+        self._kick = kick
+
+    def lookup(self, name: str, done: Callable[[list[bytes]], None]) -> None:
+        """Ask the link; what can be no NetBIOS name has no answer."""
+        try:
+            asked = NetbiosName.of(name.rstrip("."))
+        except MessageError:
+            done([])
+            return
+        if "." in asked.text:
+            done([])
+            return
+        self._service.query(asked, done)
         self._kick()
 
 
