@@ -189,6 +189,7 @@ TOOLS: dict[str, Callable[[Upper, Sequence[str]], str]] = {
 
 def _echo(host: Upper, address: bytes, ttl: int) -> EchoResult:
     results: list[EchoResult] = []
+    host.stack.know(host.waiter.now_ns())  # an idle stack believes that it is its last turn
     host.stack.ping(address, results.append, timeout=PING_TIMEOUT_NS, ttl=ttl)
     host.waiter.kick()
     host.waiter.wait(lambda: bool(results), 2 * PING_TIMEOUT_NS)

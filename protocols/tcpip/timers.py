@@ -72,9 +72,13 @@ class TimerQueue:
         timer.queued_at = deadline
         heapq.heappush(self._heap, (deadline, self._order, timer))
 
-    def advance(self, now: int) -> None:
-        """Move the clock and fire what is due, in order of deadline. Time never goes back."""
+    def know(self, now: int) -> None:
+        """Move the clock and fire nothing. Time never goes back."""
         self.now = max(now, self.now)
+
+    def advance(self, now: int) -> None:
+        """Move the clock and fire what is due, in order of deadline."""
+        self.know(now)
         heap = self._heap
         while heap and heap[0][0] <= self.now:
             at, _, timer = heapq.heappop(heap)
