@@ -67,6 +67,7 @@ class Adapter:
 
     def halt(self) -> None:
         """MiniportHalt."""
+        self.sender.stop()
         if not self.nic.hardware.is_gone:
             self.nic.hardware.reset()
         self.nic.release()
@@ -110,21 +111,33 @@ class Adapter:
 
     def enable_interrupt(self) -> None:
         """MiniportEnableInterrupt."""
-        if self.nic.wake.power is PowerState.D0:
+        if self.nic.wake.power is PowerState.D0 and not self.nic.plan.clears_itself:
             interrupt.unmask_all(self.nic.hardware, self.nic.plan)
 
     def handle_interrupt(self) -> None:
         """MiniportHandleInterrupt: one ring's worth of each queue, then the rest interrupts again."""
         if self.nic.wake.power is not PowerState.D0:
             return
-        causes = self._ndis.synchronize_with_interrupt(self.nic.interrupts[0], self._take_causes)
-        self.sender.reap()
-        for queue in range(len(self.nic.receive)):
-            self.receiver.receive(queue)
+        nic, how = self.nic, self.nic.plan
+        had_work = self._serve_queues()
+        if not how.clears_itself:
+            causes = self._ndis.synchronize_with_interrupt(nic.interrupts[0], self._take_causes)
+        else:
+            causes = 0
+            if not had_work:  # it came for another reason; one that comes with a frame CheckForHang finds
+                causes = interrupt.other_causes(nic.hardware, how)
+                self._serve_queues()
         if causes & r.ICR_LSC:
             self._link.look()
-        if self.sender.has_done or any(ring.has_done for ring in self.nic.receive):
-            self.nic.hardware.write(r.ICS, self.nic.plan.sources[0].causes & ~r.ICR_LSC)
+        left = any(ring.has_done for ring in nic.receive)
+        if left or (not how.withheld and self.sender.has_done):
+            nic.hardware.write(r.ICS, how.sources[0].causes & ~r.ICR_LSC)
+
+    def _serve_queues(self) -> bool:
+        had_work = self.sender.reap()
+        for queue in range(len(self.nic.receive)):
+            had_work = self.receiver.receive(queue) or had_work
+        return had_work
 
     def _take_causes(self) -> int:
         causes, self._causes = self._causes, 0

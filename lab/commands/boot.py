@@ -18,6 +18,7 @@ from lab import booting, nt_guest, story
 from lab.cards import KINDS, LOCAL_MAC, CardSpec
 from lab.errors import UsageError
 from lab.guest.session import GuestError, GuestSpec, check_kernel
+from lab.interop.verified import verdict
 from lab.libvfio import TRANSPORTS
 from lab.nt import meeting
 from lab.nt.station import Station
@@ -315,7 +316,9 @@ def meet(args: argparse.Namespace, steered: Steered) -> int:
                     hold(control.name)
         finally:
             station.close()
-        told += [meeting.Told("verifier", report, good=False) for report in station.reports]
+        if args.verify:
+            seen = verdict(station)
+            told.append(meeting.Told(seen.what, f"{seen.result} {seen.note}".strip(), good=seen.good))
     print(json.dumps([asdict(one) for one in told]) if args.json else meeting.text(told), end="")
     return 0 if all(one.good for one in told) else 1
 

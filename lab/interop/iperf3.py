@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ from lab.fetch import prefix
 from lab.interop.contract import Seen
 from lab.interop.iperf3_peer import Outcome, Server, run_client
 from lab.interop.iperf3_protocol import PORT, Parameters, ProtocolError
-from lab.nt.station import Station
+from lab.interop.verified import add_verify, watched
 from lab.peer import PeerError
 
 if TYPE_CHECKING:
@@ -58,6 +57,7 @@ def cases(seconds: int) -> list[Case]:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the time and the wire."""
+    add_verify(parser)
     parser.add_argument("--seconds", type=int, default=SECONDS, metavar="N", help="of each test (default 3)")
     parser.add_argument("--wire", default="netns", help="the cable to Linux's end (default netns)")
 
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace, progress: Progress) -> list[Seen]:
     fetch.ensure(["guest"])
     program = prefix.command(fetch.tree("guest"), "usr/bin/iperf3")
     seen: list[Seen] = []
-    with closing(Station(args.wire)) as station:
+    with watched(args.wire, seen, verify=args.verify) as station:
         peer = station.process.peer
         if peer is None:
             raise UsageError(f"--wire {args.wire} has no far end of ours: use netns")

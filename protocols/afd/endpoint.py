@@ -118,9 +118,10 @@ class Endpoint:
 
     def rearm(self, event: Poll) -> None:
         """Enable an event again; when it is the case already, it happens at once."""
-        self._recorded &= ~event
-        if event & self.ready():
-            self.record(event & self.ready())
+        self._recorded = Poll(int(self._recorded) & ~int(event)) if self._recorded else self._recorded
+        now = int(event) & int(self.ready())
+        if now:
+            self.record(Poll(now))
 
     def changed(self) -> None:
         """Have the polls that wait for this endpoint looked at again."""

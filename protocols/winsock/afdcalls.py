@@ -90,7 +90,8 @@ class AfdCalls(Provider):
             apcs, told = self._apcs(), overlapped
             irp.done = lambda done: told.finish(done, apcs)
         self._io.call(irp)
-        self._waiter.kick()
+        if code is not Afd.RECEIVE:  # served from AFD's own buffer; TDI kicks when asked for more
+            self._waiter.kick()
         return irp
 
     def _now(self, handle: Handle, code: Afd, parameters: object = None) -> Any:  # noqa: ANN401 - each request has its own result

@@ -148,7 +148,7 @@ class MsafdProvider(OptionCalls, EventCalls):
     ) -> int:
         """WSPSend: the number of bytes; overlapped: WSA_IO_PENDING as an error until it is done."""
         immediate = overlapped is None and not handle.blocking
-        asked = Send(immediate=immediate, out_of_band=bool(flags & Msg.OOB))
+        asked = Send(immediate, bool(flags and flags & Msg.OOB))
         irp = self._ask(handle, Afd.SEND, asked, buffers, overlapped)
         return self._finish(irp, overlapped, handle.options["send_timeout_ms"]).information
 
@@ -213,9 +213,9 @@ class MsafdProvider(OptionCalls, EventCalls):
     ) -> Irp:
         asked = Receive(
             immediate=overlapped is None and not handle.blocking,
-            peek=bool(flags & Msg.PEEK),
-            out_of_band=bool(flags & Msg.OOB),
-            wait_all=bool(flags & Msg.WAITALL),
+            peek=bool(flags and flags & Msg.PEEK),
+            out_of_band=bool(flags and flags & Msg.OOB),
+            wait_all=bool(flags and flags & Msg.WAITALL),
         )
         code = Afd.RECEIVE if handle.stream else Afd.RECEIVE_DATAGRAM
         return self._ask(handle, code, asked, buffers, overlapped)

@@ -53,8 +53,8 @@ class Repair(NamedTuple):
     sent_upto: int
 
 
-class Notice(enum.IntFlag):
-    """Callbacks that are due."""
+class Notice(enum.IntEnum):
+    """Callbacks that are due: bits. Or'ed they are plain numbers, which cost a tenth of an IntFlag."""
 
     CONNECTED = 1
     READABLE = 2
@@ -184,7 +184,7 @@ class Connection:
         self.user: object = None  # the owner's own
         self.passive = False
         self.listener_id: object = None
-        self.notices = Notice(0)
+        self.notices = 0
         self.failure: Failure | None = None
         self.application_gone = False
         self.header_sum = tcp.header_sum(key)
