@@ -140,6 +140,18 @@ class Subject:
             found = look()
         return found
 
+    def messages(self, *wanted: int) -> frozenset[int]:
+        """Return the vectors that interrupted; a target with a clock of its own may take a while for some."""
+        seen: frozenset[int] = frozenset()
+
+        def look() -> bool | None:
+            nonlocal seen
+            seen |= self.bench.messages()
+            return True if seen.issuperset(wanted) else None
+
+        self.soon(look)
+        return seen
+
     # -- PHY and NVM ------------------------------------------------------------------------------
 
     def phy_read(self, register: int, *, address: int = PHY_ADDRESS) -> int:

@@ -56,7 +56,7 @@ def forwarder(engine: str) -> Iterator[Forwarder]:
         memory_mib=1024,
         extras=("dpdk",),
         features=("kernel-irqchip=split",),
-        append="intel_iommu=on iommu=nopt",
+        append="intel_iommu=on iommu=nopt no_timer_check",  # why the last: lab.nt_guest.machine
         extra=("-device", "intel-iommu,intremap=on,caching-mode=on"),
     )
     with tempfile.TemporaryDirectory(prefix="rw-") as folder:

@@ -1,4 +1,4 @@
-"""When the vfio-user bench takes a card to be done: what is owed is waited for, once. Time is simulated."""
+"""When the vfio-user bench takes a card to be done: what is owed is waited for, once. The clock is ours."""
 
 from __future__ import annotations
 
