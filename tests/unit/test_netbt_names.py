@@ -161,6 +161,27 @@ def test_the_namespace_provider_asks_the_link_and_lists_after_llmnr(link: Link) 
     assert [name for _, name in link.anna.names.enumerate()] == ["hosts", "Tcpip", "llmnr", "NetBT"]
 
 
+def test_a_lookup_service_tells_each_providers_answer_in_the_catalogs_order(link: Link) -> None:
+    """WSALookupServiceBegin, Next until WSA_E_NO_MORE, End."""
+    link.bert.netbt.start("host2")
+    link.net.run(2)
+    link.bert.stack.llmnr.start(link.bert.stack.interfaces[1])
+    names = link.anna.names
+
+    begun = names.lookup_service_begin("host2")
+    told = [names.lookup_service_next(begun) for _ in range(2)]
+    with pytest.raises(WinsockError, match="WSA_E_NO_MORE"):
+        names.lookup_service_next(begun)
+    names.lookup_service_end(begun)
+
+    assert [one.namespace for one in told] == [Ns.LLMNR, Ns.NETBT]
+    assert {one.addresses for one in told} == {(parse("10.0.0.2"),)}
+    with pytest.raises(WinsockError, match="WSA_INVALID_HANDLE"):
+        names.lookup_service_next(begun)
+    with pytest.raises(WinsockError, match="WSAEINVAL"):
+        names.lookup_service_begin("host2", 77)
+
+
 @pytest.mark.parametrize("name", ["nobody", "a.label.too.much", "sixteen-letters!"])
 def test_a_name_that_nobody_has_or_can_have_is_not_found(link: Link, name: str) -> None:
     with pytest.raises(WinsockError, match="WSASERVICE_NOT_FOUND"):
