@@ -105,6 +105,13 @@ METRICS: Final = (
     Metric("interactive beside bulk", tcp_loads.interactive, (("p50", None), ("p99", None))),
 )
 
+PAIRS: Final = tuple(
+    (metric, kind)
+    for kind in KINDS
+    for metric in METRICS
+    # Somebody's typing says nothing where two stacks, two cards and a switch share the processors already.
+    if not (kind.far == OURS and metric.load is tcp_loads.interactive)
+)
 Samples = dict[tuple[Metric, Kind], list[dict[str, float]]]
 
 
@@ -127,7 +134,7 @@ def run(args: argparse.Namespace, progress: Progress) -> list[Row]:
     if rounds < 1 or seconds <= 0:
         raise UsageError("--rounds and --seconds: give at least one round, and more than no time")
     word = (args.only or "").lower()
-    wanted = [(m, k) for k in KINDS for m in METRICS if word in f"{m.name} {k.name}".lower()]
+    wanted = [pair for pair in PAIRS if word in " ".join(one.name for one in pair).lower()]
     if not wanted and word not in ALONE:
         raise UsageError(f"--only {args.only}: no such row")
     if args.hops:
