@@ -13,11 +13,22 @@
 #define WAKING_NS 10000u   /* a slept pause is longer by the wake-up */
 #define EIGHTH 8u
 
+#define OCTET_NS 8u       /* a gigabit a second */
+#define BULK_OCTETS 8192u
+#define MOST_REST_NS 500000u
+#define STREAM_NS 100000u
+#define STREAM_FRAMES 3u
+#define MANY_FRAMES 8u
+#define MANY_NS 200000u
+#define MOST_CREDIT 4u
+#define AGAIN 64u
+
 void rw_patience_init(struct rw_patience *patience, uint32_t spin_us)
 {
     patience->adaptive = spin_us == RW_SPIN_ADAPTIVE;
     patience->look_ns = patience->adaptive ? ADAPTIVE_NS : spin_us * 1000ull;
     patience->worth = 0;
+    patience->credit = patience->again = 0;
 }
 
 uint64_t rw_patience_look(const struct rw_patience *patience)
@@ -30,4 +41,36 @@ void rw_patience_learn(struct rw_patience *patience, uint64_t pause_ns)
     patience->worth -= patience->worth / EIGHTH;
     if (pause_ns <= ADAPTIVE_NS + WAKING_NS)
         patience->worth += RW_PATIENCE_CERTAIN / EIGHTH;
+}
+
+/* Whether rests pay: while messages come close together one is tried, and then as long as frames gather in it. */
+static bool streams(struct rw_patience *patience, uint32_t frames)
+{
+    if (patience->worth < RW_PATIENCE_CERTAIN / 2)
+        patience->credit = 0;
+    else if (patience->credit && frames >= STREAM_FRAMES)
+        patience->credit += patience->credit < MOST_CREDIT;
+    else if (patience->credit && --patience->credit == 0)
+        patience->again = AGAIN;
+    else if (!patience->credit && patience->again)
+        patience->again--;
+    else if (!patience->credit)
+        patience->credit = 1;
+    return patience->credit;
+}
+
+uint64_t rw_patience_bulk(uint32_t frames, uint64_t octets)
+{
+    uint64_t rest = frames >= MANY_FRAMES ? MANY_NS : 0;
+
+    if (octets >= BULK_OCTETS && rest < octets * OCTET_NS)
+        rest = octets * OCTET_NS < MOST_REST_NS ? octets * OCTET_NS : MOST_REST_NS;
+    return rest;
+}
+
+uint64_t rw_patience_rest(struct rw_patience *patience, uint32_t frames, uint64_t octets)
+{
+    const uint64_t bulk = patience->adaptive ? rw_patience_bulk(frames, octets) : 0;
+
+    return patience->adaptive && streams(patience, frames) && bulk < STREAM_NS ? STREAM_NS : bulk;
 }

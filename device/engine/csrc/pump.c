@@ -45,6 +45,9 @@ struct rw_pump {
     bool ready; /* VERSION was answered: before that, everything is Python's */
     uint32_t largest;
     struct rw_patience patience;
+    struct rw_moved moved; /* by the last pause */
+    bool asked; /* the client waits for answers, and may for more: no rest */
+    bool punctual; /* the thread's timers are not late */
     uint8_t *buffer; /* `largest` bytes and what came behind them */
     uint32_t room, at, end;
     uint32_t message; /* bytes of the message handed to Python, at `at` */
@@ -72,6 +75,7 @@ rw_pump *rw_pump_new(rw_card *card, int fd, uint32_t largest_bytes, uint32_t spi
     pthread_mutex_init(&pump->send_lock, NULL);
     pump->largest = largest_bytes;
     rw_patience_init(&pump->patience, spin_us);
+    atomic_store(&card->rests, pump->patience.adaptive);
     pump->room = largest_bytes + 65536;
     pump->buffer = malloc(pump->room);
     if (!pump->buffer) {
@@ -186,6 +190,7 @@ static int answer_read(struct rw_pump *pump, const struct header *header, const 
     value = rw_access_read(pump->card, (uint32_t)access.offset);
     memcpy(out, &access, sizeof access);
     memcpy(out + sizeof access, &value, sizeof value);
+    pump->asked = true;
     RW_COUNT(pump->card, inline_reads, 1);
     return reply(pump, header, out, sizeof out);
 }
@@ -267,14 +272,58 @@ static uint64_t monotonic_ns(void)
     return (uint64_t)at.tv_sec * 1000000000u + (uint64_t)at.tv_nsec;
 }
 
+static ssize_t receive_now(struct rw_pump *pump, struct msghdr *message, size_t control_room)
+{
+    message->msg_controllen = control_room;
+    message->msg_flags = 0;
+    return recvmsg(pump->fd, message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+}
+
+/* Rest while there is much traffic. A message that comes meanwhile wakes nobody, which would cost the VMM's
+ * processor more than to send it, and waits for the others: they make one batch, and one interrupt. */
+static ssize_t receive_rested(struct rw_pump *pump, struct msghdr *message, size_t control_room)
+{
+    for (;;) {
+        uint64_t octets;
+        const uint32_t frames = rw_moved(pump->card, &pump->moved, &octets);
+        const uint64_t rest_ns = rw_patience_rest(&pump->patience, frames, octets);
+        const struct timespec rest = {.tv_nsec = (long)rest_ns};
+        ssize_t got;
+
+        if (!rest_ns) {
+            errno = EAGAIN;
+            return -1;
+        }
+        if (!pump->punctual)
+            pump->punctual = rw_be_punctual();
+        if (nanosleep(&rest, NULL))
+            return -1; /* a signal is Python's */
+        got = receive_now(pump, message, control_room);
+        if (got >= 0 || errno != EAGAIN)
+            return got;
+    }
+}
+
 /* A recvmsg that finds nothing: look for a while, then sleep. `idle`: no access is under way, so meanwhile this
  * thread takes off the wire what came there, before the wire's own thread has woken up. */
 static ssize_t receive_later(struct rw_pump *pump, struct msghdr *message, size_t control_room, bool idle)
 {
-    const uint64_t began = monotonic_ns(), until = began + rw_patience_look(&pump->patience);
+    uint64_t began, until;
     bool look;
     ssize_t got;
 
+    if (idle) {
+        rw_wire_glance(pump->card);
+        rw_tx_announce(pump->card);
+        if (!pump->asked) {
+            got = receive_rested(pump, message, control_room);
+            if (got >= 0 || errno != EAGAIN)
+                return got;
+        }
+        pump->asked = false;
+    }
+    began = monotonic_ns();
+    until = began + rw_patience_look(&pump->patience);
     do {
         if (idle)
             rw_wire_glance(pump->card);
@@ -387,6 +436,8 @@ int rw_pump_next(rw_pump *pump, bool answer)
         if (result < 0)
             return result;
         if (result > 0) {
+            rw_tx_announce(pump->card);
+            pump->asked = true;
             pump->message = header.size;
             RW_COUNT(pump->card, forwarded, 1);
             return RW_PUMP_MESSAGE;
