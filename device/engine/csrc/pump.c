@@ -56,6 +56,7 @@ struct rw_pump {
 };
 
 #define MULTI_MOST 1024u
+#define MOST_HOLD_NS 250000
 
 static void close_fds(struct rw_pump *pump)
 {
@@ -279,29 +280,57 @@ static ssize_t receive_now(struct rw_pump *pump, struct msghdr *message, size_t 
     return recvmsg(pump->fd, message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
 }
 
-/* Rest while there is much traffic. A message that comes meanwhile wakes nobody, which would cost the VMM's
- * processor more than to send it, and waits for the others: they make one batch, and one interrupt. */
-static ssize_t receive_rested(struct rw_pump *pump, struct msghdr *message, size_t control_room)
+/* How long to rest now: 0 when the client waits for answers, of which it may want more. */
+static uint64_t rest_for(struct rw_pump *pump)
 {
-    for (;;) {
-        uint64_t octets;
-        const uint32_t frames = rw_moved(pump->card, &pump->moved, &octets);
-        const uint64_t rest_ns = rw_patience_rest(&pump->patience, frames, octets);
-        const struct timespec rest = {.tv_nsec = (long)rest_ns};
-        ssize_t got;
+    uint64_t octets;
+    const uint32_t frames = rw_moved(pump->card, &pump->moved, &octets);
 
-        if (!rest_ns) {
-            errno = EAGAIN;
-            return -1;
-        }
+    return pump->asked ? 0 : rw_patience_rest(&pump->patience, frames, octets);
+}
+
+/* The guest was sent a frame and told so. To be told also that its own was sent can wait until it has seen to that:
+ * its handlers run before the work that they put off. */
+static ssize_t receive_held(struct rw_pump *pump, struct msghdr *message, size_t control_room)
+{
+    const struct timespec most = {.tv_nsec = MOST_HOLD_NS};
+    struct pollfd wait = {.fd = pump->fd, .events = POLLIN};
+
+    if (ppoll(&wait, 1, &most, NULL) < 0)
+        return -1;
+    return receive_now(pump, message, control_room);
+}
+
+/* Everything is answered: announce what was sent, and rest while there is much traffic. A message that comes
+ * meanwhile wakes nobody, which would cost the VMM's processor more than to send it, and waits for the others:
+ * they make one batch, and one interrupt. */
+static ssize_t end_turn(struct rw_pump *pump, struct msghdr *message, size_t control_room)
+{
+    const uint64_t before = pump->moved.frames_received;
+    uint64_t rest_ns;
+    ssize_t got = -1;
+
+    rw_wire_glance(pump->card);
+    rest_ns = rest_for(pump);
+    pump->asked = false;
+    errno = EAGAIN;
+    if (!rest_ns && pump->moved.frames_received != before && rw_tx_owes(pump->card))
+        got = receive_held(pump, message, control_room);
+    if (got < 0 && errno == EAGAIN) {
+        rw_tx_announce(pump->card);
+        errno = EAGAIN;
+    }
+    while (rest_ns && got < 0 && errno == EAGAIN) {
+        const struct timespec rest = {.tv_nsec = (long)rest_ns};
+
         if (!pump->punctual)
             pump->punctual = rw_be_punctual();
         if (nanosleep(&rest, NULL))
-            return -1; /* a signal is Python's */
+            break; /* a signal is Python's */
         got = receive_now(pump, message, control_room);
-        if (got >= 0 || errno != EAGAIN)
-            return got;
+        rest_ns = rest_for(pump);
     }
+    return got;
 }
 
 /* A recvmsg that finds nothing: look for a while, then sleep. `idle`: no access is under way, so meanwhile this
@@ -313,14 +342,9 @@ static ssize_t receive_later(struct rw_pump *pump, struct msghdr *message, size_
     ssize_t got;
 
     if (idle) {
-        rw_wire_glance(pump->card);
-        rw_tx_announce(pump->card);
-        if (!pump->asked) {
-            got = receive_rested(pump, message, control_room);
-            if (got >= 0 || errno != EAGAIN)
-                return got;
-        }
-        pump->asked = false;
+        got = end_turn(pump, message, control_room);
+        if (got >= 0 || errno != EAGAIN)
+            return got;
     }
     began = monotonic_ns();
     until = began + rw_patience_look(&pump->patience);

@@ -47,10 +47,9 @@ uint32_t rw_moved(struct rw_card *card, struct rw_moved *last, uint64_t *octets)
     uint64_t frames;
 
     rw_account_of(card, &now);
-    frames = now.frames_sent + now.frames_received - last->frames;
+    frames = now.frames_sent - last->frames_sent + now.frames_received - last->frames_received;
     *octets = now.octets_sent + now.octets_received - last->octets;
-    last->frames += frames;
-    last->octets += *octets;
+    *last = (struct rw_moved){now.frames_sent, now.frames_received, last->octets + *octets};
     return frames < UINT32_MAX ? (uint32_t)frames : UINT32_MAX;
 }
 

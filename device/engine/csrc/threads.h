@@ -9,12 +9,14 @@ void rw_wake(struct rw_card *card);
 void rw_run_owing(struct rw_card *card);
 /* What the card has moved, both ways, by the account. */
 struct rw_moved {
-    uint64_t frames, octets;
+    uint64_t frames_sent, frames_received, octets;
 };
 /* The frames and octets since `last`, which is brought up to date. */
 uint32_t rw_moved(struct rw_card *card, struct rw_moved *last, uint64_t *octets);
 /* Let the calling thread's timers be late by 1 µs, not 50. */
 bool rw_be_punctual(void);
+/* Whether there is anything to announce. */
+bool rw_tx_owes(struct rw_card *card);
 /* No lock is held. */
 void rw_tx_announce(struct rw_card *card);
 /* Whether a frame off the wire would be taken now. */

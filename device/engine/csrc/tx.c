@@ -340,9 +340,14 @@ void rw_tx_announce_locked(struct rw_card *card)
     rw_irq_finish_transmit(card, atomic_exchange(&card->tx_owed, 0), atomic_exchange(&card->tx_owed_delayed, 0));
 }
 
+bool rw_tx_owes(struct rw_card *card)
+{
+    return atomic_load(&card->tx_owed) || atomic_load(&card->tx_owed_delayed);
+}
+
 void rw_tx_announce(struct rw_card *card)
 {
-    if (!atomic_load(&card->tx_owed) && !atomic_load(&card->tx_owed_delayed))
+    if (!rw_tx_owes(card))
         return;
     pthread_mutex_lock(&card->tx_lock);
     rw_tx_announce_locked(card);
