@@ -176,6 +176,7 @@ static int reply(struct rw_pump *pump, const struct header *to, const void *body
 
     if (to->flags & FLAG_NO_REPLY)
         return 0;
+    pump->asked = true;
     return send_all(pump, iov, 2, NULL, 0);
 }
 
@@ -191,7 +192,6 @@ static int answer_read(struct rw_pump *pump, const struct header *header, const 
     value = rw_access_read(pump->card, (uint32_t)access.offset);
     memcpy(out, &access, sizeof access);
     memcpy(out + sizeof access, &value, sizeof value);
-    pump->asked = true;
     RW_COUNT(pump->card, inline_reads, 1);
     return reply(pump, header, out, sizeof out);
 }
