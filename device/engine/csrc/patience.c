@@ -44,7 +44,7 @@ void rw_patience_learn(struct rw_patience *patience, uint64_t pause_ns)
 }
 
 /* Whether rests pay: while messages come close together one is tried, and then as long as frames gather in it. */
-static bool streams(struct rw_patience *patience, uint32_t frames)
+static bool streams(struct rw_patience *patience, uint64_t frames)
 {
     if (patience->worth < RW_PATIENCE_CERTAIN / 2)
         patience->credit = 0;
@@ -59,7 +59,7 @@ static bool streams(struct rw_patience *patience, uint32_t frames)
     return patience->credit;
 }
 
-uint64_t rw_patience_bulk(uint32_t frames, uint64_t octets)
+uint64_t rw_patience_bulk(uint64_t frames, uint64_t octets)
 {
     uint64_t rest = frames >= MANY_FRAMES ? MANY_NS : 0;
 
@@ -68,7 +68,7 @@ uint64_t rw_patience_bulk(uint32_t frames, uint64_t octets)
     return rest;
 }
 
-uint64_t rw_patience_rest(struct rw_patience *patience, uint32_t frames, uint64_t octets)
+uint64_t rw_patience_rest(struct rw_patience *patience, uint64_t frames, uint64_t octets)
 {
     const uint64_t bulk = patience->adaptive ? rw_patience_bulk(frames, octets) : 0;
 

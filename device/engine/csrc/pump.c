@@ -283,10 +283,11 @@ static ssize_t receive_now(struct rw_pump *pump, struct msghdr *message, size_t 
 /* How long to rest now: 0 when the client waits for answers, of which it may want more. */
 static uint64_t rest_for(struct rw_pump *pump)
 {
-    uint64_t octets;
-    const uint32_t frames = rw_moved(pump->card, &pump->moved, &octets);
+    const struct rw_moved now = rw_moved(pump->card, &pump->moved);
 
-    return pump->asked ? 0 : rw_patience_rest(&pump->patience, frames, octets);
+    return pump->asked ? 0
+                       : rw_patience_rest(&pump->patience, now.frames_sent + now.frames_received,
+                                          now.octets_sent + now.octets_received);
 }
 
 /* The guest was sent a frame and told so. To be told also that its own was sent can wait until it has seen to that:

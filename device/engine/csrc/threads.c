@@ -41,16 +41,19 @@ static void lock_rx(struct rw_card *card)
     pthread_mutex_lock(&card->rx_lock);
 }
 
-uint32_t rw_moved(struct rw_card *card, struct rw_moved *last, uint64_t *octets)
+struct rw_moved rw_moved(struct rw_card *card, struct rw_moved *last)
 {
+    const struct rw_moved before = *last;
     struct rw_account now;
-    uint64_t frames;
 
     rw_account_of(card, &now);
-    frames = now.frames_sent - last->frames_sent + now.frames_received - last->frames_received;
-    *octets = now.octets_sent + now.octets_received - last->octets;
-    *last = (struct rw_moved){now.frames_sent, now.frames_received, last->octets + *octets};
-    return frames < UINT32_MAX ? (uint32_t)frames : UINT32_MAX;
+    *last = (struct rw_moved){now.frames_sent, now.frames_received, now.octets_sent, now.octets_received};
+    return (struct rw_moved){
+        now.frames_sent - before.frames_sent,
+        now.frames_received - before.frames_received,
+        now.octets_sent - before.octets_sent,
+        now.octets_received - before.octets_received,
+    };
 }
 
 bool rw_be_punctual(void)
@@ -177,11 +180,11 @@ static void starve(struct rw_card *card)
 static void rest(struct rw_card *card, struct rw_moved *moved)
 {
     struct pollfd wake = {.fd = card->wake_fd, .events = POLLIN};
-    uint64_t octets;
-    const uint32_t frames = rw_moved(card, moved, &octets);
-    const struct timespec time = {.tv_nsec = (long)rw_patience_bulk(frames, octets)};
+    const struct rw_moved now = rw_moved(card, moved);
+    const uint64_t rest_ns = rw_patience_bulk(now.frames_received, now.octets_received);
+    const struct timespec time = {.tv_nsec = (long)rest_ns};
 
-    if (time.tv_nsec && atomic_load(&card->rests) && !atomic_load(&card->stopping))
+    if (rest_ns && atomic_load(&card->rests) && !atomic_load(&card->stopping))
         ppoll(&wake, 1, &time, NULL);
 }
 

@@ -7,12 +7,12 @@
 void rw_wake(struct rw_card *card);
 /* rw_run for the socket's thread: the causes wait for rw_tx_announce, so that several doorbells make one message. */
 void rw_run_owing(struct rw_card *card);
-/* What the card has moved, both ways, by the account. */
+/* What the card has moved by the account. */
 struct rw_moved {
-    uint64_t frames_sent, frames_received, octets;
+    uint64_t frames_sent, frames_received, octets_sent, octets_received;
 };
-/* The frames and octets since `last`, which is brought up to date. */
-uint32_t rw_moved(struct rw_card *card, struct rw_moved *last, uint64_t *octets);
+/* What it has moved since `last`, which is brought up to date. */
+struct rw_moved rw_moved(struct rw_card *card, struct rw_moved *last);
 /* Let the calling thread's timers be late by 1 µs, not 50. */
 bool rw_be_punctual(void);
 /* Whether there is anything to announce. */

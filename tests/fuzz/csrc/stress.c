@@ -122,6 +122,8 @@ int main(int count, char **arguments)
     rounds = count > 1 ? atoi(arguments[1]) : 20000;
     signal(SIGPIPE, SIG_IGN);
     card = rw_new(false);
+    if (card)
+        atomic_store(&card->rests, true);
     ram = calloc(1, GUEST_BYTES);
     if (!card || !ram || socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, pair))
         return 1;
