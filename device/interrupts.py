@@ -382,7 +382,3 @@ class Interrupts:
         self._core.words[TIDV] = value & MASKS[TIDV]
         if value & FLUSH:
             self.flush_transmit()
-
-    def write_iam(self, value: int) -> None:
-        """Set the auto-mask."""
-        self._core.words[IAM] = value

@@ -18,33 +18,26 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from device.card import REGION_SIZES, Account, Card
-from device.client_memory import ClientMemory
-from device.engine.contract import InterruptMode
 from device.engine.native import MAPPED_DOORBELLS, NativeEngine, ask_before_waiting
 from device.engine.transport import transport_factory
 from device.regs.nic import VECTORS
+from device.served import CARRIER_POLL_S, ServedBase
 from device.trace.native import NativeRecorder, RecordedCard
 from device.trace.recording import About
-from device.vfio_user import NO_REGION, PciIrq, RegionInfo, Server, ServerFactory
+from device.vfio_user import NO_REGION, RegionInfo, Server, ServerFactory
 from device.vfio_user.hostmemory import MappedMemory
 from device.vfio_user.messages import MmapArea
 from device.vfio_user.protocol import Protection
 from device.vfio_user.session import SERVER_CAPABILITIES
-from device.vfio_user.sharing import private
 from device.wire.contract import Framing
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection
 
-    from device.vfio_user import DmaMap, Feature, IrqChange, Irqs, Serving
+    from device.vfio_user import DmaMap, IrqChange, Irqs, Serving
     from device.wire.contract import Wire
 
-PRIVATE_MEMORY: Final = (
-    "the guest's memory is not shared with the card, which sees zeros: give QEMU's memory backend share=on"
-)
-IRQ_COUNTS: Final = (1, 1, VECTORS, 1, 1)
-_CARRIER_POLL_S: Final = 0.25
 _CONFIG: Final = 7
 _MSIX: Final = 3
 """BAR3: the table and the pending bits."""
@@ -100,17 +93,13 @@ class DoorbellPages:
         os.close(self.fd)
 
 
-class NativeServedCard:
+class NativeServedCard(ServedBase):
     """A card whose data path is C's, as ``vfio_user.Server`` wants a device."""
-
-    irq_counts = IRQ_COUNTS
 
     def __init__(self, wire: Wire, mac: bytes, tuning: Tuning, tape: Tape | None = None) -> None:
         """Power a card on, plugged into ``wire``, which stays the caller's; recorded, if there is a tape."""
+        super().__init__(wire)
         self.regions = tuple(RegionInfo(size) if size else NO_REGION for size in REGION_SIZES)
-        self.lock = threading.RLock()
-        self.wire = wire
-        self.memory = ClientMemory()
         self.engine = NativeEngine(offload=wire.framing is Framing.VNET)
         self.engine.memory = self.memory
         self.engine.attach_wire(wire.fd, wire.framing)
@@ -128,10 +117,6 @@ class NativeServedCard:
             self.card = recorded
         self.card.advance(time.monotonic_ns())
         self.card.set_carrier(present=wire.link)
-        self.wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self.stopping = False
-        self.looked = False
-        self.complain: Callable[[str], None] = lambda _: None
         self._irqs: Irqs | None = None
         self._unsubscribe: tuple[Callable[[], None], ...] = ()
         self.engine.start()
@@ -139,11 +124,6 @@ class NativeServedCard:
         if self._doorbells is not None:
             self.regions = (self._doorbells.region, *self.regions[1:])
             self.engine.map_doorbells(self._doorbells.address, tuning.spin_us or MAPPED_SPIN_US)
-
-    @property
-    def features(self) -> Mapping[int, Feature]:
-        """None: migration is refused."""
-        return {}
 
     # -- the socket's thread -----------------------------------------------------------------------
 
@@ -163,49 +143,20 @@ class NativeServedCard:
             if index in {_CONFIG, _MSIX}:
                 self._follow_masks()
             if index == _CONFIG:
-                self._go_on()
-                self._look_at_memory()
+                self._configured()
         os.eventfd_write(self.wake, 1)  # negotiation may have begun
 
     # -- state ---------------------------------------------------------------------------------------
 
-    def save(self, *, hold: bool = False) -> bytes:
-        """Return the card's whole state; ``hold``: it does no DMA from this instant on."""
-        with self.lock:
-            self.card.advance(time.monotonic_ns())
-            state = self.card.save()
-            if hold:
-                self.card.hold()
-            return state
-
     def restore(self, state: bytes) -> None:
-        """Take a saved state over. ValueError.
-
-        The next client goes on where it was: DMA is held until it has mapped memory and then armed an
-        interrupt or written configuration space. DEVICE_RESET, or its end, makes an ordinary card of it.
-        """
+        """Take a saved state over, as ``ServedBase`` does, its masks too. ValueError."""
         with self.lock:
-            self.card.advance(time.monotonic_ns())
-            self.card.restore(state)
+            super().restore(state)
             self._follow_masks()
 
     def _follow_masks(self) -> None:
         """Tell C which vectors the table and the function mask."""
         self.engine.hold_messages(vector for vector in range(VECTORS) if self.card.holds(vector))
-
-    def _look_at_memory(self) -> None:
-        """Complain, once a client, of memory that the guest does not share with us."""
-        dma = self.memory.dma
-        if dma is None or self.looked or not self.card.function.mastering:
-            return
-        self.looked = True
-        if private(dma):
-            self.complain(PRIVATE_MEMORY)
-
-    def _go_on(self) -> None:
-        """End the hold of a restored card once there is memory."""
-        if self.card.control.held and self.memory.dma is not None and self.memory.dma.regions:
-            self.card.release()
 
     def reset(self) -> None:
         """Power-cycle the card; the cable stays plugged in."""
@@ -218,8 +169,7 @@ class NativeServedCard:
     def attached(self, dma: DmaMap, irqs: Irqs) -> None:
         """Use this client's memory and interrupts."""
         with self.lock:
-            self.memory.dma = dma
-            self.looked = False
+            self._use(dma)
             self._irqs = irqs
             self._unsubscribe = (dma.on_change(self.engine.dma_changed), irqs.on_change(self._armed))
 
@@ -236,18 +186,10 @@ class NativeServedCard:
             self.card.set_interrupt_mode(None)
 
     def _armed(self, change: IrqChange) -> None:
-        """Follow what the client armed: QEMU arms what its guest enabled."""
         self.engine.irqs_changed(change)
         with self.lock:
-            if self._irqs is None:
-                return
-            mode = None
-            if self._irqs.armed(PciIrq.MSIX):
-                mode = InterruptMode.MSIX
-            elif self._irqs.armed(PciIrq.MSI):
-                mode = InterruptMode.MSI
-            self.card.set_interrupt_mode(mode)
-            self._go_on()
+            if self._irqs is not None:
+                self._follow(self._irqs)
 
     # -- the housekeeper -----------------------------------------------------------------------------
 
@@ -262,7 +204,7 @@ class NativeServedCard:
                 self.card.advance(now)
                 self.card.set_carrier(present=self.wire.link and not self.engine.wire_closed)
                 deadline = self.card.phy.deadline()
-            timeout_s = _CARRIER_POLL_S
+            timeout_s = CARRIER_POLL_S
             if deadline is not None:
                 timeout_s = min(timeout_s, max(0, deadline - now) / 1e9)
             poll.poll(timeout_s * 1000 + 1)

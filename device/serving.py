@@ -19,15 +19,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from device.card import CONFIG, REGION_SIZES, Account, Card, InterruptSink
-from device.client_memory import ClientMemory
 from device.effects import FrameSent, GuestMemory, Offload
-from device.engine.contract import InterruptMode
 from device.engine.reference import ReferenceEngine
-from device.native_serving import PRIVATE_MEMORY, NativeServedCard, Tape, Tuning, serve_native
-from device.regs.nic import NIC, VECTORS
+from device.native_serving import NativeServedCard, Tape, Tuning, serve_native
+from device.regs.nic import NIC
+from device.served import CARRIER_POLL_S, ServedBase
 from device.vfio_user import NO_REGION, PciIrq, RegionInfo, Server, ServerFactory, Serving
 from device.vfio_user.session import SERVER_CAPABILITIES
-from device.vfio_user.sharing import private
 from device.wire.contract import Framing, Wire, WireClosed
 from device.wire.frame import Frame, Gso, GsoFlag, GsoType
 from device.wire.port import Port
@@ -35,14 +33,12 @@ from device.wire.port import Port
 if TYPE_CHECKING:
     import socket
 
-    from device.vfio_user import DmaMap, Feature, IrqChange, Irqs
+    from device.vfio_user import DmaMap, IrqChange, Irqs
 
 DEFAULT_TUNING: Final = Tuning()
-IRQ_COUNTS: Final = (1, 1, VECTORS, 1, 1)
 BACKLOG: Final = 1024
 """Frames kept while the wire takes none; more are lost, as in a switch."""
 
-_CARRIER_POLL_S: Final = 0.25
 _SLICE_PAUSE_S: Final = 0.001
 _BATCH: Final = 64  # frames taken off the wire before the lock is given up
 _RCTL, _RCTL_EN = NIC["RCTL"].offset, NIC["RCTL"]["EN"].mask
@@ -99,22 +95,18 @@ def plain_card(
     return Card(ReferenceEngine(memory, offload=offload), mac, send=send, sink=sink)
 
 
-class ServedCard:
+class ServedCard(ServedBase):
     """A card as ``vfio_user.Server`` wants a device: every call under the lock, at the present time."""
 
     regions = tuple(RegionInfo(size) if size else NO_REGION for size in REGION_SIZES)
-    irq_counts = IRQ_COUNTS
 
     def __init__(self, wire: Wire, mac: bytes, build: CardBuilder | None = None) -> None:
         """Power a card on, plugged into ``wire``, which stays the caller's; ``build`` makes another kind."""
-        self.lock = threading.RLock()
-        self.memory = ClientMemory()
+        super().__init__(wire)
         self.interrupts = ClientInterrupts()
-        self.wire = wire
         self.port = Port(wire.fd, wire.framing)
         self.backlog: deque[FrameSent] = deque()
         self.lost = 0
-        self.wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         make = build or plain_card
         self.card = make(self.memory, wire.framing is Framing.VNET, mac, self._send, self.interrupts)
         self.card.advance(time.monotonic_ns())
@@ -122,15 +114,7 @@ class ServedCard:
         self.listens = False
         self.told = False
         self.sleeps_until: int | None = None
-        self.stopping = False
-        self.looked = False
-        self.complain: Callable[[str], None] = lambda _: None
         self._unsubscribe: Callable[[], None] = lambda: None
-
-    @property
-    def features(self) -> Mapping[int, Feature]:
-        """None: migration is refused."""
-        return {}
 
     # -- the socket's thread -----------------------------------------------------------------------
 
@@ -146,44 +130,8 @@ class ServedCard:
             self.card.advance(time.monotonic_ns())
             self.card.write_region(index, offset, data)
             if index == CONFIG:
-                self._go_on()
-                self._look_at_memory()
+                self._configured()
             self._stir()
-
-    # -- state ---------------------------------------------------------------------------------------
-
-    def save(self, *, hold: bool = False) -> bytes:
-        """Return the card's whole state; ``hold``: it does no DMA from this instant on."""
-        with self.lock:
-            self.card.advance(time.monotonic_ns())
-            state = self.card.save()
-            if hold:
-                self.card.hold()
-            return state
-
-    def restore(self, state: bytes) -> None:
-        """Take a saved state over. ValueError.
-
-        The next client goes on where it was: DMA is held until it has mapped memory and then armed an
-        interrupt or written configuration space. DEVICE_RESET, or its end, makes an ordinary card of it.
-        """
-        with self.lock:
-            self.card.advance(time.monotonic_ns())
-            self.card.restore(state)
-
-    def _look_at_memory(self) -> None:
-        """Complain, once a client, of memory that the guest does not share with us."""
-        dma = self.memory.dma
-        if dma is None or self.looked or not self.card.function.mastering:
-            return
-        self.looked = True
-        if private(dma):
-            self.complain(PRIVATE_MEMORY)
-
-    def _go_on(self) -> None:
-        """End the hold of a restored card once there is memory."""
-        if self.card.control.held and self.memory.dma is not None and self.memory.dma.regions:
-            self.card.release()
 
     def reset(self) -> None:
         """Power-cycle the card; the cable stays plugged in."""
@@ -195,8 +143,7 @@ class ServedCard:
     def attached(self, dma: DmaMap, irqs: Irqs) -> None:
         """Use this client's memory and interrupts."""
         with self.lock:
-            self.memory.dma = dma
-            self.looked = False
+            self._use(dma)
             self.interrupts.irqs = irqs
             self._unsubscribe = irqs.on_change(self._armed)
 
@@ -211,17 +158,9 @@ class ServedCard:
     def _armed(self, _change: IrqChange) -> None:
         """Follow what the client armed: QEMU arms what its guest enabled."""
         with self.lock:
-            irqs = self.interrupts.irqs
-            if irqs is None:
-                return
-            mode = None
-            if irqs.armed(PciIrq.MSIX):
-                mode = InterruptMode.MSIX
-            elif irqs.armed(PciIrq.MSI):
-                mode = InterruptMode.MSI
-            self.card.set_interrupt_mode(mode)
-            self._go_on()
-            self.card.rearm()
+            if self.interrupts.irqs is not None:
+                self._follow(self.interrupts.irqs)
+                self.card.rearm()
 
     def _stir(self) -> None:
         """Wake the cable's thread if it waits for something that has changed."""
@@ -277,7 +216,7 @@ class ServedCard:
             if wanted != registered and self.wire.fd >= 0:
                 poll.register(self.wire.fd, wanted) if wanted else poll.unregister(self.wire.fd)
                 registered = wanted
-            timeout = _CARRIER_POLL_S
+            timeout = CARRIER_POLL_S
             if deadline is not None:
                 left_s = (deadline - time.monotonic_ns()) / 1e9
                 # Due already, right after ``advance``: a run used its budget. Whoever wants the lock gets it.

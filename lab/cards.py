@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from device.wire.contract import Framing, Wire, WireError
 from device.wire.netns import NetnsWire
@@ -71,12 +71,6 @@ class Fitted:
     close: Callable[[], None]
     pid: int | None = None
     """The card's own process, where it has one."""
-
-
-class Innermost(Protocol):
-    """A wire behind a pump; see ``device.wire.pump``."""
-
-    inner: Wire | None
 
 
 def innermost(wire: Wire) -> Wire:

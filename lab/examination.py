@@ -197,9 +197,7 @@ def disk() -> Finding:
 def packages() -> Finding:
     """Look at the fetched sets, and whether what is missing could be fetched."""
     held = record.read()
-    missing = [
-        one.summary for one in package_sets().values() if one.name != "passt" and not fetch.complete(one)
-    ]
+    missing = [name for name, one in package_sets().items() if name != "passt" and not fetch.complete(one)]
     if not missing:
         return Finding("cache", "good", ", ".join(f"{n} ({r.fetched[:10]})" for n, r in held.items()))
     if not apt.available():

@@ -92,7 +92,23 @@ class RigBase(ABC):
             self.ndis.remove_adapter(adapter)
 
 
-class InProcessRig(RigBase):
+class VirtualRig(RigBase):
+    """Cards on a clock that only ``settle`` moves."""
+
+    executive: VirtualExecutive
+
+    def settle(self) -> None:
+        """Carry frames over the cable until nothing moves, let time pass, and do it again."""
+        self._carry()
+        self.executive.advance(SETTLE_US)
+        self._carry()
+
+    @abstractmethod
+    def _carry(self) -> None:
+        """Run both sides, and carry frames from card to card, until nothing moves."""
+
+
+class InProcessRig(VirtualRig):
     """Cards in this process, on a virtual clock."""
 
     def __init__(
@@ -111,12 +127,6 @@ class InProcessRig(RigBase):
         for bus in self.buses:
             self.add(bus, version, configuration)
 
-    def settle(self) -> None:
-        """Run, carry frames over the cable, run, until nothing moves; then let time pass."""
-        self._carry()
-        self.executive.advance(SETTLE_US)
-        self._carry()
-
     def _carry(self) -> None:
         moved = True
         while moved:
@@ -131,7 +141,7 @@ class InProcessRig(RigBase):
                             self.executive.run()
 
 
-class QtestRig(RigBase):
+class QtestRig(VirtualRig):
     """QEMU's model: a machine a card."""
 
     def __init__(
@@ -152,12 +162,6 @@ class QtestRig(RigBase):
         self.buses = [QtestBus(Link(machine), self.executive, mode=mode) for machine in self.machines]
         for bus in self.buses:
             self.add(bus, version, configuration)
-
-    def settle(self) -> None:
-        """Run both sides until nothing moves; then let time pass."""
-        self._carry()
-        self.executive.advance(SETTLE_US)
-        self._carry()
 
     def close(self) -> None:
         """Halt, and end the machines."""

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lab.stack import MAC, Stack
+from lab.stack import MAC, Settings, Stack
 from miniport.hal.pci import Signalling
 from miniport.hal.qtest import QtestBus
-from ndis.suite.bench import EVERYTHING
 from ndis.virtual import VirtualExecutive
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from typing import Unpack
 
     from lab.qtest.machine import Machine
-    from ndis.events import Observer
-    from ndis.hardware import Fault
-    from ndis.miniport import Version
-    from ndis.protocol import BindingClient
 
 MODERATED_US = 200
 """QEMU's model moderates interrupts whatever ITR says: 128 µs at least (E1000E_MIN_XITR, e1000e_core.c)."""
@@ -67,27 +62,13 @@ class QtestStack(Stack):
         machine: Machine,
         *,
         mode: Signalling = Signalling.MSIX,
-        version: Version = (5, 1),
-        configuration: Mapping[str, object] | None = None,
-        client: BindingClient | None = None,
-        observer: Observer | None = None,
-        inject: Fault | None = None,
-        packet_filter: int = EVERYTHING,
+        **settings: Unpack[Settings],
     ) -> None:
         """Put the stack over it."""
         executive = VirtualExecutive()
         self.machine = machine
         self.bus = QtestBus(Link(machine), executive, mode=mode)
-        super().__init__(
-            executive,
-            self.bus,
-            version=version,
-            configuration=configuration,
-            client=client,
-            observer=observer,
-            inject=inject,
-            packet_filter=packet_filter,
-        )
+        super().__init__(executive, self.bus, **settings)
 
     def receive(self, frame: bytes) -> None:
         """Put a frame on the wire towards the card."""

@@ -7,7 +7,7 @@ default, so that everything can be stepped.
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from device.engine.reference import ReferenceEngine
 from miniport.adapter import Adapter
@@ -23,7 +23,7 @@ from ndis.wrapper import Ndis
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Any
+    from typing import Any, Unpack
 
     from miniport.hal.executive import LoopExecutive
     from miniport.hal.inprocess import EngineFactory
@@ -37,6 +37,17 @@ if TYPE_CHECKING:
 
 MAC = bytes.fromhex("525400825701")
 ADAPTERS: dict[Version, type] = {(5, 1): Adapter, (6, 0): Adapter6}
+
+
+class Settings(TypedDict, total=False):
+    """What a ``Stack`` may be told, whatever bus its card is on."""
+
+    version: Version
+    configuration: Mapping[str, object] | None
+    client: BindingClient | None
+    observer: Observer | None
+    inject: Fault | None
+    packet_filter: int
 
 
 class Stack:
@@ -116,26 +127,12 @@ class LocalStack(Stack):
         *,
         engine: EngineFactory = ReferenceEngine,
         mode: Signalling = Signalling.MSIX,
-        version: Version = (5, 1),
-        configuration: Mapping[str, object] | None = None,
-        client: BindingClient | None = None,
-        observer: Observer | None = None,
-        inject: Fault | None = None,
-        packet_filter: int = EVERYTHING,
+        **settings: Unpack[Settings],
     ) -> None:
         """Power a card on and put the stack over it."""
         self.clock = VirtualExecutive()
         self.bus = InProcessBus(engine, self.clock, MAC, mode=mode)
-        super().__init__(
-            self.clock,
-            self.bus,
-            version=version,
-            configuration=configuration,
-            client=client,
-            observer=observer,
-            inject=inject,
-            packet_filter=packet_filter,
-        )
+        super().__init__(self.clock, self.bus, **settings)
 
     def settle(self) -> list[bytes]:
         """Run what is queued; return the frames that left the card."""

@@ -87,10 +87,27 @@ class Story:
     """Lines of the kernel's log that a healthy driver does not cause."""
 
     @property
+    def tried(self) -> bool:
+        """Whether any card has a far end of ours to exchange traffic with."""
+        return any(card.to_host is not None for card in self.cards)
+
+    @property
     def flowed(self) -> bool:
         """Whether every card with a far end of ours carried traffic."""
         judged = [card for card in self.cards if card.to_host is not None]
         return bool(judged) and all(card.flowed for card in judged) and not self.complaints
+
+    @property
+    def good(self) -> bool:
+        """Whether nothing that was tried failed, and no driver complained."""
+        return self.flowed or not (self.tried or self.complaints)
+
+    @property
+    def verdict(self) -> str:
+        """The last line."""
+        if self.good and not self.tried:
+            return "no traffic was tried: no far end is ours"
+        return "traffic flowed" if self.flowed else "traffic did NOT flow"
 
 
 COMPLAINT = re.compile(
@@ -286,5 +303,4 @@ def text(story: Story, *, colour: bool = False) -> str:
     """Return the story for people."""
     bold, plain = ("\033[1m", "\033[0m") if colour else ("", "")
     body = [f"  {bold}{label:<10}{plain} {value}" for label, value in rows(story)]
-    verdict = "traffic flowed" if story.flowed else "traffic did NOT flow"
-    return "\n".join([*body, f"{bold}{verdict}{plain}"])
+    return "\n".join([*body, f"{bold}{story.verdict}{plain}"])

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lab.stack import Stack
+from lab.stack import Settings, Stack
 from miniport.hal.executive import LoopExecutive
 from miniport.hal.pci import Signalling
 from miniport.hal.vfio_user import VfioUserBus
-from ndis.suite.bench import EVERYTHING
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping
-
-    from ndis.events import Observer
-    from ndis.miniport import Version
-    from ndis.protocol import BindingClient
+    from collections.abc import Callable
+    from typing import Unpack
 
 PATIENCE_S = 10.0
 
@@ -29,24 +25,12 @@ class VfioUserStack(Stack):
         path: str | os.PathLike[str],
         *,
         mode: Signalling = Signalling.MSIX,
-        version: Version = (5, 1),
-        configuration: Mapping[str, object] | None = None,
-        client: BindingClient | None = None,
-        observer: Observer | None = None,
-        packet_filter: int = EVERYTHING,
+        **settings: Unpack[Settings],
     ) -> None:
         """Connect and put the stack over it."""
         self.loop = LoopExecutive()
         self.bus = VfioUserBus(path, self.loop, mode=mode)
-        super().__init__(
-            self.loop,
-            self.bus,
-            version=version,
-            configuration=configuration,
-            client=client,
-            observer=observer,
-            packet_filter=packet_filter,
-        )
+        super().__init__(self.loop, self.bus, **settings)
 
     def until(self, condition: Callable[[], bool], most_s: float = PATIENCE_S) -> bool:
         """Run until something holds; return whether it does."""

@@ -12,6 +12,7 @@ from miniport import interrupt
 from miniport import registers as r
 from miniport.deserialized import DeserializedSender
 from miniport.hardware import HardwareError
+from miniport.link import Link
 from miniport.nic import Nic
 from miniport.oid import Requests
 from miniport.rxpath import PacketReceiver
@@ -29,20 +30,6 @@ if TYPE_CHECKING:
     from ndis.requests import InformationBuffer
     from ndis.upcalls import Upcalls
 
-LINK_WAIT_MS, LINK_LOOK_MS = 3000, 50
-
-
-def wait_for_link(nic: Nic, most_ms: int) -> None:
-    """Give the PHY time to negotiate before the first send; go on without a link after ``most_ms``."""
-    bus = nic.ndis.resources.hardware
-    stall = getattr(bus, "stall", None)
-    for _ in range(most_ms // LINK_LOOK_MS):
-        nic.look_at_link()
-        if nic.link_up or stall is None:
-            return
-        stall(LINK_LOOK_MS * 1000)
-    nic.look_at_link()
-
 
 class Adapter:
     """One instance of the card, as NDIS 5.1 sees it (MP_ADAPTER in the samples)."""
@@ -52,8 +39,7 @@ class Adapter:
         self._ndis = ndis
         self.nic = Nic(ndis)
         self._causes = 0
-        self._told_up = False  # what the transports know of the link
-        self._link_wait_ms = ndis.read_configuration("LinkWaitMs", LINK_WAIT_MS)
+        self._link = Link(ndis, self.nic)
 
     # -- coming and going -------------------------------------------------------------------------------
 
@@ -76,12 +62,12 @@ class Adapter:
         self.sender: Sender = DeserializedSender(self.nic) if deserialized else SerializedSender(self.nic)
         self._requests = Requests(self.nic, (5, 1), self._change_power)
         self.nic.start()
-        wait_for_link(self.nic, self._link_wait_ms)
-        self._told_up = self.nic.link_up  # NDIS asks when this returns
+        self._link.wait()
         return Status.SUCCESS, Medium.M802_3
 
     def halt(self) -> None:
         """MiniportHalt."""
+        self.sender.stop()
         if not self.nic.hardware.is_gone:
             self.nic.hardware.reset()
         self.nic.release()
@@ -108,7 +94,7 @@ class Adapter:
         """MiniportCheckForHang: also gathers counters before they wrap, and looks at the link."""
         if self.nic.is_hung():
             return True
-        self._look_at_link()
+        self._link.look()
         return not self.nic.link_up and any(ring.busy for ring in self.nic.transmit)
 
     # -- interrupts -----------------------------------------------------------------------------------------
@@ -125,33 +111,37 @@ class Adapter:
 
     def enable_interrupt(self) -> None:
         """MiniportEnableInterrupt."""
-        if self.nic.wake.power is PowerState.D0:
+        if self.nic.wake.power is PowerState.D0 and not self.nic.plan.clears_itself:
             interrupt.unmask_all(self.nic.hardware, self.nic.plan)
 
     def handle_interrupt(self) -> None:
         """MiniportHandleInterrupt: one ring's worth of each queue, then the rest interrupts again."""
         if self.nic.wake.power is not PowerState.D0:
             return
-        causes = self._ndis.synchronize_with_interrupt(self.nic.interrupts[0], self._take_causes)
-        self.sender.reap()
-        for queue in range(len(self.nic.receive)):
-            self.receiver.receive(queue)
+        nic, how = self.nic, self.nic.plan
+        had_work = self._serve_queues()
+        if not how.clears_itself:
+            causes = self._ndis.synchronize_with_interrupt(nic.interrupts[0], self._take_causes)
+        else:
+            causes = 0
+            if not had_work:  # it came for another reason; one that comes with a frame CheckForHang finds
+                causes = interrupt.other_causes(nic.hardware, how)
+                self._serve_queues()
         if causes & r.ICR_LSC:
-            self._look_at_link()
-        if self.sender.has_done or any(ring.has_done for ring in self.nic.receive):
-            self.nic.hardware.write(r.ICS, self.nic.plan.sources[0].causes & ~r.ICR_LSC)
+            self._link.look()
+        left = any(ring.has_done for ring in nic.receive)
+        if left or (not how.withheld and self.sender.has_done):
+            nic.hardware.write(r.ICS, how.sources[0].causes & ~r.ICR_LSC)
+
+    def _serve_queues(self) -> bool:
+        had_work = self.sender.reap()
+        for queue in range(len(self.nic.receive)):
+            had_work = self.receiver.receive(queue) or had_work
+        return had_work
 
     def _take_causes(self) -> int:
         causes, self._causes = self._causes, 0
         return causes
-
-    def _look_at_link(self) -> None:
-        self.nic.look_at_link()
-        up = self.nic.link_up
-        if up != self._told_up:  # a reset may have looked, and told nobody
-            self._told_up = up
-            self._ndis.indicate_status(Status.MEDIA_CONNECT if up else Status.MEDIA_DISCONNECT)
-            self._ndis.indicate_status_complete()
 
     # -- frames ------------------------------------------------------------------------------------------
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from miniport import interrupt, txpath
 from miniport import registers as r
-from miniport.adapter import LINK_WAIT_MS, wait_for_link
 from miniport.deserialized import Lane, Refused, flow
 from miniport.hardware import HardwareError
+from miniport.link import Link
 from miniport.nic import Nic
 from miniport.oid import Requests
 from miniport.rxpath import ListReceiver
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from miniport.txpath import Posted
     from miniport.txring import TxRing
     from ndis.nbl import NetBuffer, NetBufferList
-    from ndis.packet import Buffer
     from ndis.requests import InformationBuffer
     from ndis.upcalls import Upcalls
 
@@ -38,29 +37,12 @@ class OutgoingFrame:
         """Stand for ``net_buffer``."""
         self.nbl = nbl
         self.length = net_buffer.data_length
-        self.buffers = _covering(net_buffer)
+        self.buffers = net_buffer.frame_buffers()
 
     @property
     def head(self) -> bytes:
         """The first bytes, for the choice of a lane."""
         return b"".join(buffer.view[:38] for buffer in self.buffers[:4])[:38]
-
-
-def _covering(net_buffer: NetBuffer) -> list[Buffer]:
-    """Return buffers that cover the frame and nothing else."""
-    skip, left = net_buffer.data_offset, net_buffer.data_length
-    found = []
-    for buffer in net_buffer.buffers:
-        if skip >= buffer.length:
-            skip -= buffer.length
-            continue
-        size = min(buffer.length - skip, left)
-        address = None if buffer.address is None else buffer.address + skip
-        found.append(type(buffer)(buffer.memory, buffer.offset + skip, size, address))
-        skip, left = 0, left - size
-        if not left:
-            break
-    return found
 
 
 def _post(nic: Nic, ring: TxRing[OutgoingFrame], frame: OutgoingFrame) -> Posted:
@@ -75,9 +57,8 @@ class Adapter6:
         self._ndis = ndis
         self.nic = Nic(ndis)
         self.state = State.HALTED
-        self._told_up = False  # what the transports know of the link
+        self._link = Link(ndis, self.nic)
         self._left: dict[NetBufferList, int] = {}  # frames of each list that are not done
-        self._link_wait_ms = ndis.read_configuration("LinkWaitMs", LINK_WAIT_MS)
 
     # -- coming and going -------------------------------------------------------------------------------
 
@@ -97,8 +78,7 @@ class Adapter6:
         self._lock = self._ndis.spin_lock("lists")
         self._requests = Requests(self.nic, (6, 0), self._change_power, self._ndis.indicate_status)
         self.nic.start()
-        wait_for_link(self.nic, self._link_wait_ms)
-        self._told_up = self.nic.link_up  # NDIS asks when this returns
+        self._link.wait()
         self.state = advance(self.state, "initialize")
         return Status.SUCCESS
 
@@ -144,7 +124,7 @@ class Adapter6:
         """MiniportCheckForHangEx."""
         if self.nic.is_hung():
             return True
-        self._look_at_link()
+        self._link.look()
         return not self.nic.link_up and any(ring.busy for ring in self.nic.transmit)
 
     # -- interrupts -----------------------------------------------------------------------------------------
@@ -166,7 +146,7 @@ class Adapter6:
             if queue < len(nic.receive):
                 self.receiver.receive(queue, discard=self.state is not State.RUNNING)
         if source.link:
-            self._look_at_link()
+            self._link.look()
         interrupt.unmask(nic.hardware, nic.plan, message)
         # An event between the last look and the unmasking may have been auto-cleared: look once more.
         left = any(nic.receive[q].has_done for q in source.receive if q < len(nic.receive))
@@ -181,14 +161,6 @@ class Adapter6:
         done, refused = self._lanes[queue].reap()
         self._done(done, Status.SUCCESS)
         self._refuse(refused)
-
-    def _look_at_link(self) -> None:
-        self.nic.look_at_link()
-        up = self.nic.link_up
-        if up != self._told_up:  # a reset may have looked, and told nobody
-            self._told_up = up
-            self._ndis.indicate_status(Status.MEDIA_CONNECT if up else Status.MEDIA_DISCONNECT)
-            self._ndis.indicate_status_complete()
 
     # -- frames ------------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from device.rings.index import DESCRIPTOR_SIZE
 from miniport._burst import ffi, lib
+from miniport.pointers import pointer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,15 +87,10 @@ class TxBurst:
         """Lay a ring over the memory. With ``gate`` every burst is serialized by it."""
         self.address = descriptors.address
         self.length_bytes = count * DESCRIPTOR_SIZE
-        self._keep = (
-            bell,
-            gate,
-            ffi.from_buffer(descriptors.view, require_writable=True),
-            ffi.from_buffer(stages.view, require_writable=True),
-        )
+        self._keep = (bell, gate, descriptors.view, stages.view)
         self.raw = ffi.new("struct mp_tx *")
-        self.raw.ring = ffi.cast("uint8_t *", self._keep[2])
-        self.raw.stages = ffi.cast("uint8_t *", self._keep[3])
+        self.raw.ring = pointer(descriptors.view)
+        self.raw.stages = pointer(stages.view)
         self.raw.stage_address = stages.address
         self.raw.count = count
         self.raw.gate = ffi.NULL if gate is None else gate.raw
@@ -167,14 +163,10 @@ class RxBurst:
         """Lay a ring over the memory; nothing is armed before ``start``."""
         self.address = descriptors.address
         self.length_bytes = count * DESCRIPTOR_SIZE
-        self._keep = (
-            bell,
-            ffi.from_buffer(descriptors.view, require_writable=True),
-            ffi.from_buffer(buffers.view, require_writable=True),
-        )
+        self._keep = (bell, descriptors.view, buffers.view)
         self.raw = ffi.new("struct mp_rx *")
-        self.raw.ring = ffi.cast("uint8_t *", self._keep[1])
-        self.raw.buffers = ffi.cast("uint8_t *", self._keep[2])
+        self.raw.ring = pointer(descriptors.view)
+        self.raw.buffers = pointer(buffers.view)
         self.raw.buffer_address = buffers.address
         self.raw.count = count
         self.raw.bell = bell.raw[0]
@@ -216,6 +208,7 @@ class NullCard:
     def __init__(self) -> None:
         """Make the card; ``bell`` is for its one ring, ``attach`` names that ring."""
         self._raw = ffi.new("struct mp_null *")
+        self._ring: TxBurst | None = None
 
     @property
     def bell(self) -> Bell:
@@ -224,7 +217,8 @@ class NullCard:
         return Bell.call(write, 0, int(ffi.cast("uintptr_t", self._raw)), 0, self)
 
     def attach(self, ring: TxBurst) -> None:
-        """Name the ring."""
+        """Name the ring, which lives as long as the card: C has its address."""
+        self._ring = ring
         self._raw.tx = ring.raw
 
     @property

@@ -7,11 +7,12 @@ interrupts.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from device.rings.index import DESCRIPTOR_SIZE
 from device.rings.receive import RxStatus
 from miniport._burst import ffi, lib
+from miniport.pointers import pointer
 from miniport.rxring import BUFFER_BYTES, Received, RxBuffer
 
 if TYPE_CHECKING:
@@ -47,13 +48,13 @@ class CoalescingRing:
         self._raw = ffi.new("struct mp_rsc *")
         self._buffers = buffers[:count]
         self._keep = (
-            ffi.new("uint8_t *[]", [_pointer(one.view) for one in self._buffers]),
+            ffi.new("uint8_t *[]", [pointer(one.view) for one in self._buffers]),
             ffi.new("uint64_t[]", [one.address for one in self._buffers]),
             ffi.new("uint32_t[]", count),
             ffi.new("struct mp_unit[]", count),
         )
         raw = self._raw
-        raw.ring, raw.room = _pointer(self._ring), _pointer(self._room)
+        raw.ring, raw.room = pointer(self._ring), pointer(self._room)
         raw.buffers, raw.addresses, raw.following, raw.units = self._keep
         raw.count = count
         self.reset()
@@ -148,12 +149,3 @@ class CoalescingRing:
 
     def give_back(self, buffers: tuple[RxBuffer, ...]) -> None:
         """Do nothing: nothing is kept by anybody."""
-
-
-def _pointer(view: memoryview) -> Any:  # noqa: ANN401 - cffi has no types
-    """Return where a view's bytes are; the caller keeps the view.
-
-    A ``from_buffer`` that lives on in a cycle is an export that the collector may find already released: it
-    crashed.
-    """
-    return ffi.cast("uint8_t *", ffi.from_buffer(view, require_writable=True))

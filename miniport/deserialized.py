@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from miniport.latesends import LateSends
 from miniport.txpath import Posted, finish, post_packet
 from ndis.errors import NdisError
 from ndis.status import Status
@@ -78,11 +79,6 @@ class Lane(Generic[T]):
         """Whether ``reap`` would find something."""
         return self._ring.has_done
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether nothing waits and the card has nothing."""
-        return not self._waiting and not self._ring.busy
-
     def _fill(self) -> Refused[T]:
         refused: Refused[T] = []
         while self._waiting:
@@ -103,12 +99,14 @@ class DeserializedSender:
         """Make a lane for each ring."""
         self._nic = nic
         self._lanes: list[Lane[Packet]] = [Lane(nic, ring, post_packet) for ring in nic.transmit]
+        self._late = LateSends(nic, self.reap)
 
     def send(self, packets: list[Packet]) -> None:
         """MiniportSendPackets: every packet is completed by NdisMSendComplete, sooner or later."""
         lanes = self._lanes
         if len(lanes) == 1:
             self._complete_refused(lanes[0].send(packets))
+            self._late.sent()
             return
         sorted_: list[list[Packet]] = [[] for _ in lanes]
         for packet in packets:
@@ -118,15 +116,24 @@ class DeserializedSender:
         for lane, mine in zip(lanes, sorted_, strict=True):
             if mine:
                 self._complete_refused(lane.send(mine))
+        self._late.sent()
 
-    def reap(self) -> None:
+    def reap(self) -> bool:
         """Complete what the card is done with, and post what waited."""
+        any_done = False
         for lane in self._lanes:
             done, refused = lane.reap()
+            any_done = any_done or bool(done)
             for packet in done:
                 finish(packet)
                 self._nic.ndis.send_complete(packet, Status.SUCCESS)
             self._complete_refused(refused)
+        self._late.reaped()
+        return any_done
+
+    def stop(self) -> None:
+        """Look at the rings no more by itself."""
+        self._late.stop()
 
     def cancel(self, cancel_id: object) -> None:
         """MiniportCancelSendPackets: of what waits; the card's are on their way."""

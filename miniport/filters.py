@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 EXACT_PLACES = 15
 """Places of the exact filter besides the card's own address."""
 MAXIMUM_LIST_SIZE = 128
+# Plain numbers: they are looked at for every frame.
+_DIRECTED, _PROMISCUOUS = int(PacketFilter.DIRECTED), int(PacketFilter.PROMISCUOUS)
 SUPPORTED = (
     PacketFilter.DIRECTED
     | PacketFilter.MULTICAST
@@ -81,11 +83,11 @@ class Filters:
 
     def accepts(self, destination: bytes) -> bool:
         """Tell whether the packet filter lets a frame to this address up."""
-        wanted = self.packet_filter
-        if wanted & PacketFilter.PROMISCUOUS:
+        wanted = int(self.packet_filter)
+        if wanted & _PROMISCUOUS:
             return True
         if not destination[0] & 1:
-            return bool(wanted & PacketFilter.DIRECTED) and destination == self.address
+            return bool(wanted & _DIRECTED) and destination == self.address
         if destination == BROADCAST:
             return bool(wanted & PacketFilter.BROADCAST)
         if wanted & PacketFilter.ALL_MULTICAST:

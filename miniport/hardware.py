@@ -156,7 +156,8 @@ class Hardware:
             self._program("RD", queue, ring)
         for delay in (r.RDTR, r.RADV):
             self.write(delay, 0)
-        self.write(r.RFCTL, r.RFCTL_EXTEN if options.extended else 0)
+        # Else a TCP segment with ACK is a cause more, which MSI-X announces by OTHER: a second interrupt.
+        self.write(r.RFCTL, r.RFCTL_ACK_DIS | (r.RFCTL_EXTEN if options.extended else 0))
         checksum = r.RXCSUM_OFFLOAD if options.checksums else 0
         self.write(r.RXCSUM, checksum | (r.RXCSUM_PCSD if options.scaling else 0))
 

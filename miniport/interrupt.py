@@ -1,7 +1,8 @@
 """Which events interrupt, by which message, and how they are masked while they are worked on.
 
-Three plans: a line or one message for everything (cause register read in the ISR); or a message a queue and
-one for the rest (MSI-X). It decides registers; who is called at which level is NDIS's business.
+Four plans: a line, or one message (MSI), for everything, with the cause register read in the ISR; one MSI-X
+message for everything that clears itself, so that a frame costs no register access; a message a queue and one
+for the rest (MSI-X). It decides registers; who is called at which level is NDIS's business.
 Source: datasheet, Interrupts, Linux's e1000e/netdev.c (e1000_configure_msix, e1000_intr_msix_rx).
 """
 
@@ -39,6 +40,13 @@ class Plan:
     """By message number; a line is message 0."""
     is_line: bool
     is_msix: bool
+    clears_itself: bool = False
+    """Whether the one message clears the queues' causes as it leaves (EIAC); nothing is masked then.
+
+    A message that comes while its DPC runs queues the DPC once more: that is less than to mask and unmask.
+    """
+    withheld: int = 0
+    """Causes of completed sends that stay masked until ``tell_of_sends``."""
 
     @property
     def is_split(self) -> bool:
@@ -46,18 +54,20 @@ class Plan:
         return len(self.sources) > 1
 
 
-def plan(messages: int, receive: int, transmit: int, *, split: bool) -> Plan:
+def plan(messages: int, receive: int, transmit: int, *, split: bool, late: bool = False) -> Plan:
     """Return the plan for what the bus granted.
 
     ``split`` asks for a message a queue; it is followed when there are enough (five: both queues of both
-    directions, and the rest).
+    directions, and the rest). ``late`` withholds the causes of completed sends where all share one source.
     """
     both = tuple(range(receive)), tuple(range(transmit))
     if not split or messages < 5:
-        legacy = r.ICR_TXDW | r.ICR_RXT0
-        queues = sum(r.ICR_RXQ[:receive]) | sum(r.ICR_TXQ[:transmit])
-        causes = _COMMON | (queues | r.ICR_OTHER if messages > 1 else legacy)
-        return Plan((Source(*both, link=True, causes=causes),), messages == 0, messages > 1)
+        msix = messages > 1
+        sends = sum(r.ICR_TXQ[:transmit]) if msix else r.ICR_TXDW
+        arrivals = sum(r.ICR_RXQ[:receive]) | r.ICR_OTHER if msix else r.ICR_RXT0
+        causes = _COMMON | arrivals | (0 if late else sends)
+        source = Source(*both, link=True, causes=causes)
+        return Plan((source,), messages == 0, msix, msix and not split, sends if late else 0)
     one = [Source((q,), (), link=False, causes=r.ICR_RXQ[q]) for q in range(2)]
     one += [Source((), (q,), link=False, causes=r.ICR_TXQ[q]) for q in range(2)]
     one.append(Source((), (), link=True, causes=_COMMON | r.ICR_OTHER))
@@ -76,8 +86,12 @@ def program(hardware: Hardware, how: Plan) -> None:
         ivar |= NIC["IVAR"][name].put(vector | _IVAR_VALID)
     hardware.write(r.IVAR, ivar)
     # A queue's cause clears itself when its message leaves; the others are cleared by hand.
-    hardware.write(r.EIAC, _QUEUE_CAUSES if how.is_split else 0)
-    hardware.write(r.CTRL_EXT, hardware.read(r.CTRL_EXT) | r.CTRL_EXT_PBA_SUPPORT)
+    hardware.write(r.EIAC, _QUEUE_CAUSES if how.is_split or how.clears_itself else 0)
+    control = hardware.read(r.CTRL_EXT) | r.CTRL_EXT_PBA_SUPPORT
+    if how.clears_itself:  # QEMU's EIAC masks, too, unless IAME is set (e1000e_msix_notify_one)
+        hardware.write(r.IAM, 0)
+        control |= r.CTRL_EXT_IAME
+    hardware.write(r.CTRL_EXT, control)
 
 
 def acknowledge(hardware: Hardware, how: Plan, message: int) -> tuple[bool, int]:
@@ -93,6 +107,8 @@ def acknowledge(hardware: Hardware, how: Plan, message: int) -> tuple[bool, int]
             return False, 0
         hardware.write(r.IMC, r.ALL)
         return True, causes
+    if how.clears_itself:
+        return True, 0
     if not how.is_split:
         hardware.write(r.IMC, r.ALL)
         return True, hardware.read(r.ICR)
@@ -101,6 +117,27 @@ def acknowledge(hardware: Hardware, how: Plan, message: int) -> tuple[bool, int]
     if source.link:
         hardware.write(r.ICR, source.causes)  # these are not in EIAC: write 1 to clear
     return True, source.causes
+
+
+def other_causes(hardware: Hardware, how: Plan) -> int:
+    """Return and clear the causes: for a message that clears itself, when there is no queue to serve.
+
+    The causes of queues go with the others, so the rings are to be looked at once more behind it.
+    """
+    hardware.write(r.IMC, r.ALL)
+    causes = hardware.read(r.ICR)
+    unmask_all(hardware, how)
+    return causes
+
+
+def tell_of_sends(hardware: Hardware, how: Plan) -> None:
+    """Let the completed sends interrupt, at once if there are any."""
+    hardware.write(r.IMS, how.withheld)
+
+
+def withhold_sends(hardware: Hardware, how: Plan) -> None:
+    """Let them interrupt no more."""
+    hardware.write(r.IMC, how.withheld)
 
 
 def unmask(hardware: Hardware, how: Plan, message: int) -> None:

@@ -96,7 +96,8 @@ class Nic:
         self.filters.address = self.settings.network_address or self.permanent_address
         queues = self.settings.transmit_queues, self.settings.receive_queues
         self._lay_rings(*queues)
-        self.plan = interrupt.plan(bus.messages, queues[1], queues[0], split=split)
+        late = bool(self.settings.completion_ms) and not split
+        self.plan = interrupt.plan(bus.messages, queues[1], queues[0], split=split, late=late)
         if queues[1] > 1:
             self.scaling = Scaling.over(queues[1])
         for message in range(len(self.plan.sources)):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from device.rings.receive import RxError, RxStatus
@@ -36,6 +37,12 @@ _IPV4, _IPV6 = 0x0800, 0x86DD
 _TCP, _UDP = 6, 17
 _TCP_CHECKSUM_AT, _UDP_CHECKSUM_AT, _IP_CHECKSUM_AT = 16, 6, 10
 _EXTENSIONS = (0, 43, 60)  # hop-by-hop, routing, destination options
+# Plain numbers: an operation on an enum.IntFlag costs as much as a call, and these are done for every frame.
+_IXSM, _IPCS, _L4CS = int(RxStatus.IXSM), int(RxStatus.IPCS), int(RxStatus.TCPCS | RxStatus.UDPCS)
+_SUM_ERRORS = int(RxError.IPE | RxError.TCPE)
+_ASKED_SUMS = int(PacketChecksum.TX_TCP | PacketChecksum.TX_UDP | PacketChecksum.TX_IP)
+_KEPT = 1024
+"""Answers that are remembered: the same few are asked for again and again."""
 
 _ALL = Checksum.IP_OPTIONS | Checksum.TCP_OPTIONS | Checksum.TCP | Checksum.UDP
 CAPABILITIES = Offload(
@@ -102,13 +109,13 @@ def extras(info: Mapping[PacketInfo, Any], buffers: Sequence[Buffer], length: in
     tag = info.get(PacketInfo.IEEE_8021Q)
     if tag is not None and not vlan:
         raise NdisError(Status.NOT_SUPPORTED, "a VLAN tag while tagging is off")
-    command, special = (TxCommand.VLE, int(tag)) if tag is not None else (TxCommand.NONE, 0)
+    command, special = (int(TxCommand.VLE), int(tag)) if tag is not None else (0, 0)
     mss = info.get(PacketInfo.TCP_LARGE_SEND)
     if mss:
         return _large_send(front(buffers), length, int(mss), command, special)
-    asked = PacketChecksum(info.get(PacketInfo.TCP_IP_CHECKSUM, 0))
-    if asked & (PacketChecksum.TX_TCP | PacketChecksum.TX_UDP | PacketChecksum.TX_IP):
-        return _checksums(front(buffers), asked, command, special)
+    asked = int(info.get(PacketInfo.TCP_IP_CHECKSUM, 0)) & _ASKED_SUMS
+    if asked:
+        return _checksums(_found(front(buffers)), asked, command, special)
     return Extras(command=command, special=special) if tag is not None else PLAIN
 
 
@@ -119,8 +126,8 @@ def _found(head: bytes) -> Layout:
     return where
 
 
-def _checksums(head: bytes, asked: PacketChecksum, command: int, special: int) -> Extras:
-    where = _found(head)
+@lru_cache(_KEPT)
+def _checksums(where: Layout, asked: int, command: int, special: int) -> Extras:
     options, kind, offset = TxOptions.NONE, TxCommand.DEXT, 0
     if asked & PacketChecksum.TX_IP and where.version == 4:
         options |= TxOptions.IXSM
@@ -188,20 +195,27 @@ def payload_bytes(info: Mapping[PacketInfo, Any], buffers: Sequence[Buffer], len
 
 def received(status: int, errors: int, head: bytes, on: Offload) -> PacketChecksum:
     """Return what to report of a received frame's checksums, of those that are switched on."""
-    if status & RxStatus.IXSM or not status & (RxStatus.IPCS | RxStatus.TCPCS | RxStatus.UDPCS):
+    checked = status & (_IPCS | _L4CS)
+    if status & _IXSM or not checked:
         return PacketChecksum.NONE
     where = layout(head)
     if where is None:
         return PacketChecksum.NONE
     wanted = on.v4_receive if where.version == 4 else on.v6_receive
+    return _verdict(checked, errors & _SUM_ERRORS, wanted, where.protocol)
+
+
+@lru_cache(_KEPT)
+def _verdict(status: int, errors: int, wanted: int, protocol: int) -> PacketChecksum:
+    """Return what to report of a frame whose checksums were looked at (bits of RxStatus and RxError)."""
     found = PacketChecksum.NONE
     if status & RxStatus.IPCS and wanted & Checksum.IP:
         bad = errors & RxError.IPE
         found |= PacketChecksum.RX_IP_FAILED if bad else PacketChecksum.RX_IP_SUCCEEDED
     if status & (RxStatus.TCPCS | RxStatus.UDPCS):
         bad = errors & RxError.TCPE
-        if where.protocol == _TCP and wanted & Checksum.TCP:
+        if protocol == _TCP and wanted & Checksum.TCP:
             found |= PacketChecksum.RX_TCP_FAILED if bad else PacketChecksum.RX_TCP_SUCCEEDED
-        elif where.protocol == _UDP and wanted & Checksum.UDP:
+        elif protocol == _UDP and wanted & Checksum.UDP:
             found |= PacketChecksum.RX_UDP_FAILED if bad else PacketChecksum.RX_UDP_SUCCEEDED
     return found

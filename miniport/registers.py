@@ -29,7 +29,6 @@ EIAC, IVAR, EITR0, IAM = offset("EIAC"), offset("IVAR"), offset("EITR[0]"), offs
 MRQC, RETA0, RSSRK0 = offset("MRQC"), offset("RETA[0]"), offset("RSSRK[0]")
 MTA0, VFTA0, TIPG = offset("MTA[0]"), offset("VFTA[0]"), offset("TIPG")
 WUC, WUFC, WUS = offset("WUC"), offset("WUFC"), offset("WUS")
-FCAL, FCAH, FCT, FCTTV = (offset(name) for name in ("FCAL", "FCAH", "FCT", "FCTTV"))
 RDTR, RADV, TIDV, TADV = (offset(name) for name in ("RDTR", "RADV", "TIDV", "TADV"))
 
 CTRL_RST, CTRL_SLU = mask("CTRL", "RST"), mask("CTRL", "SLU")
@@ -37,20 +36,24 @@ CTRL_ASDE, CTRL_VME = mask("CTRL", "ASDE"), mask("CTRL", "VME")
 CTRL_FORCED = mask("CTRL", "FRCSPD", "FRCDPLX")
 CTRL_GIO_MASTER_DISABLE = mask("CTRL", "GIO_MASTER_DISABLE")
 CTRL_FLOW = mask("CTRL", "RFCE", "TFCE")
-STATUS_LU, STATUS_FD = mask("STATUS", "LU"), mask("STATUS", "FD")
+STATUS_LU = mask("STATUS", "LU")
 STATUS_GIO_MASTER_ENABLE = mask("STATUS", "GIO_MASTER_ENABLE")
 STATUS_SPEED: Final = NIC["STATUS"]["SPEED"]
 EECD_AUTO_RD = mask("EECD", "AUTO_RD")
 EERD_START, EERD_DONE = mask("EERD", "START"), mask("EERD", "DONE")
-CTRL_EXT_DRV_LOAD, CTRL_EXT_EIAME = mask("CTRL_EXT", "DRV_LOAD"), mask("CTRL_EXT", "EIAME")
+CTRL_EXT_DRV_LOAD, CTRL_EXT_IAME = mask("CTRL_EXT", "DRV_LOAD"), mask("CTRL_EXT", "IAME")
 CTRL_EXT_PBA_SUPPORT = mask("CTRL_EXT", "PBA_SUPPORT")
 
-RCTL_EN, RCTL_UPE, RCTL_MPE, RCTL_BAM, RCTL_LPE, RCTL_SECRC, RCTL_VFE = (
-    mask("RCTL", name) for name in ("EN", "UPE", "MPE", "BAM", "LPE", "SECRC", "VFE")
+RCTL_EN, RCTL_UPE, RCTL_MPE, RCTL_BAM, RCTL_LPE, RCTL_SECRC = (
+    mask("RCTL", name) for name in ("EN", "UPE", "MPE", "BAM", "LPE", "SECRC")
 )
 TCTL_EN, TCTL_PSP, TCTL_RTLC = (mask("TCTL", name) for name in ("EN", "PSP", "RTLC"))
 TCTL_COLLISIONS = NIC["TCTL"]["CT"].put(15) | NIC["TCTL"]["COLD"].put(63)
-RFCTL_EXTEN, RXCSUM_PCSD = mask("RFCTL", "EXTEN"), mask("RXCSUM", "PCSD")
+RFCTL_EXTEN, RFCTL_ACK_DIS, RXCSUM_PCSD = (
+    mask("RFCTL", "EXTEN"),
+    mask("RFCTL", "ACK_DIS"),
+    mask("RXCSUM", "PCSD"),
+)
 RXCSUM_OFFLOAD = mask("RXCSUM", "IPOFL", "TUOFL")
 RAH_AV = mask("RAH", "AV")
 TXDCTL_NEEDED = mask("TXDCTL0", "COUNT_DESC", "GRAN")
@@ -65,4 +68,3 @@ ICR_OTHER, ICR_ASSERTED = mask("ICR", "OTHER"), mask("ICR", "INT_ASSERTED")
 ALL = 0xFFFF_FFFF
 
 MRQC_RSS = NIC["MRQC"]["ENABLE"].put(1)
-MRQC_TYPES = mask("MRQC", "TCPIPV4", "IPV4", "TCPIPV6EX", "IPV6")

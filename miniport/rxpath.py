@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from miniport.rxring import Received
     from ndis.packet import Packet
 
-_BAD = RxError.CE | RxError.SE | RxError.SEQ | RxError.CXE | RxError.RXE
+_BAD = int(RxError.CE | RxError.SE | RxError.SEQ | RxError.CXE | RxError.RXE)
+_VP = int(RxStatus.VP)
 BATCH = 64
 """The most packets that one indication carries."""
 
@@ -60,7 +61,7 @@ class Harvester:
     def info(self, frame: Received) -> dict[PacketInfo, Any]:
         """Return the per-packet information of a frame."""
         found: dict[PacketInfo, Any] = {}
-        if frame.status & RxStatus.VP:
+        if frame.status & _VP:
             found[PacketInfo.IEEE_8021Q] = frame.vlan
         if frame.segments:
             found[PacketInfo.TCP_RECV_SEG_COALESCE] = CoalescedSegments(frame.segments)
@@ -103,11 +104,12 @@ class PacketReceiver:
         """Packets that are with NDIS or a transport."""
         return self._pool.in_use
 
-    def receive(self, queue: int) -> None:
-        """Indicate what has arrived."""
+    def receive(self, queue: int) -> bool:
+        """Indicate what has arrived. False: there was nothing that anybody wants."""
         frames = self._harvester.wanted(queue)
         for at in range(0, len(frames), BATCH):
             self._indicate(queue, frames[at : at + BATCH])
+        return bool(frames)
 
     def return_packet(self, packet: Packet) -> None:
         """MiniportReturnPacket."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from device.rings.index import DESCRIPTOR_SIZE
 from device.rings.receive import ExtendedRx, ExtendedRxRead, LegacyRx, RxStatus
+from miniport.driverring import DriverRing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -119,7 +120,7 @@ class ReceiveRing(Protocol):
         """Whether ``harvest`` would find a descriptor."""
 
 
-class RxRing:
+class RxRing(DriverRing):
     """The driver's half of a receive ring.
 
     Invariants: the card owns ``next`` up to ``tail``; every slot of those has a buffer; one slot is always
@@ -136,18 +137,12 @@ class RxRing:
         legacy: bool = False,
     ) -> None:
         """Lay a ring of ``count`` over ``descriptors``; ``buffers`` beyond ``count - 1`` are spares."""
-        self.count = count
-        self.address = descriptors.address
-        self.length_bytes = count * DESCRIPTOR_SIZE
-        self._ring = descriptors.view
-        self._doorbell = doorbell
+        super().__init__(descriptors, count, doorbell)
         self._legacy = legacy
         self._spare = list(buffers)
         self._slots: list[RxBuffer | None] = [None] * count
         self._pieces: list[tuple[RxBuffer, int]] = []  # of a frame whose end has not come
         self._next = 0
-        self._tail = 0
-        self._rung = 0
         self.dropped = 0
 
     def reset(self) -> None:
@@ -156,8 +151,8 @@ class RxRing:
         self._spare += [buffer for buffer, _ in self._pieces]
         self._slots = [None] * self.count
         self._pieces = []
-        self._next = self._tail = self._rung = 0
-        self._ring[: self.length_bytes] = bytes(self.length_bytes)
+        self._next = 0
+        self._clear()
 
     def fill(self) -> None:
         """Give the card every spare it has a slot for, and ring."""
@@ -166,12 +161,6 @@ class RxRing:
                 break
             self._arm(self._spare.pop())
         self.ring()
-
-    def ring(self) -> None:
-        """Write RDT, if slots were armed since it was written."""
-        if self._rung != self._tail:
-            self._rung = self._tail
-            self._doorbell(self._tail)
 
     def give_back(self, buffers: tuple[RxBuffer, ...]) -> None:
         """Take home buffers that went out with a frame."""
@@ -183,16 +172,6 @@ class RxRing:
     def next(self) -> int:
         """The slot that is looked at next."""
         return self._next
-
-    @property
-    def tail(self) -> int:
-        """The slot that is armed next."""
-        return self._tail
-
-    @property
-    def rung(self) -> int:
-        """The tail that the card was told last."""
-        return self._rung
 
     @property
     def spares(self) -> int:

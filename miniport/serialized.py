@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from miniport.latesends import LateSends
 from miniport.txpath import Posted, finish, post_packet
 from ndis.errors import NdisError
 from ndis.status import Status
@@ -22,6 +23,7 @@ class SerializedSender:
     def __init__(self, nic: Nic) -> None:
         """Send by ring 0."""
         self._nic = nic
+        self._late = LateSends(nic, self.reap)
 
     def send(self, packets: list[Packet]) -> None:
         """MiniportSendPackets: set each status; NDIS takes back the first RESOURCES and all after."""
@@ -38,13 +40,21 @@ class SerializedSender:
             if outcome is Posted.FULL:
                 break
         ring.ring()
+        self._late.sent()
 
-    def reap(self) -> None:
+    def reap(self) -> bool:
         """Complete what the card is done with; NDIS sends on from its queue by itself."""
         ndis = self._nic.ndis
-        for packet in self._nic.transmit[0].reap():
+        done = self._nic.transmit[0].reap()
+        self._late.reaped()
+        for packet in done:
             finish(packet)
             ndis.send_complete(packet, Status.SUCCESS)
+        return bool(done)
+
+    def stop(self) -> None:
+        """Look at the ring no more by itself."""
+        self._late.stop()
 
     def cancel(self, cancel_id: object) -> None:
         """Do nothing: what waits, waits in NDIS's queue, and what is in the ring leaves."""

@@ -41,6 +41,11 @@ class Settings:
     """Whether a transport may have IPv4, and IPv6, coalesced (RSC); the ring is another then."""
     moderation_us: int = 0
     """Least time between two interrupts; 0: no moderation."""
+    completion_ms: int = 0
+    """How long a sent packet may wait to be given back when nothing else interrupts; 0: its own interrupt.
+
+    For drivers whose sends and receives share an interrupt (NDIS 5.1).
+    """
     network_address: bytes = b""
     """A MAC address in place of the card's own; empty: the card's."""
 
@@ -60,6 +65,7 @@ class Settings:
             vlan=number("*PriorityVLANTag", _OFF),
             coalescing=(number("*RscIPv4", _OFF), number("*RscIPv6", _OFF)),
             moderation_us=max(0, min(number("InterruptModerationUs", 0), 16_000)),
+            completion_ms=max(0, min(number("TransmitCompletionMs", 0), 1000)),
             network_address=_address(number("NetworkAddress", b"")),
         )
 

@@ -32,8 +32,11 @@ class Sender(Protocol):
     def send(self, packets: list[Packet]) -> None:
         """MiniportSendPackets."""
 
-    def reap(self) -> None:
-        """Complete what the card is done with; for the DPC."""
+    def reap(self) -> bool:
+        """Complete what the card is done with; for the DPC. False: there was nothing."""
+
+    def stop(self) -> None:
+        """Look at the rings no more by itself: the adapter halts."""
 
     def cancel(self, cancel_id: object) -> None:
         """MiniportCancelSendPackets."""

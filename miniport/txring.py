@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from device.rings.index import DESCRIPTOR_SIZE
 from device.rings.transmit import DD, DataTx, LegacyTx, TxCommand
+from miniport.driverring import DriverRing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -65,7 +66,7 @@ class Extras:
 PLAIN = Extras()
 
 
-class TxRing(Generic[Token]):
+class TxRing(DriverRing, Generic[Token]):
     """The driver's half of a transmit ring.
 
     Invariants: the card owns ``clean`` up to ``tail``; ``free`` + owned + 1 = count; the last descriptor of
@@ -82,26 +83,21 @@ class TxRing(Generic[Token]):
         legacy: bool = False,
     ) -> None:
         """Lay a ring of ``count`` over ``descriptors``; ``stages`` has ``STAGE_BYTES`` for each."""
-        self.count = count
-        self.address = descriptors.address
-        self.length_bytes = count * DESCRIPTOR_SIZE
-        self._ring = descriptors.view
+        super().__init__(descriptors, count, doorbell)
         self._stages = stages.view
         self._stage_address = stages.address
-        self._doorbell = doorbell
         self._legacy = legacy
+        self._busy: deque[tuple[int, Token]] = deque()  # (index of the last descriptor, token)
         self.reset()
 
     def reset(self) -> list[Token]:
         """Forget everything; return the tokens of frames that the card had."""
-        lost = [token for _, token in self._busy] if hasattr(self, "_busy") else []
-        self._busy: deque[tuple[int, Token]] = deque()  # (index of the last descriptor, token)
+        lost = self.tokens
+        self._busy.clear()
         self._clean = 0
-        self._tail = 0
-        self._rung = 0
         self._context = b""
         self.free = self.count - 1
-        self._ring[: self.length_bytes] = bytes(self.length_bytes)
+        self._clear()
         return lost
 
     @property
@@ -113,16 +109,6 @@ class TxRing(Generic[Token]):
     def clean(self) -> int:
         """The oldest slot whose frame has not come back."""
         return self._clean
-
-    @property
-    def tail(self) -> int:
-        """The slot that the next frame takes."""
-        return self._tail
-
-    @property
-    def rung(self) -> int:
-        """The tail that the card was told last."""
-        return self._rung
 
     @property
     def tokens(self) -> list[Token]:
@@ -141,12 +127,6 @@ class TxRing(Generic[Token]):
         if len(buffers) == 1 and extras is PLAIN and SHORTEST_BYTES <= length <= STAGE_BYTES:
             return self._post_one(token, buffers[0], length)
         return self._post_parts(token, _parts(buffers, length, extras.header), extras)
-
-    def ring(self) -> None:
-        """Write TDT, if anything was posted since it was written."""
-        if self._rung != self._tail:
-            self._rung = self._tail
-            self._doorbell(self._tail)
 
     def reap(self) -> list[Token]:
         """Return the tokens of frames that the card is done with, oldest first; at most one ring."""

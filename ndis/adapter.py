@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from ndis.sends import Gate, SendPath
     from ndis.wrapper import Ndis
 
+_DESERIALIZE, _NO_LOOPBACK = int(Attribute.DESERIALIZE), int(MacOption.NO_LOOPBACK)
 MEDIA = (Medium.M802_3, Medium.CO_WAN, Medium.ATM, Medium.WAN)
 
 
@@ -98,7 +99,7 @@ class MiniportAdapter:
     @property
     def serialized(self) -> bool:
         """Whether NDIS queues and locks for this driver."""
-        return not (self.ndis6 or self.attributes & Attribute.DESERIALIZE)
+        return not (self.ndis6 or int(self.attributes) & _DESERIALIZE)
 
     @property
     def is_initialized(self) -> bool:
@@ -183,7 +184,7 @@ class MiniportAdapter:
             for packet in packets:
                 self.sends.give_back(packet, Owner.NDIS, refusal)
             return
-        if self.mac_options & MacOption.NO_LOOPBACK:
+        if int(self.mac_options) & _NO_LOOPBACK:
             packets = self.receives.loop_back(open_, packets)
         if packets:
             self.sends.submit(packets)

@@ -50,6 +50,10 @@ ETHERNET = (
 )
 
 
+# Plain numbers: they are looked at for every frame.
+_DIRECTED, _PROMISCUOUS = int(PacketFilter.DIRECTED), int(PacketFilter.PROMISCUOUS)
+
+
 @dataclass(slots=True)
 class OpenFilter:
     """What one open has asked for."""
@@ -135,11 +139,11 @@ class EthFilter:
     def wanted(self, key: Hashable, destination: bytes) -> bool:
         """Whether the open's own filter lets a received frame to ``destination`` through."""
         mine = self._opens[key]
-        asked = mine.packet_filter
-        if asked & PacketFilter.PROMISCUOUS:
+        asked = int(mine.packet_filter)
+        if asked & _PROMISCUOUS:
             return True
         if not destination[0] & 1:
-            return bool(asked & PacketFilter.DIRECTED) and destination == self.address
+            return bool(asked & _DIRECTED) and destination == self.address
         if destination == BROADCAST:
             return bool(asked & PacketFilter.BROADCAST)
         if asked & PacketFilter.ALL_MULTICAST:

@@ -6,13 +6,13 @@ Source: Windows Internals, "Interrupt Dispatching"; values of ``wdm.h`` on x86.
 from __future__ import annotations
 
 import enum
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ndis.errors import BugCheckError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from types import TracebackType
 
 
 class Irql(enum.IntEnum):
@@ -23,6 +23,29 @@ class Irql(enum.IntEnum):
     DISPATCH = 2
     DEVICE = 11
     HIGH = 31
+
+
+class Raised:
+    """A level that one context is raised to for a while."""
+
+    __slots__ = ("_before", "_level", "_model")
+
+    def __init__(self, model: IrqlModel, level: Irql) -> None:
+        """Raise nothing yet."""
+        self._model = model
+        self._level = level
+
+    def __enter__(self) -> None:
+        """KeRaiseIrql."""
+        self._before = before = self._model.swap(self._level)
+        if before > self._level:
+            self._model.swap(before)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """KeLowerIrql."""
+        self._model.swap(self._before)
 
 
 class IrqlModel:
@@ -49,16 +72,9 @@ class IrqlModel:
         self._levels[context] = level
         return before
 
-    @contextmanager
-    def raised(self, level: Irql) -> Iterator[None]:
-        """KeRaiseIrql, then KeLowerIrql. A level already higher stays."""
-        before = self.swap(level)
-        if before > level:
-            self.swap(before)
-        try:
-            yield
-        finally:
-            self.swap(before)
+    def raised(self, level: Irql) -> Raised:
+        """KeRaiseIrql, then KeLowerIrql, around a ``with``. A level already higher stays."""
+        return Raised(self, level)
 
     def require(self, level: Irql, what: str) -> None:
         """Stop when this context is above ``level``: IRQL_NOT_LESS_OR_EQUAL."""

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ndis.nbl import NetBufferList
-    from ndis.packet import Packet
     from ndis.requests import InformationBuffer
     from ndis.upcalls import Upcalls
 
@@ -234,13 +233,6 @@ class Miniport(Protocol):
 
     def set_information(self, oid: int, buffer: InformationBuffer) -> Status:
         """MiniportSetInformation: take the value from ``buffer``."""
-
-
-class SendsPackets(Protocol):
-    """A miniport with MiniportSendPackets."""
-
-    def send_packets(self, packets: list[Packet]) -> None:
-        """MiniportSendPackets: serialized drivers set each ``packet.status`` before they return."""
 
 
 class Miniport6(Protocol):

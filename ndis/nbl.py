@@ -44,6 +44,22 @@ class NetBuffer:
         whole = b"".join(b.view for b in self.buffers)
         return whole[self.data_offset : self.data_offset + self.data_length]
 
+    def frame_buffers(self) -> list[Buffer]:
+        """Return buffers that cover the frame and nothing else, in the same memory."""
+        skip, left = self.data_offset, self.data_length
+        found = []
+        for buffer in self.buffers:
+            if skip >= buffer.length:
+                skip -= buffer.length
+                continue
+            length = min(buffer.length - skip, left)
+            address = None if buffer.address is None else buffer.address + skip
+            found.append(Buffer(buffer.memory, buffer.offset + skip, length, address))
+            skip, left = 0, left - length
+            if not left:
+                break
+        return found
+
     def retreat(self, delta: int) -> None:
         """NdisRetreatNetBufferDataStart.
 

@@ -13,7 +13,7 @@ from ndis.errors import BugCheckError
 from ndis.events import Kind
 from ndis.nbl import NetBuffer, NetBufferList
 from ndis.oids import MacOption
-from ndis.packet import Buffer, Owner, Packet, PacketInfo
+from ndis.packet import Owner, Packet, PacketInfo
 from ndis.sends import Sends
 from ndis.status import Status
 
@@ -189,7 +189,7 @@ class ListSends(Sends):
             packet.info.update(nbl.info)
             if nbl.cancel_id is not None:
                 packet.info[PacketInfo.CANCEL_ID] = nbl.cancel_id
-            for buffer in _trimmed(net_buffer):
+            for buffer in net_buffer.frame_buffers():
                 packet.chain_buffer_at_back(buffer)
             packets.append(packet)
         return packets
@@ -306,7 +306,7 @@ class ListSends(Sends):
         packet.ndis_reserved = nbl
         packet.info.update(nbl.info)
         packet.status = Status.RESOURCES if resources else Status.SUCCESS
-        for buffer in _trimmed(nbl.net_buffers[0]):
+        for buffer in nbl.net_buffers[0].frame_buffers():
             packet.chain_buffer_at_back(buffer)
         receives = self.adapter.receives
         packet.references = _INDICATING
@@ -329,20 +329,3 @@ class ListSends(Sends):
     def _home(self, nbl: NetBufferList) -> None:
         nbl.transfer(Owner.NDIS, Owner.MINIPORT)
         self.indicated.pop(nbl, None)
-
-
-def _trimmed(net_buffer: NetBuffer) -> list[Buffer]:
-    """Return buffers that cover just the frame."""
-    skip, left = net_buffer.data_offset, net_buffer.data_length
-    found = []
-    for buffer in net_buffer.buffers:
-        if skip >= buffer.length:
-            skip -= buffer.length
-            continue
-        length = min(buffer.length - skip, left)
-        address = None if buffer.address is None else buffer.address + skip
-        found.append(Buffer(buffer.memory, buffer.offset + skip, length, address))
-        skip, left = 0, left - length
-        if not left:
-            break
-    return found

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 # Held on a packet by NDIS while protocols are still being called: a return on another CPU cannot
 # bring the count to zero before the last protocol has said how many references it takes.
 _INDICATING = 1 << 16
+_DONT_LOOPBACK, _LOOPBACK_ONLY = int(PacketFlags.DONT_LOOPBACK), int(PacketFlags.LOOPBACK_ONLY)
 
 
 class Receives:
@@ -109,21 +110,17 @@ class Receives:
         wire = []
         received: dict[Open, None] = {}
         for packet in packets:
-            flags = packet.flags
+            flags = int(packet.flags)
             destination = packet.peek(6)
-            if not flags & PacketFlags.DONT_LOOPBACK:
+            if not flags & _DONT_LOOPBACK:
                 self.loop_one(sender, packet.snapshot(), received)
-            own = destination == self._adapter.filter.address and not flags & PacketFlags.DONT_LOOPBACK
-            if own or flags & PacketFlags.LOOPBACK_ONLY:
+            own = destination == self._adapter.filter.address and not flags & _DONT_LOOPBACK
+            if own or flags & _LOOPBACK_ONLY:
                 self._adapter.sends.give_back(packet, Owner.NDIS, Status.SUCCESS)
             else:
                 wire.append(packet)
         self.receive_complete(received)
         return wire
-
-    def give_up(self) -> list[Packet]:
-        """Return the packets that protocols still hold (for reports)."""
-        return list(self.taken)
 
     def loop_one(self, sender: Open, frame: bytes, received: dict[Open, None]) -> None:
         """Indicate a copy of a sent frame to each open that wants it, noted in ``received``."""

@@ -187,17 +187,17 @@ def ask_before_waiting() -> None:
 class Loan:
     """A buffer of this process that a card may reach."""
 
-    def __init__(self, engine: NativeEngine, iova: int, view: ffi.CData) -> None:
-        """Keep what keeps the buffer where it is."""
+    def __init__(self, engine: NativeEngine, iova: int, view: memoryview) -> None:
+        """Keep what keeps the buffer where it is: a view, as a kept ``from_buffer`` crashes the collector."""
         self._engine = engine
         self._iova = iova
-        self._view = view
+        self._view: memoryview | None = view
 
     def end(self) -> None:
         """Unmap the buffer and let go of it; a second time does nothing."""
         if self._view is not None:
-            self._engine.unmap(self._iova, len(self._view))
-            ffi.release(self._view)
+            self._engine.unmap(self._iova, self._view.nbytes)
+            self._view.release()
             self._view = None
 
 
@@ -334,8 +334,9 @@ class NativeEngine:
 
     def lend(self, iova: int, buffer: bytearray | memoryview, protection: int = 3) -> Loan:
         """Map a writable buffer of this process; it stays mapped until the loan's ``end``."""
-        view = ffi.from_buffer(buffer, require_writable=True)
-        self.map(iova, len(view), int(ffi.cast("uintptr_t", view)), protection)
+        view = memoryview(buffer)
+        address = int(ffi.cast("uintptr_t", ffi.from_buffer(view, require_writable=True)))
+        self.map(iova, view.nbytes, address, protection)
         return Loan(self, iova, view)
 
     def unmap(self, iova: int, size: int) -> None:
@@ -360,17 +361,9 @@ class NativeEngine:
         """
         lib.rw_attach_wire(self.card, fd, _FRAMINGS[framing.value])
 
-    def detach_wire(self) -> None:
-        """Forget the wire; what is sent becomes effects again. Not while the card's threads run."""
-        lib.rw_detach_wire(self.card)
-
     def attach_irqs(self) -> None:
         """Signal by eventfds from now on, those that ``set_irqs`` names."""
         lib.rw_attach_irqs(self.card, True)  # noqa: FBT003 - C has no keywords
-
-    def detach_irqs(self) -> None:
-        """Signal by effects again; no eventfd is used when this returns."""
-        lib.rw_attach_irqs(self.card, False)  # noqa: FBT003 - the same
 
     def set_irqs(
         self,

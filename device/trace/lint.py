@@ -105,9 +105,7 @@ class Lint:
         self._written_back: dict[tuple[str, int, int], tuple[int, bytes]] = {}
         self._tx = (_TxQueue(), _TxQueue())
         self._signalled: tuple[int, str] | None = None
-        self._last_signal = -1
         self._messages = False
-        self._raised: dict[str, int] = {}
         self._rules: dict[type, Callable[..., None]] = {
             ev.RegisterWritten: self._written,
             ev.RegisterRead: self._read,

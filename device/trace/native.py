@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from device.card import BAR3, CONFIG, Card
 from device.engine._core import ffi, lib
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from device.engine.contract import InterruptMode
     from device.engine.native import NativeEngine
     from device.trace.recording import About
-
-MOST_DATA: Final = 1 << 22
-"""Bytes that one record may carry (tape.c's block)."""
 
 
 class TapeError(Exception):

@@ -13,6 +13,7 @@ import os
 import select
 import socket
 from dataclasses import dataclass, replace
+from struct import Struct
 from threading import RLock
 from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
@@ -54,6 +55,10 @@ if TYPE_CHECKING:
 
 CLIENT_CAPABILITIES = Capabilities(max_msg_fds=MAX_MSG_FDS, write_multiple=True)
 """What a client proposes unless it is told otherwise."""
+
+POSTED_WRITE32 = Struct("<HHIIIQIII")
+"""A header, REGION_WRITE's address, and a value of 32 bits."""
+_REGION_WRITE, _NO_REPLY = int(Command.REGION_WRITE), int(HeaderFlags.NO_REPLY)
 
 READ_WRITE = Protection.READ | Protection.WRITE
 
@@ -199,6 +204,14 @@ class Client:
             self.post(Command.REGION_WRITE, request)
         else:
             self.request(Command.REGION_WRITE, request)
+
+    def post_write32(self, region: int, offset: int, value: int) -> None:
+        """REGION_WRITE of 32 bits, posted: what a driver's doorbells are, so it is packed in one go."""
+        with self._lock:
+            message = POSTED_WRITE32.pack(
+                self._new_id(), _REGION_WRITE, POSTED_WRITE32.size, _NO_REPLY, 0, offset, region, 4, value
+            )
+            self._transport.send(message)
 
     def write_multi(self, writes: Sequence[tuple[int, int, bytes]], *, posted: bool = True) -> None:
         """REGION_WRITE_MULTI of (region, offset, at most 8 bytes), if ``write_multiple`` was agreed."""

@@ -129,7 +129,7 @@ class SocketTransport:
         try:
             with self._sending:
                 if not fds:
-                    self._socket.sendall(data)
+                    self._write(data)
                     return
                 rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))
                 sent = self._socket.sendmsg([data], [rights])
@@ -137,6 +137,15 @@ class SocketTransport:
                     self._socket.sendall(data[sent:])
         except OSError as failed:
             raise TransportError(f"could not send: {failed}") from failed
+
+    def _write(self, data: bytes) -> None:
+        """Write all of it: by one system call, where ``sendall`` asks a socket with a timeout first."""
+        try:
+            done = os.write(self._socket.fileno(), data)
+        except BlockingIOError:
+            done = 0
+        if done < len(data):
+            self._socket.sendall(data[done:])
 
     def close(self) -> None:
         """Close the socket."""

@@ -1,19 +1,8 @@
-"""What a part of ``ringwalk bench`` is, and what it hands back. Values only: nothing here measures or prints.
-
-A part is a module ``lab/bench/<part>.py`` that has the names of ``Part``; the command finds it by them.
-"""
+"""What a part of ``ringwalk bench`` hands back. Values only: nothing here measures or prints."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
-
-if TYPE_CHECKING:
-    import argparse
-
-Progress = Callable[[str], None]
-"""Told a few words whenever the measurement goes on to something else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +38,3 @@ class Row:
     def met(self) -> bool | None:
         """Whether the target is reached; None without one."""
         return None if self.target is None else self.target.met(self.value)
-
-
-class Part(Protocol):
-    """What a module of ``lab.bench`` provides to be a part."""
-
-    NAME: str
-    HELP: str
-
-    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Declare the part's own arguments."""
-
-    def run(self, args: argparse.Namespace, progress: Progress) -> Sequence[Row]:
-        """Measure; a few seconds to minutes. Raises ``UsageError`` when something is missing."""

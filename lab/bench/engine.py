@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from device.trace.events import Event
-    from lab.bench.contract import Progress
+    from lab.parts import Progress
 
 NAME: Final = "engine"
 HELP: Final = "descriptors and bytes a second on host memory, both engines, against memcpy"

@@ -22,8 +22,8 @@ from lab.guest.session import GuestSpec
 if TYPE_CHECKING:
     import argparse
 
-    from lab.bench.contract import Progress
     from lab.bench.loads import Lane, Load, Sample
+    from lab.parts import Progress
 
 NAME: Final = "guest"
 HELP: Final = "our card against QEMU's e1000e and virtio-net, in interleaved rounds"

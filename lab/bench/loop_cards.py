@@ -18,6 +18,7 @@ from device.vfio_user import Client
 from device.wire.contract import Framing
 from miniport.burst import Bell, Gate, NullCard, TxBurst
 from miniport.hal.memory import DmaMemory
+from miniport.pointers import pointer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -119,8 +120,8 @@ class MappedCard:
         area, pages = next(
             (area, pages) for area, pages in self._areas if area.offset <= offset < area.offset + area.size
         )
-        view = ffi.from_buffer(pages, require_writable=True)
-        bell = Bell.store(int(ffi.cast("uintptr_t", view)) - area.offset, offset, view)
+        view = memoryview(pages)
+        bell = Bell.store(int(ffi.cast("uintptr_t", pointer(view))) - area.offset, offset, view)
         ring = lay(self._arena, bell, gate)
         set_up(ring, queue, self._write)
         return ring

@@ -29,9 +29,9 @@ from lab.guest.session import GuestSpec
 if TYPE_CHECKING:
     import argparse
 
-    from lab.bench.contract import Progress
     from lab.bench.loads import Lane, Load
     from lab.booting import Lab
+    from lab.parts import Progress
 
 NAME: Final = "record"
 HELP: Final = "what recording costs, paired, and how fast the recording is replayed"

@@ -6,7 +6,6 @@ import argparse
 import json
 import os
 import re
-import signal
 import sys
 import termios
 import threading
@@ -19,18 +18,19 @@ from lab import booting, nt_guest, story
 from lab.cards import KINDS, LOCAL_MAC, CardSpec
 from lab.errors import UsageError
 from lab.guest.session import GuestError, GuestSpec, check_kernel
+from lab.interop.verified import verdict
 from lab.libvfio import TRANSPORTS
 from lab.nt import meeting
 from lab.nt.station import Station
 from lab.peer import PeerError
 from lab.qemu.process import QemuError
+from lab.signals import interrupt_on_signals
 from lab.step import arguments as stepping
 from lab.step import screen
 from lab.step.steered import Steered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import FrameType
 
     from lab.guest.agent import Result
     from lab.step.command import CommandFront
@@ -218,8 +218,7 @@ def guest_spec(args: argparse.Namespace) -> GuestSpec:
 
 def run(args: argparse.Namespace) -> int:
     """Boot, do what was asked, leave nothing behind."""
-    signal.signal(signal.SIGTERM, _interrupt)
-    signal.signal(signal.SIGHUP, _interrupt)
+    interrupt_on_signals()
     if args.hold and not args.stack and args.guest != "nt":
         raise UsageError("--hold is for --stack and --guest nt: a guest alone is held by -i")
     if args.verify and not args.stack:
@@ -278,7 +277,7 @@ def run_linux(args: argparse.Namespace, steered: Steered) -> int:
             return show(lab.guest.run(script, timeout_s=86400), as_json=args.json)
         told = lab.tell()
     print(json.dumps(story.data(told)) if args.json else story.text(told, colour=sys.stdout.isatty()))
-    return 0 if told.flowed else 1
+    return 0 if told.good else 1
 
 
 def run_nt(args: argparse.Namespace, steered: Steered) -> int:
@@ -317,7 +316,9 @@ def meet(args: argparse.Namespace, steered: Steered) -> int:
                     hold(control.name)
         finally:
             station.close()
-        told += [meeting.Told("verifier", report, good=False) for report in station.reports]
+        if args.verify:
+            seen = verdict(station)
+            told.append(meeting.Told(seen.what, f"{seen.result} {seen.note}".strip(), good=seen.good))
     print(json.dumps([asdict(one) for one in told]) if args.json else meeting.text(told), end="")
     return 0 if all(one.good for one in told) else 1
 
@@ -365,8 +366,3 @@ def show(result: Result, *, as_json: bool) -> int:
         sys.stdout.write(result.out)
         sys.stderr.write(result.err)
     return result.status
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    """End as by Ctrl-C: every ``with`` on the way cleans up."""
-    raise KeyboardInterrupt

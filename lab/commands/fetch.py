@@ -63,7 +63,9 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps({"cache": str(cache.root()), "sets": {n: asdict(r) for n, r in held.items()}}))
         return 0
-    lines = [line(name, wanted.summary, held.get(name)) for name, wanted in package_sets().items()]
+    sets = package_sets()
+    width = max(len(wanted.summary) for wanted in sets.values())
+    lines = [line(name, wanted.summary.ljust(width), held.get(name)) for name, wanted in sets.items()]
     if held:
         size = mega(fetch.size_bytes(cache.root()))
         lines.append(f"in {cache.root()}: {size}; package by package in {record.FILE}")
@@ -77,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
 def line(name: str, summary: str, entry: record.SetRecord | None) -> str:
     """Return one set's line of the list."""
     if entry is None:
-        return f"{name:<12} {summary:<38} not fetched"
+        return f"{name:<12} {summary} not fetched"
     first = (package_sets()[name].source or package_sets()[name].packages)[0]
     version = entry.version_of(first) or "?"
-    return f"{name:<12} {summary:<38} {first} {version} ({entry.suites[0]}), {entry.fetched[:10]}"
+    return f"{name:<12} {summary} {first} {version} ({entry.suites[0]}), {entry.fetched[:10]}"

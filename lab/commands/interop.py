@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import json
-import signal
-import sys
-import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from lab.guest.session import GuestError
+import lab.interop
 from lab.interop.contract import text
-from lab.interop.parts import parts
-from lab.peer import PeerError
-from lab.qemu.process import QemuError
+from lab.parts import add_parts, run_part
 
 if TYPE_CHECKING:
     import argparse
-    from types import FrameType
 
 NAME = "interop"
 HELP = "have foreign programs and stacks talk to ours over an emulated card: Wine, curl, iperf3, Linux"
@@ -33,29 +27,13 @@ EXAMPLES = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare each part's arguments, and those of all."""
-    sub = parser.add_subparsers(dest="interop_part", metavar="PART", required=True)
-    for part in parts():
-        one = sub.add_parser(
-            part.NAME, help=part.HELP, description=part.HELP[0].upper() + part.HELP[1:] + "."
-        )
-        part.add_arguments(one)
-        one.add_argument("--json", action="store_true", help="print what was seen as data")
-        one.set_defaults(interop_run=part.run)
+    add_parts(parser, lab.interop, "print what was seen as data")
 
 
 def run(args: argparse.Namespace) -> int:
     """Do the part and tell what was seen; 1 when something is not as it must be."""
-    signal.signal(signal.SIGTERM, _interrupt)
-    signal.signal(signal.SIGHUP, _interrupt)
-    began = time.monotonic()
-
-    def progress(words: str) -> None:
-        print(f"[{time.monotonic() - began:6.1f} s] {words}", file=sys.stderr, flush=True)
-
-    try:
-        seen = args.interop_run(args, progress)
-    except (GuestError, PeerError, QemuError) as error:
-        print(f"ringwalk: {error}", file=sys.stderr)
+    seen = run_part(args)
+    if seen is None:
         return 1
     bad = sum(not one.good for one in seen)
     if args.json:
@@ -64,8 +42,3 @@ def run(args: argparse.Namespace) -> int:
         print(text(seen))
         print(f"{len(seen)} seen, {bad} bad" if bad else f"{len(seen)} seen, all as they must be")
     return 1 if bad else 0
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    """End as by Ctrl-C: every ``with`` on the way cleans up."""
-    raise KeyboardInterrupt

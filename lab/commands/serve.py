@@ -32,7 +32,7 @@ from lab.serving import Ready
 from lab.step import arguments as stepping
 from lab.step import screen
 from lab.step.live import Live, Wish
-from lab.step.steered import pause_on_interrupt
+from lab.step.steered import EndedError, end_on_signals, pause_on_interrupt
 
 if TYPE_CHECKING:
     import argparse
@@ -241,8 +241,12 @@ def serve_stepped(
         live = Live(wire, address, wish)
         if live.session is not None and wish.step and wish.commands is None:
             pause_on_interrupt(live.session)
+            end_on_signals(live.session, stop)
         with terminal_restored():
-            return work(live)
+            try:
+                return work(live)
+            except EndedError:
+                return live.served.account()
     accounts: list[Account] = []
 
     def shown(front: CommandFront) -> str:
@@ -346,7 +350,7 @@ def announce(args: argparse.Namespace, wire: Wire, ready: Ready) -> None:
     if args.json:
         print(json.dumps(asdict(ready)), flush=True)
         return
-    print(f"82574L {args.mac}, {args.engine} engine, wire {wire.spec}; for QEMU 10.1.1 or later:")
+    print(f"82574L {args.mac}, {ready.engine} engine, wire {wire.spec}; for QEMU 10.1.1 or later:")
     print("  " + qemu_arguments(args.socket.absolute()), flush=True)
 
 

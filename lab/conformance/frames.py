@@ -12,7 +12,7 @@ from dataclasses import dataclass
 CARD_MAC = bytes.fromhex("525400123456")
 PEER_MAC = bytes.fromhex("020000000099")
 BROADCAST = b"\xff" * 6
-ETH_IPV4, ETH_IPV6, ETH_VLAN, ETH_ARP, ETH_PTP = 0x0800, 0x86DD, 0x8100, 0x0806, 0x88F7
+ETH_IPV4, ETH_IPV6, ETH_VLAN, ETH_PTP = 0x0800, 0x86DD, 0x8100, 0x88F7
 TCP, UDP = 6, 17
 IPV4_A, IPV4_B = bytes([10, 0, 0, 1]), bytes([10, 0, 0, 2])
 IPV6_A = bytes.fromhex("fd000000000000000000000000000001")

@@ -20,7 +20,6 @@ DESCRIPTOR = 16
 WHOLE = TxCommand.EOP | TxCommand.IFCS | TxCommand.RS
 # TXDCTL as e1000_configure_tx sets it: count descriptors, write back each, and the bit that must be one.
 TXDCTL_EVERY = 1 << 24 | 1 << 22 | 1 << 16 | 0x1F
-TCTL_COMMON = 0x0F << 4 | 0x3F << 12
 
 
 class TxRing:

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
-CORE: Final = _ROOT / "device" / "engine" / "csrc"
+CORES: Final = (_ROOT / "device" / "engine" / "csrc", _ROOT / "miniport" / "csrc")
+"""The card's data path, and the driver's."""
 TARGETS: Final = _ROOT / "tests" / "fuzz" / "csrc"
 CORPUS: Final = _ROOT / "tests" / "fuzz" / "corpus"
 FLAGS: Final = (
@@ -72,6 +73,11 @@ def names() -> list[str]:
     return found
 
 
+def sources() -> list[Path]:
+    """Return the C files that every target is linked with."""
+    return sorted(path for core in CORES for path in core.glob("*.c"))
+
+
 def run(
     seconds: float, seed: int, kept: Path = CORPUS, *, told: Callable[[str], None] = lambda _: None
 ) -> list[Result]:
@@ -100,14 +106,14 @@ def _core(compiler: clang.Clang, folder: Path) -> list[Path]:
     """Compile the C core, instrumented, against a register header of its own."""
     (folder / "regs.h").write_text(c_header(NIC))  # a checkout that was not built has none
     made = []
-    for source in sorted(CORE.glob("*.c")):
+    for source in sources():
         made.append(folder / f"{source.stem}.o")
         compiler.compile(source, made[-1], _flags(folder))
     return made
 
 
 def _flags(folder: Path) -> list[str]:
-    return [*FLAGS, f"-I{CORE}", f"-I{folder}"]
+    return [*FLAGS, *(f"-I{core}" for core in CORES), f"-I{folder}"]
 
 
 def _program(compiler: clang.Clang, name: str, core: list[Path], folder: Path) -> Path:

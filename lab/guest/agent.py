@@ -88,15 +88,15 @@ class Agent:
         self._send(request(self._number, script, b"", 60), time.monotonic() + 60)
 
     def _send(self, message: bytes, deadline: float) -> None:
-        self._socket.settimeout(max(0.001, deadline - time.monotonic()))
         try:
+            self._socket.settimeout(max(0.001, deadline - time.monotonic()))
             self._socket.sendall(message)
         except OSError as error:
             raise AgentError(f"the guest takes no request ({error})") from error
 
     def _more(self, deadline: float) -> None:
-        self._socket.settimeout(max(0.001, deadline - time.monotonic()))
         try:
+            self._socket.settimeout(max(0.001, deadline - time.monotonic()))
             piece = self._socket.recv(CHUNK_BYTES)
         except TimeoutError as error:
             raise AgentError("the guest did not answer in time") from error

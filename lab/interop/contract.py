@@ -1,16 +1,12 @@
-"""What a part of ``ringwalk interop`` is, and what it hands back. Values only."""
+"""What a part of ``ringwalk interop`` hands back. Values only."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import argparse
-
-Progress = Callable[[str], None]
-"""Told a few words whenever the part goes on to something else."""
+    from collections.abc import Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,19 +17,6 @@ class Seen:
     result: str
     good: bool = True
     note: str = ""
-
-
-class Part(Protocol):
-    """What a module of ``lab.interop`` provides to be a part."""
-
-    NAME: str
-    HELP: str
-
-    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Declare the part's own arguments."""
-
-    def run(self, args: argparse.Namespace, progress: Progress) -> Sequence[Seen]:
-        """Do it; seconds to minutes. Raises ``UsageError`` when something is missing."""
 
 
 def text(seen: Sequence[Seen]) -> str:

@@ -6,19 +6,19 @@ import hashlib
 import os
 import shutil
 import time
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab import scratch
 from lab.errors import UsageError
-from lab.interop.contract import Progress, Seen
-from lab.nt.station import Station
+from lab.interop.contract import Seen
+from lab.interop.verified import add_verify, watched
 from lab.nt.web import WebServer
 
 if TYPE_CHECKING:
     import argparse
 
+    from lab.parts import Progress
     from lab.peer import Peer
 
 NAME = "curl"
@@ -30,6 +30,7 @@ LIMIT_S = 300.0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the size and the wire."""
+    add_verify(parser)
     parser.add_argument("--megabytes", type=int, default=SIZE_MB, metavar="N", help="how much (default 100)")
     parser.add_argument("--wire", default="netns", help="the cable to Linux's end (default netns)")
 
@@ -40,8 +41,9 @@ def run(args: argparse.Namespace, progress: Progress) -> list[Seen]:
         raise UsageError("no curl program: install curl")
     data = os.urandom(args.megabytes * 1_000_000)
     folder = Path(scratch.make())
+    seen: list[Seen] = []
     try:
-        with closing(Station(args.wire)) as station:
+        with watched(args.wire, seen, verify=args.verify) as station:
             peer = station.process.peer
             if peer is None:
                 raise UsageError(f"--wire {args.wire} has no far end of ours: use netns")
@@ -49,9 +51,10 @@ def run(args: argparse.Namespace, progress: Progress) -> list[Seen]:
             web = WebServer(station.sockets, (ADDRESS, 80), {"/data": data})
             web.start()
             try:
-                return _both_ways(peer, web, folder / "copy", progress)
+                seen += _both_ways(peer, web, folder / "copy", progress)
             finally:
                 web.stop()
+        return seen
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -17,17 +17,19 @@ from lab import booting, traffic
 from lab.cards import LOCAL_MAC, CardSpec
 from lab.guest.session import GuestSpec
 from lab.interop import iperf3
-from lab.interop.contract import Progress, Seen
+from lab.interop.contract import Seen
 from lab.interop.guest_peer import GuestPeer
 from lab.interop.iperf3_peer import Server
 from lab.interop.transfer import Receiving, Sending, listening
-from lab.nt.station import Station
+from lab.interop.verified import add_verify, watched
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
     from lab.guest.session import Guest
+    from lab.nt.station import Station
+    from lab.parts import Progress
 
 NAME = "guest"
 HELP = "a Linux guest with tc netem and iperf3 against our stack, each with an emulated card"
@@ -50,6 +52,7 @@ IPERF3_CASES = ("TCP", "TCP reverse", "UDP")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the rules, the size, and whether to fetch."""
+    add_verify(parser)
     parser.add_argument(
         "--netem", action="append", metavar="RULE", help="as 'loss 3%%' (repeatable; default: seven)"
     )
@@ -62,8 +65,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, progress: Progress) -> list[Seen]:
     """Boot, then iperf3, then each rule of netem."""
     progress("a guest and a station on one switch")
-    with meeting(offline=args.offline) as (guest, interface, station):
-        seen = iperf3_with(guest, station, progress)
+    seen: list[Seen] = []
+    with meeting(seen, offline=args.offline, verify=args.verify) as (guest, interface, station):
+        seen += iperf3_with(guest, station, progress)
         for rule in args.netem or NETEM:
             progress(f"netem {rule}")
             seen.append(under(guest, interface, station, rule, args.kilobytes * 1000))
@@ -71,21 +75,20 @@ def run(args: argparse.Namespace, progress: Progress) -> list[Seen]:
 
 
 @contextmanager
-def meeting(*, offline: bool = False) -> Iterator[tuple[Guest, str, Station]]:
-    """Boot a guest and start a station on one switch; give both, configured."""
+def meeting(
+    seen: list[Seen], *, offline: bool = False, verify: bool = False
+) -> Iterator[tuple[Guest, str, Station]]:
+    """Boot a guest and start a station on one switch; give both, configured. ``seen``: as ``watched``."""
     wire = f"switch:interop{os.getpid()}"
     card = CardSpec("82574l", wire, LOCAL_MAC.format(1))
     with booting.booted([card], GuestSpec(offline=offline)) as running:
         (interface,) = running.interfaces()
-        station = Station(wire, mac=LOCAL_MAC.format(2))
-        try:
+        with watched(wire, seen, verify=verify, mac=LOCAL_MAC.format(2)) as station:
             station.configure(f"{OURS}/{BITS}")
             running.guest.run(f"ip link set {interface} up", check=True)
             running.guest.wait_link(interface)
             running.guest.run(f"ip address replace {GUEST}/{BITS} dev {interface}", check=True)
             yield running.guest, interface, station
-        finally:
-            station.close()
 
 
 def iperf3_with(guest: Guest, station: Station, progress: Progress) -> list[Seen]:

@@ -10,15 +10,14 @@ import os
 import shutil
 import socket
 import time
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab import scratch
-from lab.interop.contract import Progress, Seen
+from lab.interop.contract import Seen
 from lab.interop.echo import EchoServer
 from lab.interop.hostile_frames import Attacker, Ends
-from lab.nt.station import Station
+from lab.interop.verified import add_verify, watched
 from protocols.tcpip import arp, ethernet, icmp, ipv4, packet
 from protocols.tcpip.addresses import parse
 from protocols.tcpip.checksum import verifies
@@ -26,6 +25,8 @@ from protocols.tcpip.checksum import verifies
 if TYPE_CHECKING:
     import argparse
 
+    from lab.nt.station import Station
+    from lab.parts import Progress
     from protocols.tcpip.checksum import Buffer
 
 NAME = "hostile"
@@ -47,6 +48,7 @@ WARM_VOLLEYS = 50
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare how much, how long, and the seed."""
+    add_verify(parser)
     parser.add_argument("--frames", type=int, default=FRAMES, metavar="N", help="how many (default 100,000)")
     parser.add_argument("--minutes", type=float, metavar="N", help="stop after so long")
     parser.add_argument("--seed", type=int, default=1, metavar="S", help="the same seed: the same frames")
@@ -55,19 +57,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, progress: Progress) -> list[Seen]:
     """Attack until all frames are sent or the time is over, then look at what is left."""
     folder = Path(scratch.make())
+    seen: list[Seen] = []
     try:
         theirs, ours = str(folder / "peer"), str(folder / "wire")
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as cable:
             cable.bind(theirs)
-            with closing(Station(f"dgram:{ours},{theirs}", mac=MAC.hex(":"))) as station:
+            wire = f"dgram:{ours},{theirs}"
+            with watched(wire, seen, verify=args.verify, mac=MAC.hex(":")) as station:
                 station.configure(f"{OURS}/24")
                 server = EchoServer(station.sockets, PORT)
                 cable.connect(ours)
                 until = time.monotonic() + args.minutes * 60 if args.minutes else float("inf")
                 try:
-                    return attack(station, HonestPeer(cable), args.seed, args.frames, until, progress)
+                    seen += attack(station, HonestPeer(cable), args.seed, args.frames, until, progress)
                 finally:
                     server.close()
+        return seen
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import sys
 import time
-from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,14 +18,15 @@ from typing import TYPE_CHECKING, Any
 import lab
 from lab import scratch, traffic, tshark
 from lab.errors import UsageError
-from lab.interop.contract import Progress, Seen
+from lab.interop.contract import Seen
 from lab.interop.transfer import Receiving, Sending, connected
-from lab.nt.station import Station
+from lab.interop.verified import add_verify, watched
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
+    from lab.parts import Progress
     from lab.peer import Peer
 
 NAME = "impaired"
@@ -57,6 +57,7 @@ CABLES = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the cables, the seed and the size."""
+    add_verify(parser)
     parser.add_argument(
         "--cable", action="append", metavar="OPTIONS", help="as loss=5%%,delay=10ms (repeatable; default: 11)"
     )
@@ -76,16 +77,17 @@ def run(args: argparse.Namespace, progress: Progress) -> list[Seen]:
             capture = folder / f"{number}.pcapng"
             options = [one for one in (cable, f"seed={args.seed}", f"pcap={capture}") if one]
             wire = ",".join(["netns", *options])
-            seen += over(wire, cable or "a good cable", capture, args.kilobytes * 1000)
+            seen += over(wire, cable or "a good cable", capture, args.kilobytes * 1000, verify=args.verify)
             capture.unlink(missing_ok=True)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return seen
 
 
-def over(wire: str, name: str, capture: Path, size: int) -> list[Seen]:
+def over(wire: str, name: str, capture: Path, size: int, *, verify: bool = False) -> list[Seen]:
     """Move ``size`` bytes each way at once over one cable, then look at what we sent."""
-    with closing(Station(wire)) as station:
+    seen: list[Seen] = []
+    with watched(wire, seen, verify=verify) as station:
         if station.process.peer is None:
             raise UsageError(f"{wire}: no far end of ours")
         station.configure(f"{OURS}/24")
@@ -96,7 +98,7 @@ def over(wire: str, name: str, capture: Path, size: int) -> list[Seen]:
     moved_kb = f"{size // 1000} kB each way in {seconds:.1f} s, {again} segments sent again"
     wrong = [what for what, same in moved.items() if not same]
     result = moved_kb + (f"; SHA-256 differs: {', '.join(wrong)}" if wrong else ", SHA-256 equal")
-    return [Seen(name, result, not wrong), checksums(name, capture)]
+    return [Seen(name, result, not wrong), checksums(name, capture), *seen]
 
 
 def both_ways(sockets: Any, peer: Peer, size: int) -> dict[str, bool]:  # noqa: ANN401 - a module like ``socket``

@@ -12,19 +12,19 @@ import statistics
 import sys
 import threading
 import time
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lab.errors import UsageError
-from lab.interop.contract import Progress, Seen
+from lab.interop.contract import Seen
 from lab.interop.echo import EchoServer
-from lab.nt.station import Station
+from lab.interop.verified import add_verify, watched
 from lab.peer import PeerError
 
 if TYPE_CHECKING:
     import argparse
 
+    from lab.parts import Progress
     from lab.peer import Peer
 
 NAME = "prompt"
@@ -42,6 +42,7 @@ PIECE = bytes(1 << 16)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the number of keystrokes and the wire."""
+    add_verify(parser)
     parser.add_argument(
         "--keys", type=int, default=KEYS, metavar="N", help="keystrokes each time (default 100)"
     )
@@ -50,7 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, progress: Progress) -> list[Seen]:
     """Type idle, then beside each direction of bulk."""
-    with closing(Station(args.wire)) as station:
+    seen: list[Seen] = []
+    with watched(args.wire, seen, verify=args.verify) as station:
         peer = station.process.peer
         if peer is None:
             raise UsageError(f"--wire {args.wire} has no far end of ours: use netns")
@@ -59,7 +61,7 @@ def run(args: argparse.Namespace, progress: Progress) -> list[Seen]:
         bulk = BulkServer(station.sockets)
         try:
             progress("idle")
-            seen = [typed(peer, args.keys, "idle", None)]
+            seen.append(typed(peer, args.keys, "idle", None))
             for what, direction, port in (
                 ("beside a transfer that we send", "receive", SOURCE),
                 ("beside a transfer that we receive", "send", SINK),

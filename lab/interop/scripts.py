@@ -9,7 +9,7 @@ import random
 from typing import TYPE_CHECKING
 
 from lab.errors import UsageError
-from lab.interop.contract import Progress, Seen
+from lab.interop.contract import Seen
 from lab.tcpip import script
 from lab.tcpip.namespace import Namespace, NamespaceError
 from lab.tcpip.script import LinuxTarget, OurTarget
@@ -18,6 +18,8 @@ from protocols.tcpip.link import Offload
 
 if TYPE_CHECKING:
     import argparse
+
+    from lab.parts import Progress
 
 NAME = "scripts"
 HELP = "packet scripts played to Linux and to us: the same answers, or an explained difference"

@@ -8,25 +8,26 @@ from __future__ import annotations
 
 import shutil
 import threading
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lab import scratch
 from lab.errors import UsageError
-from lab.interop.contract import Progress, Seen
+from lab.interop.contract import Seen
 from lab.interop.documented import SITUATIONS, Documented
 from lab.interop.echo import MAX_DATAGRAM, SIZES, EchoServer, echoes, wait_for
 from lab.interop.private_root import Windows
 from lab.interop.situations import Situations
+from lab.interop.verified import add_verify, watched
 from lab.nt.locked import Locked
-from lab.nt.station import Station
 from lab.peer import PeerError
 from protocols.winsock.errors import Wsae
 
 if TYPE_CHECKING:
     import argparse
 
+    from lab.nt.station import Station
+    from lab.parts import Progress
     from lab.peer import Peer
 
 NAME = "wine"
@@ -39,12 +40,14 @@ PROGRAMS = ("echo_server", "echo_client", "situations")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the wire."""
+    add_verify(parser)
     parser.add_argument("--wire", default="netns", help="the cable to Linux's end (default netns)")
 
 
 def run(args: argparse.Namespace, progress: Progress) -> list[Seen]:
     """Compile, start both ends, echo both ways, compare the codes."""
     folder = Path(scratch.make())
+    seen: list[Seen] = []
     try:
         progress("Wine and the compiler")
         windows = Windows(folder / "windows")
@@ -52,11 +55,12 @@ def run(args: argparse.Namespace, progress: Progress) -> list[Seen]:
         version = windows.version()
         progress(f"{version}; a card, our stack, and Linux's end of the cable")
         # Landlock, by which the card's process is confined, also keeps what it starts from mounting.
-        with closing(Station(args.wire, options=("--no-harden",))) as station:
+        with watched(args.wire, seen, verify=args.verify, options=("--no-harden",)) as station:
             station.configure(f"{OURS}/24")
             if station.process.peer is None:
                 raise UsageError(f"--wire {args.wire} has no far end of ours: use netns")
-            return _meet(station, station.process.peer, windows, version, progress)
+            seen += _meet(station, station.process.peer, windows, version, progress)
+        return seen
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -1,13 +1,14 @@
 """An NT host that runs: a thread turns NDIS and TCP/IP, other threads call Winsock and wait.
 
-One lock guards everything above the cards; it is given up while anybody waits. The stack is driven either
-by NDIS over a card (``CardHost``) or, for comparison, by a TAP.
+One lock guards everything above the cards; it is given up while anybody waits. What a call has asked for is
+carried out by the calling thread before the call ends or waits: to hand it to the loop's thread would cost
+two wake-ups and a change of Python's own lock.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
-import select
 import threading
 import time
 from functools import partial
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 from lab.nt.host import Upper
 from lab.nt.joints import AfdJoint, NdisJoint, WinsockJoint
 from lab.nt.loading import Loader
-from miniport.hal.executive import LoopExecutive
+from miniport.hal.executive import US_PER_S, LoopExecutive
 from ndis.miniport import MiniportCharacteristics
 from ndis.wrapper import Ndis
 from protocols.tcpip import Stack, StackConfig
@@ -25,7 +26,9 @@ from protocols.tcpip_ndis import TcpipDriver
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from types import TracebackType
 
+    from miniport.hal.executive import LoopTimer
     from ndis.adapter import MiniportAdapter
     from ndis.events import Observer
     from ndis.hardware import Hardware
@@ -48,8 +51,14 @@ class LiveExecutive(LoopExecutive):
         self.changed = threading.Condition(self.lock)
         self.failure: BaseException | None = None
         self._wake = os.eventfd(0, os.EFD_NONBLOCK)
+        self._awake = True
         self._stopping = False
         self._thread: threading.Thread | None = None
+        self._settling = False
+        self._sleeps_until_us: int | None = None  # None: it is awake, and looks before it sleeps
+        self.is_entered = False
+        """Whether whoever has the lock will call ``settle`` before he gives it up."""
+        self.entry = Entry(self)
         self.watch(self._wake, self._woken)
 
     def start(self) -> None:
@@ -67,45 +76,100 @@ class LiveExecutive(LoopExecutive):
         while self.step(0.0):
             pass
 
+    def settle(self) -> None:
+        """Run what is queued, with the lock held and nothing of the stack entered; look at no descriptor."""
+        if self._settling or not self._ready:
+            return
+        self._settling = True
+        try:
+            while self._run_ready():
+                pass
+        finally:
+            self._settling = False
+        self.changed.notify_all()
+
+    def call_at(self, due_us: int, name: str, routine: Callable[[], None]) -> LoopTimer:
+        """Set a timer; the loop's thread sleeps no longer than to the first."""
+        timer = super().call_at(due_us, name, routine)
+        if self._sleeps_until_us is not None and due_us < self._sleeps_until_us:
+            self.wake()
+        return timer
+
     def stop(self) -> None:
         """End the thread; raise what it died of."""
         self._stopping = True
         self.wake()
         if self._thread is not None:
             self._thread.join()
-        os.close(self._wake)
+        with self.lock:
+            self._awake = False
+            os.close(self._wake)
         if self.failure is not None:
             raise self.failure
 
     def wake(self) -> None:
-        """Have the loop look at its queues."""
-        os.eventfd_write(self._wake, 1)
-
-    def sleep(self, pause_s: float) -> None:
-        """Wait, without the lock, until a descriptor is readable or the time is over; handle nothing."""
-        waiting = select.poll()  # select(2) ends at descriptor 1023
-        waiting.register(self._epoll, select.POLLIN)
-        waiting.poll(pause_s * 1000)
+        """Have the loop look at its queues. Once it was stopped, nothing: a program may yet close sockets."""
+        with self.lock:
+            if self._awake:
+                os.eventfd_write(self._wake, 1)
 
     def _woken(self) -> None:
-        os.eventfd_read(self._wake)
+        with contextlib.suppress(BlockingIOError):  # another thread has looked in between
+            os.eventfd_read(self._wake)
 
     def _serve(self) -> None:
+        pause_s = 0.0
         try:
             while not self._stopping:
-                self._turn()
+                pause_s = self._turn(pause_s)
         except BaseException as error:  # noqa: BLE001 - kept, and raised again by stop()
             with self.lock:
                 self.failure = error
                 self.changed.notify_all()
 
-    def _turn(self) -> None:
+    def _turn(self, pause_s: float) -> float:
+        """Wait without the lock, work with it; return how long the next wait may be."""
+        readable = self._epoll.poll(pause_s)
         with self.lock:
-            self.drain()
+            self._sleeps_until_us = None
+            self._settling = True
+            for fd, _ in readable:
+                ready = self._watched.get(fd)
+                if ready is not None:
+                    ready()
+            while self._run_ready() or self._fire():
+                pass
+            self._settling = False
             self.changed.notify_all()
-            pause = self._wait_s(IDLE_S)
-        if pause > 0:
-            self.sleep(pause)
+            pause_s = self._wait_s(IDLE_S)
+            self._sleeps_until_us = self.now_us() + int(pause_s * US_PER_S)
+        return pause_s
+
+
+class Entry:
+    """``with executive.entry:`` is how another thread calls the stack: locked, and carried out at its end."""
+
+    def __init__(self, executive: LiveExecutive) -> None:
+        """Guard what ``executive`` turns."""
+        self._executive = executive
+
+    def __enter__(self) -> None:
+        """Take the lock."""
+        self._executive.lock.acquire()
+        self._executive.is_entered = True
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Carry out what was asked, and give the lock back."""
+        try:
+            self._executive.settle()
+        finally:
+            self._executive.is_entered = False
+            self._executive.lock.release()
 
 
 class LiveWaiter:
@@ -121,21 +185,28 @@ class LiveWaiter:
         return time.monotonic_ns()
 
     def kick(self) -> None:
-        """Queue a turn of the stack and wake the loop."""
+        """Queue a turn of the stack, and wake the loop unless the caller carries it out himself."""
         self.driver.kick()
-        self._executive.wake()
+        if not self._executive.is_entered:
+            self._executive.wake()
 
     def wait(self, until: Callable[[], bool], timeout_ns: int | None) -> bool:
         """Sleep until the condition holds."""
         executive = self._executive
         end = None if timeout_ns is None else time.monotonic_ns() + timeout_ns
-        while not until():
-            if executive.failure is not None:
-                raise executive.failure
-            left = None if end is None else (end - time.monotonic_ns()) / 1e9
-            if left is not None and left <= 0:
-                return False
-            executive.changed.wait(left)
+        was_entered, executive.is_entered = executive.is_entered, False  # while another has the lock
+        if was_entered:
+            executive.settle()
+        try:
+            while not until():
+                if executive.failure is not None:
+                    raise executive.failure
+                left = None if end is None else (end - time.monotonic_ns()) / 1e9
+                if left is not None and left <= 0:
+                    return False
+                executive.changed.wait(left)
+        finally:
+            executive.is_entered = was_entered
         return True
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import threading
+    from contextlib import AbstractContextManager
 
 
 class Locked:
     """Any object, entered by one thread at a time."""
 
-    def __init__(self, target: Any, lock: threading.RLock) -> None:  # noqa: ANN401 - any object
+    def __init__(self, target: Any, lock: AbstractContextManager[object]) -> None:  # noqa: ANN401 - any object
         """Guard ``target``."""
         self._target = target
         self._lock = lock
@@ -26,4 +26,5 @@ class Locked:
             with self._lock:
                 return found(*arguments, **named)
 
+        self.__dict__[name] = call  # the next time it is found without coming here
         return call

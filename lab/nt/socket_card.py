@@ -20,6 +20,7 @@ RINGS: dict[str, object] = {
     "ReceiveSpares": 1024,
     "*RscIPv4": True,
     "*RscIPv6": True,
+    "TransmitCompletionMs": 10,
 }
 
 

@@ -77,9 +77,9 @@ class Station:
         self.link = self.host.driver.links[names[0]]
         winsock = self.host.upper.process(threading.get_ident)
         winsock.startup()
-        locked: Any = Locked(winsock, self.host.executive.lock)
+        locked: Any = Locked(winsock, self.host.executive.entry)
         self.winsock = locked
-        namespaces: Any = Locked(self.host.upper.names, self.host.executive.lock)
+        namespaces: Any = Locked(self.host.upper.names, self.host.executive.entry)
         self.sockets: Any = socket_module(self.winsock, namespaces)
 
     def configure(

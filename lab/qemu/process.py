@@ -14,7 +14,6 @@ from qemu.qmp import QMPError
 from qemu.qmp.legacy import QEMUMonitorProtocol
 
 from lab import children, scratch
-from lab.errors import UsageError
 from lab.qemu import command
 
 if TYPE_CHECKING:
@@ -150,8 +149,3 @@ class QemuProcess:
             self._monitor = None
         self.agent.close()
         shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def start_error(error: QemuError) -> UsageError:
-    """Turn a QEMU that would not start into the user's one line."""
-    return UsageError(f"{error}; look at --qemu, --qemu-arg and the sockets it names")

@@ -46,6 +46,26 @@ def pause_on_interrupt(session: Session) -> None:
     signal.signal(signal.SIGINT, pause)
 
 
+class EndedError(KeyboardInterrupt):
+    """A signal ended a card that stood at the prompt. No ``Exception``: nothing on the way may take it."""
+
+
+def end_on_signals(session: Session, stop: threading.Event) -> None:
+    """Let SIGTERM and SIGHUP set ``stop``, which ends a card that runs; one that stands, by EndedError.
+
+    The prompt may be waiting in this very thread, where nothing but an exception wakes it.
+    """
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+        if session.stop is not None:
+            session.detach()
+            raise EndedError
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGHUP, end)
+
+
 class Steered:
     """A boot with a stepper, a recording, hooks or statistics on its first card of ours; or with none."""
 

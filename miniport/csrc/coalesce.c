@@ -1,6 +1,8 @@
 /* Receive segment coalescing over a ring. The Python twin is coalescing.py: the rules, their source and the
  * reasons are there. Nothing is allocated, nothing calls back; two passes over what the card is done with: the first
- * finds out which frames belong together, the second copies them to the room.
+ * finds out which frames belong together, the second copies them to the room. In between, a card that breaks its word
+ * may write to the frames, and another thread may switch coalescing off: the second pass trusts nothing of the first
+ * but slots.
  */
 #include "coalesce.h"
 
@@ -275,21 +277,22 @@ static uint32_t end_of_frame(const struct mp_rsc *rsc, uint32_t slot)
     return rsc->tail; /* the whole ring and no end: nothing is that long */
 }
 
-static uint32_t find_units(struct mp_rsc *rsc, uint32_t budget)
+/* The first pass: which frames belong together, of about `budget` descriptors. Nothing is copied yet. */
+uint32_t mp_rsc_find(struct mp_rsc *rsc, uint32_t budget)
 {
     struct table table = {.count = 0};
     uint32_t units = 0, looked = 0;
 
     while (looked < budget && rsc->next != rsc->tail) {
         const uint32_t first = rsc->next, last = end_of_frame(rsc, first);
-        const uint32_t length = length_of(rsc, first);
-        const uint32_t word = load32(descriptor_of(rsc, first) + 8);
         struct segment segment;
         enum found found = OTHER;
-        uint32_t slot;
+        uint32_t slot, length, word;
 
         if (last == rsc->count)
             break;
+        length = length_of(rsc, first); /* not before DD was seen: until then the card writes there */
+        word = load32(descriptor_of(rsc, first) + 8);
         for (slot = first; slot != last; slot = after(rsc, slot), looked++)
             rsc->following[slot] = after(rsc, slot);
         rsc->next = after(rsc, last);
@@ -364,12 +367,29 @@ static void finish(uint8_t *frame, const struct segment *head, uint32_t payload,
           complement((sum(frame + tcp, head->payload - tcp) + pseudo_sum(&whole, size) + payload_total) % 0xFFFF));
 }
 
-static uint32_t copy_joined(struct mp_rsc *rsc, const struct mp_unit *unit, uint8_t *to)
+static uint32_t copy_slot(const struct mp_rsc *rsc, uint32_t slot, uint8_t *to)
+{
+    const uint32_t length = length_of(rsc, slot);
+
+    memcpy(to, rsc->buffers[slot], length);
+    return length;
+}
+
+/* What was found is no longer there: tell the first frame as it came, and drop the others. */
+static uint32_t copy_changed(struct mp_rsc *rsc, struct mp_unit *unit, uint8_t *to)
+{
+    rsc->dropped += unit->segments - 1u;
+    unit->segments = 0;
+    return copy_slot(rsc, unit->first, to);
+}
+
+static uint32_t copy_joined(struct mp_rsc *rsc, struct mp_unit *unit, uint8_t *to)
 {
     struct segment head, next;
     uint32_t at, total;
 
-    parse(rsc, rsc->buffers[unit->first], length_of(rsc, unit->first), &head);
+    if (parse(rsc, rsc->buffers[unit->first], length_of(rsc, unit->first), &head) != SEGMENT)
+        return copy_changed(rsc, unit, to);
     memcpy(to, head.frame, head.end);
     at = head.end;
     total = payload_sum(&head);
@@ -377,7 +397,8 @@ static uint32_t copy_joined(struct mp_rsc *rsc, const struct mp_unit *unit, uint
         const uint32_t odd = (at - head.payload) & 1;
         uint32_t one;
 
-        parse(rsc, rsc->buffers[slot], length_of(rsc, slot), &next);
+        if (parse(rsc, rsc->buffers[slot], length_of(rsc, slot), &next) != SEGMENT)
+            return copy_changed(rsc, unit, to);
         memcpy(to + at, next.frame + next.payload, next.end - next.payload);
         at += next.end - next.payload;
         one = payload_sum(&next);
@@ -389,23 +410,18 @@ static uint32_t copy_joined(struct mp_rsc *rsc, const struct mp_unit *unit, uint
     return at;
 }
 
-static uint32_t copy_whole(struct mp_rsc *rsc, const struct mp_unit *unit, uint8_t *to)
+static uint32_t copy_whole(const struct mp_rsc *rsc, const struct mp_unit *unit, uint8_t *to)
 {
     uint32_t at = 0;
 
-    for (uint32_t slot = unit->first; slot < rsc->count; slot = rsc->following[slot]) {
-        memcpy(to + at, rsc->buffers[slot], length_of(rsc, slot));
-        at += length_of(rsc, slot);
-    }
+    for (uint32_t slot = unit->first; slot < rsc->count; slot = rsc->following[slot])
+        at += copy_slot(rsc, slot, to + at);
     return at;
 }
 
-/* Take what the card is done with, at most `budget` descriptors (a frame is never cut); return how many units there
- * are now in `units`. Their bytes stay in the room until the next call. The caller rings with `tail`. */
-uint32_t mp_rsc_burst(struct mp_rsc *rsc, uint32_t budget)
+/* The second pass: lay `units` units in the room. */
+void mp_rsc_copy(struct mp_rsc *rsc, uint32_t units)
 {
-    const uint32_t begin = rsc->next;
-    const uint32_t units = find_units(rsc, budget);
     uint32_t used = 0;
 
     for (uint32_t n = 0; n < units; n++) {
@@ -416,9 +432,24 @@ uint32_t mp_rsc_burst(struct mp_rsc *rsc, uint32_t budget)
                                       : copy_whole(rsc, unit, rsc->room + used);
         used += unit->length;
     }
+}
+
+/* Give the card as many slots as were taken since `next` was `begin`. */
+void mp_rsc_rearm(struct mp_rsc *rsc, uint32_t begin)
+{
     for (uint32_t slot = begin; slot != rsc->next; slot = after(rsc, slot)) {
         arm(rsc, rsc->tail);
         rsc->tail = after(rsc, rsc->tail);
     }
+}
+
+/* Take what the card is done with, at most `budget` descriptors (a frame is never cut); return how many units there
+ * are now in `units`. Their bytes stay in the room until the next call. The caller rings with `tail`. */
+uint32_t mp_rsc_burst(struct mp_rsc *rsc, uint32_t budget)
+{
+    const uint32_t begin = rsc->next, units = mp_rsc_find(rsc, budget);
+
+    mp_rsc_copy(rsc, units);
+    mp_rsc_rearm(rsc, begin);
     return units;
 }

@@ -11,15 +11,15 @@ import time
 from typing import TYPE_CHECKING, Protocol
 
 from miniport.hal import pci
-from miniport.hal.contract import Connection
 from miniport.hal.pci import Signalling
+from miniport.hal.signalled import SignalledBus
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from miniport.hal.contract import Reactor
-    from miniport.hal.memory import Block, DmaMemory
-    from ndis.hardware import Registers, SharedMemory
+    from miniport.hal.memory import DmaMemory
+    from ndis.hardware import Registers
 
 BAR0, BAR3, CONFIG = 0, 3, 7
 INDEX = {Signalling.INTX: 0, Signalling.MSI: 1, Signalling.MSIX: 2}
@@ -51,50 +51,20 @@ class Backend(Protocol):
         """Whether the other side writes MSI and MSI-X registers itself when vectors are armed."""
 
 
-class EventfdBus:
+class EventfdBus(SignalledBus):
     """``miniport.hal.contract.Bus`` over a backend."""
 
     def __init__(self, backend: Backend, memory: DmaMemory, reactor: Reactor, mode: Signalling) -> None:
         """Use ``memory``, which the device can reach already."""
-        self.memory = memory
+        super().__init__(memory, mode)
         self._backend = backend
         self._reactor = reactor
-        self._mode = mode
-        self._connected: dict[int, Connection] = {}
         self._eventfds: list[int] = []
-
-    @property
-    def messages(self) -> int:
-        """What the function can do of what was granted."""
-        return pci.messages(self, self._mode)
 
     def map_io_space(self, bar: int) -> tuple[Registers, int]:
         """Map a BAR."""
         pci.enable(self, line=self._mode is Signalling.INTX)
         return self._backend.registers(bar)
-
-    def allocate_shared_memory(self, length: int) -> Block:
-        """Allocate. MemoryError."""
-        return self.memory.allocate(length)
-
-    def free_shared_memory(self, memory: SharedMemory) -> None:
-        """Free."""
-        self.memory.free(memory)
-
-    def connect_interrupt(self, message: int, service: Callable[[], bool]) -> Connection:
-        """Connect; with the first, arm every vector."""
-        connection = Connection(message, service)
-        first = not self._connected
-        self._connected[message] = connection
-        if first:
-            self._arm()
-        return connection
-
-    def disconnect_interrupt(self, connection: object) -> None:
-        """Disconnect; with the last, disarm."""
-        self._connected = {n: one for n, one in self._connected.items() if one is not connection}
-        if not self._connected:
-            self._disarm()
 
     def read_config(self, offset: int, length: int) -> bytes:
         """Read configuration space."""
@@ -129,7 +99,7 @@ class EventfdBus:
 
     def _disarm(self) -> None:
         if not self._backend.programs_messages():
-            pci.disarm(self)
+            super()._disarm()
         self._backend.disarm(INDEX[self._mode])
         for fd in self._eventfds:
             self._reactor.unwatch(fd)

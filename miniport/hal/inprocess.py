@@ -13,9 +13,9 @@ from device.card import BAR0, BAR3, REGION_SIZES, Card
 from device.card import CONFIG as CONFIG_REGION
 from device.effects import DmaError
 from miniport.hal import pci
-from miniport.hal.contract import Connection
 from miniport.hal.memory import DmaMemory
 from miniport.hal.pci import Signalling
+from miniport.hal.signalled import VirtualTimeBus
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,9 +23,7 @@ if TYPE_CHECKING:
     from device.card import InterruptSink
     from device.effects import FrameSent
     from device.engine.contract import Engine
-    from miniport.hal.memory import Block
     from ndis.executive import Executive, Timer
-    from ndis.hardware import SharedMemory
 
 MEMORY_BYTES = 16 << 20
 MEMORY_BASE = 0x1_0000_0000
@@ -103,7 +101,7 @@ class _Table:
         self._card.write_region(BAR3, offset, value.to_bytes(4, "little"))
 
 
-class InProcessBus:
+class InProcessBus(VirtualTimeBus):
     """``miniport.hal.contract.Bus`` over a ``device.card.Card``.
 
     ``mode``: what the bus driver grants. The cable is ``sent`` (frames that left the card, in order) and
@@ -123,16 +121,12 @@ class InProcessBus:
         card: CardFactory = Card,
     ) -> None:
         """Power a card on, its cable plugged in; ``card`` makes it."""
-        self.memory = DmaMemory(memory_bytes, MEMORY_BASE)
+        super().__init__(executive, DmaMemory(memory_bytes, MEMORY_BASE), mode)
         self.sent: list[bytes] = []
-        self._executive = executive
-        self._mode = mode
         self._stalled_ns = 0
         self._timer: Timer | None = None
         self._timer_ns: int | None = None
         self._line = False
-        self._connected: dict[int, Connection] = {}
-        self._queued: set[int] = set()
         self.card = card(
             engine(ArenaMemory(self.memory), offload=offload),
             mac,
@@ -143,11 +137,6 @@ class InProcessBus:
 
     # -- the driver's side ------------------------------------------------------------------------------
 
-    @property
-    def messages(self) -> int:
-        """What the function can do of what was granted."""
-        return pci.messages(self, self._mode)
-
     def map_io_space(self, bar: int) -> tuple[CardRegisters, int]:
         """Map BAR0. IndexError for another BAR: the driver has no business there."""
         if bar != BAR0:
@@ -155,31 +144,6 @@ class InProcessBus:
         pci.enable(self, line=self._mode is Signalling.INTX)
         self._keep_time()
         return CardRegisters(self.card, self._set_timer), REGION_SIZES[BAR0]
-
-    def allocate_shared_memory(self, length: int) -> Block:
-        """Allocate. MemoryError."""
-        return self.memory.allocate(length)
-
-    def free_shared_memory(self, memory: SharedMemory) -> None:
-        """Free: the card cannot reach it any more."""
-        self.memory.free(memory)
-
-    def connect_interrupt(self, message: int, service: Callable[[], bool]) -> Connection:
-        """Connect; with the first message, arm what was granted."""
-        connection = Connection(message, service)
-        first = not self._connected
-        self._connected[message] = connection
-        if first and self._mode is Signalling.MSIX:
-            pci.arm_msix(self, _Table(self.card), 0, [(0xFEE0_0000, n) for n in range(self.messages)])
-        elif first and self._mode is Signalling.MSI:
-            pci.arm_msi(self, 0xFEE0_0000, 0)
-        return connection
-
-    def disconnect_interrupt(self, connection: object) -> None:
-        """Disconnect; with the last one the messages are switched off."""
-        self._connected = {n: one for n, one in self._connected.items() if one is not connection}
-        if not self._connected:
-            pci.disarm(self)
 
     def read_config(self, offset: int, length: int) -> bytes:
         """Read configuration space."""
@@ -235,17 +199,13 @@ class InProcessBus:
 
     # -- inside --------------------------------------------------------------------------------------------
 
-    def _queue(self, vector: int) -> None:
-        if vector not in self._queued:
-            self._queued.add(vector)
-            self._executive.queue_dpc("interrupt", lambda: self._deliver(vector))
+    def _arm(self) -> None:
+        if self._mode is Signalling.MSIX:
+            pci.arm_msix(self, _Table(self.card), 0, [(0xFEE0_0000, n) for n in range(self.messages)])
+        elif self._mode is Signalling.MSI:
+            pci.arm_msi(self, 0xFEE0_0000, 0)
 
-    def _deliver(self, vector: int) -> None:
-        self._queued.discard(vector)
-        connection = self._connected.get(vector)
-        if connection is None:
-            return
-        recognized = connection.service()
+    def _serviced(self, *, recognized: bool) -> None:
         if self._mode is Signalling.INTX and self._line and recognized:
             self._queue(0)  # level-triggered: the next ISR call follows at once
         self._keep_time()

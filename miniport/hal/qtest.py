@@ -10,16 +10,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from miniport.hal import pci
-from miniport.hal.contract import Connection
 from miniport.hal.memory import DmaMemory
 from miniport.hal.pci import Signalling
+from miniport.hal.signalled import VirtualTimeBus
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from miniport.hal.memory import Block
     from ndis.executive import Executive, Timer
-    from ndis.hardware import SharedMemory
 
 BAR0, BAR3 = 0, 3
 BAR0_BYTES = 0x2_0000
@@ -73,31 +71,22 @@ class _Window:
         self._after()
 
 
-class QtestBus:
+class QtestBus(VirtualTimeBus):
     """``miniport.hal.contract.Bus`` over a QEMU."""
 
     def __init__(
         self, function: QtestFunction, executive: Executive, *, mode: Signalling = Signalling.MSIX
     ) -> None:
         """Take the machine's RAM, from 1 MiB on, as DMA memory."""
-        self._function = function
-        self._executive = executive
-        self._mode = mode
         fd, length = function.memory
-        self.memory = DmaMemory(length, 0, fd)
+        super().__init__(executive, DmaMemory(length, 0, fd), mode)
+        self._function = function
         self._low = self.memory.allocate(LOW_BYTES)
         self._words = self.memory.allocate(4096)
-        self._connected: dict[int, Connection] = {}
-        self._queued: set[int] = set()
         self._now_us = executive.now_us()
         self._tick: Timer | None = None
 
     # -- the driver's side ------------------------------------------------------------------------------
-
-    @property
-    def messages(self) -> int:
-        """What the function can do of what was granted."""
-        return pci.messages(self, self._mode)
 
     def map_io_space(self, bar: int) -> tuple[_Window, int]:
         """Map BAR0. IndexError for another."""
@@ -105,32 +94,6 @@ class QtestBus:
             raise IndexError(f"BAR{bar} holds nothing for a driver")
         pci.enable(self, line=self._mode is Signalling.INTX)
         return _Window(self._function, self._function.bar(BAR0), self.look), BAR0_BYTES
-
-    def allocate_shared_memory(self, length: int) -> Block:
-        """Allocate. MemoryError."""
-        return self.memory.allocate(length)
-
-    def free_shared_memory(self, memory: SharedMemory) -> None:
-        """Free."""
-        self.memory.free(memory)
-
-    def connect_interrupt(self, message: int, service: Callable[[], bool]) -> Connection:
-        """Connect; with the first, arm what was granted and let the clocks run together."""
-        connection = Connection(message, service)
-        first = not self._connected
-        self._connected[message] = connection
-        if first:
-            self._arm()
-            self._tick = self._executive.call_at(self._executive.now_us() + TICK_US, "qtest", self._on_tick)
-        return connection
-
-    def disconnect_interrupt(self, connection: object) -> None:
-        """Disconnect; with the last one the messages are switched off."""
-        self._connected = {n: one for n, one in self._connected.items() if one is not connection}
-        if not self._connected:
-            pci.disarm(self)
-            if self._tick is not None:
-                self._tick.cancel()
 
     def read_config(self, offset: int, length: int) -> bytes:
         """Read configuration space."""
@@ -169,29 +132,31 @@ class QtestBus:
         self.look()
 
     def _arm(self) -> None:
+        """Arm, and let the clocks run together."""
         base = self._words.address
         if self._mode is Signalling.MSIX:
             table = _Window(self._function, self._function.bar(BAR3), lambda: None)
             pci.arm_msix(self, table, 0, [(base + 4 * n, n + 1) for n in range(self.messages)])
         elif self._mode is Signalling.MSI:
             pci.arm_msi(self, base, 1)
+        self._run_clock()
+
+    def _disarm(self) -> None:
+        super()._disarm()
+        if self._tick is not None:
+            self._tick.cancel()
 
     def _line(self) -> bool:
         return bool(pci.word(self, _STATUS) & _INTX_STATUS)
 
-    def _queue(self, message: int) -> None:
-        if message not in self._queued:
-            self._queued.add(message)
-            self._executive.queue_dpc("interrupt", lambda: self._deliver(message))
-
-    def _deliver(self, message: int) -> None:
-        self._queued.discard(message)
-        connection = self._connected.get(message)
-        if connection is not None:
-            connection.service()
+    def _serviced(self, *, recognized: bool) -> None:
+        del recognized  # a line that is still up is seen in the status register
         self.look()
+
+    def _run_clock(self) -> None:
+        self._tick = self._executive.call_at(self._executive.now_us() + TICK_US, "qtest", self._on_tick)
 
     def _on_tick(self) -> None:
         self.keep_time()
         if self._connected:
-            self._tick = self._executive.call_at(self._executive.now_us() + TICK_US, "qtest", self._on_tick)
+            self._run_clock()

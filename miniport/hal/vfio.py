@@ -22,7 +22,6 @@ from miniport.hal.pci import Signalling
 if TYPE_CHECKING:
     from miniport.hal.contract import Reactor
 
-HUGE_PAGE: Final = 2 << 20
 MEMORY_BYTES: Final = 8 << 20
 MEMORY_BASE: Final = 0x1000_0000
 """Below 4 GiB: an IOMMU may be 39 bits wide, and the reserved MSI window is at 0xFEE00000."""

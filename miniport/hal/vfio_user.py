@@ -31,7 +31,7 @@ class SocketRegisters:
 
     def write32(self, offset: int, value: int) -> None:
         """Write a register."""
-        self._client.write(self._region, offset, value.to_bytes(4, "little"), posted=True)
+        self._client.post_write32(self._region, offset, value)
 
 
 class ClientBackend:

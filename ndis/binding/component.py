@@ -15,7 +15,6 @@ from ndis.binding.registry import CLASS, EVENT_LOG, NETWORK, SERVICES, Registry,
 if TYPE_CHECKING:
     from ndis.binding.inf import Inf, InfLine
 
-PLATFORMS = ("ntamd64", "ntx86", "ntia64", "nt")
 RELEASE = (10, 0, 26100)
 """The system that we play: major, minor and build of Windows 11 24H2."""
 _SZ, _BINARY, _MULTI, _EXPAND, _DWORD = 0, 1, 0x0001_0000, 0x0002_0000, 0x0001_0001

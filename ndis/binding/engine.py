@@ -125,10 +125,6 @@ class BindingEngine:
         """Return what ``upper`` is bound to, the highest priority first."""
         return [x for x in self._order[upper] if self.enabled(Binding(upper, x))]
 
-    def uppers(self, lower: str) -> list[str]:
-        """Return what is bound to ``lower``."""
-        return [b.upper for b in self.bindings() if b.lower == lower and self.enabled(b)]
-
     def enabled(self, binding: Binding) -> bool:
         """Whether the user has left it on."""
         return binding not in self._disabled

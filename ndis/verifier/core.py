@@ -21,7 +21,7 @@ _POP = frozenset({Kind.EXIT, Kind.CALLOUT_END, Kind.UPCALL_END})
 
 
 class Verifier:
-    """An NDIS observer with rules. ``reports`` grows; nothing is stopped.
+    """An NDIS observer with rules. ``reports`` grows; nothing is stopped. ``events`` counts what it saw.
 
     ``storm_limit``: interrupts in a row that a driver may claim without doing anything (V34).
     ``isr_registers``: the only registers an ISR may touch; None does not check (V29).
@@ -39,6 +39,7 @@ class Verifier:
         self.storm_limit = storm_limit
         self.isr_registers = isr_registers
         self.reports: list[Report] = []
+        self.events = 0
         self._on_report = on_report
         self._actors: dict[int, list[tuple[Actor, str]]] = {}
         self.locks: dict[int, list[str]] = {}
@@ -72,6 +73,7 @@ class Verifier:
 
     def __call__(self, event: Event) -> None:
         """Take one event."""
+        self.events += 1
         self._remember(event)
         for rule in self._rules.get(event.kind, ()):
             what = rule.see(event)

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from protocols.afd.copying import keep
 from protocols.afd.endpoint import Endpoint
-from protocols.afd.requests import Bind, Disconnect, Kind, Poll, Receive
+from protocols.afd.requests import Disconnect, Kind, Poll, Receive
 from protocols.io.status import NtError, NtStatus
-from protocols.tdi.requests import Connect, Event, Query, TaAddress, Tdi, TransportAddress
+from protocols.tdi.requests import Connect, Event, TaAddress, Tdi
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from protocols.afd.driver import AfdDriver
     from protocols.afd.requests import AfdOpen
     from protocols.io.irp import Irp
@@ -41,17 +43,6 @@ class DatagramEndpoint(Endpoint):
     def ready(self) -> Poll:
         """Say that it is writable, always, and readable when something is queued."""
         return Poll.SEND | (Poll.RECEIVE if self._queue or self._no_receive else Poll.NONE)
-
-    def bind(self, irp: Irp) -> NtStatus:
-        """IOCTL_AFD_BIND."""
-        if self.address is not None:
-            return self.io.complete(irp, NtStatus.INVALID_PARAMETER)
-        asked = irp.location.parameters
-        try:
-            self._open(self.transport_address(asked))
-        except NtError as error:
-            return self.io.complete(irp, error.status)
-        return self.io.complete(irp, NtStatus.SUCCESS, result=self.local)
 
     def connect(self, irp: Irp) -> NtStatus:
         """IOCTL_AFD_CONNECT: fix the peer; port 0 dissolves it."""
@@ -148,16 +139,12 @@ class DatagramEndpoint(Endpoint):
 
     def _bound(self) -> Any:  # noqa: ANN401 - a FileObject
         if self.address is None:
-            self._open(self.transport_address(Bind(TaAddress(bytes(self.opened.family_bytes), 0))))
+            self._open_any()
         return self.address
 
-    def _open(self, asked: TransportAddress) -> None:
-        self.address = self.tdi.open_address(self.opened.transport, asked)
-        self.tdi.set_event_handler(self.address, Event.RECEIVE_DATAGRAM, self._arrived)
-        self.tdi.set_event_handler(self.address, Event.ERROR_EX, self._failed)
-        self.local = self.tdi.query(self.address, Query.ADDRESS_INFO)
-        if options := self.transport_options():
-            self.tdi.set_information(self.address, **options)
+    def event_handlers(self) -> dict[Event, Callable[..., Any]]:
+        """Hear of datagrams and of errors that came in their place."""
+        return {Event.RECEIVE_DATAGRAM: self._arrived, Event.ERROR_EX: self._failed}
 
     def _arrived(self, _context: object, source: TaAddress, data: bytes, details: dict[str, Any]) -> NtStatus:
         self._enqueue(Queued(data, source, details))

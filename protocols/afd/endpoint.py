@@ -11,15 +11,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from protocols.afd.requests import AfdOpen, Bind, Kind, Poll
-from protocols.io.status import NtStatus
+from protocols.io.status import NtError, NtStatus
 from protocols.tdi.client import TdiClient
-from protocols.tdi.requests import TransportAddress
+from protocols.tdi.requests import Event, Query, TaAddress, TransportAddress
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from protocols.afd.driver import AfdDriver
     from protocols.io.device import FileObject
     from protocols.io.irp import Irp
-    from protocols.tdi.requests import TaAddress
 
 DEFAULT_BUFFER = 65536
 
@@ -72,6 +73,35 @@ class Endpoint:
         self._wanted, self._signal = Poll.NONE, None
         self.changed()
 
+    def event_handlers(self) -> dict[Event, Callable[..., Any]]:
+        """Return what the transport is to call on an address of this socket."""
+        return {}
+
+    # Its address
+
+    def bind(self, irp: Irp) -> NtStatus:
+        """IOCTL_AFD_BIND."""
+        if self.address is not None:
+            return self.io.complete(irp, NtStatus.INVALID_PARAMETER)
+        try:
+            self._open(irp.location.parameters)
+        except NtError as error:
+            return self.io.complete(irp, error.status)
+        return self.io.complete(irp, NtStatus.SUCCESS, result=self.local)
+
+    def _open_any(self) -> None:
+        """Open an address of the transport's choice. NtError."""
+        self._open(Bind(TaAddress(bytes(self.opened.family_bytes), 0)))
+
+    def _open(self, asked: Bind) -> None:
+        """Open the address object and give it this socket's handlers and options. NtError."""
+        self.address = self.tdi.open_address(self.opened.transport, self.transport_address(asked))
+        for event, handler in self.event_handlers().items():
+            self.tdi.set_event_handler(self.address, event, handler)
+        self.local = self.tdi.query(self.address, Query.ADDRESS_INFO)
+        if options := self.transport_options():
+            self.tdi.set_information(self.address, **options)
+
     # Polls and recorded events
 
     def record(self, event: Poll, status: NtStatus = NtStatus.SUCCESS) -> None:
@@ -88,9 +118,10 @@ class Endpoint:
 
     def rearm(self, event: Poll) -> None:
         """Enable an event again; when it is the case already, it happens at once."""
-        self._recorded &= ~event
-        if event & self.ready():
-            self.record(event & self.ready())
+        self._recorded = Poll(int(self._recorded) & ~int(event)) if self._recorded else self._recorded
+        now = int(event) & int(self.ready())
+        if now:
+            self.record(Poll(now))
 
     def changed(self) -> None:
         """Have the polls that wait for this endpoint looked at again."""
@@ -159,8 +190,3 @@ class Endpoint:
         """Tell the transport."""
         del values
         return NtStatus.SUCCESS
-
-    @property
-    def is_stream(self) -> bool:
-        """Whether it is a stream."""
-        return self.opened.kind is Kind.STREAM

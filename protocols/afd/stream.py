@@ -13,9 +13,11 @@ from protocols.afd.copying import keep
 from protocols.afd.receiving import ReceivingEndpoint, State
 from protocols.afd.requests import Accept, Bind, Disconnect, Poll, Send
 from protocols.io.status import NtError, NtStatus
-from protocols.tdi.requests import Event, Flags, Query, TaAddress, TransportAddress
+from protocols.tdi.requests import Event, Flags, Query, TaAddress
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from protocols.afd.driver import AfdDriver
     from protocols.afd.requests import AfdOpen
     from protocols.io.device import FileObject
@@ -71,16 +73,13 @@ class StreamEndpoint(ReceivingEndpoint):
 
     # Opening
 
-    def bind(self, irp: Irp) -> NtStatus:
-        """IOCTL_AFD_BIND."""
-        if self.address is not None:
-            return self.io.complete(irp, NtStatus.INVALID_PARAMETER)
-        asked = irp.location.parameters
-        try:
-            self._open(self.transport_address(asked))
-        except NtError as error:
-            return self.io.complete(irp, error.status)
-        return self.io.complete(irp, NtStatus.SUCCESS, result=self.local)
+    def event_handlers(self) -> dict[Event, Callable[..., Any]]:
+        """Hear of data, urgent data and endings; the connection's context says whose."""
+        return {
+            Event.CHAINED_RECEIVE: _data,
+            Event.RECEIVE_EXPEDITED: _urgent,
+            Event.DISCONNECT: _disconnected,
+        }
 
     def connect(self, irp: Irp) -> NtStatus:
         """IOCTL_AFD_CONNECT; immediate: PENDING goes on behind a DEVICE_NOT_READY."""
@@ -89,7 +88,7 @@ class StreamEndpoint(ReceivingEndpoint):
             return self.io.complete(irp, CANNOT_CONNECT[self.state])
         try:
             if self.address is None:
-                self._open(self.transport_address(Bind(TaAddress(bytes(self.opened.family_bytes), 0))))
+                self._open_any()
             self._open_connection()
         except NtError as error:
             return self.io.complete(irp, error.status)
@@ -291,15 +290,9 @@ class StreamEndpoint(ReceivingEndpoint):
 
     # Inside
 
-    def _open(self, asked: TransportAddress) -> None:
-        self.address = self.tdi.open_address(self.opened.transport, asked)
-        self.tdi.set_event_handler(self.address, Event.CHAINED_RECEIVE, _data)
-        self.tdi.set_event_handler(self.address, Event.RECEIVE_EXPEDITED, _urgent)
-        self.tdi.set_event_handler(self.address, Event.DISCONNECT, _disconnected)
-        self.local = self.tdi.query(self.address, Query.ADDRESS_INFO)
+    def _open(self, asked: Bind) -> None:
+        super()._open(asked)
         self.state = State.BOUND
-        if options := self.transport_options():
-            self.tdi.set_information(self.address, **options)
 
     def _open_connection(self) -> None:
         if self.connection is not None:

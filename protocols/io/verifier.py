@@ -33,7 +33,6 @@ class IrpVerifier:
     def __init__(self) -> None:
         """Start with no request seen."""
         self.reports: list[IrpReport] = []
-        self.issued = 0
         self.completions = 0
         self.alive: dict[int, str] = {}
 
@@ -43,7 +42,6 @@ class IrpVerifier:
 
     def began(self, irp: Irp) -> None:
         """See a request issued."""
-        self.issued += 1
         self.alive[irp.number] = describe(irp)
 
     def ended(self, irp: Irp) -> None:

@@ -68,10 +68,6 @@ class DnsClient:
         for kind in kinds:
             self._one(name, kind, collect, servers)
 
-    def flush_cache(self) -> None:
-        """Forget all answers (``ipconfig /flushdns``)."""
-        self.cache.clear()
-
     def _one(
         self,
         name: str,

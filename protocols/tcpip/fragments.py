@@ -16,10 +16,12 @@ if TYPE_CHECKING:
 
     from protocols.tcpip.checksum import Buffer
     from protocols.tcpip.context import Context
+    from protocols.tcpip.packet import Packet
     from protocols.tcpip.timers import Timer
 
 MAX_DATAGRAM = 65535
 FRAGMENT_OVERHEAD = 256  # what keeping one fragment costs besides its bytes
+QUOTED_BYTES = 1280  # of the first fragment are kept: no ICMP error quotes more (RFC 4443 2.4 c)
 
 
 class FragmentKey(NamedTuple):
@@ -41,7 +43,7 @@ class Partial:
     total: int | None = None
     charged: int = 0
     held: int = 0
-    first_packet: bytes = b""  # the first fragment as it came, for Time Exceeded
+    first: Packet | None = None  # the first fragment as it came, for Time Exceeded
     poisoned: bool = False  # overlapped: eat what else comes
 
 
@@ -52,9 +54,9 @@ class Reassembler:
         self,
         context: Context,
         timeout: int,
-        expired: Callable[[FragmentKey, bytes], None],
+        expired: Callable[[Packet], None],
     ) -> None:
-        """``expired`` is called with the first fragment (or empty) when a datagram is late."""
+        """``expired`` is called with the first fragment, if that has come, when a datagram is late."""
         self._context = context
         self._timeout = timeout
         self._expired = expired
@@ -65,10 +67,8 @@ class Reassembler:
         """Return how many datagrams are unfinished."""
         return len(self._partials)
 
-    def add(
-        self, key: FragmentKey, offset: int, data: Buffer, *, more: bool, packet: Buffer = b""
-    ) -> bytes | None:
-        """Take a fragment; return the datagram's payload when this one completes it."""
+    def add(self, key: FragmentKey, packet: Packet, offset: int, data: Buffer, *, more: bool) -> bytes | None:
+        """Take the fragment ``data`` of ``packet``; return the datagram's payload when it completes that."""
         count = self._context.counters
         count["ip.reassembly_required"] += 1
         partial = self._partials.get(key)
@@ -88,7 +88,7 @@ class Reassembler:
             return None  # a duplicate: _fits has compared its end
         self._charge(partial, len(data) + FRAGMENT_OVERHEAD)
         if offset == 0:
-            partial.first_packet = bytes(packet[:1280])
+            partial.first = packet.quotation(QUOTED_BYTES)
         partial.starts.insert(at, offset)
         partial.parts.insert(at, bytes(data))
         partial.held += len(data)
@@ -142,5 +142,5 @@ class Reassembler:
     def _late(self, key: FragmentKey) -> None:
         self._context.counters["ip.reassembly_failures"] += 1
         partial = self._drop(key)
-        if not partial.poisoned:
-            self._expired(key, partial.first_packet)
+        if not partial.poisoned and partial.first is not None:
+            self._expired(partial.first)

@@ -74,7 +74,6 @@ KIND_4 = {wire.v4: kind for kind, wire in ON_WIRE.items()} | {
 KIND_6 = {wire.v6: kind for kind, wire in ON_WIRE.items()} | {
     (PARAMETER_PROBLEM_6, 2): ErrorKind.PARAMETER,
 }
-HARD = frozenset((ErrorKind.PROTOCOL_UNREACHABLE, ErrorKind.PORT_UNREACHABLE))
 
 
 class Message(NamedTuple):

@@ -1,7 +1,4 @@
-"""IGMP for hosts: version 3 reports (RFC 3376), version 2 when a version 2 querier is heard (2236).
-
-Only any-source membership: a join is EXCLUDE {}, a leave INCLUDE {}.
-"""
+"""IGMP for hosts: version 3 reports (RFC 3376), version 2 when a version 2 querier is heard (2236)."""
 
 from __future__ import annotations
 
@@ -12,7 +9,8 @@ from protocols.tcpip import addresses, packet
 from protocols.tcpip.checksum import checksum, verifies
 from protocols.tcpip.errors import NetworkError
 from protocols.tcpip.ip import SendOptions
-from protocols.tcpip.timers import MILLISECOND, SECOND, Timer
+from protocols.tcpip.membership import TO_INCLUDE, Membership, response_code
+from protocols.tcpip.timers import MILLISECOND
 
 if TYPE_CHECKING:
     from protocols.tcpip.context import Context
@@ -28,43 +26,22 @@ QUERY = 0x11
 REPORT_V2 = 0x16
 LEAVE = 0x17
 REPORT_V3 = 0x22
-IS_EXCLUDE = 2
-TO_INCLUDE = 3
-TO_EXCLUDE = 4
 ALL_ROUTERS = b"\xe0\x00\x00\x02"
 ALL_V3_ROUTERS = b"\xe0\x00\x00\x16"
 ROUTER_ALERT = b"\x94\x04\x00\x00"
-ROBUSTNESS = 2
-UNSOLICITED_INTERVAL = 1 * SECOND
-OLDER_QUERIER_TIMEOUT = 260 * SECOND  # 2 * 125 s + 10 s (RFC 3376 8.12)
-MAX_PENDING = 256
 
 
-class Igmp:
+class Igmp(Membership):
     """Group membership of all interfaces; transport for protocol 2."""
 
     def __init__(self, context: Context, ip: Ip) -> None:
         """Hang in under IP."""
-        self._context = context
+        super().__init__(context)
         self._ip = ip
-        self._v2_until: dict[int, int] = {}
-        self._pending: dict[tuple[int, bytes], Timer] = {}
         ip.transports[packet.IGMP] = self
 
-    def joined(self, interface: Interface, group: bytes) -> None:
-        """Report a new group, and once more in case the first is lost."""
-        if group == addresses.IPV4_ALL_HOSTS or interface.loopback:
-            return
-        self._report(interface, group, TO_EXCLUDE)
-        self._schedule(interface, group, UNSOLICITED_INTERVAL, TO_EXCLUDE)
-
-    def left(self, interface: Interface, group: bytes) -> None:
-        """Report that nobody here is in the group any more."""
-        timer = self._pending.pop((interface.index, group), None)
-        if timer is not None:
-            timer.stop()
-        if group != addresses.IPV4_ALL_HOSTS and not interface.loopback:
-            self._report(interface, group, TO_INCLUDE)
+    def _silent(self, interface: Interface, group: bytes) -> bool:
+        return interface.loopback or group == addresses.IPV4_ALL_HOSTS
 
     def icmp_error(self, report: ErrorReport) -> None:
         """Ignore errors: IGMP has no one to tell."""
@@ -80,43 +57,14 @@ class Igmp:
         count["igmp.in_messages"] += 1
         if kind == REPORT_V2:
             # RFC 2236 3: somebody else has answered for the group.
-            timer = self._pending.pop((about.interface.index, group), None)
-            if timer is not None:
-                timer.stop()
+            self._cancel(about.interface, group)
         elif kind == QUERY:
             if len(data) < 12:
-                self._v2_until[about.interface.index] = self._context.now + OLDER_QUERIER_TIMEOUT
-            self._answer(about.interface, group, code)
-
-    def _answer(self, interface: Interface, group: bytes, code: int) -> None:
-        if code >= 128:  # RFC 3376 4.1.1: a small floating point number
-            code = ((code & 0x0F) | 0x10) << (((code >> 4) & 7) + 3)
-        longest = max(code, 1) * 100 * MILLISECOND
-        asked = [g for g in interface.groups if len(g) == 4 and g != addresses.IPV4_ALL_HOSTS]
-        if not addresses.is_unspecified(group):
-            asked = [g for g in asked if g == group]
-        for one in asked:
-            delay = self._context.random(32) * longest >> 32
-            self._schedule(interface, one, delay, IS_EXCLUDE)
-
-    def _schedule(self, interface: Interface, group: bytes, delay: int, kind: int) -> None:
-        key = (interface.index, group)
-        if len(self._pending) >= MAX_PENDING and key not in self._pending:
-            return
-
-        def send() -> None:
-            self._pending.pop(key, None)
-            if group in interface.groups:
-                self._report(interface, group, kind)
-
-        old = self._pending.get(key)
-        if old is not None:
-            old.stop()
-        self._pending[key] = self._context.timers.timer(send)
-        self._pending[key].start(delay)
+                self._heard_older(about.interface)
+            self._answer(about.interface, group, max(response_code(code, 8), 1) * 100 * MILLISECOND)
 
     def _report(self, interface: Interface, group: bytes, kind: int) -> None:
-        if self._v2_until.get(interface.index, -1) >= self._context.now:
+        if self._older(interface):
             leaving = kind == TO_INCLUDE
             to = ALL_ROUTERS if leaving else group
             raw = V2.pack(LEAVE if leaving else REPORT_V2, 0, 0, group)

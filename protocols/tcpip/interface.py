@@ -61,6 +61,8 @@ class Interface:
         self.mtu = link.mtu
         self.offload = link.offload
         self.loopback = loopback
+        self.priority = index
+        """Its place in the order of bindings: of routes that cost the same, the lowest number's is taken."""
         self.up = True
         self.addresses: dict[bytes, InterfaceAddress] = {}
         self.groups: Counter[bytes] = Counter()
@@ -91,10 +93,6 @@ class Interface:
     def is_broadcast(self, address: bytes) -> bool:
         """Tell whether it is 255.255.255.255 or a directed broadcast of this link."""
         return address in self._broadcasts
-
-    def on_link(self, address: bytes) -> InterfaceAddress | None:
-        """Return our usable address whose prefix holds ``address``."""
-        return next((e for e in self.addresses.values() if e.usable and address in e.prefix), None)
 
     def source_for(self, destination: bytes) -> bytes | None:
         """Choose a source address (RFC 1122 3.3.4.3; RFC 6724 rules 2, 3 and 8)."""

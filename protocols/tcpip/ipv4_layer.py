@@ -39,7 +39,6 @@ class Ipv4Layer:
         self._complain = complain
         self._identification = context.random(16)
         self.reassembler = Reassembler(context, context.config.reassembly_timeout, self._expired)
-        self._arrivals: dict[FragmentKey, Interface] = {}
 
     def receive(self, interface: Interface, frame: RxFrame) -> None:
         """Handle a frame whose type is IPv4."""
@@ -65,10 +64,7 @@ class Ipv4Layer:
         )
         packet.ttl = header.ttl
         packet.tos = header.tos
-        packet.l4_verified = frame.l4_verified
-        packet.lso_mss = frame.lso_mss
-        packet.extra = frame.extra
-        packet.link_cast = bool(data[0] & 1)
+        packet.came_in(frame)
         if not self._acceptable(packet):
             count["ipv4.in_address_errors"] += 1
         elif not self._for_us(interface, header.destination):
@@ -194,39 +190,17 @@ class Ipv4Layer:
         if header.more_fragments and len(packet.payload) % 8:
             self._context.counters["ipv4.in_header_errors"] += 1
             return
-        if len(self._arrivals) > 4 * len(self.reassembler) + 64:
-            self._arrivals.clear()
-        self._arrivals[key] = packet.interface
         whole = self.reassembler.add(
-            key,
-            header.fragment_offset,
-            packet.payload,
-            more=header.more_fragments,
-            packet=packet.raw,
+            key, packet, header.fragment_offset, packet.payload, more=header.more_fragments
         )
         if whole is None:
             return
-        self._arrivals.pop(key, None)
         head = ipv4.build(header.source, header.destination, header.protocol, len(whole), ttl=header.ttl)
-        packet.raw = memoryview(head + whole)
-        packet.payload = packet.raw[len(head) :]
-        packet.l4_verified = False
-        packet.extra = []
+        packet.become(head, whole)
         self._deliver(packet)
 
-    def _expired(self, key: FragmentKey, first: bytes) -> None:
-        interface = self._arrivals.pop(key, None)
-        if first and interface is not None:
-            raw = memoryview(first)
-            packet = Packet(
-                interface,
-                key.source,
-                key.destination,
-                key.protocol,
-                payload=raw[(first[0] & 15) * 4 :],
-                raw=raw,
-            )
-            self._complain(packet, ErrorKind.REASSEMBLY_EXCEEDED, 0)
+    def _expired(self, first: Packet) -> None:
+        self._complain(first, ErrorKind.REASSEMBLY_EXCEEDED, 0)
 
     def _forward(self, packet: Packet, header: ipv4.Ipv4Header) -> None:
         count = self._context.counters
@@ -244,7 +218,7 @@ class Ipv4Layer:
             self._complain(packet, ErrorKind.NET_UNREACHABLE, 0)
             return
         mtu = path.interface.mtu
-        for segment in Segmented(packet, mtu):
+        for segment in Segmented(packet):
             self._forward_one(path, segment, header, mtu, packet)
 
     def _forward_one(

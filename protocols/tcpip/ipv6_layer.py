@@ -47,7 +47,6 @@ class Ipv6Layer:
         self._complain = complain
         self._identification = context.random(32)
         self.reassembler = Reassembler(context, REASSEMBLY_TIMEOUT, self._expired)
-        self._arrivals: dict[FragmentKey, Interface] = {}
 
     def receive(self, interface: Interface, frame: RxFrame) -> None:
         """Handle a frame whose type is IPv6."""
@@ -70,10 +69,7 @@ class Ipv6Layer:
         )
         packet.ttl = header.hop_limit
         packet.tos = header.traffic_class
-        packet.l4_verified = frame.l4_verified
-        packet.lso_mss = frame.lso_mss
-        packet.extra = frame.extra
-        packet.link_cast = bool(frame.data[0] & 1)
+        packet.came_in(frame)
         if not self._acceptable(packet):
             count["ipv6.in_address_errors"] += 1
         elif self._for_us(interface, header.destination):
@@ -204,12 +200,7 @@ class Ipv6Layer:
         else:
             # RFC 8200 4.5: the protocol is not part of what makes fragments belong together.
             key = FragmentKey(packet.source, packet.destination, info.identification, 0)
-            if len(self._arrivals) > 4 * len(self.reassembler) + 64:
-                self._arrivals.clear()
-            self._arrivals[key] = packet.interface
-            whole = self.reassembler.add(key, info.offset, data, more=info.more, packet=packet.raw)
-            if whole is not None:
-                self._arrivals.pop(key, None)
+            whole = self.reassembler.add(key, packet, info.offset, data, more=info.more)
         if whole is None:
             return
         head = ipv6.build(
@@ -220,19 +211,13 @@ class Ipv6Layer:
             hop_limit=packet.ttl,
             traffic_class=packet.tos,
         )
-        packet.raw = memoryview(head + whole)
-        packet.l4_verified = False
-        packet.extra = []
+        packet.become(head, whole)
         inner = ipv6.walk(packet.raw, chain.protocol)
         if inner.fragment is None:
             self._hand_over(packet, inner)
 
-    def _expired(self, key: FragmentKey, first: bytes) -> None:
-        interface = self._arrivals.pop(key, None)
-        if first and interface is not None:
-            raw = memoryview(first)
-            packet = Packet(interface, key.source, key.destination, raw[6], payload=raw[40:], raw=raw)
-            self._complain(packet, ErrorKind.REASSEMBLY_EXCEEDED, 0)
+    def _expired(self, first: Packet) -> None:
+        self._complain(first, ErrorKind.REASSEMBLY_EXCEEDED, 0)
 
     def _forward(self, packet: Packet) -> None:
         count = self._context.counters
@@ -252,7 +237,7 @@ class Ipv6Layer:
         except NetworkError:
             self._complain(packet, ErrorKind.NET_UNREACHABLE, 0)
             return
-        for raw in Segmented(packet, path.interface.mtu6):
+        for raw in Segmented(packet):
             if len(raw) > path.interface.mtu6:
                 self._complain(packet, ErrorKind.TOO_BIG, path.interface.mtu6)
                 return

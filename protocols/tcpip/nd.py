@@ -61,6 +61,8 @@ class Nd:
         self._ip = ip
         self._interface = interface
         self._dad: dict[bytes, tuple[Timer, Callable[[bool], None]]] = {}
+        self.no_router: Callable[[bytes], None] = lambda _: None
+        """Told of each neighbour that says it is a host: it may have been a default router before."""
 
     def solicit(self, address: bytes, mac: bytes | None) -> None:
         """Ask for an address's MAC: by its solicited-node group, or directly to confirm."""
@@ -140,13 +142,14 @@ class Nd:
         mac = link_address(body[16:], TARGET_LINK_ADDRESS)
         if entry is None:
             return
-        entry.is_router = message.rest & FLAG_ROUTER != 0
         mac = mac or entry.mac
         if mac is None:
             return
         override = message.rest & FLAG_OVERRIDE != 0
         if entry.mac not in (None, mac) and not override:
             return
+        if not message.rest & FLAG_ROUTER:
+            self.no_router(target)
         if solicited:
             neighbours.answered(target, mac)
         else:

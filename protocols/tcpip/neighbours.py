@@ -40,8 +40,6 @@ class Neighbour:
 
     __slots__ = (
         "address",
-        "confirmed_at",
-        "is_router",
         "mac",
         "solicits",
         "state",
@@ -56,8 +54,6 @@ class Neighbour:
         self.state = Reachability.INCOMPLETE
         self.timer = timer
         self.solicits = 0
-        self.is_router = False
-        self.confirmed_at = 0
         self.waiting: deque[tuple[int, TxFrame]] = deque(maxlen=MAX_WAITING)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from protocols.tcpip.interface import Interface
+    from protocols.tcpip.link import RxFrame
 
 ICMP = 1
 IGMP = 2
@@ -60,6 +61,30 @@ class Packet:
         self.link_cast = False
         self.lso_mss = 0
         self.extra: list[memoryview] = []
+
+    def came_in(self, frame: RxFrame) -> None:
+        """Take over what the link says of the frame that this packet was in."""
+        self.l4_verified = frame.l4_verified
+        self.lso_mss = frame.lso_mss
+        self.extra = frame.extra
+        self.link_cast = bool(frame.data[0] & 1)
+
+    def become(self, head: bytes, payload: bytes) -> None:
+        """Be a whole datagram from now on, which nobody has verified, and no fragment of it."""
+        self.raw = memoryview(head + payload)
+        self.payload = self.raw[len(head) :]
+        self.l4_verified = False
+        self.extra = []
+
+    def quotation(self, length: int) -> Packet:
+        """Return a copy of the first bytes, for an ICMP error when the frame is gone."""
+        raw = memoryview(bytes(self.raw[:length]))
+        start = len(self.raw) - len(self.payload)
+        one = Packet(
+            self.interface, self.source, self.destination, self.protocol, payload=raw[start:], raw=raw
+        )
+        one.link_cast = self.link_cast
+        return one
 
     @property
     def version(self) -> int:

@@ -119,4 +119,5 @@ class Paths:
         route = self._routes.lookup(bytes(len(destination)))
         if route is not None:
             return route.interface
-        return next((i for i in self._interfaces if i.up and not i.loopback), None)
+        able = [i for i in self._interfaces if i.up and not i.loopback]
+        return min(able, key=lambda i: i.priority, default=None)

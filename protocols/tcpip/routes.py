@@ -1,4 +1,4 @@
-"""The routing table: longest prefix, then metric (RFC 1812 5.2.4.3).
+"""The routing table: longest prefix, then metric (RFC 1812 5.2.4.3), then the order of bindings.
 
 Every change raises ``generation``, so that whoever cached an answer knows to ask again.
 """
@@ -42,7 +42,11 @@ class RouteTable:
         """Insert a row; an equal one (prefix, interface, gateway) is replaced."""
         self.remove(route.prefix, route.interface, route.gateway)
         self._rows.append(route)
-        self._rows.sort(key=lambda row: (-row.prefix.length, row.metric))
+        self.sort()
+
+    def sort(self) -> None:
+        """Put the rows in order; call it when the interfaces have other priorities."""
+        self._rows.sort(key=lambda row: (-row.prefix.length, row.metric, row.interface.priority))
         self.generation += 1
 
     def remove(self, prefix: Prefix, interface: Interface, gateway: bytes | None = None) -> bool:

@@ -73,10 +73,9 @@ def cut_tcp(packet: bytearray, mss: int) -> Iterator[bytearray]:
 class Segmented:
     """The packets to forward for one that came in: itself, or what the link had joined."""
 
-    def __init__(self, packet: Packet, mtu: int) -> None:
-        """Remember the packet and the MTU of the link that it leaves by."""
+    def __init__(self, packet: Packet) -> None:
+        """Remember the packet."""
         self._packet = packet
-        self._mtu = mtu
 
     def __iter__(self) -> Iterator[bytearray]:
         """Walk the packets, each with whole headers and checksums."""

@@ -118,6 +118,11 @@ class Slaac:
             elif kind == OPTION_RDNSS and len(option) >= 24:
                 self._servers(option)
 
+    def no_router(self, address: bytes) -> None:
+        """Use a neighbour as a default router no more: it advertises itself as a host (RFC 4861 7.2.5)."""
+        if address in self._routers:
+            self._forget_router(address)
+
     def _solicit(self) -> None:
         self._solicits += 1
         interface = self._interface

@@ -112,9 +112,17 @@ class Stack:
                 lambda address: self.remove_address(interface, address),
             )
             self.slaac[interface.index] = auto
+            discovery.no_router = auto.no_router
             auto.start()
         self.context.timers.timer(lambda: None).start(0)
         return interface
+
+    def set_order(self, interfaces: Sequence[Interface]) -> None:
+        """Prefer interfaces in this order: their routes where costs are the same, their DNS servers."""
+        first = {one.index: at for at, one in enumerate(interfaces)}
+        for one in self.interfaces:
+            one.priority = first.get(one.index, len(first) + one.index)
+        self.ip.routes.sort()
 
     def add_address(self, interface: Interface, address: bytes, prefix_length: int) -> None:
         """Give an interface a fixed address, with the route to its network."""
@@ -186,12 +194,13 @@ class Stack:
         return client
 
     def dns_servers(self) -> list[bytes]:
-        """Return the resolvers: set by hand, then from DHCP, then from router advertisements."""
+        """Return the resolvers: set by hand, then DHCP's, then those of advertisements; by binding order."""
         found = list(self.dns.servers)
-        for client in self.dhcp.values():
+        ordered = [one.index for one in sorted(self.interfaces, key=lambda one: one.priority)]
+        for client in (self.dhcp[index] for index in ordered if index in self.dhcp):
             found += client.dns_servers
         now = self.context.now
-        for auto in self.slaac.values():
+        for auto in (self.slaac[index] for index in ordered if index in self.slaac):
             found += [a for a, until in auto.dns_servers.items() if until is None or until > now]
         return list(dict.fromkeys(found))
 

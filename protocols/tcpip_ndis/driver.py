@@ -22,7 +22,7 @@ from protocols.tcpip_ndis import offloads
 from protocols.tcpip_ndis.link import PACKETS, NdisLink
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
     from ndis.executive import Timer
@@ -90,7 +90,7 @@ class TcpipDriver:
         """ProtocolBindAdapter: open, ask the card what it is, and make an interface of it."""
         name = context.adapter.name
         pool = self._ndis.packet_pool(PACKETS)
-        link = NdisLink(name, pool, self.kick)
+        link = NdisLink(name, pool, self.kick, self._reorder)
         open_ = context.open(link)
         link.mac = self._query(open_, Oid.O802_3_CURRENT_ADDRESS)
         if len(link.mac) != 6:
@@ -119,11 +119,19 @@ class TcpipDriver:
         return Status.SUCCESS
 
     def unbind_adapter(self, open_: Open) -> Status:
-        """ProtocolUnbindAdapter: the interface stays, without a cable."""
+        """ProtocolUnbindAdapter: the interface stays, without a cable; what was sent comes home first."""
         link = next(one for one in self.links.values() if one is open_.client)
         with self._lock:
             self.stack.set_link_state(link.interface, up=False)
+            link.stop()
+        if not open_.adapter.is_gone:  # what a card has that was pulled out never comes back
+            self._ndis.executive.wait(lambda: link.is_idle, f"{link.name} to give back what was sent")
         return link.close()
+
+    def _reorder(self, names: Sequence[str]) -> None:
+        """Prefer the adapters in the order of their bindings (NetEventBindList)."""
+        with self._lock:
+            self.stack.set_order([self.links[name].interface for name in names if name in self.links])
 
     # The stack's turns
 
@@ -143,6 +151,7 @@ class TcpipDriver:
         with self._lock:
             stack = self.stack
             now = self.now_ns
+            is_settled = False
             for link in self.links.values():
                 if link.up != link.interface.up:
                     stack.set_link_state(link.interface, up=link.up)
@@ -150,14 +159,16 @@ class TcpipDriver:
                 frames = link.take()
                 for at in range(0, len(frames), BATCH):
                     stack.receive(link.interface, frames[at : at + BATCH], now)
-            stack.advance(now)
+                    is_settled = True
+            if not is_settled:
+                stack.advance(now)
             self._on_turn()
             self._set_timer()
 
     def _set_timer(self) -> None:
         due = self.stack.next_deadline()
-        if due == self._timer_ns:
-            return
+        if due == self._timer_ns or (due is not None and self._timer_ns is not None and due > self._timer_ns):
+            return  # a turn too early costs less than a timer set anew with every segment
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -37,8 +37,14 @@ _LINK = {Status.MEDIA_CONNECT: True, Status.MEDIA_DISCONNECT: False}
 class NdisLink(BindingClient):
     """An adapter as TCP/IP sees it. The properties are set once, by ``TcpipDriver``."""
 
-    def __init__(self, name: str, pool: PacketPool, wake: Callable[[], None]) -> None:
-        """Start closed; ``opened`` makes it usable."""
+    def __init__(
+        self,
+        name: str,
+        pool: PacketPool,
+        wake: Callable[[], None],
+        reorder: Callable[[Sequence[str]], None] = lambda _: None,
+    ) -> None:
+        """Start closed; ``opened`` makes it usable. ``reorder`` is told a new order of the adapters."""
         self.name = name
         self.mac = bytes(6)
         self.mtu = 0
@@ -51,9 +57,12 @@ class NdisLink(BindingClient):
         self._open: Open | None = None
         self._pool = pool
         self._wake = wake
+        self._reorder = reorder
         self._waiting: deque[TxFrame] = deque()
         self._inbox: deque[RxFrame] = deque()
         self._groups: frozenset[bytes] = frozenset()
+        self._asked: set[Request] = set()
+        self._stopping = False
 
     def opened(self, open_: Open) -> None:
         """Take the open that NDIS gave us."""
@@ -63,7 +72,7 @@ class NdisLink(BindingClient):
 
     def send(self, frames: Sequence[TxFrame]) -> None:
         """Hand frames to NDIS; those that no packet is free for wait, and beyond a limit are lost."""
-        if self._open is None:
+        if self._open is None or self._stopping:
             return
         for frame in frames:
             if len(self._waiting) >= WAITING_LIMIT:
@@ -75,8 +84,11 @@ class NdisLink(BindingClient):
     def set_multicast(self, groups: frozenset[bytes]) -> None:
         """OID_802_3_MULTICAST_LIST."""
         self._groups = groups
-        if self._open is not None:
-            self._open.request(Request.set(Oid.O802_3_MULTICAST_LIST, b"".join(sorted(groups))))
+        if self._open is not None and not self._stopping:
+            request = Request.set(Oid.O802_3_MULTICAST_LIST, b"".join(sorted(groups)))
+            self._asked.add(request)
+            if self._open.request(request) is not Status.PENDING:
+                self._asked.discard(request)
 
     def replaces(self, link: NdisLink) -> bool:
         """Whether ``link``, over the same adapter, can have this one's interface: a rebinding."""
@@ -107,6 +119,11 @@ class NdisLink(BindingClient):
         if self._waiting:
             self._wake()  # not from here: the miniport is in the middle of its completions
 
+    def request_complete(self, request: Request, status: Status) -> None:
+        """ProtocolRequestComplete."""
+        del status
+        self._asked.discard(request)
+
     def status(self, status: Status, data: object) -> None:
         """ProtocolStatus: the cable was plugged or pulled."""
         del data
@@ -116,6 +133,8 @@ class NdisLink(BindingClient):
 
     def pnp_event(self, event: PnPEvent) -> Status:
         """ProtocolPnPEvent: nothing stands in the way of power changes and removal."""
+        if event.code is NetEvent.BIND_LIST:
+            self._reorder(event.data)
         return Status.SUCCESS if event.code in NetEvent else Status.NOT_SUPPORTED
 
     # For the driver
@@ -132,10 +151,19 @@ class NdisLink(BindingClient):
         if self._waiting and self._open is not None:
             self._submit()
 
-    def close(self) -> Status:
-        """ProtocolUnbindAdapter: no send after this."""
-        open_, self._open = self._open, None
+    def stop(self) -> None:
+        """Begin ProtocolUnbindAdapter: no send and no request after this."""
+        self._stopping = True
         self._waiting.clear()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether all packets and requests are back, as NdisCloseAdapter wants it."""
+        return not self._pool.in_use and not self._asked
+
+    def close(self) -> Status:
+        """End ProtocolUnbindAdapter: let go of the adapter. Only after ``stop``, when ``is_idle``."""
+        open_, self._open = self._open, None
         return open_.close() if open_ is not None else Status.SUCCESS
 
     def _submit(self) -> None:
@@ -148,7 +176,7 @@ class NdisLink(BindingClient):
                 break  # all are at the miniport: send_complete comes back to it
             self._waiting.popleft()
             # TCP/IP loops its own traffic; NDIS's copy of a solicitation would look like a duplicate address.
-            packet.flags |= PacketFlags.DONT_LOOPBACK
+            packet.flags = PacketFlags.DONT_LOOPBACK
             info: dict[PacketInfo, Any] = offloads.packet_info(frame)
             if info:
                 packet.info.update(info)

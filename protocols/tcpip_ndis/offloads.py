@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from ndis.offload import Checksum, PacketChecksum
 from ndis.offload import Offload as Tasks
 from ndis.packet import PacketInfo
-from protocols.tcpip.ethernet import HEADER_BYTES
 from protocols.tcpip.link import Offload, RxFrame
 
 if TYPE_CHECKING:
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
 TRANSPORTS = Checksum.TCP | Checksum.TCP_OPTIONS
 _IPV4_TYPE = b"\x08\x00"
 _TCP_CHECKSUM_AT, _UDP_CHECKSUM_AT = 16, 6
+_V4, _V6 = int(PacketChecksum.TX_V4), int(PacketChecksum.TX_V6)
+_IP, _TCP, _UDP = int(PacketChecksum.TX_IP), int(PacketChecksum.TX_TCP), int(PacketChecksum.TX_UDP)
 _RECEIVED_IP = int(PacketChecksum.RX_IP_SUCCEEDED)  # plain numbers: this is looked at for every frame
 _RECEIVED_L4 = int(PacketChecksum.RX_TCP_SUCCEEDED | PacketChecksum.RX_UDP_SUCCEEDED)
 FAILED = int(PacketChecksum.RX_TCP_FAILED | PacketChecksum.RX_UDP_FAILED | PacketChecksum.RX_IP_FAILED)
@@ -54,13 +55,12 @@ def packet_info(frame: TxFrame) -> dict[PacketInfo, Any]:
         return {}
     head = bytes(frame.buffers[0])
     v4 = head[12:14] == _IPV4_TYPE
-    asked = PacketChecksum.TX_V4 if v4 else PacketChecksum.TX_V6
+    asked = _V4 if v4 else _V6
     if frame.ipv4_checksum:
-        asked |= PacketChecksum.TX_IP
+        asked |= _IP
     if frame.checksum_start:
-        udp = frame.checksum_offset == _UDP_CHECKSUM_AT
-        asked |= PacketChecksum.TX_UDP if udp else PacketChecksum.TX_TCP
-    info: dict[PacketInfo, Any] = {PacketInfo.TCP_IP_CHECKSUM: int(asked)}
+        asked |= _UDP if frame.checksum_offset == _UDP_CHECKSUM_AT else _TCP
+    info: dict[PacketInfo, Any] = {PacketInfo.TCP_IP_CHECKSUM: asked}
     if frame.lso_mss:
         info[PacketInfo.TCP_LARGE_SEND] = frame.lso_mss
     return info
@@ -95,8 +95,3 @@ def received(data: bytes, info: Mapping[PacketInfo, Any]) -> RxFrame:
         l4_verified=bool(answered & _RECEIVED_L4) and not answered & FAILED,
         lso_mss=-(-len(data) // unit.count) if unit is not None else 0,
     )
-
-
-def payload_limit(frame_bytes: int) -> int:
-    """Return the MTU of a card whose OID_GEN_MAXIMUM_TOTAL_SIZE is ``frame_bytes``."""
-    return frame_bytes - HEADER_BYTES

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from protocols.tcpip_tdi.tcp_address import TcpAddress
     from protocols.tcpip_tdi.tcp_driver import TcpDriver
 
+_EXPEDITED = int(Flags.EXPEDITED)
 INDICATE_BYTES = 65536
 """What is taken out of TCP for one indication."""
 FIN_ON_ITS_WAY = frozenset({State.FIN_WAIT_1, State.CLOSING, State.LAST_ACK})
@@ -244,7 +245,7 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
             irp, rest = self._sends[0]
             try:
                 while rest:
-                    urgent = irp.location.parameters.flags & Flags.EXPEDITED
+                    urgent = int(irp.location.parameters.flags) & _EXPEDITED
                     taken = (tcp.send_urgent if urgent else tcp.send)(rest[0])
                     if not taken:
                         return

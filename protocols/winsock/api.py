@@ -13,7 +13,7 @@ from protocols.io.completion import ApcQueue, CompletionPort
 from protocols.tcpip_tdi.devices import RAWIP, TCP, UDP
 from protocols.winsock.constants import Af, Fd, Io, PollFlag, Proto, Shut, So, Sock, Sol
 from protocols.winsock.errors import WinsockError, Wsae
-from protocols.winsock.msafd import Handle, MsafdProvider
+from protocols.winsock.msafd import MsafdProvider
 from protocols.winsock.mswsock import Extensions
 from protocols.winsock.window import WindowMessage
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from protocols.io.irp import Irp, Memory
     from protocols.io.system import IoSystem
     from protocols.tdi.requests import TaAddress
+    from protocols.winsock.afdcalls import Handle
     from protocols.winsock.overlapped import Overlapped
     from protocols.winsock.spi import Catalog, Provider
     from protocols.winsock.window import Window

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
     from protocols.io.irp import Irp, Memory
     from protocols.tdi.requests import TaAddress
+    from protocols.winsock.afdcalls import Handle
     from protocols.winsock.control import ControlMessage
-    from protocols.winsock.msafd import Handle, MsafdProvider
+    from protocols.winsock.msafd import MsafdProvider
     from protocols.winsock.overlapped import Overlapped
 
 TF_DISCONNECT = 0x01

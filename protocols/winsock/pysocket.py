@@ -179,7 +179,7 @@ class Socket:
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:  # noqa: ANN401 - anything with a buffer
         """Receive into a buffer, within the timeout."""
         view = memoryview(buffer).cast("B")
-        self._wait(PollFlag.RDBAND if flags & standard.MSG_OOB else PollFlag.RDNORM)
+        self._wait(PollFlag.RDBAND if flags and flags & standard.MSG_OOB else PollFlag.RDNORM)
         return int(self._do("recv", view[: nbytes or len(view)], flags))
 
     def recvfrom(self, size: int, flags: int = 0) -> tuple[bytes, tuple[Any, ...]]:

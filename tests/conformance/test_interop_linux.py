@@ -1,4 +1,4 @@
-"""``ringwalk interop`` against this machine's Linux: the commands that the documents name."""
+"""``ringwalk interop`` against this machine's Linux: the commands that the documents name, verifiers on."""
 
 from __future__ import annotations
 
@@ -64,6 +64,6 @@ def test_keystrokes_are_echoed_while_bulk_goes_on() -> None:
 
 def test_scripts_are_played_by_name() -> None:
     """All of them are tests of their own: test_tcpip_scripts.py."""
-    seen = run_part("scripts", "active open", "sack fills only the hole")
+    seen = run_part("scripts", "active open", "sack fills only the hole", verify=False)
 
     assert [bool(one["note"]) for one in seen] == [False, True]

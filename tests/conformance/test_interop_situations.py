@@ -18,7 +18,7 @@ ADDRESS, NOBODY, PORT = "10.82.57.9", "10.82.57.77", 7000
 
 def test_each_situation_has_the_documented_code() -> None:
     """The server is on the same stack; no host answers at NOBODY, since nobody else is on the switch."""
-    with closing(Station(f"switch:situations{os.getpid()}")) as station:
+    with closing(Station(f"switch:situations{os.getpid()}", verify=True)) as station:
         station.configure(f"{ADDRESS}/24")
         server = EchoServer(station.sockets, PORT)
         winsock: Any = Locked(station.host.upper.process(threading.get_ident), station.host.executive.lock)
@@ -29,11 +29,12 @@ def test_each_situation_has_the_documented_code() -> None:
     wrong = {name: code for name, code in answers.items() if code not in SITUATIONS[name].codes}
     assert list(answers) == list(SITUATIONS)
     assert wrong == {}
+    assert station.reports == []
 
 
 def test_the_echo_server_sends_back_every_size() -> None:
     """Our server and our client, which meet the ones in C in ``interop wine``."""
-    with closing(Station(f"switch:echoes{os.getpid()}")) as station:
+    with closing(Station(f"switch:echoes{os.getpid()}", verify=True)) as station:
         station.configure(f"{ADDRESS}/24")
         server = EchoServer(station.sockets, PORT)
 
@@ -42,3 +43,4 @@ def test_the_echo_server_sends_back_every_size() -> None:
 
     assert {line.rpartition(" ")[2] for line in lines} == {"same"}
     assert len(lines) == 2 * len(SIZES) - 2  # two sizes are too long for a datagram
+    assert station.reports == []

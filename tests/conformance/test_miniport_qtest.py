@@ -63,7 +63,7 @@ def machine(qemu: Qemu) -> Iterator[Machine]:
     made.close()
 
 
-@pytest.mark.parametrize(("kind", "mode"), zip(KINDS, Signalling, strict=True))
+@pytest.mark.parametrize(("kind", "mode"), list(zip(KINDS, Signalling, strict=True)))
 @pytest.mark.usefixtures("qemu")
 def test_every_case_passes_on_qemus_model(kind: str, mode: Signalling) -> None:
     """All cases but the known faults of the model; the same unmodified miniport."""

@@ -194,7 +194,9 @@ def test_buffers_outside_memory_fault_and_the_ring_goes_on(bench: Bench) -> None
         (bits("BAM"), MULTICAST, False),
     ],
 )
-def test_address_filters(bench: Bench, control: int, destination: bytes, *, accepted: bool) -> None:
+def test_only_frames_that_the_address_filters_let_in_are_received(
+    bench: Bench, control: int, destination: bytes, *, accepted: bool
+) -> None:
     """RAL/RAH, UPE, MPE, BAM (datasheet, Receive)."""
     bench.receiver(control=control)
 

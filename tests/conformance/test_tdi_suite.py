@@ -322,3 +322,18 @@ def test_a_client_may_refuse_a_power_change_and_the_bindings_decide_the_order() 
 
     assert refused is NtStatus.ACCESS_DENIED
     assert registry.devices == ["\\Device\\B", "\\Device\\A"]
+
+
+def test_a_device_that_goes_takes_its_addresses_along_and_a_client_that_left_hears_nothing() -> None:
+    registry, stays, leaves = TdiRegistry(), Listener(), Listener()
+    for client in (stays, leaves):
+        registry.register_pnp_handlers(client)
+    registry.register_device_object("\\Device\\A")
+    registry.register_net_address(TaAddress(parse("10.0.0.1"), 0), "\\Device\\A")
+    registry.deregister_pnp_handlers(leaves)
+
+    registry.deregister_device_object("\\Device\\A")
+
+    assert leaves.heard == [("ADD", "\\Device\\A"), ("+0a000001", "\\Device\\A")]
+    assert stays.heard[2:] == [("-0a000001", "\\Device\\A"), ("DELETE", "\\Device\\A")]
+    assert (registry.devices, registry.addresses) == ([], [])

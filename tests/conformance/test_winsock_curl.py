@@ -24,7 +24,7 @@ TIMEOUT_S = 60.0
 def test_curl_gets_and_puts_back_what_has_the_same_sha256(tmp_path: Path) -> None:
     """Linux in a namespace, a wire, the card's process, NDIS, TCP/IP, Winsock, http.server; and back."""
     try:
-        station = Station("netns")
+        station = Station("netns", verify=True)
     except UsageError as error:
         pytest.skip(str(error))
     try:
@@ -43,3 +43,4 @@ def test_curl_gets_and_puts_back_what_has_the_same_sha256(tmp_path: Path) -> Non
         assert hashlib.sha256(web.files["/back"]).digest() == hashlib.sha256(DATA).digest()
     finally:
         station.close()
+    assert station.reports == []

@@ -8,87 +8,24 @@ keeps what it found in corpus/, which is replayed here.
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from device.regs.nic import NIC
-from device.regs.render import c_header
 from lab.fuzz import corpus, libfuzzer
+from tests.fuzz.sanitized import run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from pathlib import Path
 
-    Build = Callable[[str, tuple[Path, ...]], Path]
+    from tests.fuzz.conftest import Build
 
-ROOT = Path(__file__).resolve().parents[2]
-CORE = ROOT / "device" / "engine" / "csrc"
-TARGETS = Path(__file__).parent / "csrc"
-FLAGS = (
-    *("-std=c11", "-g", "-O1", "-fno-omit-frame-pointer", "-pthread", "-D_GNU_SOURCE"),
-    *("-Wall", "-Wextra", "-Werror", f"-I{CORE}"),
-)
-SANITIZERS = {
-    "memory": ("-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"),
-    "threads": ("-fsanitize=thread",),
-}
+TARGETS = libfuzzer.TARGETS
 RUNS = 2000
 RUNS_OF = {"fuzz_mapped": 200}
 """A thread is started and ended in each of its runs."""
 STRESS_ROUNDS = 8000
-
-
-def run(*command: object) -> subprocess.CompletedProcess[str]:
-    """Run a program and return what it said."""
-    return subprocess.run(
-        [str(word) for word in command], check=False, capture_output=True, text=True, timeout=110
-    )
-
-
-@pytest.fixture(scope="module")
-def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
-    """Return a function that links the core, compiled once a sanitizer, with the sources of a target."""
-    compiler = shutil.which("gcc") or shutil.which("cc")
-    if compiler is None:
-        pytest.skip("no C compiler: install gcc")
-    folder = tmp_path_factory.mktemp("sanitizers")
-    objects: dict[str, list[Path]] = {}
-
-    def compile_core(kind: str) -> list[Path]:
-        probe = folder / "probe.c"
-        probe.write_text("int main(void) { return 0; }\n")
-        made = run(compiler, *SANITIZERS[kind], probe, "-o", folder / "probe")
-        if made.returncode or run(folder / "probe").returncode:
-            pytest.skip(f"{SANITIZERS[kind][0]} does not work here: install libasan, libubsan and libtsan")
-        out = folder / kind
-        out.mkdir()
-        (folder / "regs.h").write_text(c_header(NIC))  # a checkout that was not built has none
-        sources = sorted(CORE.glob("*.c"))
-        made = subprocess.run(
-            [compiler, *FLAGS, f"-I{folder}", *SANITIZERS[kind], "-c", *map(str, sources)],
-            check=False,
-            capture_output=True,
-            text=True,
-            cwd=out,
-        )
-        assert made.returncode == 0, made.stderr
-        return sorted(out.glob("*.o"))
-
-    def link(kind: str, sources: tuple[Path, ...]) -> Path:
-        if kind not in objects:
-            objects[kind] = compile_core(kind)
-        program = folder / f"{sources[0].stem}-{kind}"
-        made = run(
-            compiler, *FLAGS, f"-I{folder}", *SANITIZERS[kind], *sources, *objects[kind], "-o", program
-        )
-        assert made.returncode == 0, made.stderr
-        return program
-
-    return link
 
 
 @pytest.mark.parametrize("target", libfuzzer.names())
@@ -152,3 +89,14 @@ def test_the_threads_of_a_card_race_nowhere(build: Build, tmp_path: Path, record
 
     assert "WARNING" not in done.stderr, done.stderr[:4000]
     assert done.returncode == 0, done.stdout
+
+
+def test_a_card_and_two_senders_race_nowhere_over_the_drivers_rings(build: Build) -> None:
+    """DD and the doorbell alone order what they write; every frame comes, most of them joined."""
+    program = build("threads", (TARGETS / "stress_rings.c",))
+
+    done = run(program, STRESS_ROUNDS)
+
+    assert "WARNING" not in done.stderr, done.stderr[:4000]
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.startswith(f"{STRESS_ROUNDS} received, {STRESS_ROUNDS} sent, ")

@@ -36,17 +36,17 @@ def install(guest: Guest) -> None:
         file = next(modules.rglob(f"{name}.ko*"), None)  # else it is built in
         if file is not None:
             content = file.read_bytes()
-            files[f"root/{name}.ko"] = lzma.decompress(content) if file.suffix == ".xz" else content
+            files[f"tmp/{name}.ko"] = lzma.decompress(content) if file.suffix == ".xz" else content
             loaded.append(name)
     # What the guest has is in use, and must not be written over.
     there = guest.run(f"for f in {' '.join(files)}; do test -e /$f && echo $f; done; true").out.split()
     files = {path: content for path, content in files.items() if path not in there}
-    guest.run("cat >/root/pppoe.tar", data=archive(files), timeout_s=200, check=True)
-    guest.run("mkdir -p /var/run; tar -x -C / -f /root/pppoe.tar; test -x /usr/sbin/pppoe-server", check=True)
+    guest.run("cat >/tmp/pppoe.tar", data=archive(files), timeout_s=200, check=True)
+    guest.run("mkdir -p /var/run; tar -x -C / -f /tmp/pppoe.tar; test -x /usr/sbin/pppoe-server", check=True)
     guest.run(f"grep -q ^nobody: /etc/passwd || echo '{NOBODY}' >>/etc/passwd", check=True)
     for name in loaded:
         known = f"grep -q '^{name.replace('-', '_')} ' /proc/modules"
-        guest.run(f"{known} || insmod /root/{name}.ko", check=True)
+        guest.run(f"{known} || insmod /tmp/{name}.ko", check=True)
 
 
 def programs() -> dict[str, bytes]:
@@ -82,6 +82,6 @@ def start(guest: Guest, interface: str) -> None:
     guest.run(
         f"ip link set {interface} up; mkdir -p /var/run /run;"
         f" (pppoe-server -F -I {interface} -L {SERVER} -R {FIRST} -N 4 -C ringwalk -S gold -O /etc/ppp/server"
-        " >/root/pppoe.log 2>&1 </dev/null &)",
+        " >/tmp/pppoe.log 2>&1 </dev/null &)",
         check=True,
     )

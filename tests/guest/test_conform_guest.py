@@ -18,8 +18,9 @@ SAMPLE = "nvm-pins or tx-psp or int-msix or rx-scatter or rst-ra0 or loop-phy or
 FAILING = {"82574l": set(), "qemu-e1000e": {"TX-PSP"}}
 
 
+@pytest.mark.usefixtures("fetched")
 @pytest.mark.parametrize("card", FAILING)
-def test_the_suite_runs_over_the_guests_vfio(card: str, tmp_path: Path, fetched: None) -> None:  # noqa: ARG001
+def test_the_suite_runs_over_the_guests_vfio(card: str, tmp_path: Path) -> None:
     """Registers, DMA, frames both ways and MSI-X; QEMU's model fails what it fails without a guest."""
     report, name = tmp_path / "report.json", f"guest:{card}"
 

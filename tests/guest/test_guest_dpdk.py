@@ -5,9 +5,8 @@ The cables of both cards end in this process. What the driver cannot do is not a
 
 from __future__ import annotations
 
-import re
+import itertools
 import tempfile
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,80 +20,31 @@ from lab.cards import CardSpec
 from lab.guest.session import GuestSpec
 from tests.guest.cable_end import PATIENCE_S, CableEnd
 from tests.guest.conftest import fetched_or_skipped
+from tests.guest.testpmd import Testpmd
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lab.guest.session import Guest
-
 pytestmark = [pytest.mark.guest, pytest.mark.extra, pytest.mark.timeout(300)]
 
-LIBRARIES = "/usr/lib/x86_64-linux-gnu"
-SAID, TOLD = "/root/testpmd.out", "/root/testpmd.in"
 MACS = ("52:54:00:82:59:00", "52:54:00:82:59:01")
 SENDER = "02:00:00:00:00:77"
-START_S = 60.0
-
-PREPARE = """
-mkdir -p /dev/hugepages
-mount -t hugetlbfs nodev /dev/hugepages
-echo 128 >/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages
-modprobe -a vfio-pci vfio_iommu_type1
-for device in /sys/class/net/eth0/device /sys/class/net/eth1/device; do
-    name=$(basename $(readlink -f $device))
-    echo vfio-pci >/sys/bus/pci/devices/$name/driver_override
-    echo $name >/sys/bus/pci/devices/$name/driver/unbind
-    echo $name >/sys/bus/pci/drivers_probe
-done
-[ $(ls /dev/vfio | wc -l) = 3 ]
-"""
 
 
 @dataclass(frozen=True, slots=True)
 class Forwarder:
     """A testpmd that runs in a guest, and the far ends of its two cables."""
 
-    guest: Guest
+    testpmd: Testpmd
     ends: tuple[CableEnd, CableEnd]
 
-    def tell(self, *commands: str) -> None:
-        """Give testpmd commands, and wait until it has done the last of them."""
-        before = self.said().count("testpmd> ")
-        for command in commands:
-            self.guest.run(f"echo '{command}' >>{TOLD}", check=True)
-        self.wait_said(lambda text: text.count("testpmd> ") >= before + len(commands))
-
-    def said(self) -> str:
-        """Return what testpmd has printed."""
-        return self.guest.run(f"cat {SAID} 2>/dev/null").out
-
-    def wait_said(self, enough: object, patience_s: float = START_S) -> str:
-        """Wait until what testpmd printed is ``enough``."""
-        assert callable(enough)
-        deadline = time.monotonic() + patience_s
-        while not enough(text := self.said()):
-            assert time.monotonic() < deadline, text
-            time.sleep(0.5)
-        return text
-
-    def wait_linked(self) -> None:
-        """Wait until testpmd sees both links: a port that starts negotiates anew, in a second and a half."""
-        deadline = time.monotonic() + START_S
-        shown = ""
-        while len(re.findall(r"net_e1000_em\s+up", shown)) < len(self.ends):
-            assert time.monotonic() < deadline, shown
-            mark = len(self.said())
-            self.tell("show port summary all")
-            time.sleep(0.2)
-            shown = self.said()[mark:]
-
     def passes(self, way: int, *frames: bytes) -> list[bytes]:
-        """Send frames to card ``way`` and return as many as came out of the other."""
-        self.wait_linked()
-        self.ends[1 - way].drain()
+        """Send frames to card ``way`` and return as many as came out of the other, until one is missing."""
+        out = self.ends[1 - way]
+        out.drain()
         self.ends[way].send(*frames)
-        found = (self.ends[1 - way].wait(lambda data: data[12:14] == b"\x08\x00", PATIENCE_S) for _ in frames)
-        return [frame for frame in found if frame is not None]
+        found = (out.wait(lambda data: data[12:14] == b"\x08\x00", PATIENCE_S) for _ in frames)
+        return [frame for frame in itertools.takewhile(lambda frame: frame is not None, found) if frame]
 
 
 @pytest.fixture(scope="module")
@@ -116,22 +66,9 @@ def forwarder(engine: str) -> Iterator[Forwarder]:
         ]
         try:
             with booted(cards, spec) as lab:
-                lab.guest.run(PREPARE, check=True)
-                drivers = " ".join(
-                    f"-d {LIBRARIES}/librte_{name}.so.??" for name in ("mempool_ring", "net_e1000")
-                )
-                lab.guest.run(
-                    f": >{TOLD}; (tail -n +1 -f {TOLD} | dpdk-testpmd -l 0,1 -m 128 --no-telemetry {drivers}"
-                    f" -- --nb-cores=1 --total-num-mbufs=4096 -i >{SAID} 2>&1) &",
-                    check=True,
-                )
-                made = Forwarder(lab.guest, (ends[0], ends[1]))
-                made.wait_said(
-                    lambda text: text.count("link state change event") == 2 and "testpmd> " in text
-                )
-                yield made
-                lab.guest.run(f"echo quit >>{TOLD}", check=True)
-                assert "Port 1 is closed" in made.wait_said(lambda text: "Bye..." in text)
+                testpmd = Testpmd(lab.guest)
+                yield Forwarder(testpmd, (ends[0], ends[1]))
+                assert "Port 1 is closed" in testpmd.quit()
         finally:
             for end in ends:
                 end.close()
@@ -146,10 +83,10 @@ def datagram(number: int, size: int = 100) -> bytes:
 def test_frames_are_forwarded_as_they_are(forwarder: Forwarder) -> None:
     """Io mode, both ways, in order and whole: of 60 bytes to the MTU."""
     frames = [datagram(n, size) for n, size in enumerate([18, 19, 100, 700, 1471, 1472] * 10)]
-    forwarder.tell("set fwd io", "start")
+    forwarder.testpmd.tell("set fwd io", "start")
 
     there, back = forwarder.passes(0, *frames), forwarder.passes(1, *frames)
-    forwarder.tell("stop")
+    forwarder.testpmd.tell("stop")
 
     assert there == frames
     assert back == frames
@@ -157,10 +94,10 @@ def test_frames_are_forwarded_as_they_are(forwarder: Forwarder) -> None:
 
 def test_addresses_are_rewritten(forwarder: Forwarder) -> None:
     """Mac mode: the source is the sending card's own address."""
-    forwarder.tell("set fwd mac", "start")
+    forwarder.testpmd.tell("set fwd mac", "start")
 
     out = forwarder.passes(0, datagram(1))
-    forwarder.tell("stop")
+    forwarder.testpmd.tell("stop")
 
     assert [(Ether(f).src, f[14:]) for f in out] == [(MACS[1], datagram(1)[14:])]
 
@@ -170,10 +107,11 @@ def test_the_card_mends_checksums(forwarder: Forwarder) -> None:
     commands = [f"csum set {kind} hw {port}" for port in (0, 1) for kind in ("ip", "udp", "tcp")]
     wrong = Ether(src=SENDER, dst=MACS[0]) / IP(src="10.0.0.1", dst="10.0.0.2", chksum=0x1111)
     wrong = wrong / UDP(sport=7, dport=1000, chksum=0x2222) / (b"odd" * 33)
-    forwarder.tell("port stop all", *commands, "port start all", "set fwd csum", "start")
+    forwarder.testpmd.restart(*commands)
+    forwarder.testpmd.tell("set fwd csum", "start")
 
     out = forwarder.passes(0, bytes(wrong))
-    forwarder.tell("stop")
+    forwarder.testpmd.tell("stop")
 
     assert len(out) == 1
     sent = Ether(out[0])[IP]
@@ -184,25 +122,26 @@ def test_the_card_mends_checksums(forwarder: Forwarder) -> None:
 
 
 def test_two_queues_each_way_forward(forwarder: Forwarder) -> None:
-    """The em driver sets both rings up; a burst passes whole."""
+    """The em driver sets both rings up, as it says; a burst passes whole."""
     frames = [datagram(n) for n in range(64)]
-    forwarder.tell("port stop all", "port config all rxq 2", "port config all txq 2", "port start all")
-    forwarder.tell("set fwd io", "start")
+    forwarder.testpmd.restart("port config all rxq 2", "port config all txq 2")
+    forwarder.testpmd.tell("set fwd io", "start")
 
     out = forwarder.passes(0, *frames)
-    forwarder.tell(
-        "stop", "port stop all", "port config all rxq 1", "port config all txq 1", "port start all"
-    )
+    forwarder.testpmd.tell("stop")
+    forwarder.testpmd.restart("port config all rxq 1", "port config all txq 1")
 
     assert sorted(out) == sorted(frames)
+    assert "port 0: RX queue number: 2 Tx queue number: 2" in forwarder.testpmd.said()
 
 
 def test_a_ring_is_set_up_anew_again_and_again(forwarder: Forwarder) -> None:
     """Ports stopped and started three times; frames pass after each."""
     counts = []
     for _ in range(3):
-        forwarder.tell("port stop all", "port start all", "set fwd io", "start")
+        forwarder.testpmd.restart()
+        forwarder.testpmd.tell("set fwd io", "start")
         counts.append(len(forwarder.passes(0, *[datagram(n) for n in range(8)])))
-        forwarder.tell("stop")
+        forwarder.testpmd.tell("stop")
 
     assert counts == [8] * 3

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from device.native_serving import PRIVATE_MEMORY
+from device.served import PRIVATE_MEMORY
 from lab.guest.session import Guest, GuestSpec
 from lab.qemu.command import VfioUserNic
 from lab.serving import start_card

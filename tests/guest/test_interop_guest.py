@@ -19,9 +19,9 @@ pytestmark = pytest.mark.guest
 @pytest.mark.usefixtures("fetched")
 @pytest.mark.timeout(200)
 def test_boot_stack_pings_and_moves_data_both_ways_and_names_the_hops() -> None:
-    """The hops are those that a send was seen to pass, with their layers."""
+    """The hops are those that a send was seen to pass, with their layers; the verifiers are silent."""
     done = subprocess.run(
-        [sys.executable, "-m", "lab.cli", "boot", "--stack", "--json"],
+        [sys.executable, "-m", "lab.cli", "boot", "--stack", "--verify", "--json"],
         capture_output=True,
         text=True,
         check=False,
@@ -37,6 +37,7 @@ def test_boot_stack_pings_and_moves_data_both_ways_and_names_the_hops() -> None:
         "NT stack sends to guest",
         "the hops of a send",
         "the NT side's card",
+        "verifiers",
     ]
     assert told["the hops of a send"]["result"] == COMPONENTS.describe(DOWN)
     assert all(one["good"] for one in told.values())

@@ -172,8 +172,8 @@ def test_tcpdump_reads_what_the_capture_driver_wrote(pair: Pair) -> None:
     with pair.wired.still:
         whole = b"".join(pair.written)
 
-    pair.guest.put("/root/capture.pcapng", whole)
-    shown = pair.guest.run("tcpdump -enr /root/capture.pcapng vlan 5 and icmp", check=True).out.splitlines()
+    pair.guest.put("/run/capture.pcapng", whole)
+    shown = pair.guest.run("tcpdump -enr /run/capture.pcapng vlan 5 and icmp", check=True).out.splitlines()
 
     last = shown[-6:]
     assert ["vlan 5" in line for line in last] == [True] * 6

@@ -18,7 +18,7 @@ from device.engine.contract import InterruptMode
 from device.engine.native import NativeEngine
 from device.engine.transport import transport_factory
 from device.regs.nic import BAR0_SIZE, NIC
-from device.rings.receive import LegacyRx
+from device.rings.receive import LegacyRx, RxStatus
 from device.rings.transmit import LegacyTx, TxCommand
 from device.vfio_user import Client, PciIrq, Server
 from device.vfio_user.device import NO_REGION, RegionInfo
@@ -165,6 +165,18 @@ class Guest:
         done = LegacyRx.parse(self.ram[RX_RING + 16 * index : RX_RING + 16 * index + 16])
         start = RX_DATA + 2048 * index
         return done.status, self.ram[start : start + done.length]
+
+    def harvest(self, count: int) -> list[bytes]:
+        """Take ``count`` frames as interrupts tell of them, giving each slot back; fewer if they stop."""
+        got: list[bytes] = []
+        head = 0
+        while len(got) < count and self.interrupted(0):
+            while len(got) < count and self.received(head)[0] & RxStatus.DD:
+                got.append(self.received(head)[1])
+                self.put(RX_RING + 16 * head, LegacyRx(IOVA + RX_DATA + 2048 * head).emit())
+                self.write("RDT0", head)
+                head = (head + 1) % COUNT
+        return got
 
     def close(self) -> None:
         """Close the descriptors; the memory goes with its last view, which the client has."""

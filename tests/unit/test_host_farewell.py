@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -65,3 +66,19 @@ def test_a_connection_that_nobody_closed_is_reset_when_its_host_goes_down(pair: 
     with pytest.raises(ConnectionResetError):
         near.recv(1)
     assert far is not None
+
+
+def test_a_host_that_is_down_is_woken_no_more(pair: Pair) -> None:
+    """A program may close its sockets later; the descriptor may by then be somebody else's."""
+    sock = pair.modules[1].socket()
+    pair.hosts[1].close()
+    reused, theirs = os.pipe()
+
+    sock.close()
+    pair.hosts[1].executive.wake()
+
+    os.set_blocking(reused, False)
+    with pytest.raises(BlockingIOError):
+        os.read(reused, 1)
+    os.close(reused)
+    os.close(theirs)

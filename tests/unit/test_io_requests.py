@@ -220,3 +220,33 @@ def test_an_apc_that_queues_an_apc_is_delivered_with_it() -> None:
     queue.queue(lambda: queue.queue(lambda: ran.append(2)))
 
     assert (queue.deliver(), ran) == (2, [2])
+
+
+def test_names_that_were_deleted_are_free_and_lead_nowhere() -> None:
+    io = IoSystem()
+    device = io.create_device(Disk(io), "\\Device\\Disk")
+    io.create_symbolic_link("\\DosDevices\\C:", "\\Device\\Disk")
+    found = io.lookup("\\DosDevices\\C:\\file")
+
+    io.delete_symbolic_link("\\dosdevices\\c:")
+    io.delete_device(device)
+
+    assert found == (device, "\\file")
+    for name in ("\\DosDevices\\C:", "\\Device\\Disk"):
+        with pytest.raises(NtError, match="OBJECT_NAME_NOT_FOUND"):
+            io.lookup(name)
+    with pytest.raises(NtError, match="OBJECT_NAME_NOT_FOUND"):
+        io.delete_symbolic_link("\\DosDevices\\C:")
+    assert io.create_device(Disk(io), "\\Device\\Disk").name == "\\Device\\Disk"
+
+
+def test_a_device_that_is_deleted_leaves_the_stack_it_was_attached_to() -> None:
+    io = IoSystem()
+    disk = Disk(io)
+    lower = io.create_device(disk, "\\Device\\Disk")
+    upper = io.create_device(Filter(io), "\\Device\\Filter")
+    io.attach_device(upper, lower)
+
+    io.delete_device(upper)
+
+    assert lower.top is lower

@@ -6,15 +6,16 @@ import itertools
 
 import pytest
 
+import lab.bench
 from lab.bench import engine, guest, report
 from lab.bench.contract import Row, Target
 from lab.bench.engine import once
 from lab.bench.guest import METRICS, OURS, RIVALS
 from lab.bench.loads import Sample
 from lab.bench.pairing import Rotation, Spread, paired, spread
-from lab.bench.parts import parts
 from lab.cli import parser
 from lab.errors import UsageError
+from lab.parts import parts
 
 PING = METRICS[0]
 TCP = METRICS[1]
@@ -120,10 +121,10 @@ def test_the_data_says_which_targets_are_reached() -> None:
 
 def test_the_parts_are_found_and_are_subcommands() -> None:
     """A module of lab.bench with a NAME is a part."""
-    names = {part.NAME for part in parts()}
+    names = {part.NAME for part in parts(lab.bench)}
 
     assert {"doorbell", "engine", "guest"} <= names
-    assert all(parser().parse_args(["bench", name]).bench_part == name for name in names)
+    assert all(parser().parse_args(["bench", name]).part == name for name in names)
 
 
 @pytest.mark.parametrize("options", [["--rounds", "-1"], ["--seconds", "-1"], ["--only", "carrier pigeon"]])

@@ -176,15 +176,25 @@ def test_the_data_says_the_same_as_the_text() -> None:
         replace(CARD, ping=Ping(5, 0, 0.0)),
         replace(CARD, to_host=Transfer(33.6, 700.0, sha256_agrees=False)),
         replace(CARD, to_guest=Transfer(0.0, 0.0, sha256_agrees=False)),
-        replace(CARD, ping=None, to_host=None, to_guest=None),
     ],
 )
 def test_a_boot_without_whole_traffic_has_failed(card: CardStory) -> None:
-    """No answer, a wrong digest, nothing moved, nobody there."""
+    """No answer, a wrong digest, nothing moved."""
     told = replace(TOLD, cards=(card,))
 
     assert not told.flowed
     assert story.text(told).endswith("traffic did NOT flow")
+
+
+def test_cards_whose_far_ends_are_not_ours_are_no_failure() -> None:
+    """On a switch of theirs nothing is sent; but a driver that complains is one."""
+    strange = replace(CARD, address=None, ping=None, to_host=None, to_guest=None)
+
+    told = replace(TOLD, cards=(strange, strange))
+
+    assert (told.good, told.flowed) == (True, False)
+    assert story.text(told).endswith("no traffic was tried: no far end is ours")
+    assert not replace(told, complaints=("NETDEV WATCHDOG",)).good
 
 
 def test_a_kernel_that_complains_is_a_failure() -> None:
@@ -255,6 +265,18 @@ def test_a_guest_that_is_gone_is_told() -> None:
 
     with ours, pytest.raises(AgentError, match=r"QEMU has ended|takes no request"):
         Agent(ours).run("true", timeout_s=5)
+
+
+def test_a_request_to_a_guest_that_was_ended_here_is_the_agents_error() -> None:
+    """Its socket is closed already: who left the stepper by ``quit`` reads no traceback."""
+    ours, theirs = socket.socketpair()
+    theirs.close()
+    ours.close()
+
+    with pytest.raises(AgentError, match="takes no request"):
+        Agent(ours).run("true", timeout_s=5)
+    with pytest.raises(AgentError, match="is gone"):
+        Agent(ours).wait_ready(1)
 
 
 def test_an_answer_that_is_none_is_told() -> None:

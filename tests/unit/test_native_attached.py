@@ -18,7 +18,7 @@ from device.engine.native import NativeEngine
 from device.engine.transport import NativeTransport
 from device.regs.bank import Owner
 from device.regs.nic import NIC
-from device.rings.receive import LegacyRx, RxStatus
+from device.rings.receive import RxStatus
 from device.rings.transmit import ContextTx, DataTx, LegacyTx, TxCommand, TxOptions
 from device.vfio_user import PciIrq, TransportError
 from device.vfio_user.messages import RegionAccess, command
@@ -29,8 +29,6 @@ from tests.unit.attached_card import (
     IOVA,
     PATIENCE_S,
     RAM_BYTES,
-    RX_DATA,
-    RX_RING,
     TX_DATA,
     TX_RING,
     Framing,
@@ -80,14 +78,7 @@ def test_an_empty_ring_holds_the_wire_back_and_loses_nothing(tmp_path: Path) -> 
         sender = threading.Thread(target=lambda: [guest.far.send(frame) for frame in frames])
         sender.start()
 
-        got: list[bytes] = []
-        head = 0
-        while len(got) < len(frames) and guest.interrupted(0):
-            while len(got) < len(frames) and guest.received(head)[0] & RxStatus.DD:
-                got.append(guest.received(head)[1])
-                guest.put(RX_RING + 16 * head, LegacyRx(IOVA + RX_DATA + 2048 * head).emit())
-                guest.write("RDT0", head)
-                head = (head + 1) % COUNT
+        got = guest.harvest(len(frames))
         sender.join(PATIENCE_S)
 
         assert got == frames
@@ -105,14 +96,7 @@ def test_frames_keep_their_order_whichever_thread_takes_them_off_the_wire(
         sender = threading.Thread(target=lambda: [guest.far.send(frame) for frame in frames])
         sender.start()
 
-        got: list[bytes] = []
-        head = 0
-        while len(got) < len(frames) and guest.interrupted(0):
-            while len(got) < len(frames) and guest.received(head)[0] & RxStatus.DD:
-                got.append(guest.received(head)[1])
-                guest.put(RX_RING + 16 * head, LegacyRx(IOVA + RX_DATA + 2048 * head).emit())
-                guest.write("RDT0", head)
-                head = (head + 1) % COUNT
+        got = guest.harvest(len(frames))
         sender.join(PATIENCE_S)
 
         assert got == frames

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 # ruff: noqa: D102, D103, D107, FBT003 - the names are sentences
+import contextlib
 import hashlib
 import json
 import os
 import socket
 import stat
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -175,6 +177,65 @@ def test_a_connection_outlives_its_card_being_unbound_and_bound(pair: Pair) -> N
     assert seen[0] == "nothing\n"
     assert "Tcpip" in seen[1]
     assert hashlib.sha256(got).digest() == hashlib.sha256(DATA).digest()
+
+
+class TwoCards:
+    """A host with two cards and a default route by each, published as ``two``."""
+
+    def __init__(self) -> None:
+        self.host = LiveHost(config=StackConfig(ipv6=False))
+        self.cables = [socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM) for _ in range(2)]
+        for number, (near, far) in enumerate(self.cables, 1):
+            near.setblocking(False)
+            far.settimeout(0.2)
+            mac = bytes((2, 0, 0, 0, 0, number))
+            name = DescriptorCable(self.host, near.fileno(), mac, ReferenceEngine).name
+            interface = self.host.driver.links[name].interface
+            self.host.stack.add_address(interface, parse(f"10.0.{number}.1"), 24)
+            self.host.stack.add_route("0.0.0.0/0", interface, parse(f"10.0.{number}.254"))
+        process = self.host.upper.process(threading.get_ident)
+        process.startup()
+        locked: Any = Locked(process, self.host.executive.lock)
+        self.sockets = socket_module(locked, self.host.upper.names)
+        self.host.start()
+        self.control = publish_host("two", "a test", self.host)
+
+    def card_towards(self, destination: str) -> int:
+        """Send a datagram; return the card whose gateway is asked for (ARP). 0: none in time."""
+        with self.sockets.socket(self.sockets.AF_INET, self.sockets.SOCK_DGRAM) as sender:
+            sender.sendto(b"x", (destination, 9))
+        end = time.monotonic() + PATIENCE_S
+        while time.monotonic() < end:
+            for number, (_, far) in enumerate(self.cables, 1):
+                with contextlib.suppress(TimeoutError):
+                    frame = far.recv(2048)
+                    if frame[12:14] == b"\x08\x06" and frame[38:42] == parse(f"10.0.{number}.254"):
+                        return number
+        return 0
+
+    def close(self) -> None:
+        self.control.close()
+        self.host.close()
+        for cable in self.cables:
+            for end in cable:
+                end.close()
+
+
+@pytest.mark.parametrize("first", [1, 2])
+def test_the_order_of_bindings_decides_between_routes_that_cost_the_same(first: int) -> None:
+    """Whichever card TCP/IP is bound to first sends what both could; the table shows it first."""
+    two = TwoCards()
+    try:
+        edited = ask("two", "bindings", ["first=Tcpip>{2}", f"first=Tcpip>{{{first}}}"]).text
+        sent_by = two.card_towards("203.0.113.1")
+        shown = [row.interface.name for row in two.host.stack.ip.routes if not row.prefix.length]
+    finally:
+        two.close()
+
+    second = 3 - first
+    assert edited.index(f"({{{first}}})") < edited.index(f"({{{second}}})")
+    assert sent_by == first
+    assert shown == [f"Local Area Connection {first}", f"Local Area Connection {second}"]
 
 
 def test_an_intermediate_driver_is_parted_and_joined_under_traffic(tmp_path: Path) -> None:

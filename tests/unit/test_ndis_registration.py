@@ -133,3 +133,14 @@ def test_a_driver_that_halts_with_a_timer_set_stops_the_machine() -> None:
 
     with pytest.raises(BugCheckError, match="still holds timer"):
         machine.ndis.remove_adapter(machine.adapter)
+
+
+def test_a_driver_that_goes_takes_its_adapters_along() -> None:
+    """NdisMDeregisterMiniport: each is halted, and NDIS knows the driver no more."""
+    machine = Machine()
+    second = machine.ndis.add_adapter(machine.registered, "second")
+
+    machine.ndis.deregister_miniport(machine.registered)
+
+    assert (machine.adapter.state, second.state) == (AdapterState.HALTED, AdapterState.HALTED)
+    assert (machine.ndis.adapters, machine.ndis.miniports) == ([], [])

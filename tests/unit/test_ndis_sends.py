@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from ndis.errors import BugCheckError
-from ndis.packet import Owner, OwnershipError, Packet, PacketFlags, PacketInfo
+from ndis.packet import Buffer, Owner, OwnershipError, Packet, PacketFlags, PacketInfo
 from ndis.samples.scripted import FreeScript, Script
 from ndis.status import Status
 from ndis.suite.bench import Machine, Recorder, frame
@@ -216,3 +216,31 @@ def test_closing_waits_for_the_last_packet() -> None:
 
     assert (status, before) == (WAIT, [])
     assert machine.recorder.log == ["close_adapter_complete SUCCESS"]
+
+
+def test_buffers_are_chained_and_unchained_at_both_ends() -> None:
+    """The chain's order is the frame's; an empty chain gives nothing."""
+    packet = Packet()
+    header, body, trailer = (Buffer(bytearray(text)) for text in (b"header", b"body", b"trailer"))
+    packet.chain_buffer_at_back(body)
+    packet.chain_buffer_at_front(header)
+    packet.chain_buffer_at_back(trailer)
+    whole = packet.data
+
+    taken = [packet.unchain_buffer_at_front(), packet.unchain_buffer_at_back()]
+
+    assert whole == b"headerbodytrailer"
+    assert taken == [header, trailer]
+    assert packet.unchain_buffer_at_back() is body
+    assert packet.unchain_buffer_at_front() is None
+
+
+def test_a_buffer_is_shortened_within_its_memory_and_no_further() -> None:
+    """NdisAdjustBufferLength."""
+    buffer = Buffer(bytearray(b"0123456789"), 2)
+
+    buffer.adjust_length(3)
+
+    assert bytes(buffer.view) == b"234"
+    with pytest.raises(ValueError, match="outside the buffer"):
+        buffer.adjust_length(9)

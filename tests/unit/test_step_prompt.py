@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pexpect
 import pytest
 
+from device.regs.nic import NIC
+from device.vfio_user import Client, TransportError
 from lab.step.completion import complete
 from lab.step.walk import walk
 
@@ -185,3 +190,37 @@ def test_the_walk_finds_the_planted_fault() -> None:
     assert "there was none before" in told
     assert told.endswith("check failed\nstatus 1\n")
     assert "error:" not in told.replace("error: missing-rs", "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_at_the_prompt_of_a_served_card_ends_it_and_removes_the_socket(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    """The account is told as ever, the status is 0; nobody has to type anything."""
+    path = tmp_path / "card"
+
+    def write() -> None:
+        """Make the card stop; there is no answer, for the server goes."""
+        with contextlib.suppress(TransportError):
+            Client.connect(path).write(0, NIC["IMC"].offset, b"\xff" * 4)
+
+    with pexpect.spawn(
+        RINGWALK[0],
+        [*RINGWALK[1:], "serve", "--socket", str(path), "--wire", "none", "--step"],
+        cwd=str(TOP),
+        encoding="utf-8",
+        timeout=60,
+    ) as child:
+        child.expect("reference engine")
+        child.expect("vfio-user-pci")
+        client = threading.Thread(target=write)
+        client.start()
+        child.expect(PROMPT)
+
+        child.kill(number)
+        child.expect("register writes 1")
+        child.expect(pexpect.EOF)
+        child.wait()
+        client.join(60)
+
+    assert (child.exitstatus, path.exists(), client.is_alive()) == (0, False, False)

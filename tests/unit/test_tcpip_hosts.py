@@ -207,6 +207,25 @@ def test_lifetimes_deprecate_then_remove_and_the_router_expires() -> None:
     assert made not in ours.addresses
 
 
+def test_a_router_that_turns_host_is_no_default_router_any_more() -> None:
+    """RFC 4861 7.2.5: IsRouter went from TRUE to FALSE."""
+    net = Network()
+    router, one = host(net, StackConfig(forwarding=True)), host(net)
+    theirs, ours = net.join(router), net.join(one)
+    net.run(limit=5 * SECOND)
+    advertise(net, theirs, lifetime=1800, valid=7200, preferred=3600)
+    source = next(a for a in theirs.addresses if addresses.is_link_local(a))
+    assert one.ip.routes.lookup(parse("2001:db8:99::1")) is not None
+
+    body = source + bytes((nd.TARGET_LINK_ADDRESS, 1)) + theirs.mac
+    to = next(a for a in ours.addresses if addresses.is_link_local(a))
+    raw = icmp.build6(nd.NEIGHBOUR_ADVERTISEMENT, 0, nd.FLAG_OVERRIDE, body, (source, to))
+    router.ip.send(router.ip.resolve(to, source, theirs), packet.ICMPV6, raw, [], SendOptions(ttl=255))
+    net.run(limit=1 * SECOND)
+
+    assert one.ip.routes.lookup(parse("2001:db8:99::1")) is None
+
+
 def test_nobody_can_cut_an_address_life_below_two_hours() -> None:
     """RFC 4862 5.5.3 e."""
     net = Network()

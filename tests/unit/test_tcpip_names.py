@@ -213,7 +213,7 @@ def test_a_link_local_conflict_moves_to_another_address() -> None:
 @pytest.mark.parametrize(
     ("mask", "length"), [("255.255.255.0", 24), ("128.0.0.0", 1), ("255.255.255.255", 32)]
 )
-def test_mask_lengths(mask: str, length: int) -> None:
+def test_the_length_of_a_mask_is_its_leading_ones(mask: str, length: int) -> None:
     """The number of leading ones."""
     assert mask_length(parse(mask)) == length
 

@@ -192,6 +192,23 @@ def test_what_a_card_calls_failed_is_summed_again() -> None:
     assert (frame.ip_verified, frame.l4_verified) == (True, False)
 
 
+@pytest.mark.parametrize("card", CARDS[1:])
+def test_an_unbinding_waits_for_what_was_sent(card: str) -> None:
+    """The verifier's V31: an adapter is closed when all packets are back."""
+    pair = Pair(card)
+    driver = pair.drivers[1]
+    for _ in range(5):
+        driver.stack.ping(parse("10.0.0.1"), lambda _result: None)
+    driver.stack.flush()
+    link = next(iter(driver.links.values()))
+    was_idle = link.is_idle
+
+    pair.ndis.unbind(pair.open)
+
+    assert (was_idle, link.is_idle) == (False, True)
+    assert [str(r) for r in pair.verifier.reports] == []
+
+
 def test_a_pulled_cable_reaches_the_interface() -> None:
     pair = Pair("82574L")
     link: NdisLink = pair.drivers[0].links["card1"]

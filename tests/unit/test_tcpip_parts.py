@@ -74,7 +74,9 @@ def test_the_example_of_rfc_1071() -> None:
         ("192.0.2.7/32", "192.0.2.7", "192.0.2.8", "192.0.2.7"),
     ],
 )
-def test_prefixes(text: str, inside: str, outside: str, broadcast: str) -> None:
+def test_a_prefix_holds_its_own_addresses_and_no_others(
+    text: str, inside: str, outside: str, broadcast: str
+) -> None:
     """RFC 4632: containment and the directed broadcast."""
     prefix = Prefix.parse(text)
 

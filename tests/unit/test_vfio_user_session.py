@@ -396,7 +396,7 @@ def test_unmap_is_answered_with_the_request(bench: Bench) -> None:
     assert bench.dma.regions == ()
 
 
-def test_unmap_all(bench: Bench) -> None:
+def test_an_unmap_of_everything_names_no_range(bench: Bench) -> None:
     """Bit 1, with no range."""
     for at in range(3):
         bench.payload(Command.DMA_MAP, DmaMapRequest(3, 0, at * 0x8000, 4096).emit())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from device.native_serving import PRIVATE_MEMORY
+from device.served import PRIVATE_MEMORY
 from device.vfio_user import Client
 from device.vfio_user.dma import DmaMap
 from device.vfio_user.messages import DmaMapRequest

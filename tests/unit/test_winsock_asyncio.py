@@ -36,8 +36,10 @@ def pair() -> Iterator[Pair]:
 
 
 def run(pair: Pair, number: int, program: Coroutine[Any, Any, Any]) -> Any:
-    factory = lambda: StackEventLoop(pair.winsocks[number], pair.modules[number])  # noqa: E731
-    with asyncio.Runner(loop_factory=factory) as runner:
+    def loop() -> StackEventLoop:
+        return StackEventLoop(pair.winsocks[number], pair.modules[number])
+
+    with asyncio.Runner(loop_factory=loop) as runner:
         return runner.run(asyncio.wait_for(program, 60))
 
 

@@ -233,6 +233,20 @@ def test_a_port_and_an_apc_tell_of_overlapped_receives(world: World) -> None:
     assert (result, heard) == (WAIT_IO_COMPLETION, [5])
 
 
+def test_an_alertable_sleep_ends_with_an_apc_or_with_its_time(world: World) -> None:
+    near, far = world.pair()
+    heard: list[int] = []
+    overlapped = Overlapped(routine=lambda _status, count, _overlapped: heard.append(count))
+    with pytest.raises(WinsockError, match="PENDING"):
+        world.client.recv(near, bytearray(8), 0, overlapped)
+
+    slept_through = world.client.sleep_ex(10 * MS)
+    world.server.send(far, b"abc")
+    woken = world.client.sleep_ex(1000 * MS)
+
+    assert (slept_through, woken, heard) == (False, True, [3])
+
+
 def test_a_cancelled_receive_is_aborted(world: World) -> None:
     near, _far = world.pair()
     overlapped = Overlapped(Event())

@@ -194,7 +194,8 @@ static uint32_t fetch(struct rw_card *card, uint32_t queue, uint32_t most, struc
 {
     const uint32_t count = rw_get(card, at(queue, RW_TDLEN0)) / RW_DESC_BYTES;
     const uint32_t head = rw_get(card, at(queue, RW_TDH0)), tail = rw_get_tail(card, at(queue, RW_TDT0));
-    uint32_t run = (tail > head ? tail : count) - head;
+    /* the tail may have moved since it was judged, out of the ring too: no descriptor behind the ring is read */
+    uint32_t run = (tail > head && tail < count ? tail : count) - head;
 
     card->tx_at = ((uint64_t)rw_get(card, at(queue, RW_TDBAH0)) << 32 | rw_get(card, at(queue, RW_TDBAL0))) +
                   (uint64_t)RW_DESC_BYTES * head;

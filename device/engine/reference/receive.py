@@ -47,7 +47,6 @@ SHORTEST: Final = 60
 LONGEST: Final = 1522
 """Bytes with FCS that pass without RCTL.LPE."""
 LONGEST_LPE: Final = 16384
-SPLIT_BUFFERS: Final = 4
 _PAUSE_OPCODE: Final = 1
 _PAUSE_QUANTUM_NS: Final = 512  # 512 bit times (IEEE 802.3 annex 31B) at 1 Gb/s
 

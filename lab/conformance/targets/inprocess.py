@@ -51,17 +51,7 @@ class Area:
 class InProcessBench:
     """A card that this process holds. It is also the card's interrupt sink."""
 
-    capabilities = (
-        Capability.WIRE
-        | Capability.CLOCK
-        | Capability.LINE
-        | Capability.MSI
-        | Capability.MSIX
-        | Capability.TABLE
-        | Capability.CONFIG
-        | Capability.FLASH
-        | Capability.SPARE
-    )
+    capabilities = ~Capability.NONE
     dma = DMA
 
     def __init__(self, make: Callable[[GuestMemory], Engine]) -> None:

@@ -36,17 +36,7 @@ SMALL = Memory(RAM_BYTES, MAILBOX)
 class QtestBench:
     """The card of a machine that runs no CPU."""
 
-    capabilities = (
-        Capability.WIRE
-        | Capability.CLOCK
-        | Capability.LINE
-        | Capability.MSI
-        | Capability.MSIX
-        | Capability.TABLE
-        | Capability.CONFIG
-        | Capability.FLASH
-        | Capability.SPARE
-    )
+    capabilities = ~Capability.NONE
     dma = DMA
 
     def __init__(self, qemu: Qemu, device: str, memory: Memory = SMALL, mac: str = MAC) -> None:

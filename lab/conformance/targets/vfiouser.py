@@ -21,6 +21,7 @@ from device.vfio_user.errors import ReplyError
 from device.vfio_user.protocol import PciIrq, PciRegion
 from lab.conformance.bench import BenchError, Capability, Signal
 from lab.conformance.targets.capabilities import INTX_PENDING, STATUS, VECTORS
+from lab.conformance.targets.quiet import MOMENT_S, Rest, Sight
 from lab.errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 DMA = range(0x0100_0000, 0x0120_0000)
 COMMAND_ALL = 0x0007
 BARS = ((0x10, 0xC000_0000), (0x18, 0xC000), (0x1C, 0xC004_0000))
-SETTLE_S = 0.025  # a server's threads have moved a frame by then; an overloaded machine takes longer
 FULL_S = 5.0  # a server that takes no frame for so long takes none
 FRAME_LIMIT = 1 << 18
 TIMEOUT_S = 10.0
@@ -54,6 +54,9 @@ class VfioUserBench:
         self._wire = self._plug(wire) if wire else None
         self._eventfds = [os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC) for _ in range(VECTORS)]
         self._armed: PciIrq | None = None
+        self._frames: list[bytes] = []
+        self._heard = self._told = 0
+        self._rest = Rest(self._look)
 
     @property
     def capabilities(self) -> Capability:
@@ -97,21 +100,20 @@ class VfioUserBench:
         while time.monotonic() < deadline:
             with self._loss(), contextlib.suppress(BlockingIOError):
                 self._wire.send(frame)
+                self._told += 1
                 return
             select.select([], [self._wire], [], 0.1)
         raise BenchError(f"the server has taken no frame off its wire for {FULL_S:g} s")
 
     def frames(self) -> list[bytes]:
-        """Collect the datagrams that came. BenchError."""
-        found: list[bytes] = []
-        with self._loss(), contextlib.suppress(BlockingIOError):
-            while self._wire is not None:
-                found.append(self._wire.recv(FRAME_LIMIT))
+        """Return the datagrams that came. BenchError."""
+        self._hear()
+        found, self._frames = self._frames, []
         return found
 
     def settle(self) -> None:
-        """Give the server's threads a moment."""
-        time.sleep(SETTLE_S)
+        """Wait until the server has come to rest, taking its frames off the wire meanwhile."""
+        self._rest.wait()
 
     def signal(self, how: Signal) -> None:
         """Arm one kind of interrupt, as a VMM does when the guest enables it."""
@@ -137,7 +139,7 @@ class VfioUserBench:
 
     def advance(self, step_ns: int) -> None:
         """Sleep."""
-        time.sleep(max(step_ns / 1e9, SETTLE_S))
+        time.sleep(max(step_ns / 1e9, MOMENT_S))
 
     def reset(self) -> None:
         """DEVICE_RESET, then enable the function."""
@@ -149,6 +151,7 @@ class VfioUserBench:
         for at, address in BARS:
             self.config_write(at, address)
         self.config_write(0x04, COMMAND_ALL, 2)
+        self._rest.begin()
         self.settle()
         self.frames()
         self.messages()
@@ -176,6 +179,18 @@ class VfioUserBench:
             raise UsageError(f"the wire {local}:{remote} cannot be plugged: {error.strerror}") from error
         end.setblocking(False)  # noqa: FBT003 - the socket module's signature
         return end
+
+    def _hear(self) -> None:
+        """Take the datagrams that came off the wire. BenchError."""
+        with self._loss(), contextlib.suppress(BlockingIOError):
+            while self._wire is not None:
+                self._frames.append(self._wire.recv(FRAME_LIMIT))
+                self._heard += 1
+
+    def _look(self) -> Sight:
+        """See what the card is at. BenchError."""
+        self._hear()
+        return Sight.of(self.read, self._heard, self._told)
 
     def _lost(self, call: Callable[[], bytes]) -> bytes:
         with self._loss():

@@ -100,7 +100,6 @@ def _progress(conn: Connection, seg: Segment, ack: int) -> None:
     _measure(conn, seg, ack)
     conn.snd_una = ack
     conn.snd_nxt = max(conn.snd_nxt, ack)
-    conn.bytes_acked += acked
     conn.send_buffer.release(ack)
     conn.scoreboard.advance(ack)
     conn.dup_acks = 0

@@ -53,8 +53,8 @@ class Repair(NamedTuple):
     sent_upto: int
 
 
-class Notice(enum.IntFlag):
-    """Callbacks that are due."""
+class Notice(enum.IntEnum):
+    """Callbacks that are due: bits. Or'ed they are plain numbers, which cost a tenth of an IntFlag."""
 
     CONNECTED = 1
     READABLE = 2
@@ -96,7 +96,6 @@ class Connection:
         "ack_now",
         "ack_pending_bytes",
         "application_gone",
-        "bytes_acked",
         "bytes_received",
         "challenge_tokens",
         "challenged_at",
@@ -111,7 +110,6 @@ class Connection:
         "handler",
         "header_sum",
         "high_rxt",
-        "idle_since",
         "irs",
         "iss",
         "keepalive",
@@ -186,7 +184,7 @@ class Connection:
         self.user: object = None  # the owner's own
         self.passive = False
         self.listener_id: object = None
-        self.notices = Notice(0)
+        self.notices = 0
         self.failure: Failure | None = None
         self.application_gone = False
         self.header_sum = tcp.header_sum(key)
@@ -201,7 +199,6 @@ class Connection:
         self.send_limit = config.send_buffer
         self.fin_sequence: int | None = None  # of our FIN, once the application has closed
         self.small_end = self.iss  # end of the last segment that was not full
-        self.bytes_acked = 0
         # Receiving
         self.irs = self.rcv_nxt = self.rcv_adv = 1 << 32
         self.rcv_up = 0
@@ -242,7 +239,6 @@ class Connection:
         self.retransmits = 0
         self.persist_count = 0
         self.probing = False
-        self.idle_since = 0
         # Manners
         self.no_delay = False
         self.keepalive = False

@@ -239,7 +239,6 @@ def send_chunk(conn: Connection, chunk: Chunk) -> None:
     if not conn.rexmit_timer.running or conn.probing:
         conn.probing = False
         conn.rexmit_timer.start(conn.rtt.rto)
-    conn.idle_since = now
     transmit(conn, sequence, flags, payload=payload, length=length)
 
 

@@ -416,7 +416,7 @@ class Tcp:
 
 
 def _call_back(connection: Connection) -> None:
-    notices, connection.notices = connection.notices, Notice(0)
+    notices, connection.notices = connection.notices, 0
     handler = connection.handler
     if notices & Notice.CONNECTED:
         found = connection.listener_id

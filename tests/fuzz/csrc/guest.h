@@ -1,27 +1,14 @@
-/* What the targets share: bytes taken off an input, and a guest whose memory ends where the mapping ends. */
+/* What the targets share: a guest whose memory ends where the mapping ends. */
 #pragma once
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "card.h"
+#include "take.h"
 
 #define GUEST_IOVA 0x100000u
 #define GUEST_BYTES 0x8000u
-
-struct input {
-    const uint8_t *data;
-    size_t left;
-};
-
-static inline uint32_t take(struct input *input, uint32_t bytes)
-{
-    uint32_t value = 0;
-
-    for (uint32_t n = 0; n < bytes && input->left; n++, input->left--)
-        value |= (uint32_t)*input->data++ << 8 * n;
-    return value;
-}
 
 /* Rings of 64 descriptors at the start of memory, both receivers' buffers behind, everything enabled. */
 static inline void guest_setup(rw_card *card)
