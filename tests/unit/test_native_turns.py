@@ -117,7 +117,7 @@ def test_a_frame_that_came_in_meanwhile_does_not_swallow_the_message(tmp_path: P
 
 
 def test_traffic_both_ways_loses_nothing_while_the_threads_rest(tmp_path: Path) -> None:
-    """2,000 frames each way, no more than four on their way at once: rests only make larger batches of them."""
+    """2,000 frames each way, four on their way at once: rests only make larger batches of them."""
     many = 2000
     with running(tmp_path, spin_us=None) as guest:
         guest.enable()
