@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import os
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -27,6 +29,24 @@ if TYPE_CHECKING:
 QEMU_DRIVERS = {"qemu-e1000e": "e1000e", "virtio-net": "virtio-net-pci"}
 KINDS = ("82574l", *QEMU_DRIVERS)
 LOCAL_MAC = "52:54:00:82:57:{:02x}"
+OURS_ALONE = ("netns", "passt", "none", "loopback", "pcap")
+"""Wires with nobody else's cards on them."""
+LASTING = ("tap", "packet")
+"""Wires with a name that one card has at a time."""
+
+
+def default_mac(wire: str, number: int = 1) -> str:
+    """Return the address of the ``number``-th card of this process where its user gives none.
+
+    On a cable that has other processes' cards on it two must not have one address: there it is drawn from
+    the process, or from the cable's name where only one card has that. Elsewhere it is the same every time.
+    """
+    kind = re.split("[:,]", wire, maxsplit=1)[0]
+    if kind in OURS_ALONE:
+        return LOCAL_MAC.format(number)
+    which = wire.partition(",")[0] if kind in LASTING else str(os.getpid())
+    drawn = hashlib.blake2s(f"{os.uname().nodename} {which} {number}".encode(), digest_size=3).hexdigest()
+    return f"52:54:00:{drawn[:2]}:{drawn[2:4]}:{drawn[4:]}"
 
 
 @dataclass(frozen=True, slots=True)

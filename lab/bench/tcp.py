@@ -15,7 +15,7 @@ import pstats
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from lab.bench import tcp_loads
+from lab.bench import hops, tcp_loads
 from lab.bench.contract import Row, Target
 from lab.bench.pairing import Rotation, paired, spread
 from lab.bench.tcp_loads import ADDRESS, Lane
@@ -105,6 +105,13 @@ METRICS: Final = (
     Metric("interactive beside bulk", tcp_loads.interactive, (("p50", None), ("p99", None))),
 )
 
+PAIRS: Final = tuple(
+    (metric, kind)
+    for kind in KINDS
+    for metric in METRICS
+    # Somebody's typing says nothing where two stacks, two cards and a switch share the processors already.
+    if not (kind.far == OURS and metric.load is tcp_loads.interactive)
+)
 Samples = dict[tuple[Metric, Kind], list[dict[str, float]]]
 
 
@@ -116,6 +123,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--only", metavar="WORD", help="only the rows whose name has this word")
     parser.add_argument("--engine", choices=("native", "reference"), default="native")
     parser.add_argument("--profile", action="store_true", help="show where the time of one round goes")
+    parser.add_argument(
+        "--hops", action="store_true", help="show each hop of a question to Linux's own and its answer"
+    )
 
 
 def run(args: argparse.Namespace, progress: Progress) -> list[Row]:
@@ -124,9 +134,13 @@ def run(args: argparse.Namespace, progress: Progress) -> list[Row]:
     if rounds < 1 or seconds <= 0:
         raise UsageError("--rounds and --seconds: give at least one round, and more than no time")
     word = (args.only or "").lower()
-    wanted = [(m, k) for k in KINDS for m in METRICS if word in f"{m.name} {k.name}".lower()]
+    wanted = [pair for pair in PAIRS if word in " ".join(one.name for one in pair).lower()]
     if not wanted and word not in ALONE:
         raise UsageError(f"--only {args.only}: no such row")
+    if args.hops:
+        return list(
+            hop_rows([kind for metric, kind in wanted if metric.load is tcp_loads.round_trips], args.engine)
+        )
     samples: Samples = {pair: [] for pair in wanted}
     with contextlib.ExitStack() as held:
         kinds = tuple(dict.fromkeys(kind for _, kind in wanted))
@@ -180,6 +194,18 @@ def lane(kind: Kind, engine: str) -> Iterator[Lane]:
         if local is not None:
             local.close()
         station.close()
+
+
+def hop_rows(kinds: list[Kind], engine: str) -> Iterator[Row]:
+    """Return the hops of a question and its answer, of each stack that talks to Linux. UsageError."""
+    kinds = [kind for kind in kinds if kind.far == LINUX]
+    if not kinds:
+        raise UsageError("--hops: looks at request and response to and from Linux, and --only leaves none")
+    for kind in kinds:
+        trace = hops.Trace()
+        with hops.wrapped(trace), lane(kind, engine) as through:
+            for name, took_us in hops.look(through, trace):
+                yield Row(NAME, f"{kind.name}: {name}", took_us, "µs")
 
 
 def profile(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from lab.errors import UsageError
 from lab.peer import LocalPeer, PeerError
+from protocols.winsock.constants import So, Sol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,9 +53,13 @@ class Lane:
         return listener, port
 
     def accept(self, listener: Any) -> Any:  # noqa: ANN401 - sockets of our module
-        """Return the next connection; its calls end in ``TimeoutError`` when nothing moves."""
+        """Return the next connection; its calls end in ``TimeoutError`` when nothing moves.
+
+        By SO_RCVTIMEO and SO_SNDTIMEO: Python's own timeouts are a WSAPoll before every call.
+        """
         connection, _ = listener.accept()
-        connection.settimeout(PATIENCE_S)
+        for option in (So.RCVTIMEO, So.SNDTIMEO):
+            connection.setsockopt(Sol.SOCKET, option, int(PATIENCE_S * 1000))
         return connection
 
     def call(self, what: str, port: int, amount: float) -> int:

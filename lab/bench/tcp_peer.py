@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import socket
+import struct
 import sys
 import time
 from typing import TYPE_CHECKING, Any, Final
@@ -17,12 +18,18 @@ from typing import TYPE_CHECKING, Any, Final
 from lab.nt.station import Station
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 CHUNK_BYTES: Final = 1 << 18
 MAC: Final = "52:54:00:82:58:{:02x}"
 """By host number; none is the one that a card has by itself, which is the near one's."""
 ADDRESS: Final = "10.82.57.{}/24"
+EVERY_PROTOCOL: Final = 3
+"""ETH_P_ALL (linux/if_ether.h)."""
+SO_TIMESTAMPNS: Final = 35
+TIMESPEC: Final = struct.Struct("@qq")
+HEADERS_BYTES: Final = 66
+"""Ethernet, IPv4, TCP with a timestamp: a segment without data is no longer."""
 PAUSE_S: Final = 0.005
 """Between the strokes of somebody who types, shortened so that a second has enough of them."""
 
@@ -65,11 +72,47 @@ def type_slowly(connection: Any, count: float) -> dict[str, float]:  # noqa: ANN
     return ask(connection, count, PAUSE_S)
 
 
-TRAFFIC: Final[dict[str, Callable[[Any, float], dict[str, float]]]] = {
+def watch(connection: Any, count: float) -> dict[str, list[int]]:  # noqa: ANN401 - one of Linux's
+    """Do as ``ask``; return when: CLOCK_MONOTONIC in ns, for the frames as the kernel stamped them."""
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    found: dict[str, list[int]] = {"asked": [], "heard": []}
+    frames: list[tuple[int, bool]] = []
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(EVERY_PROTOCOL)) as tap:
+        tap.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        for _ in range(int(count)):
+            asked = time.perf_counter_ns()
+            connection.send(b"x")
+            connection.recv(1)
+            found["heard"].append(time.perf_counter_ns())
+            found["asked"].append(asked)
+            frames += _stamped(tap)  # between two questions: a socket does not hold them all
+    found["questions"] = [at for at, leaves in frames if leaves]
+    found["answers"] = [at for at, leaves in frames if not leaves]
+    return found
+
+
+def _stamped(tap: socket.socket) -> Iterator[tuple[int, bool]]:
+    """Return when each TCP segment with data was seen that a packet socket holds, and whether it left us."""
+    ahead = time.time_ns() - time.perf_counter_ns()  # the kernel stamps by CLOCK_REALTIME
+    while True:
+        try:
+            data, ancillary, _flags, address = tap.recvmsg(
+                2048, socket.CMSG_SPACE(TIMESPEC.size), socket.MSG_DONTWAIT
+            )
+        except BlockingIOError:
+            return
+        if len(data) <= HEADERS_BYTES or data[12:14] != b"\x08\x00" or data[23] != socket.IPPROTO_TCP:
+            continue
+        seconds, nanoseconds = TIMESPEC.unpack(ancillary[0][2])
+        yield seconds * 10**9 + nanoseconds - ahead, address[2] == socket.PACKET_OUTGOING
+
+
+TRAFFIC: Final[dict[str, Callable[[Any, float], Any]]] = {
     "drain": drain,
     "pour": pour,
     "ask": ask,
     "type": type_slowly,
+    "watch": watch,
 }
 
 

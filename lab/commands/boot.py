@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab import booting, nt_guest, story
-from lab.cards import KINDS, LOCAL_MAC, CardSpec
+from lab.cards import KINDS, LOCAL_MAC, CardSpec, default_mac
 from lab.errors import UsageError
 from lab.guest.session import GuestError, GuestSpec, check_kernel
 from lab.interop.verified import verdict
@@ -160,10 +160,10 @@ def card_specs(args: argparse.Namespace) -> list[CardSpec]:
     for name, values in (("--wire", wires), ("--mac", macs)):
         if len(values) > len(kinds):
             raise UsageError(f"{len(values)} {name} for {len(kinds)} cards: give --nic as often")
-    macs = macs + [LOCAL_MAC.format(n + 1) for n in range(len(macs), len(kinds))]
+    wires = wires + ["netns"] * (len(kinds) - len(wires))
+    macs = macs + [default_mac(wires[n], n + 1) for n in range(len(macs), len(kinds))]
     if len(set(macs)) < len(macs):
         raise UsageError("two cards have one address: give each --mac its own")
-    wires = wires + ["netns"] * (len(kinds) - len(wires))
     captured = [captured_wire(wire, args.pcap, n) for n, wire in enumerate(wires)]
     return [
         CardSpec(kind, wire, address, args.engine, args.transport)

@@ -21,7 +21,7 @@ from device.trace.native import TapeError
 from device.vfio_user import ListenError
 from device.wire.contract import Wire, WireError
 from device.wire.spec import open_wire
-from lab.cards import LOCAL_MAC, far_end
+from lab.cards import default_mac, far_end
 from lab.commands.boot import ENGINES, mac, terminal_restored
 from lab.errors import UsageError
 from lab.libvfio import TRANSPORTS, server_factory
@@ -74,7 +74,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("--socket", metavar="PATH", type=Path, required=True, help="where QEMU shall connect")
     parser.add_argument("--wire", metavar="SPEC", default="netns", help="the card's cable (default netns)")
-    parser.add_argument("--mac", type=mac, default=LOCAL_MAC.format(1), help="the card's address")
+    parser.add_argument(
+        "--mac", type=mac, help="the card's address (default: one of its own where cards share a cable)"
+    )
     parser.add_argument("--engine", choices=ENGINES, default=ENGINES[0], help="who moves the frames")
     parser.add_argument(
         "--transport", choices=TRANSPORTS, default=TRANSPORTS[0], help="whose vfio-user (default ours)"
@@ -119,6 +121,7 @@ def run(args: argparse.Namespace) -> int:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
+    args.mac = args.mac or default_mac(args.wire)
     wish = wished(args)
     by_reference = needs_reference(wish, args.engine)
     make = maker(args, stepped=by_reference)

@@ -11,6 +11,8 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from protocols.netbt import NetbiosName, message
+from protocols.netbt.message import Flags, Kind, Opcode, Record
 from protocols.tcpip import arp, ethernet, icmp, ipv4, ipv6, packet
 from protocols.tcpip.checksum import ones_sum_of, pseudo_sum
 from protocols.tcpip.tcp import segment
@@ -232,6 +234,25 @@ def datagrams(by: Attacker) -> list[bytes]:
     return [by.ip4(packet.UDP, bytes(raw), source=by.chance.choice((None, *MULTICAST)))]
 
 
+def name_lies(by: Attacker) -> list[bytes]:
+    """NetBIOS: queries, claims and releases of the victim's names, conflicts, status questions; some cut."""
+    name = by.chance.choice((message.ANY, NetbiosName("RINGWALK"), NetbiosName("RINGWALK", 0x20)))
+    flags = Flags(by.chance.choice((0, 0x110, 0x8000, 0x8400)))
+    data = message.ENTRY.pack(by.chance.choice((0, message.GROUP)), by.ends.from_ip)
+    told = message.Message(
+        by.chance.randrange(1 << 16),
+        by.chance.choice((*Opcode, 15)),
+        flags,
+        by.chance.choice((0, 6, 7)) if flags & Flags.RESPONSE else 0,
+        name,
+        by.chance.choice(tuple(Kind)),
+        by.chance.choice((None, Record(name, Kind.NB, 300, data))),
+    ).emit()
+    cut = told[: by.chance.randrange(len(told) + 1)] if by.chance.random() < 0.2 else told
+    raw = by.udp(cut)
+    return [by.ip4(packet.UDP, by.chance.choice((b"\0\x89", raw[:2])) + b"\0\x89" + raw[4:])]
+
+
 def mutated(by: Attacker) -> list[bytes]:
     """Change some bits, bytes or the end of a frame of another kind."""
     others = [name for name in KINDS if name != "mutated"]
@@ -278,6 +299,7 @@ KINDS: dict[str, Callable[[Attacker], list[bytes]]] = {
         header_chains,
         group_messages,
         datagrams,
+        name_lies,
         mutated,
     )
 }

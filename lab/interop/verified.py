@@ -41,6 +41,7 @@ def verdict(station: Station) -> Seen:
     irp_verifier = station.host.upper.verifier
     reports, irps = station.reports, irp_verifier.completions
     events = station.verifier.events if station.verifier is not None else 0
-    count = len(reports) or "nothing"
-    result = f"{events:,} NDIS events and {irps:,} IRPs seen to complete, {count} reported"
+    result = (
+        f"{events:,} NDIS events and {irps:,} IRPs seen to complete, {len(reports) or 'nothing'} reported"
+    )
     return Seen("verifiers", result, bool(events and irps) and not reports, "; ".join(reports[:MOST_SHOWN]))

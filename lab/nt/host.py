@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from protocols.afd import AfdDriver
 from protocols.io.system import IoSystem
 from protocols.io.verifier import IrpVerifier
+from protocols.netbt import NameService
 from protocols.tcpip_tdi import TcpipDevices
 from protocols.tdi.registration import TdiRegistry
 from protocols.winsock.api import Winsock, install_tcpip
-from protocols.winsock.namespace import DnsNames, LlmnrNames, LocalNames, Namespaces
+from protocols.winsock.namespace import DnsNames, LlmnrNames, LocalNames, Namespaces, NetbtNames
 from protocols.winsock.spi import Catalog
 
 if TYPE_CHECKING:
@@ -47,10 +48,12 @@ class Upper:
             self.load_tcpip()
             self.load_afd()
         self.names = Namespaces(waiter)
+        self.netbt = NameService(stack)
         for provider in (
             LocalNames(stack, host_name),
             DnsNames(stack, waiter.kick),
             LlmnrNames(stack, waiter.kick),
+            NetbtNames(self.netbt, waiter.kick),
         ):
             self.names.install(provider)
 

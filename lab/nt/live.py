@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from ndis.wrapper import RegisteredProtocol
 
 IDLE_S = 0.25
+SLACK_US = 1000
+"""By how much a timer may be late, when to be in time would cost a wake-up."""
 DONE_SENDING = frozenset((states.State.FIN_WAIT_2, states.State.TIME_WAIT))
 """The far end has all of ours, and would take a reset for a loss of what it has not read yet."""
 FAREWELL_NS = 2_000_000_000
@@ -58,8 +60,10 @@ class LiveExecutive(LoopExecutive):
         self._sleeps_until_us: int | None = None  # None: it is awake, and looks before it sleeps
         self.is_entered = False
         """Whether whoever has the lock will call ``settle`` before he gives it up."""
+        self.is_led = False
+        """Whether a thread that waits turns the loop."""
         self.entry = Entry(self)
-        self.watch(self._wake, self._woken)
+        self.watch(self._wake, self._woken, edge=True)
 
     def start(self) -> None:
         """Run in a thread of its own."""
@@ -86,7 +90,29 @@ class LiveExecutive(LoopExecutive):
                 pass
         finally:
             self._settling = False
-        self.changed.notify_all()
+        self._tell()
+
+    def lead(self, most_s: float | None) -> None:
+        """Turn the loop once from a thread that waits, which has the lock once: no other has to wake it.
+
+        The loop's own thread goes on waiting; an interrupt wakes the thread that came last.
+        """
+        self.is_led = True
+        pause_s = self._wait_s(IDLE_S if most_s is None else min(most_s, IDLE_S))
+        self.lock.release()
+        try:
+            readable = self._epoll.poll(pause_s)
+        finally:
+            self.lock.acquire()
+            self.is_led = False
+        self._work(readable)
+
+    def hand_over(self) -> None:
+        """Have the loop's own thread see to timers that were set while another led."""
+        if self._sleeps_until_us is not None:
+            due_us = self.now_us() + int(self._wait_s(IDLE_S) * US_PER_S)
+            if due_us + SLACK_US < self._sleeps_until_us:
+                self.wake()
 
     def call_at(self, due_us: int, name: str, routine: Callable[[], None]) -> LoopTimer:
         """Set a timer; the loop's thread sleeps no longer than to the first."""
@@ -132,18 +158,31 @@ class LiveExecutive(LoopExecutive):
         readable = self._epoll.poll(pause_s)
         with self.lock:
             self._sleeps_until_us = None
-            self._settling = True
+            self._work(readable)
+            pause_s = self._wait_s(IDLE_S)
+            self._sleeps_until_us = self.now_us() + int(pause_s * US_PER_S)
+        return pause_s
+
+    def _work(self, readable: list[tuple[int, int]]) -> None:
+        has_worked = bool(readable)
+        self._settling = True
+        try:
             for fd, _ in readable:
                 ready = self._watched.get(fd)
                 if ready is not None:
                     ready()
             while self._run_ready() or self._fire():
-                pass
+                has_worked = True
+        finally:
             self._settling = False
-            self.changed.notify_all()
-            pause_s = self._wait_s(IDLE_S)
-            self._sleeps_until_us = self.now_us() + int(pause_s * US_PER_S)
-        return pause_s
+        if has_worked:
+            self._tell()
+
+    def _tell(self) -> None:
+        """Have all who wait look whether it is over."""
+        self.changed.notify_all()
+        if self.is_led:
+            self.wake()
 
 
 class Entry:
@@ -204,9 +243,13 @@ class LiveWaiter:
                 left = None if end is None else (end - time.monotonic_ns()) / 1e9
                 if left is not None and left <= 0:
                     return False
-                executive.changed.wait(left)
+                if executive.is_running and not executive.is_led:
+                    executive.lead(left)
+                else:
+                    executive.changed.wait(left)
         finally:
             executive.is_entered = was_entered
+            executive.hand_over()
         return True
 
 

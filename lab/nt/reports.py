@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lab.nt.control import QuestionError
+from protocols.netbt.message import GROUP
 from protocols.tcpip.addresses import mac_text, parse, text
 from protocols.tcpip.icmp import ErrorKind
 from protocols.winsock.constants import Ns
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from lab.nt.host import Upper
+    from protocols.netbt.names import Owned, Status
     from protocols.tcpip.ping import EchoResult
 
 PING_COUNT = 4
@@ -174,6 +176,27 @@ def catalog(host: Upper, arguments: Sequence[str]) -> str:
     )
 
 
+def nbtstat(host: Upper, arguments: Sequence[str]) -> str:
+    """Print NetBIOS names: ours, or with a host or address those that it says it has."""
+    if not arguments:
+        rows = [(str(one.name), "GROUP" if one.group else "UNIQUE", one.state.value) for one in _sorted(host)]
+        return "NetBIOS local name table\n" + _table([("Name", "Type", "Status"), *rows])
+    address = _resolved(host, arguments, 4)
+    found: list[Status | None] = []
+    host.netbt.adapter_status(address, found.append)
+    host.waiter.kick()
+    host.waiter.wait(lambda: bool(found), PING_TIMEOUT_NS)
+    if not found or found[0] is None:
+        raise ReportError(f"{text(address)}: host not found")
+    names, mac = found[0]
+    theirs = [(str(name), "GROUP" if flags & GROUP else "UNIQUE") for name, flags in names]
+    return f"Names of {text(address)}\n{_table([('Name', 'Type'), *theirs])}\nMAC Address = {mac_text(mac)}\n"
+
+
+def _sorted(host: Upper) -> list[Owned]:
+    return sorted(host.netbt.names.values(), key=lambda one: (one.group, str(one.name)))
+
+
 TOOLS: dict[str, Callable[[Upper, Sequence[str]], str]] = {
     "ipconfig": ipconfig,
     "netstat": netstat,
@@ -184,6 +207,7 @@ TOOLS: dict[str, Callable[[Upper, Sequence[str]], str]] = {
     "nslookup": nslookup,
     "resolve": resolve,
     "catalog": catalog,
+    "nbtstat": nbtstat,
 }
 
 
@@ -197,16 +221,20 @@ def _echo(host: Upper, address: bytes, ttl: int) -> EchoResult:
     return results[0]
 
 
-def _resolved(host: Upper, arguments: Sequence[str]) -> bytes:
+def _resolved(host: Upper, arguments: Sequence[str], size: int = 0) -> bytes:
+    """Return the address of a host, of ``size`` bytes where only one version will do."""
     name = _argument(arguments)
     try:
-        return parse(name)
+        found = [parse(name)]
     except ValueError:
-        pass
-    try:
-        return host.names.lookup(name)[0]
-    except WinsockError as error:
-        raise ReportError(f"could not find host {name}; give an address or a resolver") from error
+        try:
+            found = host.names.lookup(name)
+        except WinsockError as error:
+            raise ReportError(f"could not find host {name}; give an address or a resolver") from error
+    fitting = [one for one in found if size in (0, len(one))]
+    if not fitting:
+        raise ReportError(f"{name} has no {'IPv4' if size == 4 else 'IPv6'} address")
+    return fitting[0]
 
 
 def _argument(arguments: Sequence[str]) -> str:

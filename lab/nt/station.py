@@ -95,6 +95,7 @@ class Station:
         if gateway is not None:
             stack.add_route("0.0.0.0/0", self.link.interface, parse(gateway))
         stack.llmnr.start(self.link.interface)
+        self.host.upper.netbt.start(stack.llmnr.host_name)
         stack.dns.servers = [parse(one) for one in dns or []]
         self.host.start()
 

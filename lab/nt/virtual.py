@@ -47,6 +47,7 @@ class VirtualHosts:
         self.hosts: list[Upper] = []
         for number in range(1, count + 1):
             stack = self.network.add(Stack(self.network.entropy, self.network.now, config, f"host{number}"))
+            stack.context.timers.clock = self.waiter.now_ns
             interface = self.network.join(stack)
             stack.add_address(interface, parse(f"10.0.0.{number}"), 24)
             self.hosts.append(Upper(stack, self.waiter, host_name=f"host{number}"))

@@ -22,6 +22,7 @@ class Runner:
     def __init__(self, stack: Stack) -> None:
         """Start without links."""
         self.stack = stack
+        stack.context.timers.clock = time.monotonic_ns
         self._links: list[tuple[TapLink, Interface]] = []
         self._poll = select.poll()
 

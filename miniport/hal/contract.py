@@ -43,8 +43,11 @@ class Connection:
 class Reactor(Protocol):
     """What calls back when a file descriptor has something: the executive of a bus with real interrupts."""
 
-    def watch(self, fd: int, ready: Callable[[], None]) -> None:
-        """Call ``ready`` whenever ``fd`` is readable, from ``wait`` or ``run`` of the executive."""
+    def watch(self, fd: int, ready: Callable[[], None], *, edge: bool = False) -> None:
+        """Call ``ready`` whenever ``fd`` is readable, from ``wait`` or ``run`` of the executive.
+
+        ``edge``: whenever it has become so; ``ready`` takes all there is.
+        """
 
     def unwatch(self, fd: int) -> None:
         """Call it no more."""

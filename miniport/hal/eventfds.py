@@ -87,7 +87,7 @@ class EventfdBus(SignalledBus):
         count = max(self.messages, 1)
         self._eventfds = [os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC) for _ in range(count)]
         for number, fd in enumerate(self._eventfds):
-            self._reactor.watch(fd, self._waiter(number, fd))
+            self._reactor.watch(fd, self._waiter(number, fd), edge=True)
         self._backend.arm(INDEX[self._mode], self._eventfds)
         if self._backend.programs_messages():
             return

@@ -90,10 +90,13 @@ class LoopExecutive:
 
     # -- interrupts -----------------------------------------------------------------------------------------
 
-    def watch(self, fd: int, ready: Callable[[], None]) -> None:
-        """Call ``ready`` whenever ``fd`` is readable."""
+    def watch(self, fd: int, ready: Callable[[], None], *, edge: bool = False) -> None:
+        """Call ``ready`` whenever ``fd`` is readable.
+
+        ``edge``: whenever it has become so. ``ready`` takes all there is; of several threads one is woken.
+        """
         self._watched[fd] = ready
-        self._epoll.register(fd, select.EPOLLIN)
+        self._epoll.register(fd, select.EPOLLIN | (select.EPOLLET if edge else 0))
 
     def unwatch(self, fd: int) -> None:
         """Call it no more."""

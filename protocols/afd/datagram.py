@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from protocols.afd.copying import keep
 from protocols.afd.endpoint import Endpoint
-from protocols.afd.requests import Disconnect, Kind, Poll, Receive
+from protocols.afd.requests import Disconnect, Kind, Poll, Receive, Send
 from protocols.io.status import NtError, NtStatus
 from protocols.tdi.requests import Connect, Event, TaAddress, Tdi
 
@@ -65,14 +65,17 @@ class DatagramEndpoint(Endpoint):
         """IOCTL_AFD_SEND_DATAGRAM."""
         if self._no_send:
             return self.io.complete(irp, NtStatus.LOCAL_DISCONNECT)
-        remote = irp.location.parameters.remote or self.remote
+        asked: Send = irp.location.parameters
+        remote = asked.remote or self.remote
+        if remote is None and asked.source is not None:
+            return self.io.complete(irp, NtStatus.CONNECTION_INVALID)
         kept, copied = keep(irp.buffers, steady=False)
         self.copied_bytes += copied
         try:
-            asked = self.tdi.send_datagram(self._bound(), kept, remote)
+            lower = self.tdi.send_datagram(self._bound(), kept, remote, source=asked.source)
         except NtError as error:
             return self.io.complete(irp, error.status)
-        return self.io.complete(irp, asked.status, asked.information)
+        return self.io.complete(irp, lower.status, lower.information)
 
     def receive(self, irp: Irp) -> NtStatus:
         """IOCTL_AFD_RECEIVE."""

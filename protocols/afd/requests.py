@@ -118,12 +118,16 @@ class Receive:
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """AFD_SEND_INFO; ``remote`` for datagrams. ``steady``: the caller keeps the memory as it is, no copy."""
+    """AFD_SEND_INFO; ``remote`` for datagrams. ``steady``: the caller keeps the memory as it is, no copy.
+
+    ``source``: a datagram's local address (all zero: any) and interface index (0: any), of IP_PKTINFO.
+    """
 
     immediate: bool = False
     out_of_band: bool = False
     remote: TaAddress | None = None
     steady: bool = False
+    source: tuple[bytes, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

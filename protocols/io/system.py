@@ -126,6 +126,13 @@ class IoSystem:
             self.call(self.build(file.device, Major.CLEANUP, file))
         self.dereference(file)
 
+    def duplicate(self, file: FileObject) -> None:
+        """ZwDuplicateObject: one handle more. NtError(INVALID_HANDLE) when it was closed."""
+        if not file.is_open:
+            raise NtError(NtStatus.INVALID_HANDLE)
+        file.handles += 1
+        file.references += 1
+
     # Requests
 
     def build(

@@ -75,6 +75,10 @@ class Context:
         """The time of the call that is being served, in nanoseconds."""
         return self.timers.now
 
+    def catch_up(self) -> None:
+        """Begin a call from above: it is now what the clock says, not what it was at the last turn."""
+        self.timers.catch_up()
+
     def random(self, bits: int) -> int:
         """Return a random integer of that many bits."""
         size = (bits + 7) // 8

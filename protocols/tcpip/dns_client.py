@@ -57,6 +57,7 @@ class DnsClient:
         kinds: tuple[int, ...] = (dns.A, dns.AAAA),
     ) -> None:
         """Look up all ``kinds``; the callback gets the addresses in their order, or nothing."""
+        self._context.catch_up()
         name = name.rstrip(".").lower()
         found: dict[int, list[bytes]] = {}
 

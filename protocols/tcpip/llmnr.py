@@ -57,6 +57,7 @@ class Llmnr:
 
     def resolve(self, name: str, on_addresses: Callable[[list[bytes]], None]) -> None:
         """Ask all links for a name; the callback gets the addresses of the first who answers."""
+        self._context.catch_up()
         _Question(self._context, self._udp, self._interfaces, name.rstrip(".").lower(), on_addresses)
 
     def _answer(self, interface: Interface, datagram: Datagram) -> None:

@@ -56,6 +56,7 @@ class Pinger:
         dont_fragment: bool = False,
     ) -> None:
         """Send one request; ``on_result`` is called once. NetworkError when it cannot be sent."""
+        self._context.catch_up()
         path = self._ip.resolve(destination, source)
         self._sequence = (self._sequence + 1) & 0xFFFF
         sequence = self._sequence

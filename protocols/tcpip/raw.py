@@ -28,9 +28,11 @@ class RawEndpoint:
         self.tos = 0
         ip.raw_listeners.append(self._hear)
 
-    def send(self, data: Buffer, destination: bytes, *, ip_options: bytes = b"") -> None:
+    def send(
+        self, data: Buffer, destination: bytes, *, ip_options: bytes = b"", local: bytes | None = None
+    ) -> None:
         """Send a payload; the IP header is made here. NetworkError when it cannot be sent."""
-        path = self._ip.resolve(destination, self.local)
+        path = self._ip.resolve(destination, local or self.local)
         options = SendOptions(ttl=self.ttl, tos=self.tos, ip_options=ip_options)
         self._ip.send(path, self._protocol, bytes(data), [], options)
 

@@ -126,6 +126,7 @@ class Stack:
 
     def add_address(self, interface: Interface, address: bytes, prefix_length: int) -> None:
         """Give an interface a fixed address, with the route to its network."""
+        self.context.catch_up()
         state = AddressState.PREFERRED
         if len(address) == 16 and self.config.dad_transmits:
             state = AddressState.TENTATIVE
@@ -158,6 +159,7 @@ class Stack:
         """Tell that the cable was plugged or pulled (NDIS media connect and disconnect)."""
         if interface.up == up:
             return
+        self.context.catch_up()
         interface.up = up
         self.ip.routes.generation += 1
         if not up:
@@ -172,6 +174,7 @@ class Stack:
 
     def start_dhcp(self, interface: Interface) -> DhcpClient:
         """Configure an interface by DHCP, with 169.254/16 while no server answers."""
+        self.context.catch_up()
         fallback = LinkLocal(
             self.context,
             interface,

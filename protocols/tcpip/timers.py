@@ -51,11 +51,16 @@ class Timer:
 
 
 class TimerQueue:
-    """All timers of a stack, and the time that it believes it is."""
+    """All timers of a stack, and the time that it believes it is.
+
+    ``clock``, where the owner gives one, is what calls from above look at (``catch_up``): they come when the
+    stack was last driven long ago, and what they start must not be due already.
+    """
 
     def __init__(self, now: int) -> None:
         """Begin at ``now`` nanoseconds of any monotonic clock."""
         self.now = now
+        self.clock: Callable[[], int] | None = None
         self._heap: list[tuple[int, int, Timer]] = []
         self._order = 0
 
@@ -71,6 +76,11 @@ class TimerQueue:
         self._order += 1
         timer.queued_at = deadline
         heapq.heappush(self._heap, (deadline, self._order, timer))
+
+    def catch_up(self) -> None:
+        """Look at the clock, if there is one; fire nothing: that is for ``advance``."""
+        if self.clock is not None:
+            self.now = max(self.clock(), self.now)
 
     def advance(self, now: int) -> None:
         """Move the clock and fire what is due, in order of deadline. Time never goes back."""

@@ -72,13 +72,24 @@ class UdpEndpoint:
         """Fix the peer: others' datagrams are not delivered, and errors are."""
         self.peer = (address, port)
 
-    def send(self, data: Buffer, address: bytes | None = None, port: int = 0) -> None:
-        """Send one datagram, to the connected peer when no address is given."""
+    def send(
+        self,
+        data: Buffer,
+        address: bytes | None = None,
+        port: int = 0,
+        *,
+        local: bytes | None = None,
+        interface: Interface | None = None,
+    ) -> None:
+        """Send one datagram, to the connected peer when no address is given.
+
+        ``local`` and ``interface`` are for this datagram alone.
+        """
         if address is None:
             if self.peer is None:
                 raise NetworkError(Failure.NOT_CONNECTED)
             address, port = self.peer
-        self._layer.send(self, data, address, port)
+        self._layer.send(self, data, address, port, local, interface)
 
     def join(self, group: bytes, interface: Interface) -> None:
         """Receive a group's datagrams from an interface."""
@@ -152,15 +163,24 @@ class Udp:
         """Count a group membership of an endpoint."""
         self._membership(interface, group, joined)
 
-    def send(self, endpoint: UdpEndpoint, data: Buffer, address: bytes, port: int) -> None:
+    def send(  # noqa: PLR0917 - a datagram's two ends
+        self,
+        endpoint: UdpEndpoint,
+        data: Buffer,
+        address: bytes,
+        port: int,
+        local: bytes | None = None,
+        interface: Interface | None = None,
+    ) -> None:
         """Send a datagram from an endpoint; NetworkError when it cannot be."""
+        self._context.catch_up()
         multicast = addresses.is_multicast(address)
         if len(data) > (MAX_PAYLOAD_4 if len(address) == 4 else MAX_PAYLOAD_6):
             raise NetworkError(Failure.MESSAGE_TOO_LONG, f"{len(data)} bytes")
-        local = endpoint.local
+        local = endpoint.local if local is None or addresses.is_unspecified(local) else local
         if local is not None and (addresses.is_unspecified(local) or addresses.is_multicast(local)):
             local = None
-        interface = endpoint.interface or (endpoint.multicast_interface if multicast else None)
+        interface = interface or endpoint.interface or (endpoint.multicast_interface if multicast else None)
         path = self._ip.resolve(address, local, interface)
         options = SendOptions(
             ttl=endpoint.multicast_ttl if multicast else endpoint.ttl,

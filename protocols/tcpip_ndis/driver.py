@@ -1,6 +1,6 @@
 """tcpip.sys: the protocol driver. It joins one ``Stack`` to NDIS's adapters, clock and turns.
 
-The stack's owner calls ``enter`` (or ``kick`` after calls of its own); everything else happens in DPCs and
+The stack's owner calls ``kick`` after calls of its own; everything else happens in DPCs and
 timers of the executive. ``lock`` is held whenever the stack is entered from here: an owner with threads
 gives a real one.
 """
@@ -73,6 +73,7 @@ class TcpipDriver:
     ) -> None:
         """Own the stack's turns; bind nothing yet."""
         self.stack = stack
+        stack.context.timers.clock = lambda: self.now_ns
         self.links: dict[str, NdisLink] = {}
         self._ndis = ndis
         self._lock: Lock = lock if lock is not None else contextlib.nullcontext()

@@ -10,8 +10,8 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from protocols.io.status import NtError, NtStatus
-from protocols.tcpip.addresses import IPV4_BROADCAST, is_unspecified
-from protocols.tcpip.errors import NetworkError
+from protocols.tcpip.addresses import IPV4_BROADCAST, is_unspecified, text
+from protocols.tcpip.errors import Failure, NetworkError
 from protocols.tcpip_tdi.claims import Claims
 from protocols.tcpip_tdi.codes import ICMP, STATUS
 from protocols.tcpip_tdi.mapped import inward, local_ip, mapped, outward
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from protocols.tcpip.raw import RawEndpoint
     from protocols.tcpip.stack import Stack
     from protocols.tcpip.udp import Datagram
+    from protocols.tdi.requests import Datagram as SendDatagram
 
 SCALARS = ("ttl", "tos", "broadcast", "dont_fragment", "multicast_ttl", "multicast_loop")
 
@@ -54,7 +55,8 @@ class DatagramAddress(AddressObject):
         buffers = irp.buffers
         data = bytes(buffers[0]) if len(buffers) == 1 else b"".join(buffers)
         try:
-            self._transmit(data, irp.location.parameters.remote)
+            asked: SendDatagram = irp.location.parameters
+            self._transmit(data, asked.remote, asked.source)
         except NetworkError as error:
             return self.io.complete(irp, STATUS[error.failure])
         self.driver.kick()
@@ -77,7 +79,7 @@ class DatagramAddress(AddressObject):
         for irp in list(self._receives):
             self.io.cancel(irp)
 
-    def _transmit(self, data: bytes, remote: TaAddress | None) -> None:
+    def _transmit(self, data: bytes, remote: TaAddress | None, source: tuple[bytes, int] | None) -> None:
         raise NotImplementedError
 
     def _cancel(self, irp: Irp) -> None:
@@ -143,7 +145,7 @@ class UdpAddress(DatagramAddress):
             group, index = value
             getattr(self._endpoint, name)(group, self.driver.interface(index, group))
 
-    def _transmit(self, data: bytes, remote: TaAddress | None) -> None:
+    def _transmit(self, data: bytes, remote: TaAddress | None, source: tuple[bytes, int] | None) -> None:
         endpoint = self._endpoint
         if remote is None:
             endpoint.send(data)
@@ -151,7 +153,13 @@ class UdpAddress(DatagramAddress):
         remote = inward(remote, dual=self._dual)
         if self.driver.is_broadcast(remote.address) and not endpoint.broadcast:
             raise BroadcastRefusedError
-        endpoint.send(data, remote.address, remote.port)
+        if source is None:
+            endpoint.send(data, remote.address, remote.port)
+            return
+        local, index = source
+        self.driver.require_local(local)
+        interface = self.driver.interface(index) if index else None
+        endpoint.send(data, remote.address, remote.port, local=local, interface=interface)
 
     def send_datagram(self, irp: Irp) -> NtStatus:
         """TDI_SEND_DATAGRAM; ACCESS_DENIED for a broadcast that was not allowed (SO_BROADCAST)."""
@@ -214,10 +222,12 @@ class RawAddress(DatagramAddress):
         super().cleanup()
         self._endpoint.close()
 
-    def _transmit(self, data: bytes, remote: TaAddress | None) -> None:
+    def _transmit(self, data: bytes, remote: TaAddress | None, source: tuple[bytes, int] | None) -> None:
         to = remote or self._peer
         if to is not None:
-            self._endpoint.send(data, to.address)
+            local = source[0] if source is not None else b""
+            self.driver.require_local(local)
+            self._endpoint.send(data, to.address, local=local if any(local) else None)
 
     def _arrived(self, packet: Packet) -> None:
         if self._peer is not None and self._peer.address != packet.source:
@@ -238,12 +248,19 @@ class DatagramDriver(TransportDriver):
         self.claims = Claims()
 
     def interface(self, index: int, group: bytes = b"") -> Interface:
-        """Return an interface; 0: the one that a group is routed to, or the first with a cable."""
+        """Return an interface; 0: one that a group is routed to, or the first with a cable. NetworkError."""
         interfaces = self.stack.interfaces
         if index:
+            if not 0 < index < len(interfaces):
+                raise NetworkError(Failure.ADDRESS_NOT_AVAILABLE, f"there is no interface {index}")
             return interfaces[index]
         real = [one for one in interfaces[1:] if any(len(a) == len(group) for a in one.addresses)]
         return real[0] if real else interfaces[0]
+
+    def require_local(self, address: bytes) -> None:
+        """Refuse to send from what is no address of ours. NetworkError."""
+        if any(address) and not self.stack.ip.paths.is_local(address):
+            raise NetworkError(Failure.ADDRESS_NOT_AVAILABLE, text(address))
 
     def is_broadcast(self, address: bytes) -> bool:
         """Tell whether an address is a broadcast of any interface."""

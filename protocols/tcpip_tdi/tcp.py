@@ -57,6 +57,7 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
         self._connecting: Irp | None = None
         self._sends: deque[tuple[Irp, deque[Memory]]] = deque()
         self._receives: deque[Irp] = deque()
+        self._expedited: deque[Irp] = deque()  # receives that want urgent bytes, and nothing else
         self._disconnects: list[Irp] = []
         self._held: deque[Memory] = deque()
         self._silent = False  # the client refused data: not a word until it asks
@@ -160,14 +161,18 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
         return NtStatus.PENDING
 
     def receive(self, irp: Irp) -> NtStatus:
-        """TDI_RECEIVE: as many bytes as there are, at least one; PEEK leaves them."""
+        """TDI_RECEIVE: as many bytes as there are, at least one; PEEK leaves them.
+
+        EXPEDITED: the next urgent byte, when all before it has been taken.
+        """
         self._silent = False
         if self.phase is not Phase.CONNECTED and not self._held:
             status = self._failure or NtStatus.CONNECTION_INVALID
             if self._told_fin and self._failure is None:
                 status = NtStatus.SUCCESS
             return self.io.complete(irp, status)
-        self._receives.append(irp)
+        expedited = irp.location.parameters.flags & Flags.EXPEDITED
+        (self._expedited if expedited else self._receives).append(irp)
         self.io.pend_cancellable(irp, self._cancel_receive)
         self._deliver()
         self.driver.kick()
@@ -266,12 +271,14 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
                     self.io.complete(irp, NtStatus.SUCCESS)
 
     def _deliver(self) -> None:
+        if self._expedited and self.tcp is not None and not self._held:
+            self._give_urgent(self.tcp)
         while self._fill_receives() or self._indicate():
             pass
         tcp = self.tcp
         if tcp is not None and tcp.at_end and not self._held and not self._told_fin:
             self._told_fin = True
-            for irp in self._drain(self._receives):
+            for irp in self._drain(self._receives) + self._drain(self._expedited):
                 self.io.complete(irp, NtStatus.SUCCESS)
             for irp in [one for one in self._disconnects if "release" not in one.context]:
                 self._disconnects.remove(irp)
@@ -304,12 +311,23 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
 
     def _take(self, tcp: Connection, limit: int) -> list[Memory]:
         """Take data out of TCP, up to an urgent byte; that one is told of by itself, if anybody listens."""
-        if self.address is None or Event.RECEIVE_EXPEDITED not in self.address.handlers:
+        heard = self.address is not None and Event.RECEIVE_EXPEDITED in self.address.handlers
+        if not heard and not self._expedited:
             return tcp.receive_buffers(limit)
-        while (ahead := tcp.urgent_ahead) == 1 and tcp.received.size:
+        self._give_urgent(tcp)
+        while (ahead := tcp.urgent_ahead) == 1 and tcp.received.size and heard:
             byte = tcp.receive(1)
             self._tell(Event.RECEIVE_EXPEDITED, self.context, Flags.EXPEDITED, 1, byte)
+        if ahead == 1 and not self._expedited:
+            return tcp.receive_buffers(limit)  # nobody wants it apart
         return tcp.receive_buffers(limit if ahead is None else min(limit, ahead - 1))
+
+    def _give_urgent(self, tcp: Connection) -> None:
+        """Complete the requests for urgent bytes as far as those come next."""
+        while self._expedited and tcp.urgent_ahead == 1 and tcp.received.size:
+            irp = self._expedited.popleft()
+            if self.io.claim(irp):
+                self.io.complete(irp, NtStatus.SUCCESS, irp.scatter(tcp.receive(1)), Flags.EXPEDITED)
 
     def _indicate(self) -> bool:
         handlers = self.address.handlers if self.address is not None else None
@@ -371,11 +389,12 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
             self._tell(Event.DISCONNECT, self.context, Flags.ABORT)
 
     def _drain_all(self) -> list[Irp]:
-        found = [*self._receives, *self._disconnects]
+        found = [*self._receives, *self._expedited, *self._disconnects]
         if self._connecting is not None:
             found.append(self._connecting)
             self._connecting = None
         self._receives.clear()
+        self._expedited.clear()
         self._disconnects.clear()
         if self.phase is Phase.OVER and self.address is not None:
             mine = [irp for irp in self.address.waiting if irp.location.file is self.file]
@@ -430,8 +449,9 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
         self.io.complete(irp, NtStatus.CANCELLED)
 
     def _cancel_receive(self, irp: Irp) -> None:
-        if irp in self._receives:
-            self._receives.remove(irp)
+        for queue in (self._receives, self._expedited):
+            if irp in queue:
+                queue.remove(irp)
         self.io.complete(irp, NtStatus.CANCELLED)
 
     def _cancel_wait(self, irp: Irp) -> None:

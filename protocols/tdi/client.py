@@ -119,6 +119,8 @@ class TdiClient:
         buffers: Sequence[Memory],
         remote: ask.TaAddress | None,
         done: Callable[[Irp], None] | None = None,
+        *,
+        source: tuple[bytes, int] | None = None,
     ) -> Irp:
         """TDI_SEND_DATAGRAM."""
-        return self.request(address, Tdi.SEND_DATAGRAM, ask.Datagram(remote), buffers, done)
+        return self.request(address, Tdi.SEND_DATAGRAM, ask.Datagram(remote, source), buffers, done)

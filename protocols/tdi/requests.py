@@ -113,9 +113,13 @@ class Transfer:
 
 @dataclass(frozen=True, slots=True)
 class Datagram:
-    """TDI_SEND_DATAGRAM: to whom; None for the address's connected peer."""
+    """TDI_SEND_DATAGRAM: to whom; None for the address's connected peer.
+
+    ``source``: from which local address and interface index, where the client says (zeros: any).
+    """
 
     remote: TaAddress | None
+    source: tuple[bytes, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from protocols.io.irp import Major
 from protocols.winsock.constants import Sock
 from protocols.winsock.errors import WinsockError, Wsae, error_of
 from protocols.winsock.options import DEFAULTS
+from protocols.winsock.qos import Qos
 from protocols.winsock.spi import Provider
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Handle:
         self.options: dict[str, Any] = dict(DEFAULTS)
         self.connecting = False
         self.bound = False
+        self.qos = Qos()
 
     @property
     def stream(self) -> bool:

@@ -8,9 +8,10 @@ from protocols.afd.requests import Afd, Information
 from protocols.io.status import NtStatus
 from protocols.tcpip.addresses import is_multicast
 from protocols.winsock.afdcalls import AfdCalls
-from protocols.winsock.constants import Af, Io, So, Sol
+from protocols.winsock.constants import Af, Io, IpOption, So, Sol
 from protocols.winsock.errors import WinsockError, Wsae, error_of
 from protocols.winsock.options import AFD_NAMES, DATAGRAM_ONLY, STREAM_ONLY
+from protocols.winsock.qos import Qos, tos_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,7 +64,22 @@ class OptionCalls(AfdCalls):
         if code == Io.KEEPALIVE_VALS:
             self.setsockopt(handle, Sol.SOCKET, So.KEEPALIVE, argument)
             return None
+        if code == Io.GET_QOS:
+            return handle.qos
+        if code == Io.SET_QOS:
+            return self._set_qos(handle, argument)
         raise WinsockError(Wsae.WSAEOPNOTSUPP, f"{code:#x}")
+
+    def _set_qos(self, handle: Handle, asked: object) -> None:
+        """Mark what is sent as its service type says; nothing is reserved for it."""
+        if not isinstance(asked, Qos):
+            raise WinsockError(Wsae.WSAEFAULT, "SIO_SET_QOS wants a QOS")
+        try:
+            tos = tos_of(asked)
+        except ValueError as error:
+            raise WinsockError(Wsae.WSA_QOS_ESERVICETYPE, str(error)) from error
+        self.setsockopt(handle, Sol.IP, IpOption.TOS, tos)
+        handle.qos = asked
 
     def _name(self, handle: Handle, level: int, option: int) -> str:
         name = AFD_NAMES.get((level, option))
@@ -93,4 +109,5 @@ _COMPUTED: dict[int, Callable[[OptionCalls, Handle], Any]] = {
     So.PROTOCOL_INFO: lambda _provider, handle: handle.info,
     So.CONNECT_TIME: OptionCalls.connect_time,
     So.ACCEPTCONN: OptionCalls.listening,
+    So.MAX_MSG_SIZE: lambda _provider, handle: handle.info.max_message,
 }

@@ -6,6 +6,7 @@ return SOCKET_ERROR raises ``WinsockError``; ``get_last_error`` keeps its code, 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from protocols.afd.requests import Poll
@@ -48,6 +49,16 @@ class Entry:
         self.provider = provider
         self.handle = handle
         self.asynchronous: tuple[Window, int, int] | None = None  # WSAAsyncSelect's arguments
+
+
+@dataclass(slots=True)
+class Duplicate:
+    """The WSAPROTOCOL_INFO of WSADuplicateSocket: a handle of a socket on its way to another process."""
+
+    provider: Provider
+    handle: Handle
+    process: Winsock
+    taken: bool = False
 
 
 class PendingPoll(NamedTuple):
@@ -134,6 +145,24 @@ class Winsock:
         """Close; the number is no socket any more. WSAEWOULDBLOCK: it lingers, and is one still."""
         self._call(number, "closesocket")
         self._sockets.pop(number, None)
+
+    def duplicate_socket(self, number: int, process: Winsock) -> Duplicate:
+        """WSADuplicateSocket: what ``process`` gives to its ``socket_of``, once, for the same socket."""
+        entry = self._entry(number)
+        return Duplicate(entry.provider, self._call(number, "duplicate_socket"), process)
+
+    def socket_of(self, duplicate: Duplicate) -> int:
+        """WSASocket with FROM_PROTOCOL_INFO. WSAEINVAL: it was taken already, or is another process's."""
+        self._require()
+        if duplicate.process is not self or duplicate.taken:
+            raise self._failed(WinsockError(Wsae.WSAEINVAL, "not a duplicate for this process"))
+        duplicate.taken = True
+        return self._add(duplicate.provider, duplicate.handle)
+
+    def join_leaf(self, number: int, address: TaAddress, flags: int) -> int:
+        """WSAJoinLeaf: receive a group, or send to it; for IP multicast the socket is its own leaf."""
+        self._call(number, "join_leaf", address, flags)
+        return number
 
     def bind(self, number: int, address: TaAddress) -> None:
         """Give the socket a local address."""

@@ -105,6 +105,9 @@ class So(enum.IntEnum):
     UPDATE_ACCEPT_CONTEXT = 0x700B
     UPDATE_CONNECT_CONTEXT = 0x7010
     ACCEPTCONN = 0x0002
+    DEBUG = 0x0001
+    DONTROUTE = 0x0010
+    MAX_MSG_SIZE = 0x2003
 
 
 class IpOption(enum.IntEnum):
@@ -138,6 +141,16 @@ class Io(enum.IntEnum):
     GET_EXTENSION_FUNCTION_POINTER = 0xC800_0006
     KEEPALIVE_VALS = 0x9800_0004
     ADDRESS_LIST_QUERY = 0x4800_0016
+    GET_QOS = 0xC800_0007
+    SET_QOS = 0x8800_000B
+
+
+class Leaf(enum.IntFlag):
+    """JL_* of WSAJoinLeaf."""
+
+    SENDER_ONLY = 1
+    RECEIVER_ONLY = 2
+    BOTH = 4
 
 
 class Shut(enum.IntEnum):

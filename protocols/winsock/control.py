@@ -1,4 +1,4 @@
-"""Control data of WSARecvMsg: WSACMSGHDRs with where a datagram came in.
+"""Control data of WSARecvMsg and WSASendMsg: WSACMSGHDRs with where a datagram came in, or shall leave.
 
 Windows' own layouts: IN_PKTINFO is the destination and an interface index (8 bytes), IN6_PKTINFO the same
 with 16 bytes of address (``ws2ipdef.h``). Numbers are little-endian, as on the machines Windows runs on.
@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from protocols.winsock.constants import IpOption, Sol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 HEADER = struct.Struct("<QII")  # cmsg_len, cmsg_level, cmsg_type: WSACMSGHDR of 64-bit Windows
 ALIGNMENT = 8
@@ -61,6 +64,16 @@ def received(details: dict[str, Any], options: dict[str, Any]) -> tuple[ControlM
     info = PacketInfo(details["destination"], details["interface"])
     level = Sol.IP if len(info.destination) == 4 else Sol.IPV6
     return (ControlMessage(level, IpOption.PKTINFO, info.emit()),)
+
+
+def source_of(messages: Iterable[ControlMessage]) -> PacketInfo | None:
+    """Return what control data says of where a datagram shall leave. ValueError for any other data."""
+    found = None
+    for message in messages:
+        if message.level not in (Sol.IP, Sol.IPV6) or message.kind != IpOption.PKTINFO:
+            raise ValueError(f"control data {message.kind:#x} of level {message.level:#x}")
+        found = PacketInfo.parse(message.data)
+    return found
 
 
 def fitting(messages: tuple[ControlMessage, ...], room: int) -> tuple[ControlMessage, ...]:

@@ -58,6 +58,7 @@ class Wsae(enum.IntEnum):
     WSATRY_AGAIN = 11002
     WSANO_RECOVERY = 11003
     WSANO_DATA = 11004
+    WSA_QOS_ESERVICETYPE = 11016
 
 
 class WinsockError(OSError):

@@ -18,17 +18,19 @@ from protocols.afd.requests import (
     Send,
 )
 from protocols.io.status import NtError, NtStatus
+from protocols.tcpip.addresses import is_multicast
+from protocols.tdi.requests import TaAddress
 from protocols.winsock.afdcalls import MILLISECOND, Handle
 from protocols.winsock.afdevents import EventCalls
 from protocols.winsock.afdoptions import OptionCalls
-from protocols.winsock.constants import Af, Msg, Shut, Sock
+from protocols.winsock.constants import Af, IpOption, Leaf, Msg, Shut, Sock, Sol
 from protocols.winsock.errors import WinsockError, Wsae, error_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from protocols.io.irp import Irp, Memory
-    from protocols.tdi.requests import TaAddress
+    from protocols.winsock.control import PacketInfo
     from protocols.winsock.overlapped import Overlapped
     from protocols.winsock.spi import ProtocolInfo
 
@@ -54,10 +56,37 @@ class MsafdProvider(OptionCalls, EventCalls):
 
         A non-blocking socket that would have to linger stays open: WSAEWOULDBLOCK.
         """
-        if handle.stream and handle.options["linger"] and self._linger(handle):
+        last = handle.file.handles == 1
+        if last and handle.stream and handle.options["linger"] and self._linger(handle):
             raise WinsockError(Wsae.WSAEWOULDBLOCK, "it lingers")
         self._io.close(handle.file)
         self._waiter.kick()
+
+    def duplicate_socket(self, handle: Handle) -> Handle:
+        """WSPDuplicateSocket: another handle of the same socket, whose options and mode are shared."""
+        try:
+            self._io.duplicate(handle.file)
+        except NtError as error:
+            raise error_of(error.status) from error
+        return handle
+
+    def join_leaf(self, handle: Handle, address: TaAddress, flags: int) -> None:
+        """WSPJoinLeaf, for IP multicast: become a receiver of a group, or send to it by ``send`` alone.
+
+        WSAEINVAL: no JL_* flag, or no group. WSAEOPNOTSUPP: a stream has no leaves.
+        """
+        self._family(handle, address)
+        if handle.stream:
+            raise WinsockError(Wsae.WSAEOPNOTSUPP, "a stream has no leaves")
+        if flags not in set(Leaf) or not is_multicast(address.address):
+            raise WinsockError(Wsae.WSAEINVAL, "no group, or no JL_* flag")
+        if flags == Leaf.SENDER_ONLY:
+            self.connect(handle, address)
+            return
+        if not handle.bound:
+            self.bind(handle, TaAddress(bytes(len(address.address)), address.port))
+        level = Sol.IPV6 if handle.info.family is Af.INET6 else Sol.IP
+        self.setsockopt(handle, level, IpOption.ADD_MEMBERSHIP, (address.address, address.scope))
 
     def _linger(self, handle: Handle) -> bool:
         """Wait for the last acknowledgment, SO_LINGER seconds at most; True if it must not wait."""
@@ -152,21 +181,24 @@ class MsafdProvider(OptionCalls, EventCalls):
         irp = self._ask(handle, Afd.SEND, asked, buffers, overlapped)
         return self._finish(irp, overlapped, handle.options["send_timeout_ms"]).information
 
-    def sendto(
+    def sendto(  # noqa: PLR0917 - the original's arguments
         self,
         handle: Handle,
         buffers: Sequence[Memory],
         flags: int,
         address: TaAddress | None,
         overlapped: Overlapped | None = None,
+        source: PacketInfo | None = None,
     ) -> int:
-        """WSPSendTo."""
-        if handle.stream or address is None:
+        """WSPSendTo; ``source`` is WSASendMsg's IP_PKTINFO: from which address and interface."""
+        if handle.stream or (address is None and source is None):
             return self.send(handle, buffers, flags, overlapped)
-        self._family(handle, address)
-        if not address.port and handle.info.kind is Sock.DGRAM:
-            raise WinsockError(Wsae.WSAEADDRNOTAVAIL, "port 0")
-        irp = self._ask(handle, Afd.SEND_DATAGRAM, Send(remote=address), buffers, overlapped)
+        if address is not None:
+            self._family(handle, address)
+            if not address.port and handle.info.kind is Sock.DGRAM:
+                raise WinsockError(Wsae.WSAEADDRNOTAVAIL, "port 0")
+        asked = Send(remote=address, source=(source.destination, source.interface) if source else None)
+        irp = self._ask(handle, Afd.SEND_DATAGRAM, asked, buffers, overlapped)
         handle.bound = True
         return self._finish(irp, overlapped, handle.options["send_timeout_ms"]).information
 

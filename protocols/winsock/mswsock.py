@@ -174,6 +174,27 @@ class Extensions:
             flags |= Msg.CTRUNC
         return Message(irp.information, source, flags, given)
 
+    def send_msg(  # noqa: PLR0917 - the original's arguments
+        self,
+        handle: Handle,
+        buffers: Sequence[Memory],
+        address: TaAddress | None = None,
+        messages: Sequence[ControlMessage] = (),
+        flags: int = 0,
+        overlapped: Overlapped | None = None,
+    ) -> int:
+        """WSASendMsg: a datagram, with IP_PKTINFO from a chosen address and interface of ours.
+
+        WSAEOPNOTSUPP on streams; WSAEINVAL for other control data; WSAEADDRNOTAVAIL when it is not ours.
+        """
+        if handle.stream:
+            raise WinsockError(Wsae.WSAEOPNOTSUPP, "WSASendMsg is for datagrams")
+        try:
+            source = control.source_of(messages)
+        except ValueError as error:
+            raise WinsockError(Wsae.WSAEINVAL, str(error)) from error
+        return self._provider.sendto(handle, buffers, flags, address, overlapped, source)
+
     def table(self) -> dict[str, Any]:
         """Return what SIO_GET_EXTENSION_FUNCTION_POINTER finds by name (Windows: by GUID)."""
         return {
@@ -184,4 +205,5 @@ class Extensions:
             "WSAID_TRANSMITFILE": self.transmit_file,
             "WSAID_TRANSMITPACKETS": self.transmit_packets,
             "WSAID_WSARECVMSG": self.recv_msg,
+            "WSAID_WSASENDMSG": self.send_msg,
         }

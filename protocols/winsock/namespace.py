@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from protocols.netbt.message import MessageError, NetbiosName
 from protocols.tcpip.addresses import IPV4_ANY, IPV4_LOOPBACK, IPV6_ANY, IPV6_LOOPBACK, parse
 from protocols.tdi.requests import TaAddress
 from protocols.winsock.constants import Af, Ns, Proto, Sock
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from protocols.io.completion import Waiter
+    from protocols.netbt.names import NameService
     from protocols.tcpip.stack import Stack
 
 LOOKUP_TIMEOUT_NS = 15_000_000_000
@@ -118,6 +120,31 @@ class LlmnrNames:
         self._kick()
 
 
+class NetbtNames:
+    """NetBIOS names of the link, by NetBT: what is a host's name there is its workstation's (suffix 00)."""
+
+    namespace = Ns.NETBT
+    name = "NetBT"
+
+    def __init__(self, service: NameService, kick: Callable[[], None]) -> None:
+        """Ask through ``service``."""
+        self._service = service
+        self._kick = kick
+
+    def lookup(self, name: str, done: Callable[[list[bytes]], None]) -> None:
+        """Ask the link; what can be no NetBIOS name has no answer."""
+        try:
+            asked = NetbiosName.of(name.rstrip("."))
+        except MessageError:
+            done([])
+            return
+        if "." in asked.text:
+            done([])
+            return
+        self._service.query(asked, done)
+        self._kick()
+
+
 class Lookup:
     """WSALookupServiceBegin to End: the answers of all providers, decided by their order."""
 
@@ -147,6 +174,23 @@ class Lookup:
             self._answers[at] = list(found)
 
         return receive
+
+
+class QuerySet(NamedTuple):
+    """WSAQUERYSET as WSALookupServiceNext fills it: an answer of one provider."""
+
+    name: str
+    namespace: int
+    addresses: tuple[bytes, ...]
+
+
+class Begun:
+    """The handle of WSALookupServiceBegin: what is still to be told."""
+
+    def __init__(self, found: list[QuerySet]) -> None:
+        """Hold what the providers answered, the first one's first."""
+        self.left = found
+        self.ended = False
 
 
 class AddressInfo(NamedTuple):
@@ -199,6 +243,44 @@ class Namespaces:
         if not found.addresses:
             raise WinsockError(Wsae.WSASERVICE_NOT_FOUND, name)
         return found.addresses
+
+    def lookup_service_begin(self, name: str, namespace: int = Ns.ALL) -> Begun:
+        """WSALookupServiceBegin: ask all, and wait. WSASERVICE_NOT_FOUND; WSAEINVAL: no such namespace."""
+        asked = [one for one in self.providers if namespace in (Ns.ALL, one.namespace)]
+        if not asked:
+            raise WinsockError(Wsae.WSAEINVAL, f"there is no provider of namespace {namespace}")
+        found: list[list[bytes] | None] = [None] * len(asked)
+
+        def receiver(at: int) -> Callable[[list[bytes]], None]:
+            return lambda addresses: found.__setitem__(at, list(addresses))
+
+        for at, provider in enumerate(asked):
+            provider.lookup(name, receiver(at))
+        self._waiter.wait(lambda: None not in found, LOOKUP_TIMEOUT_NS)
+        sets = [
+            QuerySet(name, one.namespace, tuple(addresses))
+            for one, addresses in zip(asked, found, strict=True)
+            if addresses
+        ]
+        if not sets:
+            raise WinsockError(Wsae.WSASERVICE_NOT_FOUND, name)
+        return Begun(sets)
+
+    @staticmethod
+    def lookup_service_next(handle: Begun) -> QuerySet:
+        """WSALookupServiceNext: another provider's answer. WSA_E_NO_MORE, WSA_INVALID_HANDLE: it ended."""
+        if handle.ended:
+            raise WinsockError(Wsae.WSA_INVALID_HANDLE, "the lookup has ended")
+        if not handle.left:
+            raise WinsockError(Wsae.WSA_E_NO_MORE)
+        return handle.left.pop(0)
+
+    @staticmethod
+    def lookup_service_end(handle: Begun) -> None:
+        """WSALookupServiceEnd. WSA_INVALID_HANDLE the second time."""
+        if handle.ended:
+            raise WinsockError(Wsae.WSA_INVALID_HANDLE, "the lookup has ended")
+        handle.ended = True
 
     def getaddrinfo(
         self, host: str | None, service: str | int | None, hints: Hints | None = None

@@ -165,6 +165,44 @@ def test_an_active_connection_is_not_disassociated(world: World) -> None:
         world.near.disassociate(pair.near)
 
 
+def test_a_receive_of_expedited_data_gets_the_urgent_byte_alone(world: World) -> None:
+    """TDI_RECEIVE with TDI_RECEIVE_EXPEDITED: before its turn it waits, and other data goes elsewhere."""
+    pair = Connected(world)
+    urgent, plain, after = bytearray(8), bytearray(2), bytearray(8)
+    waiting = world.far.request(pair.far, Tdi.RECEIVE, Transfer(Flags.EXPEDITED), [urgent])
+
+    world.near.send(pair.near, [b"ab"])
+    world.near.send(pair.near, [b"!"], None, Flags.EXPEDITED)
+    world.near.send(pair.near, [b"cd"])
+    world.net.run()
+    before = waiting.status
+    first = world.far.receive(pair.far, [plain])
+    world.net.run()
+    second = world.far.receive(pair.far, [after])
+    world.net.run()
+
+    assert before is NtStatus.PENDING
+    assert (first.information, bytes(plain)) == (2, b"ab")
+    assert (waiting.status, waiting.result) == (NtStatus.SUCCESS, Flags.EXPEDITED)
+    assert urgent[: waiting.information] == b"!"
+    assert after[: second.information] == b"cd"
+
+
+def test_a_receive_of_expedited_data_is_cancelled_and_ends_with_the_stream(world: World) -> None:
+    """Without an urgent byte there is nothing for it: FIN completes it with none."""
+    pair = Connected(world)
+    requests = [
+        world.far.request(pair.far, Tdi.RECEIVE, Transfer(Flags.EXPEDITED), [bytearray(1)]) for _ in range(2)
+    ]
+
+    cancelled = world.far.io.cancel(requests[0])
+    world.near.disconnect(pair.near, Flags.RELEASE)
+    world.net.run()
+
+    assert (cancelled, requests[0].status) == (True, NtStatus.CANCELLED)
+    assert (requests[1].status, requests[1].information) == (NtStatus.SUCCESS, 0)
+
+
 def test_a_refused_indication_is_silent_until_a_receive_asks(world: World) -> None:
     pair = Connected(world)
     told: list[int] = []

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import socket
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -12,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab import story
-from lab.cards import CardSpec, with_address
+from lab.cards import CardSpec, default_mac, with_address
 from lab.commands import boot
 from lab.errors import UsageError
 from lab.guest.agent import Agent, AgentError, parse_reply, request
@@ -69,6 +71,19 @@ def test_wires_and_addresses_go_to_the_cards_in_their_order() -> None:
         ("82574l", "loopback", "02:00:00:00:00:0a"),
         ("virtio-net", "netns", "52:54:00:82:57:02"),
     ]
+
+
+def test_cards_on_a_shared_cable_have_addresses_of_their_own() -> None:
+    """The same on one process's private wires, every time; another in each process on a switch."""
+    program = "from lab.cards import default_mac; print(default_mac('switch:lab'))"
+    another = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+
+    here = [spec.mac for spec in boot.card_specs(parsed(*("--nic", "82574l", "--wire", "switch:lab") * 2))]
+
+    assert len({*here, another.stdout.strip()}) == 3
+    assert all(one.startswith("52:54:00:") for one in here)
+    assert default_mac("tap:one") == default_mac("tap:one,loss=1%") != default_mac("tap:two")
+    assert default_mac("netns,loss=1%", 2) == "52:54:00:82:57:02"
 
 
 def test_each_netns_wire_of_a_guest_has_a_network_of_its_own() -> None:

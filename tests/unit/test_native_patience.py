@@ -1,4 +1,4 @@
-"""How long the socket's thread looks for the next message before it sleeps (csrc/patience.c)."""
+"""How long the socket's thread looks for the next message or rests before it sleeps (csrc/patience.c)."""
 
 from __future__ import annotations
 
@@ -79,3 +79,84 @@ def test_a_fixed_time_is_kept_whatever_comes(spin_us: int) -> None:
         lib.rw_patience_learn(state, pause_ns)
 
     assert looks == {spin_us * 1000}
+
+
+def streaming() -> Any:  # noqa: ANN401 - as above
+    """Return the state of a socket whose messages come close together."""
+    state = patience(lib.RW_SPIN_ADAPTIVE)
+    for _ in range(100):
+        lib.rw_patience_learn(state, SHORT_NS)
+    return state
+
+
+def test_a_frame_now_and_then_is_never_rested_after() -> None:
+    """One out, one in, and a long pause: what pings and answers questions is served at once."""
+    state = patience(lib.RW_SPIN_ADAPTIVE)
+
+    rests = set()
+    for _ in range(300):
+        rests.add(lib.rw_patience_rest(state, 2, 200))
+        lib.rw_patience_learn(state, LONG_NS)
+
+    assert rests == {0}
+
+
+@pytest.mark.parametrize(
+    ("octets", "rest_ns"),
+    [(8191, 0), (8192, 65_536), (40_000, 320_000), (65_557, 500_000), (1 << 40, 500_000)],
+)
+def test_many_octets_are_rested_after_for_as_long_as_a_gigabit_wire_takes(octets: int, rest_ns: int) -> None:
+    """8 ns an octet, and half a millisecond at most."""
+    state = patience(lib.RW_SPIN_ADAPTIVE)
+
+    assert lib.rw_patience_rest(state, 1, octets) == rest_ns
+
+
+def test_many_frames_are_rested_after_however_short() -> None:
+    """A flood of short frames off the wire."""
+    state = patience(lib.RW_SPIN_ADAPTIVE)
+
+    rests = [lib.rw_patience_rest(state, frames, 60 * frames) for frames in (7, 8, 64)]
+
+    assert rests == [0, 200_000, 200_000]
+
+
+def test_it_rests_while_frames_gather_in_its_rests() -> None:
+    """A stream of doorbells of one frame each."""
+    state = streaming()
+
+    rests = {lib.rw_patience_rest(state, 4, 240) for _ in range(100)}
+
+    assert rests == {100_000}
+
+
+def test_who_waits_for_each_frame_is_kept_waiting_once_in_a_long_while() -> None:
+    """A driver in lockstep: its messages come close together, but nothing gathers in a rest."""
+    state = streaming()
+
+    rests = [lib.rw_patience_rest(state, 1, 60) > 0 for _ in range(660)]
+
+    assert rests[0]
+    assert sum(rests) <= 660 // 64 + 1
+
+
+def test_a_stream_that_ends_is_not_rested_after() -> None:
+    """A few rests in which nothing gathers, and there are no more."""
+    state = streaming()
+    for _ in range(100):
+        lib.rw_patience_rest(state, 10, 600)
+
+    rests = [lib.rw_patience_rest(state, 0, 0) > 0 for _ in range(8)]
+
+    assert rests == sorted(rests, reverse=True)
+    assert sum(rests) <= 4
+
+
+@pytest.mark.parametrize("spin_us", [0, 1, 1000])
+def test_a_fixed_time_to_look_has_no_rests(spin_us: int) -> None:
+    """``--spin-us N`` asks for no other pause."""
+    state = patience(spin_us)
+
+    rests = {lib.rw_patience_rest(state, 100, 1 << 20) for _ in range(20)}
+
+    assert rests == {0}

@@ -16,6 +16,8 @@ from protocols.tcpip.interface import AddressState, Interface
 from protocols.tcpip.ip import SendOptions
 from protocols.tcpip.link import TxFrame
 from protocols.tcpip.stack import Stack, StackConfig
+from protocols.tcpip.tcp.connection import Connection, ConnectionHandler
+from protocols.tcpip.tcp.states import State
 from protocols.tcpip.timers import SECOND
 
 if TYPE_CHECKING:
@@ -66,6 +68,31 @@ def test_echo_is_answered_with_its_own_data(to: bytes) -> None:
 
     assert (result.source, result.error) == (to, None)
     assert result.data == b"abcdefghijklmnopqrstuvwabcdefghi"
+
+
+def test_calls_after_a_long_silence_begin_now_and_not_at_the_last_turn() -> None:
+    """A ping's time is its own, and none of its timers is due (RFC 6298 2.1: a SYN again after 1 s)."""
+    net, near, far = pair(StackConfig(ipv6=False))
+    near.context.timers.clock = lambda: net.now
+    results: list[EchoResult] = []
+    far.tcp_listen(80, lambda _connection: ConnectionHandler())
+    connections: list[Connection] = []
+    net.run(limit=SECOND)
+    net.log = []
+
+    def call() -> None:
+        near.ping(parse("10.0.0.2"), results.append)
+        connections.append(near.tcp_connect(parse("10.0.0.2"), 80, ConnectionHandler()))
+        near.flush()
+
+    net.at(net.now + 20 * SECOND, call)
+    net.run(lambda: bool(results and connections[0].state is State.ESTABLISHED), 60 * SECOND)
+
+    syns = [raw for raw in frames(net, ethernet.IPV4) if raw[23] == packet.TCP and raw[47] == 0x02]
+    assert [result.source for result in results] == [parse("10.0.0.2")]
+    assert results[0].rtt < SECOND // 100
+    assert len(syns) == 1
+    assert connections[0].rtt.rto < SECOND
 
 
 def test_echo_larger_than_the_mtu_crosses_in_fragments() -> None:

@@ -162,8 +162,15 @@ void rw_write(rw_card *card, uint32_t offset, uint32_t value)
     }
 }
 
+/* Whether it is all the same to a write if the causes of the doorbells before it are raised before or after it. */
+static bool may_overtake(uint32_t offset)
+{
+    return offset == RW_TDT0 || offset == RW_TDT1 || offset == RW_RDT0 || offset == RW_RDT1 || offset == RW_IMS;
+}
+
 uint32_t rw_access_read(struct rw_card *card, uint32_t offset)
 {
+    rw_tx_announce(card);
     return card->recorder ? rw_record_read(card, offset) : rw_read(card, offset);
 }
 
@@ -175,12 +182,14 @@ bool rw_access_write(struct rw_card *card, uint32_t offset, uint32_t value)
         rw_record_write(card, offset, value);
         return true;
     }
+    if (!may_overtake(offset))
+        rw_tx_announce(card);
     rw_write(card, offset, value);
     offset = rw_regs[offset / 4].canonical * 4u;
     if (!is_ring(offset, RW_TDBAL0) && offset != RW_TCTL)
         return true;
     rw_slow_mode = RW_SLOW_LATER;
-    rw_run(card);
+    rw_run_owing(card);
     done = !rw_slow_wanted;
     rw_slow_wanted = false;
     rw_slow_mode = RW_SLOW_ALLOWED;

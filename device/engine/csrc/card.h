@@ -160,6 +160,8 @@ struct rw_card {
     uint64_t tx_at;      /* the descriptor at work, for the guard */
     uint32_t tx_done, tx_causes, tx_delayed; /* of the batch at hand */
     uint32_t tx_work; /* of the batch at hand: what its descriptors cost beyond one each */
+    _Atomic uint32_t tx_owed, tx_owed_delayed; /* causes of batches that rw_tx_announce is to raise */
+    uint32_t tx_owing; /* batches since it last did */
     _Atomic bool tx_unfinished; /* the last batch ended with its budget: there is more to do, at once */
     uint8_t *segment; /* scratch: one segment, or a frame to be changed */
     uint8_t *loop;    /* scratch: a frame on its way back */
@@ -199,6 +201,7 @@ struct rw_card {
 
     /* the wire: tx_lock to write, its thread reads */
     int wire_fd, framing;
+    _Atomic bool rests; /* the threads rest while there is much traffic: patience.c */
     _Atomic bool wire_closed, tx_blocked, rx_hungry;
     uint8_t *tail; /* the part of a frame that a stream did not take */
     uint32_t tail_at, tail_length;

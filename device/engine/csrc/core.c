@@ -106,6 +106,7 @@ void rw_set_mastering(rw_card *card, bool enabled)
     pthread_mutex_lock(&card->rx_lock);
     atomic_fetch_sub(&card->rx_waiters, 1);
     atomic_store(&card->mastering, enabled);
+    rw_tx_announce_locked(card);
     pthread_mutex_unlock(&card->rx_lock);
     pthread_mutex_unlock(&card->tx_lock);
     rw_wake(card);

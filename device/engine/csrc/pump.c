@@ -45,6 +45,9 @@ struct rw_pump {
     bool ready; /* VERSION was answered: before that, everything is Python's */
     uint32_t largest;
     struct rw_patience patience;
+    struct rw_moved moved; /* by the last pause */
+    bool asked; /* the client waits for answers, and may for more: no rest */
+    bool punctual; /* the thread's timers are not late */
     uint8_t *buffer; /* `largest` bytes and what came behind them */
     uint32_t room, at, end;
     uint32_t message; /* bytes of the message handed to Python, at `at` */
@@ -53,6 +56,7 @@ struct rw_pump {
 };
 
 #define MULTI_MOST 1024u
+#define MOST_HOLD_NS 250000
 
 static void close_fds(struct rw_pump *pump)
 {
@@ -72,6 +76,7 @@ rw_pump *rw_pump_new(rw_card *card, int fd, uint32_t largest_bytes, uint32_t spi
     pthread_mutex_init(&pump->send_lock, NULL);
     pump->largest = largest_bytes;
     rw_patience_init(&pump->patience, spin_us);
+    atomic_store(&card->rests, pump->patience.adaptive);
     pump->room = largest_bytes + 65536;
     pump->buffer = malloc(pump->room);
     if (!pump->buffer) {
@@ -171,6 +176,7 @@ static int reply(struct rw_pump *pump, const struct header *to, const void *body
 
     if (to->flags & FLAG_NO_REPLY)
         return 0;
+    pump->asked = true;
     return send_all(pump, iov, 2, NULL, 0);
 }
 
@@ -267,14 +273,82 @@ static uint64_t monotonic_ns(void)
     return (uint64_t)at.tv_sec * 1000000000u + (uint64_t)at.tv_nsec;
 }
 
+static ssize_t receive_now(struct rw_pump *pump, struct msghdr *message, size_t control_room)
+{
+    message->msg_controllen = control_room;
+    message->msg_flags = 0;
+    return recvmsg(pump->fd, message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+}
+
+/* How long to rest now: 0 when the client waits for answers, of which it may want more. */
+static uint64_t rest_for(struct rw_pump *pump)
+{
+    const struct rw_moved now = rw_moved(pump->card, &pump->moved);
+
+    return pump->asked ? 0
+                       : rw_patience_rest(&pump->patience, now.frames_sent + now.frames_received,
+                                          now.octets_sent + now.octets_received);
+}
+
+/* The guest was sent a frame and told so. To be told also that its own was sent can wait until it has seen to that:
+ * its handlers run before the work that they put off. */
+static ssize_t receive_held(struct rw_pump *pump, struct msghdr *message, size_t control_room)
+{
+    const struct timespec most = {.tv_nsec = MOST_HOLD_NS};
+    struct pollfd wait = {.fd = pump->fd, .events = POLLIN};
+
+    if (ppoll(&wait, 1, &most, NULL) < 0)
+        return -1;
+    return receive_now(pump, message, control_room);
+}
+
+/* Everything is answered: announce what was sent, and rest while there is much traffic. A message that comes
+ * meanwhile wakes nobody, which would cost the VMM's processor more than to send it, and waits for the others:
+ * they make one batch, and one interrupt. */
+static ssize_t end_turn(struct rw_pump *pump, struct msghdr *message, size_t control_room)
+{
+    const uint64_t before = pump->moved.frames_received;
+    uint64_t rest_ns;
+    ssize_t got = -1;
+
+    rw_wire_glance(pump->card);
+    rest_ns = rest_for(pump);
+    pump->asked = false;
+    errno = EAGAIN;
+    if (!rest_ns && pump->moved.frames_received != before && rw_tx_owes(pump->card))
+        got = receive_held(pump, message, control_room);
+    if (got < 0 && errno == EAGAIN) {
+        rw_tx_announce(pump->card);
+        errno = EAGAIN;
+    }
+    while (rest_ns && got < 0 && errno == EAGAIN) {
+        const struct timespec rest = {.tv_nsec = (long)rest_ns};
+
+        if (!pump->punctual)
+            pump->punctual = rw_be_punctual();
+        if (nanosleep(&rest, NULL))
+            break; /* a signal is Python's */
+        got = receive_now(pump, message, control_room);
+        rest_ns = rest_for(pump);
+    }
+    return got;
+}
+
 /* A recvmsg that finds nothing: look for a while, then sleep. `idle`: no access is under way, so meanwhile this
  * thread takes off the wire what came there, before the wire's own thread has woken up. */
 static ssize_t receive_later(struct rw_pump *pump, struct msghdr *message, size_t control_room, bool idle)
 {
-    const uint64_t began = monotonic_ns(), until = began + rw_patience_look(&pump->patience);
+    uint64_t began, until;
     bool look;
     ssize_t got;
 
+    if (idle) {
+        got = end_turn(pump, message, control_room);
+        if (got >= 0 || errno != EAGAIN)
+            return got;
+    }
+    began = monotonic_ns();
+    until = began + rw_patience_look(&pump->patience);
     do {
         if (idle)
             rw_wire_glance(pump->card);
@@ -387,6 +461,8 @@ int rw_pump_next(rw_pump *pump, bool answer)
         if (result < 0)
             return result;
         if (result > 0) {
+            rw_tx_announce(pump->card);
+            pump->asked = true;
             pump->message = header.size;
             RW_COUNT(pump->card, forwarded, 1);
             return RW_PUMP_MESSAGE;

@@ -12,6 +12,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -22,6 +23,7 @@
 #include "threads.h"
 
 #define SLICE_PAUSE_MS 1 /* between two batches of a guest that asks for more than a budget: who waits for a lock gets it */
+#define SLACK_NS 1000ul
 #define PAUSE_MS 10 /* after an error of the descriptor that poll keeps reporting */
 
 void rw_wake(struct rw_card *card)
@@ -37,6 +39,26 @@ static void lock_rx(struct rw_card *card)
     while (atomic_load_explicit(&card->rx_waiters, memory_order_relaxed))
         sched_yield();
     pthread_mutex_lock(&card->rx_lock);
+}
+
+struct rw_moved rw_moved(struct rw_card *card, struct rw_moved *last)
+{
+    const struct rw_moved before = *last;
+    struct rw_account now;
+
+    rw_account_of(card, &now);
+    *last = (struct rw_moved){now.frames_sent, now.frames_received, now.octets_sent, now.octets_received};
+    return (struct rw_moved){
+        now.frames_sent - before.frames_sent,
+        now.frames_received - before.frames_received,
+        now.octets_sent - before.octets_sent,
+        now.octets_received - before.octets_received,
+    };
+}
+
+bool rw_be_punctual(void)
+{
+    return !prctl(PR_SET_TIMERSLACK, SLACK_NS, 0ul, 0ul, 0ul);
 }
 
 enum appetite { FULL, HUNGRY, DISCARD };
@@ -154,11 +176,25 @@ static void starve(struct rw_card *card)
         rw_flow_missed(card);
 }
 
+/* While much comes off the wire let it gather, so that its other end wakes nobody; rw_wake ends that. */
+static void rest(struct rw_card *card, struct rw_moved *moved)
+{
+    struct pollfd wake = {.fd = card->wake_fd, .events = POLLIN};
+    const struct rw_moved now = rw_moved(card, moved);
+    const uint64_t rest_ns = rw_patience_bulk(now.frames_received, now.octets_received);
+    const struct timespec time = {.tv_nsec = (long)rest_ns};
+
+    if (rest_ns && atomic_load(&card->rests) && !atomic_load(&card->stopping))
+        ppoll(&wake, 1, &time, NULL);
+}
+
 static void *wire_main(void *argument)
 {
     struct rw_card *card = argument;
+    struct rw_moved moved = {0};
 
     rw_slow_mode = RW_SLOW_ASKING;
+    rw_be_punctual();
     while (!atomic_load(&card->stopping)) {
         struct pollfd fds[2] = {{.fd = card->wake_fd, .events = POLLIN}, {.fd = card->wire_fd, .events = 0}};
         enum appetite wanted = appetite(card);
@@ -192,6 +228,7 @@ static void *wire_main(void *argument)
                 while (batch(card) && appetite(card) == FULL && !atomic_load(&card->stopping) &&
                        !atomic_load(&card->tx_blocked))
                     ;
+                rest(card, &moved);
             }
         } else if (fds[1].revents & (POLLERR | POLLHUP | POLLNVAL)) {
             struct rw_offload offload;

@@ -57,5 +57,8 @@ uint32_t rw_segment_count(uint32_t size, const struct rw_context *context);
 bool rw_finish(struct rw_card *card, struct rw_txq *queue, uint32_t low, uint32_t high);
 bool rw_looped(struct rw_card *card);
 
+/* tx.c: raise what rw_run_owing left to be raised */
+void rw_tx_announce_locked(struct rw_card *card);
+
 /* tx.c; irq_lock may be held too */
 void rw_tx_reset_locked(struct rw_card *card);

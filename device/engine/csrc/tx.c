@@ -11,6 +11,7 @@
 #include "transmit.h"
 
 #define PREFETCH 64u
+#define MOST_OWING 64u /* batches whose causes may wait for the next */
 #define MOST_STEPS (RW_QUEUES * 65536u)
 
 struct descriptor {
@@ -39,6 +40,9 @@ void rw_tx_reset_locked(struct rw_card *card)
     }
     card->turn = 0;
     card->left = 1;
+    atomic_store(&card->tx_owed, 0);
+    atomic_store(&card->tx_owed_delayed, 0);
+    card->tx_owing = 0;
     atomic_store(&card->tx_unfinished, false);
 }
 
@@ -330,7 +334,37 @@ static void work(struct rw_card *card, uint32_t most)
     atomic_store(&card->tx_unfinished, spent(card) && (pending(card, 0) || pending(card, 1)));
 }
 
-static uint32_t transmit(struct rw_card *card, uint32_t most)
+/* Raise what the batches so far have caused. tx_lock is held. */
+void rw_tx_announce_locked(struct rw_card *card)
+{
+    card->tx_owing = 0;
+    rw_irq_finish_transmit(card, atomic_exchange(&card->tx_owed, 0), atomic_exchange(&card->tx_owed_delayed, 0));
+}
+
+bool rw_tx_owes(struct rw_card *card)
+{
+    return atomic_load(&card->tx_owed) || atomic_load(&card->tx_owed_delayed);
+}
+
+void rw_tx_announce(struct rw_card *card)
+{
+    if (!rw_tx_owes(card))
+        return;
+    pthread_mutex_lock(&card->tx_lock);
+    rw_tx_announce_locked(card);
+    pthread_mutex_unlock(&card->tx_lock);
+}
+
+/* A batch is over: `later` leaves its causes to rw_tx_announce, unless too many batches wait for it. */
+static void report(struct rw_card *card, bool later)
+{
+    atomic_fetch_or(&card->tx_owed, card->tx_causes);
+    atomic_fetch_or(&card->tx_owed_delayed, card->tx_delayed);
+    if (!later || ++card->tx_owing >= MOST_OWING)
+        rw_tx_announce_locked(card);
+}
+
+static uint32_t transmit(struct rw_card *card, uint32_t most, bool later)
 {
     uint32_t done = 0;
 
@@ -343,7 +377,7 @@ static uint32_t transmit(struct rw_card *card, uint32_t most)
         done = card->tx_done;
         RW_COUNT(card, tx_descriptors, done);
         RW_COUNT(card, tx_batches, 1);
-        rw_irq_finish_transmit(card, card->tx_causes, card->tx_delayed);
+        report(card, later);
         if (atomic_load(&card->tx_blocked))
             rw_wake(card);
         if (atomic_load(&card->tx_unfinished))
@@ -355,18 +389,23 @@ static uint32_t transmit(struct rw_card *card, uint32_t most)
 
 bool rw_step(rw_card *card)
 {
-    return transmit(card, 1) > 0;
+    return transmit(card, 1, false) > 0;
 }
 
 uint32_t rw_run(rw_card *card)
 {
-    uint32_t done = transmit(card, MOST_STEPS);
+    uint32_t done = transmit(card, MOST_STEPS, false);
 
     if (rw_slow_wanted && rw_slow_mode == RW_SLOW_ASKING) {
         rw_slow_begin(card);
-        done += transmit(card, MOST_STEPS);
+        done += transmit(card, MOST_STEPS, false);
     }
     return done;
+}
+
+void rw_run_owing(struct rw_card *card)
+{
+    transmit(card, MOST_STEPS, true);
 }
 
 bool rw_tx_waits(struct rw_card *card)

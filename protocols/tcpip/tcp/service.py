@@ -97,6 +97,7 @@ class Tcp:
         local_port: int = 0,
     ) -> Connection:
         """Open actively; the handler hears ``connected`` or ``closed``."""
+        self.context.catch_up()
         if addresses.is_multicast(remote) or remote == addresses.IPV4_BROADCAST:
             raise NetworkError(Failure.NET_UNREACHABLE, addresses.text(remote))
         if local is not None and addresses.is_unspecified(local):

@@ -69,6 +69,7 @@ static void *surroundings(void *unused)
         begin();
         rw_set_link(card, n % 8 != 0);
         rw_set_loopback(card, n % 16 == 3);
+        rw_set_mastering(card, n % 16 != 5);
         rw_raise(card, RW_ICS_LSC);
         rw_account_of(card, &account);
         rw_deadline(card, &at);
@@ -99,6 +100,8 @@ static void guest(void)
         rw_access_write(card, RW_RDT0, (rw_read(card, RW_RDH0) + 63) % 64);
         if (n % 4 == 0) /* as the pump does before it sleeps */
             rw_wire_glance(card);
+        if (n % 8 == 0)
+            rw_tx_announce(card);
         if (n % 16 == 0)
             rw_access_write(card, RW_IMS, UINT32_MAX);
         if (n % 64 == 0)
@@ -119,6 +122,8 @@ int main(int count, char **arguments)
     rounds = count > 1 ? atoi(arguments[1]) : 20000;
     signal(SIGPIPE, SIG_IGN);
     card = rw_new(false);
+    if (card)
+        atomic_store(&card->rests, true);
     ram = calloc(1, GUEST_BYTES);
     if (!card || !ram || socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, pair))
         return 1;

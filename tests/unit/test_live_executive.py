@@ -1,0 +1,124 @@
+"""The loop of a running host: who carries out what, and who is woken by whom."""
+
+from __future__ import annotations
+
+import operator
+import os
+import threading
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lab.nt.live import LiveExecutive, LiveWaiter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+PATIENCE_S = 60.0
+PATIENCE_NS = 60_000_000_000
+
+
+class Host:
+    """A loop, a way to wait on it, and nothing above."""
+
+    def __init__(self) -> None:
+        """Start it."""
+        self.executive = LiveExecutive()
+        self.waiter = LiveWaiter(self.executive)
+        self.executive.start()
+
+    def wait_for(self, until: Callable[[], bool]) -> threading.Thread:
+        """Wait for something on a thread of its own, as a blocking call does."""
+
+        def call() -> None:
+            with self.executive.entry:
+                assert self.waiter.wait(until, PATIENCE_NS)
+
+        thread = threading.Thread(target=call, daemon=True)
+        thread.start()
+        return thread
+
+
+@pytest.fixture
+def host() -> Iterator[Host]:
+    """Run a loop."""
+    made = Host()
+    yield made
+    made.executive.stop()
+    made.executive.close()
+
+
+def test_what_a_call_asked_for_is_carried_out_by_its_own_thread_before_it_returns(host: Host) -> None:
+    """No other thread has to wake for it."""
+    ran_on: list[int] = []
+
+    with host.executive.entry:
+        host.executive.queue_dpc("asked", lambda: ran_on.append(threading.get_ident()))
+        before = list(ran_on)
+
+    assert before == []
+    assert ran_on == [threading.get_ident()]
+
+
+def test_every_waiting_thread_is_told_when_another_s_call_makes_its_condition_true(host: Host) -> None:
+    """One of them turns the loop, the others sleep; which is which does not matter."""
+    happened: list[int] = []
+    threads = [host.wait_for(partial(operator.contains, happened, n)) for n in range(4)]
+
+    for n in (2, 0, 3, 1):
+        with host.executive.entry:
+            host.executive.queue_dpc("happens", partial(happened.append, n))
+        threads[n].join(PATIENCE_S)
+
+    assert not any(thread.is_alive() for thread in threads)
+
+
+def test_descriptors_are_served_while_a_thread_waits_and_after_it_has_left(host: Host) -> None:
+    """The waiting thread serves the first; then the loop's own thread has them again."""
+    fd = os.eventfd(0, os.EFD_NONBLOCK)
+    served = threading.Semaphore(0)
+    count: list[int] = []
+
+    def ready() -> None:
+        count.append(os.eventfd_read(fd))
+        served.release()
+
+    with host.executive.entry:
+        host.executive.watch(fd, ready, edge=True)
+    thread = host.wait_for(lambda: bool(count))
+    os.eventfd_write(fd, 1)
+    thread.join(PATIENCE_S)
+    for _ in range(20):
+        os.eventfd_write(fd, 1)
+        assert served.acquire(timeout=PATIENCE_S)
+
+    with host.executive.entry:
+        host.executive.unwatch(fd)
+    os.close(fd)
+    assert not thread.is_alive()
+
+
+def test_a_timer_that_was_set_while_a_thread_led_fires_after_it_has_left(host: Host) -> None:
+    """Its thread may do something else for ever: the loop's own sees to it."""
+    fired = threading.Event()
+    happened: list[int] = []
+    thread = host.wait_for(lambda: bool(happened))
+
+    def happens() -> None:
+        happened.append(1)
+        host.executive.call_at(host.executive.now_us() + 20_000, "later", fired.set)
+
+    with host.executive.entry:
+        host.executive.queue_dpc("happens", happens)
+    thread.join(PATIENCE_S)
+
+    assert fired.wait(PATIENCE_S)
+
+
+def test_a_wait_ends_when_its_time_is_over_though_nothing_happens(host: Host) -> None:
+    """By False, whichever way it waited."""
+    with host.executive.entry:
+        over = host.waiter.wait(lambda: False, 1_000_000)
+
+    assert not over
