@@ -174,7 +174,7 @@ def test_a_closed_call_ends_pppd_and_a_killed_pppd_ends_the_call(line: Line) -> 
 
 
 def test_a_wrong_password_makes_no_call(line: Line) -> None:
-    """The call fails, and leaves no circuit; those of other tests, in whichever order, are there as before."""
+    """The call fails, and leaves no circuit; those of the other tests, in any order, are there as before."""
     before = list(line.family.circuits)
 
     vc = line.call(password="wrong")  # noqa: S106 - it is wrong
