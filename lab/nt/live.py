@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import threading
 import time
 from functools import partial
@@ -52,7 +53,9 @@ class LiveExecutive(LoopExecutive):
         self.lock = threading.RLock()
         self.changed = threading.Condition(self.lock)
         self.failure: BaseException | None = None
-        self._wake = os.eventfd(0, os.EFD_NONBLOCK)
+        self._led = select.epoll()
+        """Where a thread that waits sleeps. Before ``_epoll``: of the two, the first that has a sleeper is woken."""
+        self._wake, self._wake_leader = (os.eventfd(0, os.EFD_NONBLOCK) for _ in range(2))
         self._awake = True
         self._stopping = False
         self._thread: threading.Thread | None = None
@@ -62,8 +65,32 @@ class LiveExecutive(LoopExecutive):
         """Whether whoever has the lock will call ``settle`` before he gives it up."""
         self.is_led = False
         """Whether a thread that waits turns the loop."""
+        self.turns = 0
+        """How often the loop's own thread was awake."""
         self.entry = Entry(self)
-        self.watch(self._wake, self._woken, edge=True)
+        self._watched = {fd: partial(_quiet, fd) for fd in (self._wake, self._wake_leader)}
+        self._epoll.register(self._wake, select.EPOLLIN)
+        self._led.register(self._wake_leader, select.EPOLLIN)
+
+    def close(self) -> None:
+        """Give the descriptors back."""
+        super().close()
+        self._led.close()
+
+    def watch(self, fd: int, ready: Callable[[], None], *, edge: bool = False) -> None:
+        """Call ``ready`` whenever ``fd`` is readable; with ``edge`` from a thread that waits, if there is one."""
+        if not edge:
+            super().watch(fd, ready)
+            return
+        self._watched[fd] = ready
+        for epoll in (self._led, self._epoll):
+            epoll.register(fd, select.EPOLLIN | select.EPOLLET | select.EPOLLEXCLUSIVE)
+
+    def unwatch(self, fd: int) -> None:
+        """Call it no more."""
+        super().unwatch(fd)
+        with contextlib.suppress(FileNotFoundError):  # not with ``edge``
+            self._led.unregister(fd)
 
     def start(self) -> None:
         """Run in a thread of its own."""
@@ -95,13 +122,13 @@ class LiveExecutive(LoopExecutive):
     def lead(self, most_s: float | None) -> None:
         """Turn the loop once from a thread that waits, which has the lock once: no other has to wake it.
 
-        The loop's own thread goes on waiting; an interrupt wakes the thread that came last.
+        The loop's own thread goes on waiting, for what comes while nobody else does.
         """
         self.is_led = True
         pause_s = self._wait_s(IDLE_S if most_s is None else min(most_s, IDLE_S))
         self.lock.release()
         try:
-            readable = self._epoll.poll(pause_s)
+            readable = self._led.poll(pause_s)
         finally:
             self.lock.acquire()
             self.is_led = False
@@ -130,6 +157,7 @@ class LiveExecutive(LoopExecutive):
         with self.lock:
             self._awake = False
             os.close(self._wake)
+            os.close(self._wake_leader)
         if self.failure is not None:
             raise self.failure
 
@@ -138,10 +166,6 @@ class LiveExecutive(LoopExecutive):
         with self.lock:
             if self._awake:
                 os.eventfd_write(self._wake, 1)
-
-    def _woken(self) -> None:
-        with contextlib.suppress(BlockingIOError):  # another thread has looked in between
-            os.eventfd_read(self._wake)
 
     def _serve(self) -> None:
         pause_s = 0.0
@@ -158,13 +182,14 @@ class LiveExecutive(LoopExecutive):
         readable = self._epoll.poll(pause_s)
         with self.lock:
             self._sleeps_until_us = None
+            self.turns += 1
             self._work(readable)
             pause_s = self._wait_s(IDLE_S)
             self._sleeps_until_us = self.now_us() + int(pause_s * US_PER_S)
         return pause_s
 
     def _work(self, readable: list[tuple[int, int]]) -> None:
-        has_worked = bool(readable)
+        has_worked = any(fd not in (self._wake, self._wake_leader) for fd, _ in readable)
         self._settling = True
         try:
             for fd, _ in readable:
@@ -181,8 +206,14 @@ class LiveExecutive(LoopExecutive):
     def _tell(self) -> None:
         """Have all who wait look whether it is over."""
         self.changed.notify_all()
-        if self.is_led:
-            self.wake()
+        if self.is_led and self._awake:
+            os.eventfd_write(self._wake_leader, 1)
+
+
+def _quiet(fd: int) -> None:
+    """Read an eventfd that only wakes."""
+    with contextlib.suppress(BlockingIOError):
+        os.eventfd_read(fd)
 
 
 class Entry:

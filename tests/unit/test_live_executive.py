@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import os
 import threading
+import time
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 PATIENCE_S = 60.0
 PATIENCE_NS = 60_000_000_000
+TICKS = 20
 
 
 class Host:
@@ -97,6 +99,37 @@ def test_descriptors_are_served_while_a_thread_waits_and_after_it_has_left(host:
         host.executive.unwatch(fd)
     os.close(fd)
     assert not thread.is_alive()
+
+
+def test_the_loop_s_own_thread_does_not_wake_itself_for_the_one_that_waits(host: Host) -> None:
+    """That one is awake already, and wants the lock: a thread that turns meanwhile for nothing keeps it from it."""
+    executive, ticks, over = host.executive, threading.Semaphore(0), threading.Event()
+    fd = os.eventfd(0, os.EFD_NONBLOCK)
+
+    def tick() -> None:
+        os.eventfd_write(fd, 1)  # wakes the thread that waits
+        time.sleep(0.005)
+        ticks.release()
+
+    with executive.entry:
+        executive.watch(fd, lambda: None, edge=True)
+    thread = host.wait_for(over.is_set)
+    before = executive.turns
+
+    for _ in range(TICKS):
+        with executive.lock:
+            executive.call_at(executive.now_us(), "tick", tick)
+        assert ticks.acquire(timeout=PATIENCE_S)
+    turns = executive.turns - before
+    with executive.entry:
+        executive.queue_dpc("over", over.set)
+    thread.join(PATIENCE_S)
+
+    with executive.entry:
+        executive.unwatch(fd)
+    os.close(fd)
+    assert not thread.is_alive()
+    assert turns <= 3 * TICKS
 
 
 def test_a_timer_that_was_set_while_a_thread_led_fires_after_it_has_left(host: Host) -> None:
