@@ -54,7 +54,7 @@ class LiveExecutive(LoopExecutive):
         self.changed = threading.Condition(self.lock)
         self.failure: BaseException | None = None
         self._led = select.epoll()
-        """Where a thread that waits sleeps. Before ``_epoll``: of the two, the first that has a sleeper is woken."""
+        """Where a thread that waits sleeps. ``watch`` has it woken before ``_epoll``."""
         self._wake, self._wake_leader = (os.eventfd(0, os.EFD_NONBLOCK) for _ in range(2))
         self._awake = True
         self._stopping = False
@@ -78,12 +78,12 @@ class LiveExecutive(LoopExecutive):
         self._led.close()
 
     def watch(self, fd: int, ready: Callable[[], None], *, edge: bool = False) -> None:
-        """Call ``ready`` whenever ``fd`` is readable; with ``edge`` from a thread that waits, if there is one."""
+        """Call ``ready`` whenever ``fd`` is readable; with ``edge`` in a thread that waits, if one does."""
         if not edge:
             super().watch(fd, ready)
             return
         self._watched[fd] = ready
-        for epoll in (self._led, self._epoll):
+        for epoll in (self._led, self._epoll):  # the first that has a sleeper is woken, and no other
             epoll.register(fd, select.EPOLLIN | select.EPOLLET | select.EPOLLEXCLUSIVE)
 
     def unwatch(self, fd: int) -> None:

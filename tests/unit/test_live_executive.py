@@ -102,7 +102,7 @@ def test_descriptors_are_served_while_a_thread_waits_and_after_it_has_left(host:
 
 
 def test_the_loop_s_own_thread_does_not_wake_itself_for_the_one_that_waits(host: Host) -> None:
-    """That one is awake already, and wants the lock: a thread that turns meanwhile for nothing keeps it from it."""
+    """That one is awake, and wants the lock: a thread that turns for nothing keeps it from it."""
     executive, ticks, over = host.executive, threading.Semaphore(0), threading.Event()
     fd = os.eventfd(0, os.EFD_NONBLOCK)
 
