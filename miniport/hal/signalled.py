@@ -6,6 +6,7 @@ executive, once however often it was sent, so that a test chooses when it arrive
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from miniport.hal import pci
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from ndis.hardware import SharedMemory
 
 
-class SignalledBus:
+class SignalledBus(ABC):
     """The common part of ``miniport.hal.contract.Bus``; a bus adds its access to the card."""
 
     def __init__(self, memory: DmaMemory, mode: Signalling) -> None:
@@ -29,17 +30,17 @@ class SignalledBus:
         self._mode = mode
         self._connected: dict[int, Connection] = {}
 
+    @abstractmethod
     def read_config(self, offset: int, length: int) -> bytes:
         """Read configuration space."""
-        raise NotImplementedError
 
+    @abstractmethod
     def write_config(self, offset: int, data: bytes) -> None:
         """Write configuration space."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _arm(self) -> None:
         """Have the card signal as ``mode`` says."""
-        raise NotImplementedError
 
     def _disarm(self) -> None:
         """Switch the messages off."""
@@ -83,9 +84,9 @@ class VirtualTimeBus(SignalledBus):
         self._executive = executive
         self._queued: set[int] = set()
 
+    @abstractmethod
     def _serviced(self, *, recognized: bool) -> None:
         """Go on behind a service routine that said whether the interrupt was its card's."""
-        raise NotImplementedError
 
     def _queue(self, message: int) -> None:
         if message not in self._queued:

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from protocols.tcpip.interface import Interface, InterfaceAddress
     from protocols.tcpip.stack import Stack
-    from protocols.tcpip.timers import Timer
     from protocols.tcpip.udp import Datagram, UdpEndpoint
 
 PORT: Final = 137
@@ -111,7 +110,7 @@ class NameService:
 
         self._asked[ident] = heard
         flags = Flags.RD | Flags.BROADCAST
-        _Tries(self, ident, lambda: self._broadcast(lambda ip: self._claim(ident, owned, ip, flags)), over)
+        self._repeat(ident, lambda: self._broadcast(lambda ip: self._claim(ident, owned, ip, flags)), over)
 
     def release(self, name: NetbiosName) -> None:
         """Give a name up, and say so (RFC 1002 4.2.9)."""
@@ -145,7 +144,7 @@ class NameService:
 
         self._asked[ident] = heard
         asked = Message(ident, Opcode.QUERY, Flags.RD | Flags.BROADCAST, question=name)
-        _Tries(self, ident, lambda: self._broadcast(lambda _ip: asked), lambda: done([]))
+        self._repeat(ident, lambda: self._broadcast(lambda _ip: asked), lambda: done([]))
 
     def adapter_status(self, address: bytes, done: Callable[[Status | None], None]) -> None:
         """Ask a host for its names (``nbtstat -A``); ``done`` is called once, with None when it is silent."""
@@ -164,7 +163,7 @@ class NameService:
 
         self._asked[ident] = heard
         asked = Message(ident, Opcode.QUERY, question=message.ANY, question_kind=Kind.NBSTAT)
-        _Tries(self, ident, lambda: self._send(asked, address, PORT), lambda: done(None))
+        self._repeat(ident, lambda: self._send(asked, address, PORT), lambda: done(None))
 
     # Inside
 
@@ -172,6 +171,23 @@ class NameService:
         if self._endpoint is None:
             self._endpoint = self._stack.udp_bind(PORT, self._receive)
             self._endpoint.broadcast = True
+
+    def _repeat(self, ident: int, send: Callable[[], None], over: Callable[[], None]) -> None:
+        """Send a request three times, until somebody took it out of what is asked; else say it is over."""
+        tries = iter(range(TRIES))
+
+        def tick() -> None:
+            if ident not in self._asked:
+                return
+            if next(tries, None) is None:
+                del self._asked[ident]
+                over()
+                return
+            timer.start(TIMEOUT)
+            send()
+
+        timer = self._timers.timer(tick)
+        tick()
 
     def _receive(self, datagram: Datagram) -> None:
         try:
@@ -244,33 +260,6 @@ class NameService:
     def _ident(self) -> int:
         self._stack.context.catch_up()
         return next(n for n in iter(lambda: self._stack.context.random(16), None) if n not in self._asked)
-
-
-class _Tries:
-    """A request that is sent three times, until somebody took it out of what is asked."""
-
-    def __init__(
-        self, service: NameService, ident: int, send: Callable[[], None], over: Callable[[], None]
-    ) -> None:
-        self._service = service
-        self._ident = ident
-        self._send = send
-        self._over = over
-        self._left = TRIES
-        self._timer: Timer = service._timers.timer(self._tick)  # noqa: SLF001 - a part of it
-        self._tick()
-
-    def _tick(self) -> None:
-        asked = self._service._asked  # noqa: SLF001 - a part of it
-        if self._ident not in asked:
-            return
-        if not self._left:
-            del asked[self._ident]
-            self._over()
-            return
-        self._left -= 1
-        self._timer.start(TIMEOUT)
-        self._send()
 
 
 def _addresses(interface: Interface) -> Iterator[InterfaceAddress]:

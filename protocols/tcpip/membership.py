@@ -6,6 +6,7 @@ join is EXCLUDE {}, a leave INCLUDE {}.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from protocols.tcpip import addresses
@@ -36,7 +37,7 @@ def response_code(code: int, bits: int) -> int:
     return (code & one - 1 | one) << ((code >> bits - 4 & 7) + 3)
 
 
-class Membership:
+class Membership(ABC):
     """Group membership of all interfaces in one version of IP."""
 
     def __init__(self, context: Context) -> None:
@@ -45,13 +46,13 @@ class Membership:
         self._older_until: dict[int, int] = {}
         self._pending: dict[tuple[int, bytes], Timer] = {}
 
+    @abstractmethod
     def _silent(self, interface: Interface, group: bytes) -> bool:
         """Whether a group is never reported."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _report(self, interface: Interface, group: bytes, kind: int) -> None:
         """Send a report with one record."""
-        raise NotImplementedError
 
     def joined(self, interface: Interface, group: bytes) -> None:
         """Report a new group, and once more in case the first is lost."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lab.guest.session import Guest
 
 LIBRARIES = "/usr/lib/x86_64-linux-gnu"
-SAID, TOLD = "/root/testpmd.out", "/root/testpmd.in"
+SAID, TOLD = "/run/testpmd.out", "/run/testpmd.in"
 PATIENCE_S = 60.0
 POLL_S = 0.2
 LINK_EVENT = "link state change event"
