@@ -15,7 +15,7 @@ import pstats
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from lab.bench import hops, tcp_loads
+from lab.bench import calls, hops, tcp_loads
 from lab.bench.contract import Row, Target
 from lab.bench.pairing import Rotation, paired, spread
 from lab.bench.tcp_loads import ADDRESS, Lane
@@ -126,6 +126,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--hops", action="store_true", help="show each hop of a question to Linux's own and its answer"
     )
+    parser.add_argument(
+        "--calls", action="store_true", help="count the Python calls of a question and its answer, by folder"
+    )
 
 
 def run(args: argparse.Namespace, progress: Progress) -> list[Row]:
@@ -137,10 +140,12 @@ def run(args: argparse.Namespace, progress: Progress) -> list[Row]:
     wanted = [pair for pair in PAIRS if word in " ".join(one.name for one in pair).lower()]
     if not wanted and word not in ALONE:
         raise UsageError(f"--only {args.only}: no such row")
-    if args.hops:
-        return list(
-            hop_rows([kind for metric, kind in wanted if metric.load is tcp_loads.round_trips], args.engine)
-        )
+    if args.hops or args.calls:
+        kinds = _to_linux(wanted)
+        return [
+            *(hop_rows(kinds, args.engine) if args.hops else ()),
+            *(call_rows(kinds, args.engine) if args.calls else ()),
+        ]
     samples: Samples = {pair: [] for pair in wanted}
     with contextlib.ExitStack() as held:
         kinds = tuple(dict.fromkeys(kind for _, kind in wanted))
@@ -197,15 +202,20 @@ def lane(kind: Kind, engine: str) -> Iterator[Lane]:
 
 
 def hop_rows(kinds: list[Kind], engine: str) -> Iterator[Row]:
-    """Return the hops of a question and its answer, of each stack that talks to Linux. UsageError."""
-    kinds = [kind for kind in kinds if kind.far == LINUX]
-    if not kinds:
-        raise UsageError("--hops: looks at request and response to and from Linux, and --only leaves none")
+    """Return the hops of a question and its answer, of each stack."""
     for kind in kinds:
         trace = hops.Trace()
         with hops.wrapped(trace), lane(kind, engine) as through:
             for name, took_us in hops.look(through, trace):
                 yield Row(NAME, f"{kind.name}: {name}", took_us, "µs")
+
+
+def call_rows(kinds: list[Kind], engine: str) -> Iterator[Row]:
+    """Return how many Python functions a question and its answer enter, of each stack."""
+    for kind in kinds:
+        with lane(kind, engine) as through:
+            for name, count in calls.look(through):
+                yield Row(NAME, f"{kind.name}: {name}", count, "calls")
 
 
 def profile(
@@ -220,6 +230,16 @@ def profile(
         text = io.StringIO()
         pstats.Stats(profiler, stream=text).sort_stats("tottime").print_stats(PROFILE_LINES)
         progress(f"profile of {metric.name}, {kind.name}:\n{text.getvalue().rstrip()}")
+
+
+def _to_linux(wanted: list[tuple[Metric, Kind]]) -> list[Kind]:
+    """Return the stacks whose questions and answers to Linux are wanted. UsageError when none is."""
+    kinds = [kind for metric, kind in wanted if metric.load is tcp_loads.round_trips and kind.far == LINUX]
+    if not kinds:
+        raise UsageError(
+            "--hops, --calls: look at request and response to and from Linux; --only leaves none"
+        )
+    return kinds
 
 
 def _rows(metric: Metric, kind: Kind, samples: Samples) -> list[Row]:

@@ -1,0 +1,42 @@
+"""``bench tcp --calls``: what is counted, and where it belongs."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from lab.bench import calls
+from protocols.io.status import NtStatus
+
+
+def test_calls_are_counted_by_the_folder_of_the_function() -> None:
+    counting = calls.Counting()
+
+    counting.next_trip()
+    _ = NtStatus.SUCCESS.ok
+    _ = NtStatus.PENDING.ok
+    counting.stop()
+
+    assert counting.trips[0]["protocols/io/"] == 2
+
+
+def test_each_trip_has_a_count_of_its_own() -> None:
+    counting = calls.Counting()
+
+    counting.next_trip()
+    counting.next_trip()
+    _ = NtStatus.SUCCESS.ok
+    counting.stop()
+
+    assert [trip["protocols/io/"] for trip in counting.trips] == [0, 1]
+
+
+def test_medians_are_told_on_the_way_down_with_the_whole_last() -> None:
+    trips = [Counter({"ndis/": 4, "protocols/afd/": 2}), Counter({"ndis/": 6, "protocols/afd/": 2})]
+
+    told = calls.medians(trips)
+
+    assert told == [("protocols/afd/", 2), ("ndis/", 5), (calls.WHOLE, 7)]
+
+
+def test_the_standard_library_has_a_line_of_its_own() -> None:
+    assert calls.folder_of("/usr/lib/python3.11/enum.py") == calls.ELSEWHERE
