@@ -141,10 +141,10 @@ def run(args: argparse.Namespace, progress: Progress) -> list[Row]:
     if not wanted and word not in ALONE:
         raise UsageError(f"--only {args.only}: no such row")
     if args.hops or args.calls:
-        kinds = _to_linux(wanted)
+        far = _to_linux(wanted)
         return [
-            *(hop_rows(kinds, args.engine) if args.hops else ()),
-            *(call_rows(kinds, args.engine) if args.calls else ()),
+            *(hop_rows(far, args.engine) if args.hops else ()),
+            *(call_rows(far, args.engine) if args.calls else ()),
         ]
     samples: Samples = {pair: [] for pair in wanted}
     with contextlib.ExitStack() as held:

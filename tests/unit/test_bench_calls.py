@@ -9,6 +9,7 @@ from protocols.io.status import NtStatus
 
 
 def test_calls_are_counted_by_the_folder_of_the_function() -> None:
+    """The folder is the way's layer."""
     counting = calls.Counting()
 
     counting.next_trip()
@@ -20,6 +21,7 @@ def test_calls_are_counted_by_the_folder_of_the_function() -> None:
 
 
 def test_each_trip_has_a_count_of_its_own() -> None:
+    """A median needs them apart."""
     counting = calls.Counting()
 
     counting.next_trip()
@@ -31,6 +33,7 @@ def test_each_trip_has_a_count_of_its_own() -> None:
 
 
 def test_medians_are_told_on_the_way_down_with_the_whole_last() -> None:
+    """Folders that a trip does not enter have no line."""
     trips = [Counter({"ndis/": 4, "protocols/afd/": 2}), Counter({"ndis/": 6, "protocols/afd/": 2})]
 
     told = calls.medians(trips)
@@ -39,4 +42,5 @@ def test_medians_are_told_on_the_way_down_with_the_whole_last() -> None:
 
 
 def test_the_standard_library_has_a_line_of_its_own() -> None:
+    """Enumerations and generated functions cost as much as ours."""
     assert calls.folder_of("/usr/lib/python3.11/enum.py") == calls.ELSEWHERE
