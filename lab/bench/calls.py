@@ -1,8 +1,8 @@
 """``bench tcp --calls``: how many Python functions one question and its answer enter, by folder.
 
-A count, not a time: it is the same on a busy machine and on an idle one. The profiler of the thread that
-carries the whole stack counts while it answers; what a trip costs is mostly this number, because each call
-comes to its code and its objects after the processor has slept.
+A count, not a time. The profiler of the thread that carries the whole stack counts while it answers; what a
+trip costs is mostly this number, because each call comes to its code and its objects after the processor has
+slept. On a busy machine the host's own thread takes a part of some trips, and then the count is too small.
 """
 
 from __future__ import annotations
