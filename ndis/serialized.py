@@ -47,14 +47,18 @@ class SerializedGate:
     def post(self, call: Callable[[], None]) -> None:
         """Make the call inside the lock at DISPATCH_LEVEL: now, or when the holder comes to it."""
         self._guard.acquire()
-        self._deferred.append(call)
-        mine = self.holder is None
-        if mine:
-            self.holder = self._executive.context()
+        if self.holder is not None:
+            self._deferred.append(call)
+            self._guard.release()
+            return
+        self.holder = self._executive.context()
         self._guard.release()
-        if mine:
-            with self._irql.raised(Irql.DISPATCH):
-                self._drain()
+        before = self._irql.raise_to(Irql.DISPATCH)
+        try:
+            call()  # nobody can be waiting: what was deferred was done before the lock was free
+            self._drain()
+        finally:
+            self._irql.lower_to(before)
 
     def exclusive(self, call: Callable[[], R]) -> R:
         """Make the call inside the lock at PASSIVE_LEVEL, and wait for the lock first."""
@@ -63,8 +67,11 @@ class SerializedGate:
         try:
             return call()
         finally:
-            with self._irql.raised(Irql.DISPATCH):
+            before = self._irql.raise_to(Irql.DISPATCH)
+            try:
                 self._drain()
+            finally:
+                self._irql.lower_to(before)
 
     def _take(self) -> bool:
         self._guard.acquire()
@@ -151,7 +158,7 @@ class SerializedSends(Sends):
     def _start(self) -> None:
         adapter = self.adapter
         send_packets = self.send_packets
-        while self._queue and not self._stalled and not adapter.sends_held:
+        while self._queue and not self._stalled and adapter.refusal is None:
             if send_packets is not None:
                 self._send_array(send_packets)
             else:
