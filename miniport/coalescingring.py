@@ -16,7 +16,7 @@ from miniport.pointers import pointer
 from miniport.rxring import BUFFER_BYTES, Received, RxBuffer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from ndis.hardware import SharedMemory
 
@@ -45,6 +45,7 @@ class CoalescingRing:
         self._doorbell = doorbell
         self._rung = 0
         self._room = memoryview(bytearray(count * BUFFER_BYTES))
+        self._rooms = (RxBuffer(None, self._room),)
         self._raw = ffi.new("struct mp_rsc *")
         self._buffers = buffers[:count]
         self._keep = (
@@ -124,15 +125,16 @@ class CoalescingRing:
 
     def harvest(self, budget: int) -> list[Received]:
         """Return what has arrived, oldest first, segments joined; of about ``budget`` descriptors."""
-        raw, room = self._raw, self._room
+        raw, room = self._raw, self._rooms
         found = []
         for number in range(lib.mp_rsc_burst(raw, min(budget, self.count))):
             unit = raw.units[number]
             length = unit.length
             found.append(
                 Received(
-                    (RxBuffer(None, room[unit.at : unit.at + length]),),
+                    room,
                     (length,),
+                    length,
                     unit.status,
                     unit.errors,
                     unit.vlan,
@@ -140,6 +142,7 @@ class CoalescingRing:
                     unit.hash_type,
                     is_lent=True,
                     segments=unit.segments,
+                    at=unit.at,
                 )
             )
         return found
@@ -147,5 +150,5 @@ class CoalescingRing:
     def recycle(self, frame: Received) -> None:
         """Do nothing: the card has the slots already."""
 
-    def give_back(self, buffers: tuple[RxBuffer, ...]) -> None:
-        """Do nothing: nothing is kept by anybody."""
+    def take_back(self, frames: Sequence[Received]) -> None:
+        """Do nothing: every frame that went out was a copy."""

@@ -7,14 +7,14 @@ spares, or in the hands of whoever got the frame. Sans I/O but for the doorbell.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from device.rings.index import DESCRIPTOR_SIZE
 from device.rings.receive import ExtendedRx, ExtendedRxRead, LegacyRx, RxStatus
 from miniport.driverring import DriverRing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from ndis.hardware import SharedMemory
 
@@ -36,8 +36,7 @@ class RxBuffer:
     view: memoryview
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(NamedTuple):
     """One frame, and what the card says of it.
 
     ``status`` and ``errors`` are RxStatus and RxError bits; ``lengths`` are the bytes in each of ``buffers``.
@@ -45,6 +44,8 @@ class Received:
 
     buffers: tuple[RxBuffer, ...]
     lengths: tuple[int, ...]
+    length: int
+    """Bytes of the frame."""
     status: int
     errors: int
     vlan: int
@@ -54,16 +55,17 @@ class Received:
     """There was no spare: the buffers go back to the ring as soon as the frame was looked at."""
     segments: int = 0
     """TCP segments that were coalesced to this frame; 0: it is as it came."""
+    at: int = 0
+    """Where in the first buffer it begins."""
 
-    @property
-    def length(self) -> int:
-        """Bytes of the frame."""
-        return sum(self.lengths)
+    def head(self, length: int) -> bytes:
+        """Return the first bytes, of the first buffer."""
+        return bytes(self.buffers[0].view[self.at : self.at + min(length, self.lengths[0])])
 
     def data(self) -> bytes:
         """Return the frame, copied."""
-        pieces = zip(self.buffers, self.lengths, strict=True)
-        return b"".join(buffer.view[:length] for buffer, length in pieces)
+        pieces = zip(self.buffers, self.lengths, (self.at, *[0] * len(self.buffers)), strict=False)
+        return b"".join(buffer.view[at : at + length] for buffer, length, at in pieces)
 
 
 class ReceiveRing(Protocol):
@@ -82,8 +84,8 @@ class ReceiveRing(Protocol):
     def ring(self) -> None:
         """Write RDT, if slots were armed since it was written."""
 
-    def give_back(self, buffers: tuple[RxBuffer, ...]) -> None:
-        """Take home buffers that went out with a frame."""
+    def take_back(self, frames: Sequence[Received]) -> None:
+        """Put the buffers of frames that went out, and are not held any more, where they are needed; ring."""
 
     def recycle(self, frame: Received) -> None:
         """Put the buffers of a frame that nobody keeps back into the ring."""
@@ -168,6 +170,15 @@ class RxRing(DriverRing):
         if self._armed() < self.count // 2:
             self.fill()
 
+    def take_back(self, frames: Sequence[Received]) -> None:
+        """Put the buffers of frames that went out, and are not held any more, where they are needed; ring."""
+        for frame in frames:
+            if frame.is_lent:
+                self.recycle(frame)
+            else:
+                self.give_back(frame.buffers)
+        self.ring()
+
     @property
     def next(self) -> int:
         """The slot that is looked at next."""
@@ -235,6 +246,7 @@ class RxRing(DriverRing):
         return Received(
             tuple(piece for piece, _ in pieces),
             tuple(size for _, size in pieces),
+            sum(size for _, size in pieces),
             status,
             errors,
             vlan,

@@ -160,7 +160,9 @@ class MiniportAdapter:
     def send_packets(self, open_: Open, packets: list[Packet]) -> None:
         """NdisSendPackets: every packet comes back by ProtocolSendComplete."""
         for packet in packets:
-            packet.transfer(Owner.PROTOCOL, Owner.NDIS)
+            if packet.owner is not Owner.PROTOCOL:
+                packet.transfer(Owner.PROTOCOL, Owner.NDIS)  # which raises
+            packet.owner = Owner.NDIS
             packet.ndis_reserved = open_
         if self.observer is not None:
             for packet in packets:
