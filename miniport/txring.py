@@ -122,14 +122,36 @@ class TxRing(DriverRing, Generic[Token]):
 
         Buffers with an address are read by the card where they are; the rest is copied here.
         """
-        if SHORTEST_BYTES <= length <= STAGE_BYTES and not extras.header:
-            address = buffers[0].address
-            if len(buffers) > 1:
-                for buffer in buffers:
-                    if buffer.address is not None:
-                        return self._post_parts(token, _parts(buffers, length, b""), extras)
-            return self._post_one(token, buffers, length, address, extras)
-        return self._post_parts(token, _parts(buffers, length, extras.header), extras)
+        is_one = SHORTEST_BYTES <= length <= STAGE_BYTES and not extras.header
+        if is_one and len(buffers) > 1:
+            for buffer in buffers:
+                is_one = is_one and buffer.address is None
+        if not is_one:
+            return self._post_parts(token, _parts(buffers, length, extras.header), extras)
+        if extras.context and extras.context != self._context:
+            if self.free < 2:
+                return False
+            self._put_context(extras)
+        elif not self.free:
+            return False
+        tail, address = self._tail, buffers[0].address
+        if address is None:
+            at = tail * STAGE_BYTES
+            address = self._stage_address + at
+            left = length
+            for buffer in buffers:
+                # Most buffers are the whole of their memory: no view is made of those.
+                size, piece = buffer.length, buffer.memory
+                if size > left or len(piece) != size:
+                    size = min(size, left)
+                    piece = buffer.view[:size]
+                self._stages[at : at + size] = piece
+                at += size
+                left -= size
+            length -= left
+        self._describe(address, length, _LAST, extras)
+        self._busy.append((tail, token))
+        return True
 
     def reap(self) -> list[Token]:
         """Return the tokens of frames that the card is done with, oldest first; at most one ring."""
@@ -149,35 +171,6 @@ class TxRing(DriverRing, Generic[Token]):
         """Whether ``reap`` would return something."""
         busy = self._busy
         return bool(busy) and bool(self._ring[busy[0][0] * DESCRIPTOR_SIZE + _STATUS] & DD)
-
-    def _post_one(
-        self, token: Token, buffers: Sequence[Buffer], length: int, address: int | None, extras: Extras
-    ) -> bool:
-        """Hand over a frame that one descriptor holds: at ``address``, or copied to its stage."""
-        if extras.context and extras.context != self._context:
-            if self.free < 2:
-                return False
-            self._put_context(extras)
-        elif not self.free:
-            return False
-        tail = self._tail
-        if address is None:
-            at = tail * STAGE_BYTES
-            address = self._stage_address + at
-            left = length
-            for buffer in buffers:
-                # Most buffers are the whole of their memory: no view is made of those.
-                size, piece = buffer.length, buffer.memory
-                if size > left or len(piece) != size:
-                    size = min(size, left)
-                    piece = buffer.view[:size]
-                self._stages[at : at + size] = piece
-                at += size
-                left -= size
-            length -= left
-        self._describe(address, length, _LAST, extras)
-        self._busy.append((tail, token))
-        return True
 
     def _post_parts(self, token: Token, parts: list[_Part], extras: Extras) -> bool:
         needs_context = bool(extras.context) and extras.context != self._context
