@@ -148,7 +148,7 @@ class PacketReceiver:
         self._harvester.take_back(queue, (frame,))
 
     def _indicate(self, queue: int, frames: list[Received]) -> None:
-        cut = first_lent(frames)
+        cut = 0 if frames[0].is_lent else first_lent(frames)
         kept, copied = frames[:cut], frames[cut:]
         if kept:
             packets = self._packets(queue, kept, Status.SUCCESS)
@@ -162,7 +162,8 @@ class PacketReceiver:
             self._nic.ndis.indicate_receive_packets(packets)
             for packet in packets:
                 self._free(packet)
-            self._harvester.take_back(queue, copied)
+            if self._nic.receive[queue].keeps_buffers:
+                self._harvester.take_back(queue, copied)
 
     def _packets(self, queue: int, frames: list[Received], status: Status) -> list[Packet]:
         packets = []

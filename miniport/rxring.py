@@ -74,6 +74,8 @@ class ReceiveRing(Protocol):
     count: int
     address: int
     length_bytes: int
+    keeps_buffers: bool
+    """Whether frames go out in the card's own buffers; else as copies, and nothing comes back."""
 
     def reset(self) -> None:
         """Take every buffer out of the ring, and start again at 0. The card must have been reset."""
@@ -140,6 +142,7 @@ class RxRing(DriverRing):
     ) -> None:
         """Lay a ring of ``count`` over ``descriptors``; ``buffers`` beyond ``count - 1`` are spares."""
         super().__init__(descriptors, count, doorbell)
+        self.keeps_buffers = True
         self._legacy = legacy
         self._spare = list(buffers)
         self._slots: list[RxBuffer | None] = [None] * count

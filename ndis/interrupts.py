@@ -6,6 +6,7 @@ Source: NdisMRegisterInterrupt, MiniportISR, MiniportHandleInterrupt, NdisMSynch
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from ndis.events import Kind
@@ -23,8 +24,8 @@ R = TypeVar("R")
 class Interrupt:
     """One registered interrupt: a line or a message.
 
-    Invariants: one ISR at a time; at most one DPC is queued, and an interrupt while it runs queues
-    it again.
+    Invariants: one ISR at a time; at most one DPC is queued, or waits for the miniport lock, and an
+    interrupt while it runs queues it again.
     """
 
     def __init__(self, adapter: MiniportAdapter, message: int, *, shared: bool, request_isr: bool) -> None:
@@ -69,7 +70,7 @@ class Interrupt:
                 self._lock.release()
             if queue and not self._dpc_queued:
                 self._dpc_queued = True
-                adapter.executive.queue_dpc(self._dpc_name, self._dpc)
+                adapter.executive.queue_dpc(self._dpc_name, partial(adapter.gate.post, self._handle))
         finally:
             adapter.irql.lower_to(before)
         return recognized
@@ -99,11 +100,8 @@ class Interrupt:
             adapter.emit(Kind.INTERRUPT, "isr", self, recognized=recognized, queue=queue)
         return recognized, queue
 
-    def _dpc(self) -> None:
-        self._dpc_queued = False
-        self._adapter.gate.post(self._handle)
-
     def _handle(self) -> None:
+        self._dpc_queued = False
         adapter = self._adapter
         handle = self._dpc_handler
         if handle is None or not adapter.is_initialized:
