@@ -70,8 +70,9 @@ class Harvester:
             found[PacketInfo.TCP_RECV_SEG_COALESCE] = CoalescedSegments(frame.segments)
         on = self.nic.offload
         if on is not NOTHING:
-            head = frame.buffers[0].view[frame.at : frame.at + offload.HEADERS_BYTES]
-            if sums := offload.received(frame.status, frame.errors, bytes(head), on):
+            end = frame.at + min(frame.length, offload.HEADERS_BYTES)
+            head = bytes(frame.buffers[0].view[frame.at : end])
+            if sums := offload.received(frame.status, frame.errors, head, on):
                 found[PacketInfo.TCP_IP_CHECKSUM] = sums
         return found
 

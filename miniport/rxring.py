@@ -58,10 +58,6 @@ class Received(NamedTuple):
     at: int = 0
     """Where in the first buffer it begins."""
 
-    def head(self, length: int) -> bytes:
-        """Return the first bytes, of the first buffer."""
-        return bytes(self.buffers[0].view[self.at : self.at + min(length, self.lengths[0])])
-
     def data(self) -> bytes:
         """Return the frame, copied."""
         pieces = zip(self.buffers, self.lengths, (self.at, *[0] * len(self.buffers)), strict=False)

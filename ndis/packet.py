@@ -204,7 +204,10 @@ class Packet:
         return done
 
     def transfer(self, source: Owner, target: Owner) -> None:
-        """Pass the packet on; raises OwnershipError when ``source`` does not own it."""
+        """Pass the packet on; raises OwnershipError when ``source`` does not own it.
+
+        Hot paths set ``owner`` themselves and come here only when it is not whom they expect.
+        """
         if self.owner is not source:
             raise OwnershipError(
                 f"packet {self.number}: {source.name} passes it to {target.name}, "
