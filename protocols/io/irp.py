@@ -8,7 +8,7 @@ IoCompleteRequest, IoSetCompletionRoutine, IoCancelIrp.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from protocols.io.status import NtStatus
@@ -57,31 +57,44 @@ class StackLocation:
     pending: bool = False
 
 
-@dataclass(eq=False, slots=True)
 class Irp:
     """A request.
 
-    ``buffers`` are the memory (MDL chain) that is sent from or received into; ``status`` and
-    ``information`` are the I/O status block; ``result`` is what a request returns besides bytes.
+    ``buffers`` are the memory (MDL chain) that is sent from or received into, of ``length`` bytes in all;
+    ``status`` and ``information`` are the I/O status block; ``result`` is what a request returns besides
+    bytes. ``location`` is IoGetCurrentIrpStackLocation: of the driver that holds it, ``locations[current]``;
+    the topmost while no driver has it.
     """
 
-    locations: list[StackLocation]
-    buffers: Sequence[Memory] = ()
-    status: NtStatus = NtStatus.PENDING
-    information: int = 0
-    result: Any = None
-    number: int = 0
-    cancelled: bool = False
-    cancel_routine: Callable[[Irp], None] | None = None
-    completed: bool = False
-    done: Callable[[Irp], None] | None = None
-    context: dict[str, Any] = field(default_factory=dict)
-    current: int = -1  # index of the location of the driver that holds it; the topmost is the last
+    __slots__ = (
+        *("locations", "current", "location"),  # ``current`` counts down from behind the topmost, the last
+        *("buffers", "length", "number"),
+        *("status", "information", "result"),
+        *("cancelled", "cancel_routine", "completed", "done", "context"),
+    )
 
-    @property
-    def location(self) -> StackLocation:
-        """IoGetCurrentIrpStackLocation."""
-        return self.locations[self.current]
+    def __init__(
+        self,
+        locations: list[StackLocation],
+        buffers: Sequence[Memory] = (),
+        number: int = 0,
+        done: Callable[[Irp], None] | None = None,
+    ) -> None:
+        """Be on the way to nobody yet; ``locations`` are one at least, ``done`` is told of the completion."""
+        self.locations = locations
+        self.current = len(locations)
+        self.location = locations[-1]
+        self.buffers = buffers
+        self.length = sum(map(len, buffers))
+        self.number = number
+        self.status = NtStatus.PENDING
+        self.information = 0
+        self.result: Any = None
+        self.cancelled = False
+        self.cancel_routine: Callable[[Irp], None] | None = None
+        self.completed = False
+        self.done = done
+        self.context: dict[str, Any] = {}
 
     @property
     def next_location(self) -> StackLocation:
@@ -89,11 +102,6 @@ class Irp:
         if self.current < 1:
             raise IndexError("the IRP has no stack location left for a lower driver")
         return self.locations[self.current - 1]
-
-    @property
-    def length(self) -> int:
-        """Bytes in ``buffers``."""
-        return sum(map(len, self.buffers))
 
     def set_completion_routine(
         self, routine: Callable[[Irp], NtStatus], invoke: Invoke = Invoke.ALWAYS

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from protocols.io.completion import ApcQueue, CompletionPacket, CompletionPort, Event
-from protocols.io.irp import Invoke, Irp, Major
+from protocols.io.irp import Invoke, Irp, Major, StackLocation
 from protocols.io.status import NtError, NtStatus
 from protocols.io.system import IoSystem
 from protocols.io.verifier import IrpVerifier
@@ -155,7 +155,7 @@ def void(_value: object) -> None:
 
 
 def test_scatter_fills_one_buffer_after_the_other() -> None:
-    irp = Irp([], [bytearray(2), bytearray(3)])
+    irp = Irp([StackLocation(Major.READ)], [bytearray(2), bytearray(3)])
 
     copied = irp.scatter(b"abcdef")
 
