@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from protocols.afd.requests import AfdOpen
     from protocols.io.device import FileObject
     from protocols.io.irp import Irp, Memory
+    from protocols.tdi.requests import Flags
 
 REFILL_BYTES = 65536
 
@@ -61,12 +62,12 @@ class ReceivingEndpoint(Endpoint):
             return self.receive_urgent(irp)
         if self._no_receive:
             return self.io.complete(irp, NtStatus.LOCAL_DISCONNECT)
-        if self.state not in (State.CONNECTED, State.FAILED) and not self._buffered:
+        if self.state not in (State.CONNECTED, State.FAILED) and not self._buffered.size:
             return self.io.complete(irp, NtStatus.CONNECTION_INVALID)
-        if not self._receives and self._enough(irp):
+        if self._buffered.size and not self._receives and self._enough(irp):
             return self._fill(irp)
         if self._aborted is not None or self._eof:
-            if self._buffered:
+            if self._buffered.size:
                 return self._fill(irp)
             status = self._aborted if self._aborted is not None else NtStatus.SUCCESS
             return self.io.complete(irp, status)
@@ -99,7 +100,7 @@ class ReceivingEndpoint(Endpoint):
         self._buffer(buffers)
         return NtStatus.SUCCESS
 
-    def urgent_arrived(self, data: Memory) -> Taken:
+    def urgent_arrived(self, _flags: Flags, _available: int, data: Memory) -> Taken:
         """ClientEventReceiveExpedited: all of it is taken, whatever SO_RCVBUF says."""
         self._buffered.append_urgent(data)
         if self._buffered.inline:
@@ -116,7 +117,7 @@ class ReceivingEndpoint(Endpoint):
     def _buffer(self, buffers: list[Memory]) -> None:
         self._buffered.append(buffers)
         self._serve()
-        if self._buffered:
+        if self._buffered.size:
             self.record(Poll.RECEIVE)
 
     def _serve(self) -> None:
@@ -131,19 +132,15 @@ class ReceivingEndpoint(Endpoint):
             self._receives.popleft()
             if not self.io.claim(irp):
                 continue
-            if self._buffered:
+            if self._buffered.size:
                 self._fill(irp)
             else:
                 self.io.complete(irp, self._aborted or NtStatus.SUCCESS)
 
     def _enough(self, irp: Irp) -> bool:
-        asked: Receive = irp.location.parameters
-        return self._enough_for(irp.length if asked.wait_all else 1) or (
-            not irp.length and bool(self._buffered)
-        )
-
-    def _enough_for(self, wanted: int) -> bool:
-        return self._buffered.size >= max(wanted, 1)
+        """Tell whether there is what a receive waits for: a byte, with ``wait_all`` what fills it."""
+        size = self._buffered.size
+        return size > 0 and (not irp.location.parameters.wait_all or size >= irp.length)
 
     def _fill(self, irp: Irp) -> NtStatus:
         asked: Receive = irp.location.parameters
@@ -152,9 +149,10 @@ class ReceivingEndpoint(Endpoint):
 
     def _take_into(self, irp: Irp) -> int:
         copied = self._buffered.take(irp)
-        self._refill()
+        if self._refused:
+            self._refill()
         self.rearm(Poll.RECEIVE)
-        if self._eof and not self._buffered:
+        if self._eof and not self._buffered.size:
             self.record(Poll.DISCONNECT)
         return copied
 

@@ -154,7 +154,7 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
             return self.io.complete(irp, self._failure or NtStatus.CONNECTION_INVALID)
         if self._fin_after_sends:
             return self.io.complete(irp, NtStatus.LOCAL_DISCONNECT)
-        self._sends.append((irp, deque(b for b in irp.buffers if len(b))))
+        self._sends.append((irp, deque(filter(len, irp.buffers))))
         self.io.pend_cancellable(irp, self._cancel_send)
         self._pump()
         self.driver.kick()
@@ -218,7 +218,8 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
     def writable(self, connection: Connection) -> None:
         """Go on sending."""
         del connection
-        self._pump()
+        if self._sends or self._fin_after_sends:
+            self._pump()
 
     def remote_closed(self, connection: Connection) -> None:
         """Tell of the FIN behind the data."""
@@ -273,10 +274,11 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
     def _deliver(self) -> None:
         if self._expedited and self.tcp is not None and not self._held:
             self._give_urgent(self.tcp)
-        while self._fill_receives() or self._indicate():
-            pass
+        while self._held or (self.tcp is not None and self.tcp.received.size):
+            if not (self._fill_receives() if self._receives else self._indicate()):
+                break
         tcp = self.tcp
-        if tcp is not None and tcp.at_end and not self._held and not self._told_fin:
+        if tcp is not None and tcp.remote_fin and tcp.at_end and not self._held and not self._told_fin:
             self._told_fin = True
             for irp in self._drain(self._receives) + self._drain(self._expedited):
                 self.io.complete(irp, NtStatus.SUCCESS)
@@ -287,8 +289,6 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
             self._tell(Event.DISCONNECT, self.context, Flags.RELEASE)
 
     def _fill_receives(self) -> bool:
-        if not self._receives:
-            return False
         irp = self._receives[0]
         if not self._held and self.tcp is not None:
             self._held.extend(self._take(self.tcp, max(irp.length, 1)))
@@ -311,6 +311,8 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
 
     def _take(self, tcp: Connection, limit: int) -> list[Memory]:
         """Take data out of TCP, up to an urgent byte; that one is told of by itself, if anybody listens."""
+        if not tcp.rcv_up:  # no urgent data has ever come
+            return tcp.receive_buffers(limit)
         heard = self.address is not None and Event.RECEIVE_EXPEDITED in self.address.handlers
         if not heard and not self._expedited:
             return tcp.receive_buffers(limit)
@@ -331,7 +333,7 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
 
     def _indicate(self) -> bool:
         handlers = self.address.handlers if self.address is not None else None
-        if self._silent or self._receives or handlers is None:
+        if self._silent or handlers is None:
             return False
         if not self._held:
             if self.tcp is None or not (Event.CHAINED_RECEIVE in handlers or Event.RECEIVE in handlers):
@@ -339,8 +341,9 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
             self._held.extend(self._take(self.tcp, INDICATE_BYTES))
         if not self._held:
             return False
-        if Event.CHAINED_RECEIVE in handlers:
-            status = handlers.tell(Event.CHAINED_RECEIVE, self.context, list(self._held))
+        chained = handlers.get(Event.CHAINED_RECEIVE)
+        if chained is not None:
+            status = chained(self.context, list(self._held))
             if status is NtStatus.SUCCESS:
                 self._held.clear()
                 return True
