@@ -37,16 +37,12 @@ class Handle:
         self.file = file
         self.info = info
         self.protocol = protocol
+        self.stream = info.kind is Sock.STREAM
         self.blocking = True
         self.options: dict[str, Any] = dict(DEFAULTS)
         self.connecting = False
         self.bound = False
         self.qos = Qos()
-
-    @property
-    def stream(self) -> bool:
-        """Whether it is a stream socket."""
-        return self.info.kind is Sock.STREAM
 
 
 class AfdCalls(Provider):
@@ -92,7 +88,7 @@ class AfdCalls(Provider):
             apcs, told = self._apcs(), overlapped
             irp.done = lambda done: told.finish(done, apcs)
         self._io.call(irp)
-        if code is not Afd.RECEIVE:  # served from AFD's own buffer; TDI kicks when asked for more
+        if code is not Afd.RECEIVE and code is not Afd.SEND:  # where TDI is asked for these, it kicks
             self._waiter.kick()
         return irp
 
@@ -113,7 +109,8 @@ class AfdCalls(Provider):
             if not self._waiter.wait(lambda: irp.completed, timeout_ms * MILLISECOND or None):
                 self._io.cancel(irp)
                 raise WinsockError(Wsae.WSAETIMEDOUT)
-        self._raise(irp)
+        if not irp.status.ok:
+            raise error_of(irp.status)
         return irp
 
     def _info(self, handle: Handle) -> dict[str, Any]:
