@@ -6,6 +6,8 @@ non-blocking one it says ``immediate`` to AFD. It knows no function of Winsock: 
 
 from __future__ import annotations
 
+from functools import partial
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from protocols.afd.requests import Afd
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from protocols.winsock.spi import ProtocolInfo
 
 MILLISECOND = 1_000_000
+_has_completed = attrgetter("completed")
+"""Asked of a request before and after each sleep; in C, as no lambda is."""
 
 
 class Handle:
@@ -106,7 +110,7 @@ class AfdCalls(Provider):
         if not irp.completed:
             if overlapped is not None:
                 raise WinsockError(Wsae.WSA_IO_PENDING)
-            if not self._waiter.wait(lambda: irp.completed, timeout_ms * MILLISECOND or None):
+            if not self._waiter.wait(partial(_has_completed, irp), timeout_ms * MILLISECOND or None):
                 self._io.cancel(irp)
                 raise WinsockError(Wsae.WSAETIMEDOUT)
         if not irp.status.ok:
