@@ -225,6 +225,14 @@ class Entry:
         """Guard what ``executive`` turns."""
         self._executive = executive
 
+    def leave(self) -> None:
+        """Carry out what was asked: the lock is given back next."""
+        try:
+            if self._executive.queued:
+                self._executive.settle()
+        finally:
+            self._executive.is_entered = False
+
     def __enter__(self) -> None:
         """Take the lock."""
         self._executive.lock.acquire()
@@ -238,10 +246,8 @@ class Entry:
     ) -> None:
         """Carry out what was asked, and give the lock back."""
         try:
-            if self._executive.queued:
-                self._executive.settle()
+            self.leave()
         finally:
-            self._executive.is_entered = False
             self._executive.lock.release()
 
 

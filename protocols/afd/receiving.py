@@ -151,7 +151,8 @@ class ReceivingEndpoint(Endpoint):
         copied = self._buffered.take(irp)
         if self._refused:
             self._refill()
-        self.rearm(Poll.RECEIVE)
+        if self._wanted:
+            self.rearm(Poll.RECEIVE)
         if self._eof and not self._buffered.size:
             self.record(Poll.DISCONNECT)
         return copied
