@@ -8,7 +8,6 @@ IoCompleteRequest, IoSetCompletionRoutine, IoCancelIrp.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from protocols.io.status import NtStatus
@@ -43,9 +42,11 @@ class Invoke(enum.IntFlag):
     ALWAYS = 7
 
 
-@dataclass(slots=True)
 class StackLocation:
-    """IO_STACK_LOCATION: what one driver is asked. ``parameters`` are the request's own kind."""
+    """IO_STACK_LOCATION: what one driver is asked. ``parameters`` are the request's own kind.
+
+    All zero when it is allocated; one has no constructor, since three are made for every byte that is echoed.
+    """
 
     major: Major
     minor: object = None
@@ -53,8 +54,8 @@ class StackLocation:
     device: DeviceObject | None = None
     file: FileObject | None = None
     routine: Callable[[Irp], NtStatus] | None = None
-    invoke: Invoke = Invoke.ALWAYS
-    pending: bool = False
+    invoke = Invoke.ALWAYS
+    pending = False
 
 
 class Irp:
@@ -75,18 +76,30 @@ class Irp:
 
     def __init__(
         self,
-        locations: list[StackLocation],
+        device: DeviceObject,
+        major: Major,
+        file: FileObject | None = None,
+        *,
+        minor: object = None,
+        parameters: object = None,
         buffers: Sequence[Memory] = (),
-        number: int = 0,
         done: Callable[[Irp], None] | None = None,
     ) -> None:
-        """Be on the way to nobody yet; ``locations`` are one at least, ``done`` is told of the completion."""
-        self.locations = locations
-        self.current = len(locations)
-        self.location = locations[-1]
+        """IoAllocateIrp for what is above ``device``, with its first location filled in.
+
+        ``done`` is told of the completion. It gets its ``number`` when it is issued.
+        """
+        top = device if device.above is None else device.top
+        location = self.location = StackLocation()
+        location.major, location.minor, location.parameters = major, minor, parameters
+        location.device, location.file = top, file
+        self.locations = [location]
+        if top.below is not None:
+            self.locations[:0] = [StackLocation() for _ in range(top.below.depth)]
+        self.current = len(self.locations)
         self.buffers = buffers
         self.length = sum(map(len, buffers))
-        self.number = number
+        self.number = 0
         self.status = NtStatus.PENDING
         self.information = 0
         self.result: Any = None

@@ -14,10 +14,9 @@ from protocols.io.irp import Invoke, Irp, Major, StackLocation
 from protocols.io.status import NtError, NtStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from protocols.io.device import Driver
-    from protocols.io.irp import Memory
     from protocols.io.verifier import IrpVerifier
 
 LINKS_LIMIT = 32
@@ -96,7 +95,7 @@ class IoSystem:
         """ZwCreateFile; ``parameters`` are the extended attributes. NtError with the driver's status."""
         device, rest = self.lookup(name)
         file = FileObject(device, rest)
-        irp = self.build(device, Major.CREATE, file, parameters=parameters)
+        irp = Irp(device, Major.CREATE, file, parameters=parameters)
         status = self.call(irp)
         if status is NtStatus.PENDING or not irp.status.ok:
             raise NtError(irp.status, name)
@@ -112,10 +111,10 @@ class IoSystem:
         file.references -= 1
         if file.references:
             return
-        irp = self.build(file.device, Major.CLOSE, file)
-        if file.outstanding and self.verifier is not None:
-            self.verifier.report("I08", irp, f"{len(file.outstanding)} requests outstanding")
+        irp, outstanding = Irp(file.device, Major.CLOSE, file), len(file.outstanding)
         self.call(irp)
+        if outstanding:
+            self._broken("I08", irp, f"{outstanding} requests outstanding")
 
     def close(self, file: FileObject) -> None:
         """ZwClose: with the last handle IRP_MJ_CLEANUP. NtError(INVALID_HANDLE) when it was closed."""
@@ -123,7 +122,7 @@ class IoSystem:
             raise NtError(NtStatus.INVALID_HANDLE)
         file.handles -= 1
         if not file.handles:
-            self.call(self.build(file.device, Major.CLEANUP, file))
+            self.call(Irp(file.device, Major.CLEANUP, file))
         self.dereference(file)
 
     def duplicate(self, file: FileObject) -> None:
@@ -134,24 +133,6 @@ class IoSystem:
         file.references += 1
 
     # Requests
-
-    def build(
-        self,
-        device: DeviceObject,
-        major: Major,
-        file: FileObject | None = None,
-        *,
-        minor: object = None,
-        parameters: object = None,
-        buffers: Sequence[Memory] = (),
-        done: Callable[[Irp], None] | None = None,
-    ) -> Irp:
-        """IoAllocateIrp, with its first location filled in."""
-        top = device if device.above is None else device.top
-        locations = [StackLocation(major, minor, parameters, top, file)]
-        if top.below is not None:
-            locations[:0] = [StackLocation(major) for _ in range(top.below.depth)]
-        return Irp(locations, buffers, next(self._numbers), done)
 
     def call(self, irp: Irp, device: DeviceObject | None = None) -> NtStatus:
         """IoCallDriver: hand a request to ``device`` with the next stack location.
@@ -166,6 +147,7 @@ class IoSystem:
             device, file = irp.location.device, irp.location.file
             if device is None:
                 raise NtError(NtStatus.INVALID_DEVICE_REQUEST, "a request without a device")
+            irp.number = next(self._numbers)
             if self.verifier is not None:
                 self.verifier.began(irp)
             if file is not None:

@@ -41,7 +41,7 @@ class TdiClient:
         done: Callable[[Irp], None] | None = None,
     ) -> Irp:
         """Send one request."""
-        irp = self.io.build(
+        irp = Irp(
             file.device,
             Major.INTERNAL_DEVICE_CONTROL,
             file,

@@ -11,7 +11,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from protocols.afd.requests import Afd
-from protocols.io.irp import Major
+from protocols.io.irp import Irp, Major
 from protocols.winsock.constants import Sock
 from protocols.winsock.errors import WinsockError, Wsae, error_of
 from protocols.winsock.options import DEFAULTS
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from protocols.io.completion import ApcQueue, Waiter
     from protocols.io.device import FileObject
-    from protocols.io.irp import Irp, Memory
+    from protocols.io.irp import Memory
     from protocols.io.system import IoSystem
     from protocols.winsock.overlapped import Overlapped
     from protocols.winsock.spi import ProtocolInfo
@@ -78,7 +78,7 @@ class AfdCalls(Provider):
         overlapped: Overlapped | None = None,
     ) -> Irp:
         file = handle.file
-        irp = self._io.build(
+        irp = Irp(
             file.device,
             Major.DEVICE_CONTROL,
             file,

@@ -230,8 +230,7 @@ def test_a_handler_takes_some_bytes_and_gives_a_request_for_the_rest(world: Worl
     given: list[Irp] = []
 
     def take(_context: object, _flags: Flags, _available: int, _lookahead: Memory) -> Taken:
-        io = world.far.io
-        irp = io.build(
+        irp = Irp(
             pair.far.device,
             Major.INTERNAL_DEVICE_CONTROL,
             pair.far,
