@@ -57,7 +57,8 @@ class LiveExecutive(LoopExecutive):
         self._awake = True
         self._stopping = False
         self._thread: threading.Thread | None = None
-        self._settling = False
+        self.is_settling = False
+        """Whether a thread runs what is queued, and will look at the queue again."""
         self._sleepers = 0
         self._sleeps_until_us: int | None = None  # None: it is awake, and looks before it sleeps
         self.queued = self._ready
@@ -108,14 +109,14 @@ class LiveExecutive(LoopExecutive):
 
     def settle(self) -> None:
         """Run what is queued, with the lock held and nothing of the stack entered; look at no descriptor."""
-        if self._settling or not self._ready:
+        if self.is_settling or not self._ready:
             return
-        self._settling = True
+        self.is_settling = True
         try:
             while self._ready:
                 self._run_ready()
         finally:
-            self._settling = False
+            self.is_settling = False
         if self._sleepers or self.is_led:
             self._tell()
 
@@ -191,7 +192,7 @@ class LiveExecutive(LoopExecutive):
 
     def _work(self, readable: list[tuple[int, int]]) -> None:
         has_worked = False
-        self._settling = True
+        self.is_settling = True
         try:
             for fd, _ in readable:
                 has_worked = has_worked or fd not in self._wakes
@@ -201,7 +202,7 @@ class LiveExecutive(LoopExecutive):
             while (self._ready and self._run_ready()) or self._fire():
                 has_worked = True
         finally:
-            self._settling = False
+            self.is_settling = False
         if has_worked and (self._sleepers or self.is_led):
             self._tell()
 
@@ -225,14 +226,6 @@ class Entry:
         """Guard what ``executive`` turns."""
         self._executive = executive
 
-    def leave(self) -> None:
-        """Carry out what was asked: the lock is given back next."""
-        try:
-            if self._executive.queued:
-                self._executive.settle()
-        finally:
-            self._executive.is_entered = False
-
     def __enter__(self) -> None:
         """Take the lock."""
         self._executive.lock.acquire()
@@ -245,10 +238,13 @@ class Entry:
         trace: TracebackType | None,
     ) -> None:
         """Carry out what was asked, and give the lock back."""
+        executive = self._executive
         try:
-            self.leave()
+            executive.is_entered = False
+            if executive.queued:
+                executive.settle()
         finally:
-            self._executive.lock.release()
+            executive.lock.release()
 
 
 class LiveWaiter:
@@ -266,8 +262,9 @@ class LiveWaiter:
     def kick(self) -> None:
         """Queue a turn of the stack, and wake the loop unless the caller carries it out himself."""
         self.driver.kick()
-        if not self._executive.is_entered:
-            self._executive.wake()
+        executive = self._executive
+        if not (executive.is_entered or executive.is_settling):
+            executive.wake()
 
     def wait(self, until: Callable[[], bool], timeout_ns: int | None) -> bool:
         """Sleep until the condition holds."""

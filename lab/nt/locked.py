@@ -48,7 +48,7 @@ class Entered(Locked):
 
     def _guarded(self, found: Callable[..., Any]) -> Callable[..., Any]:
         """Do what ``Entry`` does, without its calls around each of the program's."""
-        executive, lock, leave = self._executive, self._executive.lock, self._executive.entry.leave
+        executive, lock = self._executive, self._executive.lock
 
         def call(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - the target's
             with lock:
@@ -56,9 +56,8 @@ class Entered(Locked):
                 try:
                     return found(*arguments, **named)
                 finally:
+                    executive.is_entered = False
                     if executive.queued:
-                        leave()
-                    else:
-                        executive.is_entered = False
+                        executive.settle()
 
         return call

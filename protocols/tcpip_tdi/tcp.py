@@ -154,11 +154,13 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
             return self.io.complete(irp, self._failure or NtStatus.CONNECTION_INVALID)
         if self._fin_after_sends:
             return self.io.complete(irp, NtStatus.LOCAL_DISCONNECT)
-        self._sends.append((irp, deque(filter(len, irp.buffers))))
-        self.io.pend_cancellable(irp, self._cancel_send)
+        queued = (irp, deque(filter(len, irp.buffers)))
+        self._sends.append(queued)
         self._pump()
         self.driver.kick()
-        return NtStatus.PENDING
+        if not self._sends or self._sends[-1] is not queued:
+            return irp.status  # TCP took it at once, or the connection is over
+        return self.io.pend_cancellable(irp, self._cancel_send)
 
     def receive(self, irp: Irp) -> NtStatus:
         """TDI_RECEIVE: as many bytes as there are, at least one; PEEK leaves them.
@@ -210,21 +212,11 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
         if irp is not None and self.io.claim(irp):
             self.io.complete(irp, NtStatus.SUCCESS)
 
-    def readable(self, connection: Connection) -> None:
-        """Give data to a waiting receive, or tell of it."""
-        del connection
-        self._deliver()
-
     def writable(self, connection: Connection) -> None:
         """Go on sending."""
         del connection
         if self._sends or self._fin_after_sends:
             self._pump()
-
-    def remote_closed(self, connection: Connection) -> None:
-        """Tell of the FIN behind the data."""
-        del connection
-        self._deliver()
 
     def closed(self, connection: Connection, failure: Failure | None) -> None:
         """Tell of the end."""
@@ -262,7 +254,9 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
                 self._over(STATUS[error.failure])
                 return
             self._sends.popleft()
-            if self.io.claim(irp):
+            if irp.cancel_routine is not None:  # it had to wait
+                self.io.claim(irp)
+            if not irp.completed:
                 self.io.complete(irp, NtStatus.SUCCESS, irp.length)
         if self._fin_after_sends:
             tcp.shutdown()
@@ -271,7 +265,9 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
                 if self.io.claim(irp):
                     self.io.complete(irp, NtStatus.SUCCESS)
 
-    def _deliver(self) -> None:
+    def _deliver(self, connection: Connection | None = None) -> None:
+        """Give data to a waiting receive, or tell of it; tell of the FIN behind the data."""
+        del connection
         if self._expedited and self.tcp is not None and not self._held:
             self._give_urgent(self.tcp)
         while self._held or (self.tcp is not None and self.tcp.received.size):
@@ -287,6 +283,8 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
                 if self.io.claim(irp):
                     self.io.complete(irp, NtStatus.SUCCESS)
             self._tell(Event.DISCONNECT, self.context, Flags.RELEASE)
+
+    readable = remote_closed = _deliver
 
     def _fill_receives(self) -> bool:
         irp = self._receives[0]
@@ -311,8 +309,6 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
 
     def _take(self, tcp: Connection, limit: int) -> list[Memory]:
         """Take data out of TCP, up to an urgent byte; that one is told of by itself, if anybody listens."""
-        if not tcp.rcv_up:  # no urgent data has ever come
-            return tcp.receive_buffers(limit)
         heard = self.address is not None and Event.RECEIVE_EXPEDITED in self.address.handlers
         if not heard and not self._expedited:
             return tcp.receive_buffers(limit)
@@ -338,7 +334,10 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
         if not self._held:
             if self.tcp is None or not (Event.CHAINED_RECEIVE in handlers or Event.RECEIVE in handlers):
                 return False
-            self._held.extend(self._take(self.tcp, INDICATE_BYTES))
+            if self.tcp.rcv_up:
+                self._held.extend(self._take(self.tcp, INDICATE_BYTES))
+            else:  # no urgent data has ever come
+                self._held.extend(self.tcp.receive_buffers(INDICATE_BYTES))
         if not self._held:
             return False
         chained = handlers.get(Event.CHAINED_RECEIVE)
