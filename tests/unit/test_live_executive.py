@@ -7,7 +7,8 @@ import os
 import threading
 import time
 from functools import partial
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -16,6 +17,8 @@ from lab.nt.locked import Entered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from protocols.tcpip_ndis import TcpipDriver
 
 PATIENCE_S = 60.0
 PATIENCE_NS = 60_000_000_000
@@ -94,6 +97,26 @@ def test_a_method_of_an_entered_object_is_carried_out_like_a_call_between_enter_
     assert ran_on == [threading.get_ident()] * 2
     assert not host.executive.is_entered
     assert not host.executive.lock._is_owned()  # type: ignore[attr-defined]  # threading's own condition asks so
+
+
+def test_the_loop_is_woken_for_a_kick_unless_a_thread_will_see_to_it(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is entered, or runs what is queued, looks at the queue before it leaves."""
+    kicked: list[str] = []
+    host.waiter.driver = cast("TcpipDriver", SimpleNamespace(kick=lambda: kicked.append("kicked")))
+    monkeypatch.setattr(host.executive, "wake", lambda: kicked.append("woken"))
+
+    with host.executive.entry:
+        host.waiter.kick()
+        host.executive.queue_dpc("asked", host.waiter.kick)
+    inside = list(kicked)
+    with host.executive.lock:
+        host.waiter.kick()
+    monkeypatch.undo()
+
+    assert inside == ["kicked", "kicked"]
+    assert kicked == ["kicked", "kicked", "kicked", "woken"]
 
 
 def test_every_waiting_thread_is_told_when_another_s_call_makes_its_condition_true(host: Host) -> None:
