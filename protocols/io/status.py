@@ -8,6 +8,13 @@ import enum
 class NtStatus(enum.IntEnum):
     """How a request ended. Below 0x80000000 it did what was asked."""
 
+    ok: bool
+    """NT_SUCCESS."""
+
+    def __init__(self, value: int) -> None:
+        """Know it once for all: it is asked of every request."""
+        self.ok = value < 0x8000_0000
+
     SUCCESS = 0x0000_0000
     PENDING = 0x0000_0103
     TIMEOUT = 0x0000_0102
@@ -51,11 +58,6 @@ class NtStatus(enum.IntEnum):
     TOO_MANY_ADDRESSES = 0xC000_0209
     ADDRESS_ALREADY_EXISTS = 0xC000_020A
     DATA_NOT_ACCEPTED = 0xC000_021B
-
-    @property
-    def ok(self) -> bool:
-        """NT_SUCCESS."""
-        return self < 0x8000_0000
 
 
 class NtError(Exception):
