@@ -18,7 +18,10 @@ SECOND = 1_000_000_000
 
 
 class Timer:
-    """One callback that can be armed, moved and stopped. Fires once per arming."""
+    """One callback that can be armed, moved and stopped. Fires once per arming.
+
+    ``deadline`` None: it is stopped, however it became so.
+    """
 
     __slots__ = ("_queue", "callback", "deadline", "queued_at")
 
@@ -43,11 +46,6 @@ class Timer:
     def stop(self) -> None:
         """Never mind."""
         self.deadline = None
-
-    @property
-    def running(self) -> bool:
-        """True while it will fire."""
-        return self.deadline is not None
 
 
 class TimerQueue:

@@ -98,7 +98,7 @@ def _ordinary(conn: Connection) -> Chunk | None:
     allowed = window - flight
     offered = conn.snd_una + conn.snd_wnd - sequence
     available = end - sequence
-    usable = min(allowed, offered, available, chunk_limit(conn))
+    usable = min(allowed, offered, available, conn.chunk_limit)
     if allowed < available and allowed <= offered:
         conn.cwnd_limited = True
     fin = _fin_fits(conn, sequence, usable, offered)
@@ -146,7 +146,7 @@ def _in_recovery(conn: Connection) -> Chunk | None:
     sequence, hole_end = board.next_hole(max(una, conn.high_rxt))
     data_end = conn.send_buffer.end
     if sequence < min(board.lost_edge(mss), data_end):  # rule 1
-        length = min(hole_end - sequence, data_end - sequence, room, chunk_limit(conn))
+        length = min(hole_end - sequence, data_end - sequence, room, conn.chunk_limit)
         return _again(conn, sequence, length)
     conn.snd_nxt = conn.snd_max
     fresh = _fresh(conn, room)  # rule 2
@@ -203,7 +203,7 @@ def _fresh(conn: Connection, room: int) -> Chunk | None:
     available = conn.send_buffer.end - sequence
     if available < 0:
         return None
-    usable = min(room, offered, available, chunk_limit(conn))
+    usable = min(room, offered, available, conn.chunk_limit)
     fin = _fin_fits(conn, sequence, usable, offered)
     if usable <= 0 and not (fin and usable == 0):
         return None
@@ -213,7 +213,7 @@ def _fresh(conn: Connection, room: int) -> Chunk | None:
 def send_chunk(conn: Connection, chunk: Chunk) -> None:
     """Send data and perhaps FIN; keep the books of what was sent when."""
     sequence, length, fin = chunk
-    now = conn.tcp.context.now
+    now = conn.clock.now
     payload = conn.send_buffer.slice(sequence, length) if length else []
     flags = segment.ACK
     if length and sequence + length == conn.send_buffer.end:
@@ -236,7 +236,7 @@ def send_chunk(conn: Connection, chunk: Chunk) -> None:
     conn.snd_max = max(conn.snd_max, end)
     if conn.recovery is not Recovery.FAST or sequence >= conn.snd_nxt:
         conn.snd_nxt = max(conn.snd_nxt, end)
-    if not conn.rexmit_timer.running or conn.probing:
+    if conn.rexmit_timer.deadline is None or conn.probing:
         conn.probing = False
         conn.rexmit_timer.start(conn.rtt.rto)
     transmit(conn, sequence, flags, payload=payload, length=length)
@@ -314,7 +314,7 @@ def advertise(conn: Connection) -> int:
 
 def now_stamp(conn: Connection) -> int:
     """Return our timestamp clock: milliseconds from a random start (RFC 7323 5.4)."""
-    return (conn.tcp.context.now // MILLISECOND + conn.ts_offset) & segment.MASK
+    return (conn.clock.now // MILLISECOND + conn.ts_offset) & segment.MASK
 
 
 def _emit(conn: Connection, out: Outgoing) -> None:
@@ -367,6 +367,6 @@ def _emit(conn: Connection, out: Outgoing) -> None:
 
 def _persist(conn: Connection) -> None:
     """Start the persist timer when only the peer's window holds us (RFC 9293 3.8.6.1)."""
-    if conn.snd_max == conn.snd_una and not conn.rexmit_timer.running:
+    if conn.snd_max == conn.snd_una and conn.rexmit_timer.deadline is None:
         conn.probing = True
         conn.rexmit_timer.start(conn.rtt.rto << min(conn.persist_count, 10))
