@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from protocols.tcpip.tcp import output, segment, states
 from protocols.tcpip.tcp.connection import Notice, Recovery
-from protocols.tcpip.tcp.output import Chunk
 from protocols.tcpip.tcp.scoreboard import DUP_THRESH
 from protocols.tcpip.tcp.segment import MASK, unwrap
 from protocols.tcpip.tcp.states import Event, State
@@ -226,7 +225,7 @@ def _retransmit_first(conn: Connection) -> None:
     fin = conn.fin_sequence == una + length and conn.snd_max > una + length
     conn.high_rxt = max(conn.high_rxt, una + length)
     if length > 0 or fin:
-        output.send_chunk(conn, Chunk(una, max(length, 0), fin))
+        output.send_chunk(conn, (una, max(length, 0), fin))
 
 
 def _fin_acked(conn: Connection) -> None:

@@ -121,6 +121,7 @@ class Connection:
         "keepalive_timer",
         "key",
         "last_ack_sent",
+        "layer",
         "listener_id",
         "lost_repairs",
         "max_snd_wnd",
@@ -183,6 +184,7 @@ class Connection:
         self.clock = tcp.context.timers  # ``clock.now``: the stack's time
         self.key = key
         self.ports = (key.local_port, key.remote_port)
+        self.layer = tcp.ip.v4 if len(key.remote) == 4 else tcp.ip.v6
         self.path = path
         self.state = State.CLOSED
         self.handler: ConnectionHandler = IGNORE
