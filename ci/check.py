@@ -34,12 +34,13 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a step went. ``closing`` is pytest's own last line."""
+    """How a step went. ``closing`` is pytest's own last line; ``empty``: the selection left it no test."""
 
     name: str
     ok: bool
     seconds: float
     closing: str = ""
+    empty: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +94,9 @@ def plan(steps: list[Step], wish: Wish, extra: list[Step]) -> list[Step]:
     return chosen
 
 
-def passed(step: Step, status: int, wish: Wish) -> bool:
-    """Judge an exit status; a selection may leave one of the two test steps without a test."""
-    nothing = step.kind in TEST_KINDS and wish.only_tests and status == PYTEST_NOTHING_COLLECTED
-    return status == 0 or nothing
+def is_empty(step: Step, status: int, wish: Wish) -> bool:
+    """Tell whether a selection has left a step without a test: one of the two test steps may be."""
+    return step.kind in TEST_KINDS and wish.only_tests and status == PYTEST_NOTHING_COLLECTED
 
 
 def run(step: Step, wish: Wish) -> Outcome:
@@ -117,12 +117,12 @@ def run(step: Step, wish: Wish) -> Outcome:
             closing = line.strip() or closing
             if step.kind != "lint":
                 say(line.rstrip("\n"))
-    ok = passed(step, process.returncode, wish)
+    empty = is_empty(step, process.returncode, wish)
+    ok = process.returncode == 0 or empty
     if step.kind == "lint" and not ok:
         say("".join(lines).rstrip("\n"))
-    return Outcome(
-        step.name, ok, round(time.monotonic() - began, 1), closing if step.kind in TEST_KINDS else ""
-    )
+    took = round(time.monotonic() - began, 1)
+    return Outcome(step.name, ok, took, closing if step.kind in TEST_KINDS else "", empty)
 
 
 def say(text: str) -> None:
@@ -133,8 +133,14 @@ def say(text: str) -> None:
 AS_JSON = "--json" in sys.argv
 
 
-def summary(outcomes: list[Outcome]) -> str:
-    """Return the closing lines."""
+def selects_nothing(steps: list[Step], outcomes: list[Outcome]) -> bool:
+    """Tell whether no test step had a test: a misspelt selection must not look like a success."""
+    tests = [one for step, one in zip(steps, outcomes, strict=False) if step.kind in TEST_KINDS]
+    return bool(tests) and all(one.empty for one in tests)
+
+
+def summary(outcomes: list[Outcome], *, nothing: bool = False) -> str:
+    """Return the closing lines; ``nothing``: the selection has no test."""
     lines = [
         f"  {'ok  ' if one.ok else 'FAIL'}  {one.name:<16} {one.seconds:6.1f} s  {one.closing}".rstrip()
         for one in outcomes
@@ -142,6 +148,8 @@ def summary(outcomes: list[Outcome]) -> str:
     failed = [one.name for one in outcomes if not one.ok]
     took = sum(one.seconds for one in outcomes)
     verdict = f"FAILED: {', '.join(failed)}" if failed else "all checks passed"
+    if nothing:
+        verdict = "FAILED: no test matches the selection (tests of the extra sets are run by --extra)"
     return "\n".join(["", *lines, f"{verdict} in {took:.0f} s"])
 
 
@@ -165,8 +173,9 @@ def main() -> int:
             break
         if step.kind == "extra" and not outcomes[-1].ok:
             say("  the tests that want it will be skipped")
-    ok = all(one.ok for one in outcomes)
-    say(summary(outcomes))
+    nothing = selects_nothing(steps, outcomes)
+    ok = all(one.ok for one in outcomes) and not nothing
+    say(summary(outcomes, nothing=nothing))
     if args.json:
         print(json.dumps({"ok": ok, "steps": [asdict(one) for one in outcomes]}))
     return int(not ok)

@@ -100,8 +100,20 @@ def test_no_test_at_all_is_a_failure_unless_selected_so(
 ) -> None:
     """An empty suite must not pass for a good one."""
     wish = check.Wish(keyword="x" if selected else None)
+    step = check.Step("tests", "tests", (sys.executable, "-c", f"raise SystemExit({status})"))
 
-    assert check.passed(check.Step("tests", "tests", ()), status, wish) is ok
+    assert check.run(step, wish).ok is ok
+
+
+def test_a_selection_that_no_test_has_is_told_from_one_that_half_has(check: ModuleType) -> None:
+    """A misspelt name must not end in "all checks passed"."""
+    steps = [check.Step(kind, kind, ()) for kind in ("fetch", "tests", "guest")]
+    fetched, full = check.Outcome("fetch", ok=True, seconds=0), check.Outcome("tests", ok=True, seconds=0)
+    empty = check.Outcome("guest", ok=True, seconds=0, empty=True)
+
+    assert check.selects_nothing(steps, [fetched, empty, empty])
+    assert not check.selects_nothing(steps, [fetched, full, empty])
+    assert not check.selects_nothing(steps, [fetched])
 
 
 def test_only_executables_are_hooks(check: ModuleType, tmp_path: Path) -> None:
