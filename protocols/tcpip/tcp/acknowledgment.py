@@ -116,7 +116,8 @@ def _progress(conn: Connection, seg: Segment, ack: int) -> None:
         conn.rexmit_timer.deadline = None
     if conn.clock.now >= conn.hint_due:
         conn.tcp.progress(conn)
-    if buffer.end - buffer.start < conn.send_limit:
+    if conn.wants_room and buffer.end - buffer.start < conn.send_limit:
+        conn.wants_room = False
         conn.notices |= Notice.WRITABLE
     if conn.fin_sequence is not None and ack > conn.fin_sequence:
         _fin_acked(conn)

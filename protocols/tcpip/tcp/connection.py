@@ -74,7 +74,7 @@ class ConnectionHandler:
         """Hear that there is more to ``receive``."""
 
     def writable(self, connection: Connection) -> None:
-        """Hear that data was acknowledged, so that there is room to ``send``."""
+        """Hear that there is room again, after ``send`` has taken less than it was given."""
 
     def remote_closed(self, connection: Connection) -> None:
         """Hear that the peer has sent its FIN; what it sent before is readable."""
@@ -174,6 +174,7 @@ class Connection:
         "ttl",
         "user",
         "wait_timer",
+        "wants_room",
     )
 
     def __init__(self, tcp: Tcp, key: FourTuple, path: Path, iss: int) -> None:  # noqa: PLR0915 - the RFC has so many
@@ -204,6 +205,7 @@ class Connection:
         self.snd_wscale = 0
         self.send_buffer = SendBuffer(self.iss + 1)
         self.send_limit = config.send_buffer
+        self.wants_room = False  # ``send`` has taken less than it was given
         self.fin_sequence: int | None = None  # of our FIN, once the application has closed
         self.small_end = self.iss  # end of the last segment that was not full
         # Receiving
@@ -277,9 +279,10 @@ class Connection:
             )
         buffer = self.send_buffer
         room = self.send_limit - (buffer.end - buffer.start)
-        if room <= 0:
-            return 0
         if len(data) > room:
+            self.wants_room = True
+            if room <= 0:
+                return 0
             data = data[:room]
         buffer.append(data)
         self.tcp.dirty[self] = None
@@ -301,12 +304,7 @@ class Connection:
         if not self.received.size:
             return []
         buffers = self.received.take(limit)
-        if not self.remote_fin:
-            self._offer()
-        return buffers
-
-    def _offer(self) -> None:
-        """Offer what the application has read, when it is worth a segment (RFC 9293 3.8.6.2.2)."""
+        # Offer what has been read, when it is worth a segment (RFC 9293 3.8.6.2.2).
         limit = self.receive_limit
         gain = self.rcv_nxt + limit - self.received.size - self.rcv_adv
         if self.state in states.MAY_RECEIVE and (
@@ -315,6 +313,7 @@ class Connection:
         ):
             self.ack_now = True
             self.tcp.dirty[self] = None
+        return buffers
 
     @property
     def at_end(self) -> bool:
