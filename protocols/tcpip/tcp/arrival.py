@@ -36,7 +36,7 @@ def arrive(conn: Connection, seg: Segment) -> None:
         return
     sequence = conn.rcv_nxt
     # Header prediction (Jacobson 1988; RFC 7323 5.6): nothing but data and an acknowledgment, next in order
-    # and within the window, has passed the checks that follow.
+    # and within the window, has passed the checks that follow. In ESTABLISHED nobody has closed either end.
     predicted = (
         seg.sequence == sequence & MASK
         and seg.flags & ~segment.PSH == segment.ACK
@@ -55,7 +55,7 @@ def arrive(conn: Connection, seg: Segment) -> None:
     if conn.keepalive:
         conn.keepalive_sent = 0
         conn.keepalive_timer.start(conn.tcp.context.config.keepalive_idle)
-    if not predicted or conn.application_gone or conn.early_fin is not None:
+    if not predicted or conn.early_fin is not None:
         _after_acknowledgment(conn, seg, sequence)
     elif seg.length:
         _in_order(conn, seg, sequence, sequence + seg.length)
