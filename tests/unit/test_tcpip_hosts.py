@@ -14,7 +14,7 @@ from protocols.tcpip.errors import Failure, NetworkError
 from protocols.tcpip.icmp import ErrorKind
 from protocols.tcpip.interface import MAX_CORRESPONDENTS, AddressState, Interface, InterfaceAddress
 from protocols.tcpip.ip import SendOptions
-from protocols.tcpip.link import TxFrame
+from protocols.tcpip.link import RxFrame, TxFrame
 from protocols.tcpip.stack import Stack, StackConfig
 from protocols.tcpip.tcp.connection import Connection, ConnectionHandler
 from protocols.tcpip.tcp.states import State
@@ -126,6 +126,39 @@ def test_one_arp_request_serves_a_burst() -> None:
     assert got == [bytes((n,)) for n in range(10)]
     requests = [m for f in frames(net, ethernet.ARP) if (m := arp.parse(f)) and m.operation == arp.REQUEST]
     assert [(m.sender_ip, m.target_ip) for m in requests] == [(A, B)]
+
+
+def test_an_address_that_two_hosts_keep_is_defended_once_in_ten_seconds() -> None:
+    """RFC 5227 2.4 (c): else each defence is a conflict for the other, without end."""
+    net = Network()
+    net.log = []
+    one, two = host(net, StackConfig(ipv6=False)), host(net, StackConfig(ipv6=False))
+    for stack in (one, two):
+        stack.add_address(net.join(stack), A, 24)
+
+    net.run(limit=50 * SECOND)
+
+    announced = [m for f in frames(net, ethernet.ARP) if (m := arp.parse(f)) and m.sender_ip == A]
+    assert 2 <= len(announced) <= 12
+    assert one.counters["arp.conflicts"] > 0
+
+
+def test_a_flood_of_conflicts_is_answered_once() -> None:
+    """A hostile neighbour has no amplifier in us, and takes no address away."""
+    net, one, _ = pair(StackConfig(ipv6=False))
+    thief = bytes((2, 0, 0, 0, 0, 0x66))
+    claim = addresses.MAC_BROADCAST + thief + ethernet.ARP.to_bytes(2)
+    claim += arp.build(arp.ArpMessage(arp.REQUEST, thief, A, bytes(6), A))
+    net.log = []
+
+    for _ in range(1000):
+        one.receive(one.interfaces[1], [RxFrame(claim)], net.now)
+    net.run(limit=SECOND)
+
+    told = [m for f in frames(net, ethernet.ARP) if (m := arp.parse(f)) and m.operation == arp.REQUEST]
+    assert [(m.sender_ip, m.target_ip) for m in told] == [(A, A)]
+    assert one.counters["arp.conflicts"] == 1000
+    assert one.interfaces[1].owns(A)
 
 
 def test_a_silent_neighbour_is_host_unreachable() -> None:
