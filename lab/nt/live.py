@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from lab.nt.host import Upper
 from lab.nt.joints import AfdJoint, NdisJoint, WinsockJoint
 from lab.nt.loading import Loader
+from lab.nt.patience import Patience
 from miniport.hal.executive import US_PER_S, LoopExecutive
 from ndis.miniport import MiniportCharacteristics
 from ndis.wrapper import Ndis
@@ -53,6 +54,8 @@ class LiveExecutive(LoopExecutive):
         self.failure: BaseException | None = None
         self._led = select.epoll()
         """Where a thread that waits sleeps. ``watch`` has it woken before ``_epoll``."""
+        self._patience = Patience(self._led)
+        self._has_asked = False  # whether anything was carried out for a program since a thread last waited
         self._wakes = self._wake, self._wake_leader = tuple(os.eventfd(0, os.EFD_NONBLOCK) for _ in range(2))
         self._awake = True
         self._stopping = False
@@ -111,7 +114,7 @@ class LiveExecutive(LoopExecutive):
         """Run what is queued, with the lock held and nothing of the stack entered; look at no descriptor."""
         if self.is_settling or not self._ready:
             return
-        self.is_settling = True
+        self.is_settling = self._has_asked = True
         try:
             while self._ready:
                 self._run_ready()
@@ -126,10 +129,11 @@ class LiveExecutive(LoopExecutive):
         The loop's own thread goes on waiting, for what comes while nobody else does, and for the timers.
         """
         self.is_led = True
+        has_asked, self._has_asked = self._has_asked, False
         pause_s = self._wait_s(IDLE_S if most_s is None else min(most_s, IDLE_S))
         self.lock.release()
         try:
-            readable = self._led.poll(pause_s)
+            readable = self._patience.wait(pause_s, answer=has_asked)
         finally:
             self.lock.acquire()
             self.is_led = False
