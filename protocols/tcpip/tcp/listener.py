@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from protocols.tcpip.tcp.connection import Connection, ConnectionHandler, FourTuple
+    from protocols.tcpip.tcp.segment import Segment
     from protocols.tcpip.tcp.service import Tcp
+
+
+class Inspection(enum.Enum):
+    """What becomes of a SYN: answered, answered by a reset, or kept until ``passive.conclude``."""
+
+    ADMIT = enum.auto()
+    REFUSE = enum.auto()
+    KEEP = enum.auto()
 
 
 class Listener:
     """A port that is open for connections.
 
     ``on_accept(connection)`` is called when a handshake is over and returns the connection's owner.
-    ``admit(address, port)`` may refuse a SYN silently, as a full backlog does.
+    ``admit(address, port)`` may refuse a SYN silently, as a full backlog does; ``inspect(key)``, asked
+    once of each SYN that was admitted, may refuse it aloud or have it wait in ``kept``; ``dropped(key)`` is
+    told of a request that waited, or was answered, and came to nothing.
     """
 
     def __init__(
@@ -31,6 +43,9 @@ class Listener:
         self.port = port
         self.on_accept = on_accept
         self.admit: Callable[[bytes, int], bool] = lambda _address, _port: True
+        self.inspect: Callable[[FourTuple], Inspection] | None = None
+        self.dropped: Callable[[FourTuple], None] = lambda _key: None
+        self.kept: dict[FourTuple, Segment] = {}
         self.half_open: dict[FourTuple, Connection] = {}
         self.cookies_until = 0  # cookies are believed only shortly after some were sent
         self.open = True

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from protocols.tcpip.errors import NetworkError
 from protocols.tcpip.tcp import arrival, cookies, output, segment
+from protocols.tcpip.tcp.listener import Inspection
 from protocols.tcpip.tcp.states import State
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ def scale_for(limit: int) -> int:
 def listener_hears(tcp: Tcp, found: Listener, key: FourTuple, seg: Segment) -> None:
     """RFC 9293 3.10.7.2."""
     if seg.flags & segment.RST:
+        if found.kept.pop(key, None) is not None:
+            found.dropped(key)
         return
     if seg.flags & segment.ACK:
         if not _cookie_returns(tcp, found, key, seg):
@@ -42,6 +45,34 @@ def _hear_syn(tcp: Tcp, found: Listener, key: FourTuple, seg: Segment) -> None:
     if not found.admit(key.remote, key.remote_port):
         tcp.context.counters["tcp.listen_overflow"] += 1
         return
+    if found.inspect is not None:
+        if key in found.kept or len(found.kept) >= tcp.context.config.half_open_limit:
+            return  # sent again while it waits; or too many wait
+        said = found.inspect(key)
+        if not found.open:
+            return  # whoever was asked closed it
+        if said is Inspection.KEEP:
+            found.kept[key] = seg
+        if said is not Inspection.ADMIT:
+            if said is Inspection.REFUSE:
+                tcp.reset_for(key, seg)
+            return
+    _answer(tcp, found, key, seg)
+
+
+def conclude(tcp: Tcp, found: Listener, key: FourTuple, *, admit: bool) -> bool:
+    """End the inspection of a kept SYN: answer it, or reset; False when it is there no more."""
+    seg = found.kept.pop(key, None)
+    if seg is None or not found.open:
+        return False
+    if admit:
+        _answer(tcp, found, key, seg)
+    else:
+        tcp.reset_for(key, seg)
+    return True
+
+
+def _answer(tcp: Tcp, found: Listener, key: FourTuple, seg: Segment) -> None:
     try:
         path = tcp.ip.resolve(key.remote, key.local)
     except NetworkError:
