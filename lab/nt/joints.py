@@ -68,7 +68,7 @@ class AfdJoint:
 
 
 class WskJoint:
-    """WSK over the transports that the NMR attaches: while they are parted, its sockets are not functional."""
+    """WSK over the transports that the NMR attaches: while they are parted, its sockets do not function."""
 
     def __init__(self, upper: Upper) -> None:
         """Work on a host's WSK."""
