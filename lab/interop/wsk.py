@@ -208,7 +208,7 @@ class Client:
 
         def push() -> None:
             self.call(socket.send, WskBuf((data,)))
-            self.call(socket.disconnect)
+            self.call(socket.disconnect, None)
 
         sender = threading.Thread(target=push, daemon=True)
         sender.start()

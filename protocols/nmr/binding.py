@@ -50,6 +50,7 @@ class Binding:
         self.state = BindingState.OFFERED
         self.client_context: Any = None
         self.provider_context: Any = None
+        self.is_offering = True  # ClientAttachProvider has not returned: nothing is detached yet
         self._pending: set[Side] = set()
 
     def __repr__(self) -> str:

@@ -98,6 +98,7 @@ class Nmr:
         client.bindings.append(binding)
         provider.bindings.append(binding)
         said = client.module.attach_provider(binding, offered)
+        binding.is_offering = False
         if (said is NtStatus.SUCCESS) is not (binding.state is BindingState.ATTACHED):
             raise BugCheckError(f"ClientAttachProvider said {said.name}: {binding!r}", binding)
         if binding.state is BindingState.OFFERED:
@@ -112,12 +113,12 @@ class Nmr:
             return NtStatus.INVALID_HANDLE
         table.remove(handle)
         handle.leaving = True
-        for binding in [one for one in handle.bindings if one.state is BindingState.ATTACHED]:
+        for binding in list(handle.bindings):
             self._detach(binding)
         return NtStatus.PENDING
 
     def _detach(self, binding: Binding) -> None:
-        if binding.state is not BindingState.ATTACHED:
+        if binding.state is not BindingState.ATTACHED or binding.is_offering:
             return
         binding.begin()
         if binding.client.module.detach_provider(binding.client_context) is NtStatus.SUCCESS:

@@ -109,7 +109,7 @@ class ConnectionSocket(BoundSocket):
         return self.submit(irp, Wsk.RECEIVE, self._receive, buffer, flags)
 
     def disconnect(
-        self, irp: Irp, buffer: WskBuf | None = None, flags: DisconnectFlag = DisconnectFlag.NONE
+        self, buffer: WskBuf | None, irp: Irp, flags: DisconnectFlag = DisconnectFlag.NONE
     ) -> NtStatus:
         """WskDisconnect: ``buffer`` and a FIN, complete when that is acknowledged; or a reset."""
         return self.submit(irp, Wsk.DISCONNECT, self._disconnect, buffer, flags)
@@ -402,8 +402,9 @@ class ConnectionSocket(BoundSocket):
             self._tell_disconnect(Flag.NONE)
 
     def _take(self, limit: int) -> None:
-        if not self._held and self._tl is not None and self._connecting is None:
-            self._held.extend(self._tl.take(limit))
+        wanted = limit - sum(map(len, self._held))
+        if wanted > 0 and self._tl is not None and self._connecting is None:
+            self._held.extend(self._tl.take(wanted))
 
     def _fill_receive(self) -> bool:
         if not self._receives:

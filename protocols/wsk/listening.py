@@ -118,6 +118,10 @@ class Listening(BoundSocket):
             if made.failure is None and not self._offer(made):
                 made.discard()
 
+    def may_disable(self, event: Event) -> bool:
+        """Keep what accepted sockets inherit: connection events of a listening socket stay enabled."""
+        return not self._listens or event is Event.ACCEPT
+
     # ListenEvents
 
     @property

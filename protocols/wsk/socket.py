@@ -132,6 +132,11 @@ class Socket:
         """Refuse to enable ``events`` in this state. NtError."""
         del events
 
+    def may_disable(self, event: Event) -> bool:
+        """Tell whether an event of ``can_enable`` can be disabled again."""
+        del event
+        return True
+
     def retained(self) -> int:
         """How many indications the application retains."""
         return 0
@@ -253,7 +258,8 @@ class Socket:
             return NtStatus.INVALID_PARAMETER
         if control.event_mask & Event.DISABLE:
             one = not events & (events - 1)
-            return None if one and not events & self.callbacks.static else NtStatus.INVALID_PARAMETER
+            may = one and not events & self.callbacks.static and self.may_disable(events)
+            return None if may else NtStatus.INVALID_PARAMETER
         try:
             self.require_ready(events)
         except NtError as error:

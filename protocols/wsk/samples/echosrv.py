@@ -79,7 +79,7 @@ class Connection:
         """Disconnect behind all that is sent, then close."""
         if not self.closing and not self.disconnecting:
             self.disconnecting = True
-            self.socket.disconnect(self.server.irp(lambda _irp: self.close()))
+            self.socket.disconnect(None, self.server.irp(lambda _irp: self.close()))
 
     def _receive(self, buffer: bytearray) -> None:
         if not self.closing and not self.disconnecting:
@@ -118,7 +118,7 @@ class ByEvents(Connection):
     def close(self) -> None:
         """Close once nothing is retained: a send that was pending releases what it sent."""
         if self.socket.retained():
-            self.socket.disconnect(self.server.irp(lambda _irp: None), flags=DisconnectFlag.ABORTIVE)
+            self.socket.disconnect(None, self.server.irp(lambda _irp: None), flags=DisconnectFlag.ABORTIVE)
             self.server.work(self.close)  # behind the completions of the sends
         else:
             super().close()
@@ -153,7 +153,9 @@ class Resetting(Connection):
         del irp, buffer
         if not self.closing and not self.disconnecting:
             self.disconnecting = True
-            self.socket.disconnect(self.server.irp(lambda _irp: self.close()), flags=DisconnectFlag.ABORTIVE)
+            self.socket.disconnect(
+                None, self.server.irp(lambda _irp: self.close()), flags=DisconnectFlag.ABORTIVE
+            )
 
 
 class EchoServer:
