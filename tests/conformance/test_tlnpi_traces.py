@@ -1,0 +1,304 @@
+"""One little suite over TDI and over WSK: the same frames on the wire, byte for byte, time for time.
+
+Each script is played to two virtual hosts with the same seed, once by a TDI client on either side, once by a
+WSK application. What differs above TLNPI and TDI must not be seen below them.
+"""
+
+# ruff: noqa: D102, D103, D107, ANN401 - the names are sentences; doubles need no words
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
+
+from lab.nt.virtual import FAST, VirtualHosts
+from protocols.tcpip import StackConfig
+from protocols.tcpip.addresses import parse
+from protocols.tdi.client import TdiClient
+from protocols.tdi.requests import Flags, TaAddress, Tdi, Transfer, TransportAddress
+from protocols.winsock.constants import Af, Proto, Sock
+from protocols.wsk.constants import Category, DisconnectFlag, ReceiveFlag
+from protocols.wsk.npi import WskBuf
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lab.nt.host import Upper
+
+FAR = TaAddress(parse("10.0.0.2"), 4000)
+DUAL = StackConfig(dad_transmits=0)
+
+
+class Way(Protocol):
+    """How a script reaches the transports: TDI's or TLNPI's."""
+
+    def __init__(self, host: Upper) -> None: ...
+    def listen(self, port: int) -> Any: ...
+    def connect(self, remote: TaAddress) -> Any: ...
+    def send(self, connection: Any, data: bytes) -> None: ...
+    def receive(self, connection: Any, size: int) -> bytearray: ...
+    def finish(self, connection: Any) -> None: ...
+    def abort(self, connection: Any) -> None: ...
+    def close(self, connection: Any) -> None: ...
+    def datagrams(self, port: int) -> Any: ...
+    def send_to(self, address: Any, data: bytes, remote: TaAddress) -> None: ...
+    def receive_from(self, address: Any, size: int) -> bytearray: ...
+
+
+class ByTdi:
+    """The requests of a TDI client."""
+
+    def __init__(self, host: Upper) -> None:
+        self.tdi = TdiClient(host.io)
+
+    def listen(self, port: int) -> Any:
+        address = self._address("Tcp", port, len(FAR.address))
+        made = self.tdi.open_connection("\\Device\\Tcp", None)
+        self.tdi.associate(made, address)
+        self.tdi.request(made, Tdi.LISTEN, Transfer())
+        return made
+
+    def connect(self, remote: TaAddress) -> Any:
+        made = self.tdi.open_connection("\\Device\\Tcp", None)
+        self.tdi.associate(made, self._address("Tcp", 0, len(remote.address)))
+        self.tdi.connect(made, remote)
+        return made
+
+    def send(self, connection: Any, data: bytes) -> None:
+        self.tdi.send(connection, [data])
+
+    def receive(self, connection: Any, size: int) -> bytearray:
+        buffer = bytearray(size)
+        self.tdi.receive(connection, [buffer])
+        return buffer
+
+    def finish(self, connection: Any) -> None:
+        self.tdi.disconnect(connection, Flags.RELEASE)
+
+    def abort(self, connection: Any) -> None:
+        self.tdi.disconnect(connection, Flags.ABORT)
+
+    def close(self, connection: Any) -> None:
+        self.tdi.io.close(connection)
+
+    def datagrams(self, port: int) -> Any:
+        return self._address("Udp", port, len(FAR.address))
+
+    def send_to(self, address: Any, data: bytes, remote: TaAddress) -> None:
+        self.tdi.send_datagram(address, [data], remote)
+
+    def receive_from(self, address: Any, size: int) -> bytearray:
+        buffer = bytearray(size)
+        self.tdi.request(address, Tdi.RECEIVE_DATAGRAM, None, [buffer])
+        return buffer
+
+    def _address(self, device: str, port: int, size: int) -> Any:
+        asked = TransportAddress(TaAddress(bytes(size), port))
+        return self.tdi.open_address(f"\\Device\\{device}", asked)
+
+
+class ByWsk:
+    """The functions of a WSK application."""
+
+    def __init__(self, host: Upper) -> None:
+        self.client = host.wsk_register().capture_provider_npi().client
+
+    def listen(self, port: int) -> Any:
+        listener = self._bound(Category.LISTEN, port, FAR)
+        return self._start(listener.accept)
+
+    def connect(self, remote: TaAddress) -> Any:
+        any_ = TaAddress(bytes(len(remote.address)), 0)
+        socket = self._bound(Category.CONNECTION, any_.port, remote)
+        self._start(socket.connect, remote)
+        return socket
+
+    def send(self, connection: Any, data: bytes) -> None:
+        self._start(_socket(connection).send, WskBuf((data,)))
+
+    def receive(self, connection: Any, size: int) -> bytearray:
+        buffer = bytearray(size)
+        self._start(_socket(connection).receive, WskBuf((buffer,)), flags=ReceiveFlag.NONE)
+        return buffer
+
+    def finish(self, connection: Any) -> None:
+        self._start(_socket(connection).disconnect, None)
+
+    def abort(self, connection: Any) -> None:
+        self._start(_socket(connection).disconnect, None, flags=DisconnectFlag.ABORTIVE)
+
+    def close(self, connection: Any) -> None:
+        self._start(_socket(connection).close_socket)
+
+    def datagrams(self, port: int) -> Any:
+        return self._bound(Category.DATAGRAM, port, FAR)
+
+    def send_to(self, address: Any, data: bytes, remote: TaAddress) -> None:
+        self._start(address.send_to, WskBuf((data,)), remote)
+
+    def receive_from(self, address: Any, size: int) -> bytearray:
+        buffer = bytearray(size)
+        self._start(address.receive_from, WskBuf((buffer,)))
+        return buffer
+
+    def _bound(self, category: Category, port: int, remote: TaAddress) -> Any:
+        family = Af.INET if len(remote.address) == 4 else Af.INET6
+        datagram = category is Category.DATAGRAM
+        kind = (Sock.DGRAM, Proto.UDP) if datagram else (Sock.STREAM, Proto.TCP)
+        socket = self._start(self.client.socket, family, *kind, category).result
+        self._start(socket.bind, TaAddress(bytes(len(remote.address)), port))
+        return socket
+
+    def _start(self, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        irp = self.client.allocate_irp()
+        function(*arguments, irp=irp, **named)
+        return irp
+
+
+def _socket(connection: Any) -> Any:
+    """Return a connection's socket: one that was accepted is the result of its IRP."""
+    return getattr(connection, "result", connection)
+
+
+class Play:
+    """Two hosts, a way on each, and what went over the wire."""
+
+    def __init__(self, way: type[Way], config: StackConfig) -> None:
+        self.net = VirtualHosts(config=config)
+        self.net.network.log = []
+        self.near, self.far = (way(host) for host in self.net.hosts)
+        self.got: list[bytes] = []
+
+    def run(self, seconds: float = 1.0) -> None:
+        self.net.run(seconds)
+
+    def connected(self) -> tuple[Any, Any]:
+        far = self.far.listen(FAR.port)
+        near = self.near.connect(FAR)
+        self.run()
+        return near, far
+
+    @property
+    def trace(self) -> list[tuple[int, str, bytes]]:
+        return self.net.network.log or []
+
+
+def in_order(play: Play) -> None:
+    near, far = play.connected()
+    first = play.far.receive(far, 100)
+    play.near.send(near, b"question")
+    play.run()
+    play.far.send(far, b"answer")
+    second = play.near.receive(near, 100)
+    play.run()
+    play.near.finish(near)
+    play.run()
+    play.far.finish(far)
+    play.run()
+    play.near.close(near)
+    play.far.close(far)
+    play.run(70)
+    play.got += [bytes(first), bytes(second)]
+
+
+def in_bulk(play: Play) -> None:
+    """Many segments, a window that closes since nobody receives, and opens by receives of 5,000 bytes."""
+    near, far = play.connected()
+    data = bytes(range(256)) * 1200
+    play.near.send(near, data)
+    play.run()
+    while len(b"".join(play.got)) < len(data):
+        piece = play.far.receive(far, 5000)
+        play.run(0.01)
+        play.got.append(bytes(piece)[: len(data) - len(b"".join(play.got))])
+    play.near.finish(near)
+    play.run()
+
+
+def refused(play: Play) -> None:
+    near = play.near.connect(FAR)
+    play.run()
+    play.near.close(near)
+
+
+def unanswered(play: Play) -> None:
+    play.near.connect(FAR._replace(address=parse("10.0.0.99")))
+    play.run(30)
+
+
+def aborted(play: Play) -> None:
+    near, far = play.connected()
+    play.near.send(near, b"half a")
+    play.run()
+    play.far.abort(far)
+    play.run()
+    play.near.send(near, b"question")
+    play.run()
+
+
+def closed(play: Play) -> None:
+    """Without a disconnect: a reset."""
+    near, far = play.connected()
+    play.far.send(far, b"never read")
+    play.run()
+    play.near.close(near)
+    play.run()
+
+
+def half_closed(play: Play) -> None:
+    near, far = play.connected()
+    play.near.finish(near)
+    play.run()
+    end = play.far.receive(far, 10)
+    play.far.send(far, bytes(5000))
+    rest = play.near.receive(near, 5000)
+    play.run()
+    play.far.finish(far)
+    play.run()
+    play.got += [bytes(end), bytes(rest)]
+
+
+def datagrams(play: Play) -> None:
+    """One that fits, one in fragments, one to a port that nobody has, and an answer."""
+    near, far = play.near.datagrams(0), play.far.datagrams(FAR.port)
+    buffers = [play.far.receive_from(far, 9000) for _ in range(2)]
+    for data in (b"one", bytes(8000)):
+        play.near.send_to(near, data, FAR)
+        play.run()
+    play.near.send_to(near, b"nobody", FAR._replace(port=9))
+    play.far.send_to(far, b"back", TaAddress(parse("10.0.0.1"), 4001))
+    play.run()
+    play.got += [bytes(one) for one in buffers]
+
+
+SCRIPTS = [in_order, in_bulk, refused, unanswered, aborted, closed, half_closed, datagrams]
+CONFIGS = [FAST, DUAL]
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=["ipv4", "dual"])
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_tdi_and_wsk_leave_the_same_trace(script: Callable[[Play], None], config: StackConfig) -> None:
+    by_tdi, by_wsk = Play(ByTdi, config), Play(ByWsk, config)
+
+    for play in (by_tdi, by_wsk):
+        script(play)
+
+    assert len(by_tdi.trace) > 2
+    assert by_wsk.trace == by_tdi.trace
+    assert by_wsk.got == by_tdi.got
+    for play in (by_tdi, by_wsk):
+        assert [str(report) for host in play.net.hosts for report in host.verifier.reports] == []
+
+
+def test_the_comparison_sees_a_difference_of_one_byte() -> None:
+    """The proof can fail."""
+    plays = [Play(ByWsk, FAST), Play(ByWsk, FAST)]
+
+    for play, data in zip(plays, (b"question", b"questioN"), strict=True):
+        near, _far = play.connected()
+        play.near.send(near, data)
+        play.run()
+
+    assert plays[0].trace[:-2] == plays[1].trace[:-2]
+    assert plays[0].trace != plays[1].trace
