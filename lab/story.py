@@ -120,6 +120,13 @@ def complaints(dmesg: str) -> tuple[str, ...]:
     return tuple(line for line in dmesg.splitlines() if COMPLAINT.search(line))
 
 
+def around_complaints(dmesg: str, before: int = 12, after: int = 30) -> str:
+    """Return a kernel log from ``before`` lines ahead of the first complaint: what led to it."""
+    lines = dmesg.splitlines()
+    first = next((at for at, line in enumerate(lines) if COMPLAINT.search(line)), len(lines))
+    return "\n".join(lines[max(0, first - before) : first + after])
+
+
 def fields(listing: str) -> dict[str, str]:
     """Read ``name: value`` lines, as ethtool prints them."""
     pairs = (line.split(":", 1) for line in listing.splitlines() if ":" in line)

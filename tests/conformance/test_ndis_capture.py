@@ -10,10 +10,10 @@ import pytest
 from pcapng import FileScanner
 from pcapng.blocks import EnhancedPacket
 
-from lab import tshark
 from lab.errors import UsageError
 from lab.nt.reports import ping
 from lab.nt.station import Station
+from tests.judges import wireshark
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,7 +53,7 @@ def captures(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def tool(*command: str) -> str:
     """Run one of Wireshark's programs."""
     program, *arguments = command
-    argv = [*tshark.command(program), *arguments]
+    argv = [*wireshark(program), *arguments]
     return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
 
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab import tshark
 from lab.errors import UsageError
 from lab.tcpip.capture import PcapWriter
 from lab.tcpip.namespace import Namespace, NamespaceError
@@ -27,6 +26,7 @@ from protocols.tcpip.checksum import checksum
 from protocols.tcpip.link import Offload
 from protocols.tcpip.stack import Stack, StackConfig
 from protocols.tcpip.timers import MILLISECOND
+from tests.judges import wireshark
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -273,7 +273,7 @@ def test_every_checksum_that_we_send_is_right(make: Callable[..., Peers], tmp_pa
     good = "tcp.checksum.status==1"
     counted = [
         subprocess.run(
-            [*tshark.command(), "-r", str(capture), *checks, "-Y", what, "-Tfields", "-eframe.number"],
+            [*wireshark(), "-r", str(capture), *checks, "-Y", what, "-Tfields", "-eframe.number"],
             capture_output=True,
             text=True,
             check=True,

@@ -57,7 +57,8 @@ def fetched() -> None:
 
 def content(lab: Lab) -> None:
     """Fail where the kernel's log has what a healthy driver does not cause: Hang, WATCHDOG, Reset adapter."""
-    assert story.complaints(lab.guest.dmesg()) == ()
+    log = lab.guest.dmesg()
+    assert story.complaints(log) == (), story.around_complaints(log)
 
 
 @pytest.fixture(scope="module", params=NICS)

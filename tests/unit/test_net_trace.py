@@ -10,6 +10,7 @@ import pytest
 
 from lab.cli import main
 from lab.nt.tracing import DOWN, Trace, trace_send
+from tests.judges import wireshark
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,6 +26,8 @@ def test_a_send_passes_every_layer_down_to_the_wire(tmp_path: Path) -> None:
 
 
 def test_tshark_nests_the_frame_in_the_order_of_the_hops(capsys: pytest.CaptureFixture[str]) -> None:
+    wireshark()
+
     status = main(["net", "trace"])
 
     said = capsys.readouterr().out

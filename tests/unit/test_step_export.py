@@ -15,13 +15,13 @@ from pcapng.blocks import EnhancedPacket
 from device.trace import events as ev
 from device.trace.latency import Histogram, Statistics
 from device.trace.recording import Recording
-from lab import tshark
 from lab.errors import UsageError
 from lab.step.export import export
 from lab.step.page import page
 from lab.step.replaying import Replay
 from lab.step.tools import Tools
 from lab.step.workbench import build
+from tests.judges import wireshark
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,7 +83,7 @@ def test_tshark_shows_the_comments(tmp_path: Path) -> None:
     exported(path)
 
     told = subprocess.run(
-        [*tshark.command(), "-r", path, "-T", "fields", "-e", "frame.len", "-e", "frame.comment"],
+        [*wireshark(), "-r", path, "-T", "fields", "-e", "frame.len", "-e", "frame.comment"],
         capture_output=True,
         check=True,
         text=True,

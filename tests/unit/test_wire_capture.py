@@ -20,7 +20,7 @@ from device.wire.port import Port
 from device.wire.segmentation import segment
 from device.wire.simple import LoopbackWire
 from device.wire.spec import open_wire
-from lab import tshark
+from tests.judges import wireshark
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,7 +64,7 @@ def test_a_frame_is_read_back_with_its_nanosecond_and_direction(tmp_path: Path) 
 
 def test_tshark_reads_it_too(tmp_path: Path) -> None:
     """Time to the nanosecond, direction and interface."""
-    command = tshark.command()
+    command = wireshark()
     file = CaptureFile(str(tmp_path / "x.pcapng"), "card 0")
     file.write(DATA, WHEN_NS, Direction.OUTBOUND)
     file.close()

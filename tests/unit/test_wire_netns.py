@@ -212,7 +212,8 @@ def test_closing_ends_programs_and_the_descriptor() -> None:
 
 
 HOLDER = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a job that runs in the background
 from device.wire.spec import open_wire
 wire = open_wire("netns,cable=veth")
 program = wire.popen(["sleep", "1000"])

@@ -1,0 +1,16 @@
+"""Programs of others that judge what we made, where a test uses them."""
+
+from __future__ import annotations
+
+import pytest
+
+from lab import tshark
+from lab.errors import UsageError
+
+
+def wireshark(program: str = "tshark") -> list[str]:
+    """Return the arguments that run one of Wireshark's programs; skip, with the reason, where it is not."""
+    try:
+        return tshark.command(program)
+    except UsageError as reason:
+        pytest.skip(str(reason))
