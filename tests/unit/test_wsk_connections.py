@@ -221,7 +221,7 @@ def test_a_cancelled_receive_tells_what_it_had_and_a_cancelled_send_ends_the_str
     cancelled = io.cancel(sending)
     world.run()
 
-    assert (waiting.status, waiting.information, buffer[:3]) == (NtStatus.CANCELLED, 3, b"abc")
+    assert (waiting.status, waiting.information, bytes(buffer[:3])) == (NtStatus.CANCELLED, 3, b"abc")
     assert (cancelled, sending.status) == (True, NtStatus.CANCELLED)
     assert world.near.run(near.receive, WskBuf((bytearray(1),))).status is NtStatus.CONNECTION_RESET
 
@@ -397,7 +397,7 @@ def test_a_receive_from_within_the_callback_gets_what_was_not_accepted(world: Ws
 
     send(world, near, b"abc")
 
-    assert (irps[0].status, irps[0].information, buffer[:3]) == (NtStatus.SUCCESS, 3, b"abc")
+    assert (irps[0].status, irps[0].information, bytes(buffer[:3])) == (NtStatus.SUCCESS, 3, b"abc")
     assert events.data == [b"abc"]
 
 

@@ -80,7 +80,7 @@ ALL = {name for names in FUNCTIONS.values() for name in names.split()}
 
 
 @pytest.mark.parametrize("kind", FUNCTIONS)
-def test_each_category_has_the_functions_of_its_dispatch_table(kind: type) -> None:
+def test_each_category_has_the_functions_of_its_dispatch_table(kind: type[Socket]) -> None:
     """WSK_PROVIDER_*_DISPATCH of wsk.h; a stream socket can end inspections, which Windows' cannot."""
     assert {name for name in ALL if hasattr(kind, name)} == set(FUNCTIONS[kind].split())
 
