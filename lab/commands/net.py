@@ -30,7 +30,7 @@ EXAMPLES = (
     "  ringwalk net ping 10.82.57.1\n"
     "  ringwalk net netstat -s\n"
     "  ringwalk net run server.py 80 --address 10.82.57.9/24  an ordinary Python program, on a stack\n"
-    "  ringwalk net trace                                     the layers of a send, a program's and a driver's\n"
+    "  ringwalk net trace                                     the layers of a program's and a driver's send\n"
     "  ringwalk net up --im capture=all.pcapng --verify       an intermediate driver below TCP/IP\n"
     "  ringwalk ndis bindings                                 its binding tree (see ringwalk ndis)"
 )
