@@ -1,7 +1,5 @@
 """The echo driver on a live host, called from threads, while its bindings are edited as a user does."""
 
-
-
 from __future__ import annotations
 
 from functools import partial
