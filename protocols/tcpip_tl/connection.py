@@ -33,6 +33,8 @@ class TcpTlConnection(ConnectionHandler):
         self.events: ConnectionEvents | None = None
         self._kick = kick
         self._dual = dual
+        self.is_over = False
+        """Whether the client is done with it."""
         self._is_connecting = False
 
     def start(self, tcp: Connection, events: ConnectionEvents | None, *, connecting: bool) -> None:
@@ -159,5 +161,6 @@ class TcpTlConnection(ConnectionHandler):
             events.aborted(STATUS[failure])
 
     def _forget(self) -> None:
+        self.is_over = True
         self.events = None
         self.tcp.handler = IGNORE

@@ -88,10 +88,12 @@ class TcpTlAddress:
             made = TcpTlConnection(self._kick, dual=self._dual)
             made.start(tcp, None, connecting=False)
             made.set_options(self._options)
-            made.events = events.accepted(made)
-            if made.events is None:
+            owner = events.accepted(made)
+            if owner is None and not made.is_over:
                 made.abort()
-                return IGNORE
+            if made.is_over:
+                return IGNORE  # the client has it no more: refused, or closed at once
+            made.events = owner
             return made
 
         def inspect(key: FourTuple) -> Inspection:

@@ -146,7 +146,8 @@ class ConnectionSocket(BoundSocket):
         """Be the application's from now on."""
         self.context = context
         self.opened = self.opened._replace(context=context, dispatch=dispatch)
-        self.client.sockets.add(self)
+        if not self._is_closing:
+            self.client.sockets.add(self)
 
     def connect_with(self, irp: Irp, remote: TaAddress, *, creates: bool = False) -> NtStatus:
         """Connect; ``creates``: for WskSocketConnect, whose result is the socket."""

@@ -26,14 +26,16 @@ if TYPE_CHECKING:
 
     from lab.nt.host import Upper
 
-FAR = TaAddress(parse("10.0.0.2"), 4000)
-DUAL = StackConfig(dad_transmits=0)
+PORT = 4000
+CONFIGS = {Af.INET: FAST, Af.INET6: StackConfig(dad_transmits=0)}
+NETS = {Af.INET: "10.0.0.", Af.INET6: "fd00::"}
+SIZES = {Af.INET: 4, Af.INET6: 16}
 
 
 class Way(Protocol):
     """How a script reaches the transports: TDI's or TLNPI's."""
 
-    def __init__(self, host: Upper) -> None: ...
+    def __init__(self, host: Upper, family: Af) -> None: ...
     def listen(self, port: int) -> Any: ...
     def connect(self, remote: TaAddress) -> Any: ...
     def send(self, connection: Any, data: bytes) -> None: ...
@@ -49,11 +51,11 @@ class Way(Protocol):
 class ByTdi:
     """The requests of a TDI client."""
 
-    def __init__(self, host: Upper) -> None:
-        self.tdi = TdiClient(host.io)
+    def __init__(self, host: Upper, family: Af) -> None:
+        self.tdi, self.size = TdiClient(host.io), SIZES[family]
 
     def listen(self, port: int) -> Any:
-        address = self._address("Tcp", port, len(FAR.address))
+        address = self._address("Tcp", port)
         made = self.tdi.open_connection("\\Device\\Tcp", None)
         self.tdi.associate(made, address)
         self.tdi.request(made, Tdi.LISTEN, Transfer())
@@ -61,7 +63,7 @@ class ByTdi:
 
     def connect(self, remote: TaAddress) -> Any:
         made = self.tdi.open_connection("\\Device\\Tcp", None)
-        self.tdi.associate(made, self._address("Tcp", 0, len(remote.address)))
+        self.tdi.associate(made, self._address("Tcp", 0))
         self.tdi.connect(made, remote)
         return made
 
@@ -83,7 +85,7 @@ class ByTdi:
         self.tdi.io.close(connection)
 
     def datagrams(self, port: int) -> Any:
-        return self._address("Udp", port, len(FAR.address))
+        return self._address("Udp", port)
 
     def send_to(self, address: Any, data: bytes, remote: TaAddress) -> None:
         self.tdi.send_datagram(address, [data], remote)
@@ -93,24 +95,23 @@ class ByTdi:
         self.tdi.request(address, Tdi.RECEIVE_DATAGRAM, None, [buffer])
         return buffer
 
-    def _address(self, device: str, port: int, size: int) -> Any:
-        asked = TransportAddress(TaAddress(bytes(size), port))
+    def _address(self, device: str, port: int) -> Any:
+        asked = TransportAddress(TaAddress(bytes(self.size), port))
         return self.tdi.open_address(f"\\Device\\{device}", asked)
 
 
 class ByWsk:
     """The functions of a WSK application."""
 
-    def __init__(self, host: Upper) -> None:
-        self.client = host.wsk_register().capture_provider_npi().client
+    def __init__(self, host: Upper, family: Af) -> None:
+        self.client, self.family = host.wsk_register().capture_provider_npi().client, family
 
     def listen(self, port: int) -> Any:
-        listener = self._bound(Category.LISTEN, port, FAR)
+        listener = self._bound(Category.LISTEN, port)
         return self._start(listener.accept)
 
     def connect(self, remote: TaAddress) -> Any:
-        any_ = TaAddress(bytes(len(remote.address)), 0)
-        socket = self._bound(Category.CONNECTION, any_.port, remote)
+        socket = self._bound(Category.CONNECTION, 0)
         self._start(socket.connect, remote)
         return socket
 
@@ -132,7 +133,7 @@ class ByWsk:
         self._start(_socket(connection).close_socket)
 
     def datagrams(self, port: int) -> Any:
-        return self._bound(Category.DATAGRAM, port, FAR)
+        return self._bound(Category.DATAGRAM, port)
 
     def send_to(self, address: Any, data: bytes, remote: TaAddress) -> None:
         self._start(address.send_to, WskBuf((data,)), remote)
@@ -142,12 +143,11 @@ class ByWsk:
         self._start(address.receive_from, WskBuf((buffer,)))
         return buffer
 
-    def _bound(self, category: Category, port: int, remote: TaAddress) -> Any:
-        family = Af.INET if len(remote.address) == 4 else Af.INET6
+    def _bound(self, category: Category, port: int) -> Any:
         datagram = category is Category.DATAGRAM
         kind = (Sock.DGRAM, Proto.UDP) if datagram else (Sock.STREAM, Proto.TCP)
-        socket = self._start(self.client.socket, family, *kind, category).result
-        self._start(socket.bind, TaAddress(bytes(len(remote.address)), port))
+        socket = self._start(self.client.socket, self.family, *kind, category).result
+        self._start(socket.bind, TaAddress(bytes(SIZES[self.family]), port))
         return socket
 
     def _start(self, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
@@ -164,18 +164,25 @@ def _socket(connection: Any) -> Any:
 class Play:
     """Two hosts, a way on each, and what went over the wire."""
 
-    def __init__(self, way: type[Way], config: StackConfig) -> None:
-        self.net = VirtualHosts(config=config)
+    def __init__(self, way: type[Way], family: Af) -> None:
+        self.net = VirtualHosts(config=CONFIGS[family])
+        for number, host in enumerate(self.net.hosts, 1):
+            if family is Af.INET6:
+                host.stack.add_address(host.stack.interfaces[1], parse(f"fd00::{number}"), 64)
+        self.near_address, far, self.nobody = (
+            TaAddress(parse(f"{NETS[family]}{n}"), PORT) for n in (1, 2, 99)
+        )
+        self.remote = far
         self.net.network.log = []
-        self.near, self.far = (way(host) for host in self.net.hosts)
+        self.near, self.far = (way(host, family) for host in self.net.hosts)
         self.got: list[bytes] = []
 
     def run(self, seconds: float = 1.0) -> None:
         self.net.run(seconds)
 
     def connected(self) -> tuple[Any, Any]:
-        far = self.far.listen(FAR.port)
-        near = self.near.connect(FAR)
+        far = self.far.listen(PORT)
+        near = self.near.connect(self.remote)
         self.run()
         return near, far
 
@@ -217,13 +224,13 @@ def in_bulk(play: Play) -> None:
 
 
 def refused(play: Play) -> None:
-    near = play.near.connect(FAR)
+    near = play.near.connect(play.remote)
     play.run()
     play.near.close(near)
 
 
 def unanswered(play: Play) -> None:
-    play.near.connect(FAR._replace(address=parse("10.0.0.99")))
+    play.near.connect(play.nobody)
     play.run(30)
 
 
@@ -261,25 +268,24 @@ def half_closed(play: Play) -> None:
 
 def datagrams(play: Play) -> None:
     """One that fits, one in fragments, one to a port that nobody has, and an answer."""
-    near, far = play.near.datagrams(0), play.far.datagrams(FAR.port)
+    near, far = play.near.datagrams(0), play.far.datagrams(PORT)
     buffers = [play.far.receive_from(far, 9000) for _ in range(2)]
     for data in (b"one", bytes(8000)):
-        play.near.send_to(near, data, FAR)
+        play.near.send_to(near, data, play.remote)
         play.run()
-    play.near.send_to(near, b"nobody", FAR._replace(port=9))
-    play.far.send_to(far, b"back", TaAddress(parse("10.0.0.1"), 4001))
+    play.near.send_to(near, b"nobody", play.remote._replace(port=9))
+    play.far.send_to(far, b"back", play.near_address._replace(port=4001))
     play.run()
     play.got += [bytes(one) for one in buffers]
 
 
 SCRIPTS = [in_order, in_bulk, refused, unanswered, aborted, closed, half_closed, datagrams]
-CONFIGS = [FAST, DUAL]
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=["ipv4", "dual"])
+@pytest.mark.parametrize("family", CONFIGS)
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_tdi_and_wsk_leave_the_same_trace(script: Callable[[Play], None], config: StackConfig) -> None:
-    by_tdi, by_wsk = Play(ByTdi, config), Play(ByWsk, config)
+def test_tdi_and_wsk_leave_the_same_trace(script: Callable[[Play], None], family: Af) -> None:
+    by_tdi, by_wsk = Play(ByTdi, family), Play(ByWsk, family)
 
     for play in (by_tdi, by_wsk):
         script(play)
@@ -293,7 +299,7 @@ def test_tdi_and_wsk_leave_the_same_trace(script: Callable[[Play], None], config
 
 def test_the_comparison_sees_a_difference_of_one_byte() -> None:
     """The proof can fail."""
-    plays = [Play(ByWsk, FAST), Play(ByWsk, FAST)]
+    plays = [Play(ByWsk, Af.INET), Play(ByWsk, Af.INET)]
 
     for play, data in zip(plays, (b"question", b"questioN"), strict=True):
         near, _far = play.connected()

@@ -169,6 +169,27 @@ def test_a_connection_that_the_event_does_not_take_is_reset(world: WskWorld) -> 
     assert world.far.client.sockets == {socket}
 
 
+def test_a_socket_may_be_closed_by_the_callback_that_accepts_it(world: WskWorld) -> None:
+    """WskDeregister does not wait for it; its peer is reset."""
+    listener = Listener()
+    closed: list[Any] = []
+
+    def accept(*arguments: Any) -> NtStatus:
+        closed.append(world.far.start(arguments[4].close_socket))
+        return NtStatus.SUCCESS
+
+    dispatch = ListenDispatch(accept_event=accept)
+    socket = world.far.bound(Category.LISTEN, LOCAL, dispatch=dispatch)
+    enable(socket, Event.ACCEPT | Event.RECEIVE)
+    made = connect(world)
+    world.run()
+
+    assert (closed[0].status, listener.sockets) == (NtStatus.SUCCESS, [])
+    assert world.near.run(made.result.receive, WskBuf((bytearray(1),))).status is NtStatus.CONNECTION_RESET
+    assert world.far.client.sockets == {socket}
+    assert not world.net.hosts[1].stack.tcp.connections
+
+
 def test_accepted_sockets_have_the_connection_events_of_their_listener(world: WskWorld) -> None:
     """Those that its event accepts; by WskAccept they have none. On the listener they cannot be disabled."""
     listener = Listener()
@@ -291,10 +312,14 @@ def test_a_request_that_is_dropped_is_told_of(world: WskWorld, verdict: Inspect)
 
     (tcp,) = hosts[0].stack.tcp.connections.values()
     hosts[0].io.cancel(made)
+    hosts[0].stack.tcp.bare(tcp.key, tcp.iss + 7, 0, 0x04)  # of somebody who guesses: it is nobody's
+    world.run(seconds=0.001)
+    guessed = list(listener.aborted)
     hosts[0].stack.tcp.bare(tcp.key, tcp.iss + 1, 0, 0x04)
     network.run(lambda: bool(listener.aborted), 3_000_000_000)
     late = world.far.run(socket.inspect_complete, listener.inspected[0], Inspect.ACCEPT)
 
+    assert (guessed == []) is (verdict is Inspect.PEND)  # an answer is reset by its receiver at once
     assert listener.aborted == listener.inspected
     assert late.status is NtStatus.INVALID_PARAMETER
     assert not hosts[1].stack.tcp.connections

@@ -30,7 +30,9 @@ def scale_for(limit: int) -> int:
 def listener_hears(tcp: Tcp, found: Listener, key: FourTuple, seg: Segment) -> None:
     """RFC 9293 3.10.7.2."""
     if seg.flags & segment.RST:
-        if found.kept.pop(key, None) is not None:
+        kept = found.kept.get(key)
+        if kept is not None and (seg.sequence - kept.sequence) & segment.MASK == 1:  # RFC 9293 3.10.7.4
+            del found.kept[key]
             found.dropped(key)
         return
     if seg.flags & segment.ACK:
