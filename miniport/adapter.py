@@ -101,24 +101,21 @@ class Adapter:
 
     def isr(self) -> tuple[bool, bool]:
         """MiniportISR: InterruptRecognized and QueueMiniportHandleInterrupt."""
+        if self.nic.plan.clears_itself:
+            return True, True
         recognized, causes = interrupt.acknowledge(self.nic.hardware, self.nic.plan, 0)
         self._causes |= causes
         return recognized, recognized
 
-    def disable_interrupt(self) -> None:
-        """MiniportDisableInterrupt."""
-        self.nic.hardware.write(r.IMC, r.ALL)
-
-    def enable_interrupt(self) -> None:
-        """MiniportEnableInterrupt."""
-        if self.nic.wake.power is PowerState.D0 and not self.nic.plan.clears_itself:
-            interrupt.unmask_all(self.nic.hardware, self.nic.plan)
-
     def handle_interrupt(self) -> None:
-        """MiniportHandleInterrupt: one ring's worth of each queue, then the rest interrupts again."""
-        if self.nic.wake.power is not PowerState.D0:
-            return
+        """MiniportHandleInterrupt: one ring's worth of each queue, then the rest interrupts again.
+
+        It unmasks what the ISR masked, as e100bex of the DDK does: there is no MiniportEnableInterrupt, which
+        NDIS would have to call at device level each time, though mostly there is nothing to unmask.
+        """
         nic, how = self.nic, self.nic.plan
+        if nic.wake.power is not PowerState.D0:
+            return
         had_work = self._serve_queues()
         if not how.clears_itself:
             causes = self._ndis.synchronize_with_interrupt(nic.interrupts[0], self._take_causes)
@@ -129,9 +126,13 @@ class Adapter:
                 self._serve_queues()
         if causes & r.ICR_LSC:
             self._link.look()
-        left = any(ring.has_done for ring in nic.receive)
-        if left or (not how.withheld and self.sender.has_done):
+        left = not how.withheld and self.sender.has_done
+        for ring in nic.receive:
+            left = left or ring.has_done
+        if left:
             nic.hardware.write(r.ICS, how.sources[0].causes & ~r.ICR_LSC)
+        if not how.clears_itself and nic.wake.power is PowerState.D0:
+            interrupt.unmask_all(nic.hardware, how)
 
     def _serve_queues(self) -> bool:
         had_work = self.sender.reap()

@@ -15,13 +15,13 @@ from miniport.link import Link
 from miniport.nic import Nic
 from miniport.oid import Requests
 from miniport.rxpath import ListReceiver
+from miniport.txpath import Posted
 from ndis.errors import NdisError
 from ndis.miniport import Attribute, State, advance
 from ndis.oids import PowerState
 from ndis.status import Status
 
 if TYPE_CHECKING:
-    from miniport.txpath import Posted
     from miniport.txring import TxRing
     from ndis.nbl import NetBuffer, NetBufferList
     from ndis.requests import InformationBuffer
@@ -46,7 +46,8 @@ class OutgoingFrame:
 
 
 def _post(nic: Nic, ring: TxRing[OutgoingFrame], frame: OutgoingFrame) -> Posted:
-    return txpath.post(nic, ring, frame, frame.buffers, frame.length, frame.nbl.info)
+    work = txpath.post(nic, ring, frame, frame.buffers, frame.length, frame.nbl.info)
+    return Posted.FULL if work is None else Posted.TAKEN
 
 
 class Adapter6:

@@ -38,24 +38,30 @@ class LateSends:
         if not self._timer.is_set:
             self._timer.set(self._nic.settings.completion_ms)
         if not self._told:
-            self._tell()
+            self.reaped()
 
     def reaped(self) -> None:
         """Take note that the rings were looked at, and perhaps filled again: ask again if need be."""
-        if self._is_late:
-            self._tell()
+        if not self._is_late:
+            return
+        tell = False
+        for ring in self._nic.transmit:
+            if ring.free < ring.count // 2:
+                tell = True
+        if tell or self._told:
+            self._tell(tell=tell)
 
     def stop(self) -> None:
         """Forget the timer: the adapter halts."""
         self._timer.cancel()
 
-    def _tell(self) -> None:
+    def _tell(self, *, tell: bool) -> None:
         nic, before = self._nic, self._told
-        self._told = any(ring.free < ring.count // 2 for ring in nic.transmit)
-        if self._told and not (before and nic.plan.clears_itself):  # else the interrupt has masked it again
-            interrupt.tell_of_sends(nic.hardware, nic.plan)
-        elif before and not self._told:
+        self._told = tell
+        if not tell:
             interrupt.withhold_sends(nic.hardware, nic.plan)
+        elif not (before and nic.plan.clears_itself):  # else the interrupt has masked it again
+            interrupt.tell_of_sends(nic.hardware, nic.plan)
 
     def _look(self) -> None:
         self._reap()

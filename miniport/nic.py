@@ -6,6 +6,7 @@ resources from NDIS and knows no packets: frames pass as tokens and as ``Receive
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from miniport import interrupt, offload
@@ -28,6 +29,8 @@ from ndis.rsc import CoalescingStatistics
 from ndis.status import Status
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ndis.hardware import Resource, SharedMemory
     from ndis.interrupts import Interrupt
     from ndis.rsc import Coalescing
@@ -50,6 +53,7 @@ class Nic:
     def __init__(self, ndis: Upcalls) -> None:
         """Read the settings; touch no hardware."""
         self.ndis = ndis
+        self.note_dma = ndis.resources.dma
         self.settings = Settings.read(ndis)
         self.statistics = Statistics()
         self.wake = Wake()
@@ -304,9 +308,8 @@ class Nic:
             ]
         return found
 
-    def _doorbell(self, register: str) -> Any:  # noqa: ANN401 - Callable[[int], None]; for the hot path
-        write, offset = self.hardware.write, r.offset(register)
-        return lambda value: write(offset, value)
+    def _doorbell(self, register: str) -> Callable[[int], None]:
+        return partial(self.hardware.write, r.offset(register))
 
     def _receive_control(self) -> int:
         jumbo = self.settings.jumbo_bytes > STANDARD_FRAME_BYTES

@@ -8,9 +8,8 @@ without the length.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from device.rings.receive import RxError, RxStatus
 from device.rings.transmit import ContextTx, TxCommand, TxOptions
@@ -32,8 +31,8 @@ LARGEST_SEND_BYTES = 0xF_FFFF
 """PAYLEN has 20 bits; the transport is offered less."""
 
 _ETHERNET, _TAG = 14, 4
-_VLAN_TYPES = (0x8100, 0x88A8)
-_IPV4, _IPV6 = 0x0800, 0x86DD
+_VLAN_TYPES = (b"\x81\x00", b"\x88\xa8")
+_IPV4, _IPV6 = b"\x08\x00", b"\x86\xdd"
 _TCP, _UDP = 6, 17
 _TCP_CHECKSUM_AT, _UDP_CHECKSUM_AT, _IP_CHECKSUM_AT = 16, 6, 10
 _EXTENSIONS = (0, 43, 60)  # hop-by-hop, routing, destination options
@@ -56,8 +55,7 @@ CAPABILITIES = Offload(
 """What the card can do with extended descriptors; nothing with legacy ones."""
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(NamedTuple):
     """Where a frame's headers are. ``protocol`` 0: no transport header that could be found."""
 
     network: int
@@ -70,23 +68,29 @@ def front(buffers: Sequence[Buffer], length: int = HEADERS_BYTES) -> bytes:
     """Return the first bytes of a frame, however its buffers are cut."""
     if len(buffers) == 1:
         return bytes(buffers[0].view[:length])
-    found = bytearray()
+    found = b""
     for buffer in buffers:
-        found += buffer.view[: length - len(found)]
+        at = buffer.offset
+        found += buffer.memory[at : at + min(buffer.length, length - len(found))]
         if len(found) >= length:
             break
-    return bytes(found)
+    return found
+
+
+_kept_layout = lru_cache(_KEPT)(Layout)
+"""Layouts that are remembered: of a connection's frames all have the same."""
 
 
 def layout(head: bytes) -> Layout | None:
     """Find the headers; None when it is not IP, or is cut short."""
     at = _ETHERNET
-    while len(head) >= at and int.from_bytes(head[at - 2 : at], "big") in _VLAN_TYPES and at < 22:
+    kind = head[at - 2 : at]
+    while kind in _VLAN_TYPES and at < 22:
         at += _TAG
-    kind = int.from_bytes(head[at - 2 : at], "big")
+        kind = head[at - 2 : at]
     if kind == _IPV4 and len(head) >= at + 20:
         size = (head[at] & 15) * 4
-        return Layout(at, at + size, head[at + 9], 4) if 20 <= size <= len(head) - at else None
+        return _kept_layout(at, at + size, head[at + 9], 4) if 20 <= size <= len(head) - at else None
     if kind == _IPV6 and len(head) >= at + 40:
         following, transport = head[at + 6], at + 40
         for _ in range(8):
@@ -94,7 +98,7 @@ def layout(head: bytes) -> Layout | None:
                 break
             following, size = head[transport], head[transport + 1] * 8 + 8
             transport += size
-        return Layout(at, transport, following, 6) if transport <= len(head) else None
+        return _kept_layout(at, transport, following, 6) if transport <= len(head) else None
     return None
 
 
@@ -115,15 +119,15 @@ def extras(info: Mapping[PacketInfo, Any], buffers: Sequence[Buffer], length: in
         return _large_send(front(buffers), length, int(mss), command, special)
     asked = int(info.get(PacketInfo.TCP_IP_CHECKSUM, 0)) & _ASKED_SUMS
     if asked:
-        return _checksums(_found(front(buffers)), asked, command, special)
+        where = layout(front(buffers))
+        if where is None:
+            raise _not_ip()
+        return _checksums(where, asked, command, special)
     return Extras(command=command, special=special) if tag is not None else PLAIN
 
 
-def _found(head: bytes) -> Layout:
-    where = layout(head)
-    if where is None:
-        raise NdisError(Status.INVALID_PACKET, "an offload for a frame that is not IP")
-    return where
+def _not_ip() -> NdisError:
+    return NdisError(Status.INVALID_PACKET, "an offload for a frame that is not IP")
 
 
 @lru_cache(_KEPT)
@@ -148,11 +152,13 @@ def _checksums(where: Layout, asked: int, command: int, special: int) -> Extras:
         tucso=where.transport + offset,
         command=kind,
     )
-    return Extras(context.emit(), command, options, special)
+    return Extras(context.emit(), command, int(options), special)
 
 
 def _large_send(head: bytes, length: int, mss: int, command: int, special: int) -> Extras:
-    where = _found(head)
+    where = layout(head)
+    if where is None:
+        raise _not_ip()
     if where.protocol != _TCP or len(head) < where.transport + 20:
         raise NdisError(Status.INVALID_PACKET, "a large send that is not TCP")
     size = where.transport + (head[where.transport + 12] >> 4) * 4
@@ -181,16 +187,7 @@ def _large_send(head: bytes, length: int, mss: int, command: int, special: int) 
         mss=mss,
     )
     options = TxOptions.TXSM | (TxOptions.IXSM if where.version == 4 else TxOptions.NONE)
-    return Extras(context.emit(), command | TxCommand.IC, options, special, bytes(header))
-
-
-def payload_bytes(info: Mapping[PacketInfo, Any], buffers: Sequence[Buffer], length: int) -> int:
-    """Return the TCP payload of a large send: what its completion reports."""
-    if not info.get(PacketInfo.TCP_LARGE_SEND):
-        return 0
-    head = front(buffers)
-    where = _found(head)
-    return length - where.transport - (head[where.transport + 12] >> 4) * 4
+    return Extras(context.emit(), int(command | TxCommand.IC), int(options), special, bytes(header))
 
 
 def received(status: int, errors: int, head: bytes, on: Offload) -> PacketChecksum:

@@ -16,47 +16,50 @@ from ndis.rsc import CoalescedSegments
 from ndis.status import Status
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from miniport.nic import Nic
     from miniport.rxring import Received
     from ndis.packet import Packet
 
 _BAD = int(RxError.CE | RxError.SE | RxError.SEQ | RxError.CXE | RxError.RXE)
 _VP = int(RxStatus.VP)
+_ETHERNET = 14
 BATCH = 64
 """The most packets that one indication carries."""
 
 
 class Harvester:
-    """What both kinds of indication share: taking frames out of rings, and buffers back."""
+    """What both kinds of indication share: taking frames out of rings, and buffers back.
+
+    It takes no lock: NDIS's own is enough for a serialized driver.
+    """
 
     def __init__(self, nic: Nic) -> None:
-        """Take a lock a ring."""
+        """Harvest the rings of ``nic``."""
         self.nic = nic
-        self._locks = [nic.ndis.spin_lock("receive ring") for _ in nic.receive]
 
     def wanted(self, queue: int) -> list[Received]:
         """Return the frames that are to go up; the others' buffers are back in the ring. At most one ring."""
         ring = self.nic.receive[queue]
+        accepts = self.nic.filters.accepts
         up: list[Received] = []
-        with self._locks[queue]:
-            for frame in ring.harvest(ring.count):
-                if self._is_wanted(frame):
-                    up.append(frame)
-                else:
-                    ring.recycle(frame)
-            ring.ring()
+        for frame in ring.harvest(ring.count):
+            at = frame.at
+            if (
+                frame.errors & _BAD
+                or frame.length < _ETHERNET
+                or not accepts(bytes(frame.buffers[0].view[at : at + 6]))
+            ):
+                ring.recycle(frame)
+            else:
+                up.append(frame)
+        ring.ring()
         return up
 
-    def take_back(self, queue: int, frames: list[Received]) -> None:
+    def take_back(self, queue: int, frames: Sequence[Received]) -> None:
         """Put the buffers of frames that nobody holds any more where they are needed."""
-        ring = self.nic.receive[queue]
-        with self._locks[queue]:
-            for frame in frames:
-                if frame.is_lent:
-                    ring.recycle(frame)
-                else:
-                    ring.give_back(frame.buffers)
-            ring.ring()
+        self.nic.receive[queue].take_back(frames)
 
     def info(self, frame: Received) -> dict[PacketInfo, Any]:
         """Return the per-packet information of a frame."""
@@ -67,21 +70,47 @@ class Harvester:
             found[PacketInfo.TCP_RECV_SEG_COALESCE] = CoalescedSegments(frame.segments)
         on = self.nic.offload
         if on is not NOTHING:
-            head = bytes(frame.buffers[0].view[: offload.HEADERS_BYTES])
+            end = frame.at + min(frame.length, offload.HEADERS_BYTES)
+            head = bytes(frame.buffers[0].view[frame.at : end])
             if sums := offload.received(frame.status, frame.errors, head, on):
                 found[PacketInfo.TCP_IP_CHECKSUM] = sums
         return found
 
-    def _is_wanted(self, frame: Received) -> bool:
-        if frame.errors & _BAD or frame.length < 14:
-            return False
-        return self.nic.filters.accepts(bytes(frame.buffers[0].view[:6]))
+
+class SharedHarvester(Harvester):
+    """The same for any number of contexts at once: a lock a ring, never held during a call upwards."""
+
+    def __init__(self, nic: Nic) -> None:
+        """Take the locks."""
+        super().__init__(nic)
+        self._locks = [nic.ndis.spin_lock("receive ring") for _ in nic.receive]
+
+    def wanted(self, queue: int) -> list[Received]:
+        """Return the frames that are to go up."""
+        with self._locks[queue]:
+            return super().wanted(queue)
+
+    def take_back(self, queue: int, frames: Sequence[Received]) -> None:
+        """Put the buffers of frames that nobody holds any more where they are needed."""
+        with self._locks[queue]:
+            super().take_back(queue, frames)
 
 
 def chain(frame: Received) -> list[Buffer]:
     """Return NDIS buffers over a frame's bytes."""
+    if len(frame.buffers) == 1:
+        only = frame.buffers[0]
+        return [Buffer(only.view, frame.at, frame.length, only.address)]
     pieces = zip(frame.buffers, frame.lengths, strict=True)
     return [Buffer(buffer.view, 0, length, buffer.address) for buffer, length in pieces if length]
+
+
+def first_lent(frames: Sequence[Received]) -> int:
+    """Return at which of the frames those begin whose buffers are needed back at once."""
+    for at, frame in enumerate(frames):
+        if frame.is_lent:
+            return at
+    return len(frames)
 
 
 class PacketReceiver:
@@ -93,11 +122,13 @@ class PacketReceiver:
     def __init__(self, nic: Nic, *, deserialized: bool) -> None:
         """Make a pool with a packet for every buffer."""
         self._nic = nic
-        self._harvester = Harvester(nic)
         self._deserialized = deserialized
         total = sum(ring.spares for ring in nic.receive)
         self._pool = nic.ndis.packet_pool(total)
         self._lock = nic.ndis.spin_lock("receive packets")
+        self._harvester = SharedHarvester(nic) if deserialized else Harvester(nic)
+        self._allocate = self._allocate_locked if deserialized else self._pool.allocate
+        self._free = self._free_locked if deserialized else self._pool.free
 
     @property
     def out(self) -> int:
@@ -114,12 +145,11 @@ class PacketReceiver:
     def return_packet(self, packet: Packet) -> None:
         """MiniportReturnPacket."""
         queue, frame = packet.miniport_reserved
-        with self._lock:
-            self._pool.free(packet)
-        self._harvester.take_back(queue, [frame])
+        self._free(packet)
+        self._harvester.take_back(queue, (frame,))
 
     def _indicate(self, queue: int, frames: list[Received]) -> None:
-        cut = next((at for at, frame in enumerate(frames) if frame.is_lent), len(frames))
+        cut = 0 if frames[0].is_lent else first_lent(frames)
         kept, copied = frames[:cut], frames[cut:]
         if kept:
             packets = self._packets(queue, kept, Status.SUCCESS)
@@ -132,22 +162,27 @@ class PacketReceiver:
             packets = self._packets(queue, copied, Status.RESOURCES)
             self._nic.ndis.indicate_receive_packets(packets)
             for packet in packets:
-                self.return_packet(packet)
+                self._free(packet)
+            if self._nic.receive[queue].keeps_buffers:
+                self._harvester.take_back(queue, copied)
 
     def _packets(self, queue: int, frames: list[Received], status: Status) -> list[Packet]:
         packets = []
         for frame in frames:
-            with self._lock:
-                packet = self._pool.allocate()
-            for buffer in chain(frame):
-                packet.chain_buffer_at_back(buffer)
+            packet = self._allocate(chain(frame))
             packet.status = status
             packet.miniport_reserved = (queue, frame)
-            info = self._harvester.info(frame)
-            if info:
-                packet.info.update(info)
+            packet.info = self._harvester.info(frame)
             packets.append(packet)
         return packets
+
+    def _allocate_locked(self, data: list[Buffer]) -> Packet:
+        with self._lock:
+            return self._pool.allocate(data)
+
+    def _free_locked(self, packet: Packet) -> None:
+        with self._lock:
+            self._pool.free(packet)
 
 
 class ListReceiver:
@@ -156,7 +191,7 @@ class ListReceiver:
     def __init__(self, nic: Nic) -> None:
         """Nothing is out."""
         self._nic = nic
-        self._harvester = Harvester(nic)
+        self._harvester = SharedHarvester(nic)
         self._out: dict[NetBufferList, tuple[int, Received]] = {}
 
     @property
@@ -178,10 +213,10 @@ class ListReceiver:
         """MiniportReturnNetBufferLists."""
         for nbl in nbls:
             queue, frame = self._out.pop(nbl)
-            self._harvester.take_back(queue, [frame])
+            self._harvester.take_back(queue, (frame,))
 
     def _indicate(self, queue: int, frames: list[Received]) -> None:
-        cut = next((at for at, frame in enumerate(frames) if frame.is_lent), len(frames))
+        cut = first_lent(frames)
         kept, copied = frames[:cut], frames[cut:]
         if kept:
             self._nic.ndis.indicate_receive_net_buffer_lists(self._lists(queue, kept))

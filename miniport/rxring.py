@@ -7,14 +7,14 @@ spares, or in the hands of whoever got the frame. Sans I/O but for the doorbell.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from device.rings.index import DESCRIPTOR_SIZE
 from device.rings.receive import ExtendedRx, ExtendedRxRead, LegacyRx, RxStatus
 from miniport.driverring import DriverRing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from ndis.hardware import SharedMemory
 
@@ -36,8 +36,7 @@ class RxBuffer:
     view: memoryview
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(NamedTuple):
     """One frame, and what the card says of it.
 
     ``status`` and ``errors`` are RxStatus and RxError bits; ``lengths`` are the bytes in each of ``buffers``.
@@ -45,6 +44,8 @@ class Received:
 
     buffers: tuple[RxBuffer, ...]
     lengths: tuple[int, ...]
+    length: int
+    """Bytes of the frame."""
     status: int
     errors: int
     vlan: int
@@ -54,16 +55,13 @@ class Received:
     """There was no spare: the buffers go back to the ring as soon as the frame was looked at."""
     segments: int = 0
     """TCP segments that were coalesced to this frame; 0: it is as it came."""
-
-    @property
-    def length(self) -> int:
-        """Bytes of the frame."""
-        return sum(self.lengths)
+    at: int = 0
+    """Where in the first buffer it begins."""
 
     def data(self) -> bytes:
         """Return the frame, copied."""
-        pieces = zip(self.buffers, self.lengths, strict=True)
-        return b"".join(buffer.view[:length] for buffer, length in pieces)
+        pieces = zip(self.buffers, self.lengths, (self.at, *[0] * len(self.buffers)), strict=False)
+        return b"".join(buffer.view[at : at + length] for buffer, length, at in pieces)
 
 
 class ReceiveRing(Protocol):
@@ -72,6 +70,8 @@ class ReceiveRing(Protocol):
     count: int
     address: int
     length_bytes: int
+    keeps_buffers: bool
+    """Whether frames go out in the card's own buffers; else as copies, and nothing comes back."""
 
     def reset(self) -> None:
         """Take every buffer out of the ring, and start again at 0. The card must have been reset."""
@@ -82,8 +82,8 @@ class ReceiveRing(Protocol):
     def ring(self) -> None:
         """Write RDT, if slots were armed since it was written."""
 
-    def give_back(self, buffers: tuple[RxBuffer, ...]) -> None:
-        """Take home buffers that went out with a frame."""
+    def take_back(self, frames: Sequence[Received]) -> None:
+        """Put the buffers of frames that went out, and are not held any more, where they are needed; ring."""
 
     def recycle(self, frame: Received) -> None:
         """Put the buffers of a frame that nobody keeps back into the ring."""
@@ -138,6 +138,7 @@ class RxRing(DriverRing):
     ) -> None:
         """Lay a ring of ``count`` over ``descriptors``; ``buffers`` beyond ``count - 1`` are spares."""
         super().__init__(descriptors, count, doorbell)
+        self.keeps_buffers = True
         self._legacy = legacy
         self._spare = list(buffers)
         self._slots: list[RxBuffer | None] = [None] * count
@@ -167,6 +168,15 @@ class RxRing(DriverRing):
         self._spare += buffers
         if self._armed() < self.count // 2:
             self.fill()
+
+    def take_back(self, frames: Sequence[Received]) -> None:
+        """Put the buffers of frames that went out, and are not held any more, where they are needed; ring."""
+        for frame in frames:
+            if frame.is_lent:
+                self.recycle(frame)
+            else:
+                self.give_back(frame.buffers)
+        self.ring()
 
     @property
     def next(self) -> int:
@@ -235,6 +245,7 @@ class RxRing(DriverRing):
         return Received(
             tuple(piece for piece, _ in pieces),
             tuple(size for _, size in pieces),
+            sum(size for _, size in pieces),
             status,
             errors,
             vlan,

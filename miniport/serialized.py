@@ -48,7 +48,8 @@ class SerializedSender:
         done = self._nic.transmit[0].reap()
         self._late.reaped()
         for packet in done:
-            finish(packet)
+            if packet.miniport_reserved:
+                finish(packet)
             ndis.send_complete(packet, Status.SUCCESS)
         return bool(done)
 

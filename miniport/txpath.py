@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from miniport.nic import Nic
-    from miniport.txring import TxRing
+    from miniport.txring import Extras, TxRing
     from ndis.packet import Buffer, Packet
 
 
@@ -56,21 +56,24 @@ def post(  # noqa: PLR0917 - a frame is its token, its bytes and what it asks fo
     buffers: Sequence[Buffer],
     length: int,
     info: Mapping[PacketInfo, Any],
-) -> Posted:
-    """Offer one frame to a ring. Raises NdisError with the status for a frame that can never be sent."""
+) -> Extras | None:
+    """Offer one frame to a ring; return what was asked of the card for it, None when the ring is full.
+
+    Raises NdisError with the status for a frame that can never be sent.
+    """
     if not nic.link_up:
         raise NdisError(Status.MEDIA_DISCONNECTED, "no link")
-    work = PLAIN
+    settings, work = nic.settings, PLAIN
     if info:
-        if nic.settings.legacy_descriptors and info.keys() & _NEEDS_CONTEXT and _asks(info):
+        if settings.legacy_descriptors and info.keys() & _NEEDS_CONTEXT and _asks(info):
             raise NdisError(Status.NOT_SUPPORTED, "offloads need extended descriptors")
-        work = offload.extras(info, buffers, length, vlan=nic.settings.vlan)
-    limit = nic.settings.jumbo_bytes
-    if not work.header and length > limit:
+        work = offload.extras(info, buffers, length, vlan=settings.vlan)
+    if length > settings.jumbo_bytes and not work.header:
+        limit = settings.jumbo_bytes
         raise NdisError(Status.INVALID_LENGTH, f"{length:#x} bytes, the limit is {limit:#x}")
-    if not ring.fits(length):
+    if length > ring.largest_bytes:
         raise NdisError(Status.INVALID_LENGTH, f"{length:#x} bytes do not fit the ring")
-    return Posted.TAKEN if ring.post(token, buffers, length, work) else Posted.FULL
+    return work if ring.post(token, buffers, length, work) else None
 
 
 _NEEDS_CONTEXT = {PacketInfo.TCP_IP_CHECKSUM, PacketInfo.TCP_LARGE_SEND}
@@ -86,13 +89,15 @@ def post_packet(nic: Nic, ring: TxRing[Packet], packet: Packet) -> Posted:
     A large send leaves its payload's length in ``miniport_reserved`` for ``finish``.
     """
     buffers = packet.buffers
-    length = buffers[0].length if len(buffers) == 1 else sum(buffer.length for buffer in buffers)
-    info = packet.info
-    outcome = post(nic, ring, packet, buffers, length, info)
-    if outcome is Posted.TAKEN:
-        packet.miniport_reserved = offload.payload_bytes(info, buffers, length) if info else 0
-        nic.ndis.resources.dma(ring.address, ring.length_bytes)
-    return outcome
+    length = 0
+    for buffer in buffers:
+        length += buffer.length
+    work = post(nic, ring, packet, buffers, length, packet.info)
+    if work is None:
+        return Posted.FULL
+    packet.miniport_reserved = length - len(work.header) if work.header else 0
+    nic.note_dma(ring.address, ring.length_bytes)
+    return Posted.TAKEN
 
 
 def finish(packet: Packet) -> None:

@@ -40,7 +40,7 @@ _LEGACY = LegacyTx.FORMAT
 _STATUS = 12  # offset of STA, in every format
 _DTYP_DATA = 1 << 20
 _EOP, _IFCS, _RS = TxCommand.EOP, TxCommand.IFCS, TxCommand.RS
-_DEXT_BIT = int(TxCommand.DEXT)
+_DEXT_BIT, _IC = int(TxCommand.DEXT), int(TxCommand.IC)
 _LAST = int(_EOP | _RS)
 _EVERY = int(_IFCS)
 
@@ -87,6 +87,8 @@ class TxRing(DriverRing, Generic[Token]):
         self._stages = stages.view
         self._stage_address = stages.address
         self._legacy = legacy
+        self.largest_bytes = (count - 3) * STAGE_BYTES
+        """No longer frame could ever be sent: an empty ring would not hold it."""
         self._busy: deque[tuple[int, Token]] = deque()  # (index of the last descriptor, token)
         self.reset()
 
@@ -115,18 +117,41 @@ class TxRing(DriverRing, Generic[Token]):
         """The frames that the card has, oldest first."""
         return [token for _, token in self._busy]
 
-    def fits(self, length: int) -> bool:
-        """Whether a frame of ``length`` could ever be sent: an empty ring holds it."""
-        return -(-length // STAGE_BYTES) + 2 < self.count
-
     def post(self, token: Token, buffers: Sequence[Buffer], length: int, extras: Extras = PLAIN) -> bool:
         """Hand a frame over; False, and nothing is changed, when there is no room. ``ring`` tells the card.
 
         Buffers with an address are read by the card where they are; the rest is copied here.
         """
-        if len(buffers) == 1 and extras is PLAIN and SHORTEST_BYTES <= length <= STAGE_BYTES:
-            return self._post_one(token, buffers[0], length)
-        return self._post_parts(token, _parts(buffers, length, extras.header), extras)
+        is_one = SHORTEST_BYTES <= length <= STAGE_BYTES and not extras.header
+        if is_one and len(buffers) > 1:
+            for buffer in buffers:
+                is_one = is_one and buffer.address is None
+        if not is_one:
+            return self._post_parts(token, _parts(buffers, length, extras.header), extras)
+        if extras.context and extras.context != self._context:
+            if self.free < 2:
+                return False
+            self._put_context(extras)
+        elif not self.free:
+            return False
+        tail, address = self._tail, buffers[0].address
+        if address is None:
+            at = tail * STAGE_BYTES
+            address = self._stage_address + at
+            left = length
+            for buffer in buffers:
+                # Most buffers are the whole of their memory: no view is made of those.
+                size, piece = buffer.length, buffer.memory
+                if size > left or len(piece) != size:
+                    size = min(size, left)
+                    piece = buffer.view[:size]
+                self._stages[at : at + size] = piece
+                at += size
+                left -= size
+            length -= left
+        self._describe(address, length, _LAST, extras)
+        self._busy.append((tail, token))
+        return True
 
     def reap(self) -> list[Token]:
         """Return the tokens of frames that the card is done with, oldest first; at most one ring."""
@@ -147,45 +172,18 @@ class TxRing(DriverRing, Generic[Token]):
         busy = self._busy
         return bool(busy) and bool(self._ring[busy[0][0] * DESCRIPTOR_SIZE + _STATUS] & DD)
 
-    def _post_one(self, token: Token, buffer: Buffer, length: int) -> bool:
-        if not self.free:
-            return False
-        tail = self._tail
-        address = buffer.address
-        if address is None:
-            at = tail * STAGE_BYTES
-            memory = buffer.memory
-            # Most frames are the whole of their memory: no view is made of those.
-            self._stages[at : at + length] = memory if len(memory) == length else buffer.view[:length]
-            address = self._stage_address + at
-        where = tail * DESCRIPTOR_SIZE
-        if self._legacy:
-            _LEGACY.pack_into(self._ring, where, address, length, 0, _LAST | _EVERY, 0, 0, 0)
-        else:
-            word = length | _DTYP_DATA | (_LAST | _EVERY | _DEXT_BIT) << 24
-            _DATA.pack_into(self._ring, where, address, word, 0, 0, 0)
-        self._busy.append((tail, token))
-        self._tail = tail + 1 if tail + 1 < self.count else 0
-        self.free -= 1
-        return True
-
     def _post_parts(self, token: Token, parts: list[_Part], extras: Extras) -> bool:
         needs_context = bool(extras.context) and extras.context != self._context
         needed = sum(part.descriptors for part in parts) + needs_context
         if needed > self.free:
             return False
         if needs_context:
-            where = self._tail * DESCRIPTOR_SIZE
-            self._ring[where : where + DESCRIPTOR_SIZE] = extras.context
-            # A segmentation context counts down while it is used: never good twice (datasheet, Transmit).
-            self._context = b"" if extras.command & TxCommand.IC else extras.context
-            self._advance()
+            self._put_context(extras)
         last = self._tail
         for part in parts:
             for address, length in self._place(part):
                 last = self._tail
-                self._describe(address, length, extras)
-                self._advance()
+                self._describe(address, length, 0, extras)
         # The last one was written without EOP: nobody has rung yet, the card has not looked.
         self._ring[last * DESCRIPTOR_SIZE + 11] |= _LAST
         self._busy.append((last, token))
@@ -209,17 +207,25 @@ class TxRing(DriverRing, Generic[Token]):
             index = index + 1 if index + 1 < self.count else 0
         return pieces
 
-    def _describe(self, address: int, length: int, extras: Extras) -> None:
+    def _put_context(self, extras: Extras) -> None:
         where = self._tail * DESCRIPTOR_SIZE
-        command = _EVERY | int(extras.command)
+        self._ring[where : where + DESCRIPTOR_SIZE] = extras.context
+        # A segmentation context counts down while it is used: never good twice (datasheet, Transmit).
+        self._context = b"" if extras.command & _IC else extras.context
+        self._tail = self._tail + 1 if self._tail + 1 < self.count else 0
+        self.free -= 1
+
+    def _describe(self, address: int, length: int, last: int, extras: Extras) -> None:
+        """Fill the next descriptor; ``last``: EOP and RS, or 0."""
+        tail = self._tail
+        where = tail * DESCRIPTOR_SIZE
+        command = _EVERY | last | extras.command
         if self._legacy:
             _LEGACY.pack_into(self._ring, where, address, length, 0, command, 0, 0, extras.special)
-            return
-        word = length | _DTYP_DATA | (command | _DEXT_BIT) << 24
-        _DATA.pack_into(self._ring, where, address, word, 0, int(extras.options), extras.special)
-
-    def _advance(self) -> None:
-        self._tail = self._tail + 1 if self._tail + 1 < self.count else 0
+        else:
+            word = length | _DTYP_DATA | (command | _DEXT_BIT) << 24
+            _DATA.pack_into(self._ring, where, address, word, 0, extras.options, extras.special)
+        self._tail = tail + 1 if tail + 1 < self.count else 0
         self.free -= 1
 
 

@@ -65,6 +65,15 @@ class MiniportAdapter:
         self.observer = ndis.observer
         self.ndis6 = characteristics.version >= (6, 0)
         self.state = AdapterState.HALTED
+        self.is_initialized = False
+        """Whether Initialize has succeeded and Halt has not begun."""
+        self.is_started = False
+        """Whether data flows."""
+        self.may_indicate = False
+        """Whether the driver may indicate frames.
+
+        An NDIS 5 driver does not know of pauses: it may until its Halt has returned.
+        """
         self.power = PowerState.D0
         self.is_gone = False  # surprise removed: the hardware answers no more
         self.attributes = Attribute.NONE
@@ -102,32 +111,9 @@ class MiniportAdapter:
         return not (self.ndis6 or int(self.attributes) & _DESERIALIZE)
 
     @property
-    def is_initialized(self) -> bool:
-        """Whether Initialize has succeeded and Halt has not begun."""
-        return self.state in INITIALIZED
-
-    @property
-    def is_started(self) -> bool:
-        """Whether data flows."""
-        return self.state in MAY_INDICATE
-
-    @property
-    def may_indicate(self) -> bool:
-        """Whether the driver may indicate frames.
-
-        An NDIS 5 driver does not know of pauses: it may until its Halt has returned.
-        """
-        return self.state in (MAY_INDICATE if self.ndis6 else INITIALIZED)
-
-    @property
     def is_asleep(self) -> bool:
         """Whether the device is in a low-power state."""
         return self.power is not PowerState.D0
-
-    @property
-    def sends_held(self) -> bool:
-        """Whether NDIS must not give the driver packets now."""
-        return self.refusal is not None
 
     # Crossings of the driver's border, which an observer sees.
 
@@ -174,7 +160,9 @@ class MiniportAdapter:
     def send_packets(self, open_: Open, packets: list[Packet]) -> None:
         """NdisSendPackets: every packet comes back by ProtocolSendComplete."""
         for packet in packets:
-            packet.transfer(Owner.PROTOCOL, Owner.NDIS)
+            if packet.owner is not Owner.PROTOCOL:
+                packet.transfer(Owner.PROTOCOL, Owner.NDIS)  # which raises
+            packet.owner = Owner.NDIS
             packet.ndis_reserved = open_
         if self.observer is not None:
             for packet in packets:
@@ -224,6 +212,9 @@ class MiniportAdapter:
             self.state = TRANSITIONS[self.state, event]
         except KeyError:
             raise BugCheckError(f"{event} while {self.state.name}", self) from None
+        self.is_initialized = self.state in INITIALIZED
+        self.is_started = self.state in MAY_INDICATE
+        self.may_indicate = self.is_started if self.ndis6 else self.is_initialized
         self.update_refusal()
         if self.observer is not None:
             self.emit(Kind.STATE, event, self.state)

@@ -34,8 +34,12 @@ class OpenGate:
 
     def post(self, call: Callable[[], None]) -> None:
         """Make the call now."""
-        with self._irql.raised(Irql.DISPATCH):
+        irql = self._irql
+        before = irql.raise_to(Irql.DISPATCH)
+        try:
             call()
+        finally:
+            irql.lower_to(before)
 
     def exclusive(self, call: Callable[[], R]) -> R:
         """Make the call now, at the level of the caller."""

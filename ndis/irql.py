@@ -12,7 +12,6 @@ from ndis.errors import BugCheckError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
 
 
 class Irql(enum.IntEnum):
@@ -23,29 +22,6 @@ class Irql(enum.IntEnum):
     DISPATCH = 2
     DEVICE = 11
     HIGH = 31
-
-
-class Raised:
-    """A level that one context is raised to for a while."""
-
-    __slots__ = ("_before", "_level", "_model")
-
-    def __init__(self, model: IrqlModel, level: Irql) -> None:
-        """Raise nothing yet."""
-        self._model = model
-        self._level = level
-
-    def __enter__(self) -> None:
-        """KeRaiseIrql."""
-        self._before = before = self._model.swap(self._level)
-        if before > self._level:
-            self._model.swap(before)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """KeLowerIrql."""
-        self._model.swap(self._before)
 
 
 class IrqlModel:
@@ -72,9 +48,17 @@ class IrqlModel:
         self._levels[context] = level
         return before
 
-    def raised(self, level: Irql) -> Raised:
-        """KeRaiseIrql, then KeLowerIrql, around a ``with``. A level already higher stays."""
-        return Raised(self, level)
+    def raise_to(self, level: Irql) -> Irql:
+        """KeRaiseIrql: return the level before, for ``lower_to``. A level already higher stays."""
+        context = self._context()
+        before = self._levels.get(context, Irql.PASSIVE)
+        if before < level:
+            self._levels[context] = level
+        return before
+
+    def lower_to(self, before: Irql) -> None:
+        """KeLowerIrql: back to what ``raise_to`` returned."""
+        self._levels[self._context()] = before
 
     def require(self, level: Irql, what: str) -> None:
         """Stop when this context is above ``level``: IRQL_NOT_LESS_OR_EQUAL."""

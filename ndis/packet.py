@@ -97,9 +97,10 @@ class Packet:
 
     __slots__ = (
         "_buffers",
-        "_info",
+        "buffers",
         "flags",
         "header_size",
+        "info",
         "media_specific",
         "miniport_reserved",
         "ndis_reserved",
@@ -119,13 +120,16 @@ class Packet:
         self.pool = pool
         self.number = number
         self.owner = Owner.FREE
-        self._buffers: list[Buffer] = []
         self.reinitialize()
 
     def reinitialize(self) -> None:
         """NdisReinitializePacket: forget buffers, out-of-band data and reserved areas."""
-        self._buffers = []
-        self._info: dict[PacketInfo, Any] | None = None
+        self._buffers: list[Buffer] = []
+        """The buffer chain, for NDIS itself, whose looks are not reported."""
+        self.buffers = self._buffers
+        """The buffer chain, first buffer first."""
+        self.info: dict[PacketInfo, Any] = {}
+        """Per-packet information."""
         self.status = Status.SUCCESS
         self.flags = PacketFlags.NONE
         self.header_size = 14
@@ -139,16 +143,12 @@ class Packet:
         self.ndis_reserved: Any = None
 
     @property
-    def buffers(self) -> list[Buffer]:
-        """The buffer chain, first buffer first."""
-        return self._buffers
-
-    @property
     def data(self) -> bytes:
         """All bytes of the chain, copied."""
         buffers = self.buffers
         if len(buffers) == 1:
-            return bytes(buffers[0].view)
+            only = buffers[0]
+            return bytes(memoryview(only.memory)[only.offset : only.offset + only.length])
         return b"".join(b.view for b in buffers)
 
     @property
@@ -161,23 +161,19 @@ class Packet:
 
         What NDIS itself reads, which is not reported.
         """
-        return bytes(self._buffers[0].view[:length]) if self._buffers else b""
+        if not self._buffers:
+            return b""
+        first = self._buffers[0]
+        return bytes(first.memory[first.offset : first.offset + min(length, first.length)])
 
     def snapshot(self) -> bytes:
         """Return all bytes: what NDIS itself reads, which is not reported."""
         return b"".join(b.view for b in self._buffers)
 
     @property
-    def info(self) -> dict[PacketInfo, Any]:
-        """Per-packet information, made at the first use."""
-        if self._info is None:
-            self._info = {}
-        return self._info
-
-    @property
     def cancel_id(self) -> object:
         """NDIS_GET_PACKET_CANCEL_ID; None when the packet has none."""
-        return self._info.get(PacketInfo.CANCEL_ID) if self._info else None
+        return self.info.get(PacketInfo.CANCEL_ID)
 
     def chain_buffer_at_back(self, buffer: Buffer) -> None:
         """NdisChainBufferAtBack."""
@@ -208,7 +204,10 @@ class Packet:
         return done
 
     def transfer(self, source: Owner, target: Owner) -> None:
-        """Pass the packet on; raises OwnershipError when ``source`` does not own it."""
+        """Pass the packet on; raises OwnershipError when ``source`` does not own it.
+
+        Hot paths set ``owner`` themselves and come here only when it is not whom they expect.
+        """
         if self.owner is not source:
             raise OwnershipError(
                 f"packet {self.number}: {source.name} passes it to {target.name}, "
@@ -233,6 +232,10 @@ class WatchedPacket(Packet):
         if self.pool is not None and self.pool.watch is not None:
             self.pool.watch(self)
         return self._buffers
+
+    @buffers.setter
+    def buffers(self, chain: list[Buffer]) -> None:
+        self._buffers = chain
 
 
 class PacketPool:
@@ -271,15 +274,18 @@ class PacketPool:
         packet.reinitialize()
         packet.owner = self.holder
         if data is not None:
-            pieces = (data,) if isinstance(data, bytes | bytearray | memoryview) else data
-            packet._buffers.extend(p if isinstance(p, Buffer) else Buffer(p) for p in pieces)  # noqa: SLF001 - same module: filling is not looking
+            chain = packet._buffers  # noqa: SLF001 - same module: filling is not looking
+            for piece in (data,) if isinstance(data, bytes | bytearray | memoryview) else data:
+                chain.append(piece if isinstance(piece, Buffer) else Buffer(piece))
         return packet
 
     def free(self, packet: Packet) -> None:
         """NdisFreePacket. Only its holder may free a packet."""
         if packet.pool is not self or packet not in self._busy:
             raise BugCheckError(f"{packet!r} freed into a pool it did not come from", packet)
-        packet.transfer(self.holder, Owner.FREE)
+        if packet.owner is not self.holder:
+            packet.transfer(self.holder, Owner.FREE)  # which raises
+        packet.owner = Owner.FREE
         self._busy.discard(packet)
         self._free.append(packet)
 

@@ -8,7 +8,7 @@ NdisMEthIndicateReceive, NdisReturnPackets.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from ndis.errors import BugCheckError
 from ndis.events import Kind
@@ -50,16 +50,18 @@ class Receives:
         resources = False
         home: list[Packet] = []
         received: dict[Open, None] = {}
+        now_us = adapter.executive.now_us()
         for packet in packets:
             resources = resources or packet.status is Status.RESOURCES
             if adapter.observer is not None:
                 adapter.emit(Kind.INDICATE, "packet", packet, resources=resources)
-            self._check_may_indicate()
-            left = self._indicate(packet, received, resources=resources)
+            if not adapter.may_indicate:
+                self._refuse()
+            left = self._indicate(packet, received, now_us, resources=resources)
             if not left and not resources:
                 home.append(packet)
         self.receive_complete(received)
-        if not adapter.serialized:
+        if home and not adapter.serialized:
             self._return_to_driver(home)
 
     def return_packets(self, packets: list[Packet], open_: Open | None = None) -> None:
@@ -94,7 +96,8 @@ class Receives:
         adapter = self._adapter
         if adapter.observer is not None:
             adapter.emit(Kind.INDICATE, "lookahead", None, header=header, lookahead=len(lookahead), size=size)
-        self._check_may_indicate()
+        if not adapter.may_indicate:
+            self._refuse()
         for open_ in adapter.opens:
             if adapter.filter.wanted(open_, header[:6]):
                 self._received[open_] = None
@@ -111,15 +114,16 @@ class Receives:
         received: dict[Open, None] = {}
         for packet in packets:
             flags = int(packet.flags)
-            destination = packet.peek(6)
+            own = False
             if not flags & _DONT_LOOPBACK:
+                own = packet.peek(6) == self._adapter.filter.address
                 self.loop_one(sender, packet.snapshot(), received)
-            own = destination == self._adapter.filter.address and not flags & _DONT_LOOPBACK
             if own or flags & _LOOPBACK_ONLY:
                 self._adapter.sends.give_back(packet, Owner.NDIS, Status.SUCCESS)
             else:
                 wire.append(packet)
-        self.receive_complete(received)
+        if received:
+            self.receive_complete(received)
         return wire
 
     def loop_one(self, sender: Open, frame: bytes, received: dict[Open, None]) -> None:
@@ -138,19 +142,35 @@ class Receives:
             received[open_] = None
             open_.deliver(copy, resources=True)
 
-    def _indicate(self, packet: Packet, received: dict[Open, None], *, resources: bool) -> int:
+    def _indicate(self, packet: Packet, received: dict[Open, None], now_us: int, *, resources: bool) -> int:
         adapter = self._adapter
-        packet.transfer(Owner.MINIPORT, Owner.PROTOCOL)
+        if packet.owner is not Owner.MINIPORT:
+            packet.transfer(Owner.MINIPORT, Owner.PROTOCOL)  # which raises
+        packet.owner = Owner.PROTOCOL
         packet.references = _INDICATING
         if resources:
             packet.status = Status.RESOURCES
-        self.taken[packet] = adapter.executive.now_us()
+        self.taken[packet] = now_us
         destination = packet.peek(6)
         references = 0
         for open_ in adapter.opens:
             if adapter.filter.wanted(open_, destination):
                 received[open_] = None
                 references += open_.deliver(packet, resources=resources)
+        if not references and packet.references == _INDICATING:  # nobody has taken it, or has it to return
+            del self.taken[packet]
+            packet.references = left = 0
+        else:
+            left = self._settle(packet, references)
+        if left == 0:
+            if packet.owner is not Owner.PROTOCOL:
+                packet.transfer(Owner.PROTOCOL, Owner.MINIPORT)  # which raises
+            packet.owner = Owner.MINIPORT
+            packet.status = Status.RESOURCES if resources else Status.SUCCESS
+        return left
+
+    def _settle(self, packet: Packet, references: int) -> int:
+        """Take note of how many references were taken; return how many of them have not come back."""
         self._lock.acquire()
         packet.references += references - _INDICATING
         left = packet.references
@@ -161,9 +181,6 @@ class Receives:
         self._lock.release()
         if left < 0:
             raise BugCheckError(f"{packet!r} returned {-left} times too often", packet)
-        if left == 0:
-            packet.transfer(Owner.PROTOCOL, Owner.MINIPORT)
-            packet.status = Status.RESOURCES if resources else Status.SUCCESS
         return left
 
     def _return_to_driver(self, packets: list[Packet]) -> None:
@@ -177,9 +194,12 @@ class Receives:
 
     def receive_complete(self, received: dict[Open, None]) -> None:
         """Call ReceiveComplete of every open that got something."""
+        observed = self._adapter.observer is not None
         for open_ in received:
-            open_.callout("receive_complete")
+            if observed:
+                open_.callout("receive_complete")
+            else:
+                open_.client.receive_complete()
 
-    def _check_may_indicate(self) -> None:
-        if not self._adapter.may_indicate:
-            raise BugCheckError(f"receive indicated while {self._adapter.state.name}")
+    def _refuse(self) -> NoReturn:
+        raise BugCheckError(f"receive indicated while {self._adapter.state.name}")

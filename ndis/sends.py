@@ -91,7 +91,9 @@ class Sends:
         now_us = adapter.executive.now_us()
         outstanding = self.outstanding
         for packet in packets:
-            packet.transfer(Owner.NDIS, Owner.MINIPORT)
+            if packet.owner is not Owner.NDIS:
+                packet.transfer(Owner.NDIS, Owner.MINIPORT)  # which raises
+            packet.owner = Owner.MINIPORT
             outstanding[packet] = now_us
         if adapter.observer is not None:
             for packet in packets:
@@ -103,7 +105,7 @@ class Sends:
             self.adapter.emit(Kind.SEND_COMPLETE, status.name, packet)
         if packet not in self.outstanding:
             raise BugCheckError(f"{packet!r} completed, but it is not with the driver", packet)
-        self.forget(packet)
+        del self.outstanding[packet]
         self.give_back(packet, Owner.MINIPORT, status)
 
     def forget(self, packet: Packet) -> None:
@@ -112,7 +114,9 @@ class Sends:
 
     def give_back(self, packet: Packet, source: Owner, status: Status) -> None:
         """ProtocolSendComplete: the packet is its protocol's again."""
-        packet.transfer(source, Owner.PROTOCOL)
+        if packet.owner is not source:
+            packet.transfer(source, Owner.PROTOCOL)  # which raises
+        packet.owner = Owner.PROTOCOL
         packet.status = status
         open_ = packet.ndis_reserved
         if self.adapter.observer is not None:

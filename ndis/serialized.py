@@ -32,8 +32,8 @@ R = TypeVar("R")
 class SerializedGate:
     """The miniport lock.
 
-    Invariants: at most one context is inside; a call that found the lock taken is made by the
-    holder, in the order of arrival, before the lock is free.
+    Invariants: at most one context is inside; calls are made in the order of arrival; one that found
+    the lock taken is made by the holder, or by the next, and ``exclusive`` overtakes none.
     """
 
     def __init__(self, executive: Executive, irql: IrqlModel) -> None:
@@ -46,44 +46,48 @@ class SerializedGate:
 
     def post(self, call: Callable[[], None]) -> None:
         """Make the call inside the lock at DISPATCH_LEVEL: now, or when the holder comes to it."""
-        self._guard.acquire()
-        self._deferred.append(call)
-        mine = self.holder is None
-        if mine:
-            self.holder = self._executive.context()
-        self._guard.release()
-        if mine:
-            with self._irql.raised(Irql.DISPATCH):
-                self._drain()
+        deferred, irql = self._deferred, self._irql
+        deferred.append(call)
+        while deferred:  # again: somebody may have left one between the holder's last look and his letting go
+            self._guard.acquire()
+            mine = self.holder is None
+            if mine:
+                self.holder = self._executive.context()
+            self._guard.release()
+            if not mine:
+                return
+            before = irql.raise_to(Irql.DISPATCH)
+            try:
+                while deferred:
+                    deferred.popleft()()
+            finally:
+                irql.lower_to(before)
+            self.holder = None
 
     def exclusive(self, call: Callable[[], R]) -> R:
         """Make the call inside the lock at PASSIVE_LEVEL, and wait for the lock first."""
         while not self._take():
-            self._executive.wait(lambda: self.holder is None, "the miniport lock")
+            self._executive.wait(self._is_free, "the miniport lock")
         try:
             return call()
         finally:
-            with self._irql.raised(Irql.DISPATCH):
-                self._drain()
+            self.holder = None
+            self.post(_nothing)  # and what was left here meanwhile
+
+    def _is_free(self) -> bool:
+        return self.holder is None and not self._deferred
 
     def _take(self) -> bool:
         self._guard.acquire()
-        free = self.holder is None
+        free = self._is_free()
         if free:
             self.holder = self._executive.context()
         self._guard.release()
         return free
 
-    def _drain(self) -> None:
-        while True:
-            self._guard.acquire()
-            if not self._deferred:
-                self.holder = None
-                self._guard.release()
-                return
-            call = self._deferred.popleft()
-            self._guard.release()
-            call()
+
+def _nothing() -> None:
+    """Be the call of somebody who only wants the others made."""
 
 
 class SerializedSends(Sends):
@@ -151,7 +155,7 @@ class SerializedSends(Sends):
     def _start(self) -> None:
         adapter = self.adapter
         send_packets = self.send_packets
-        while self._queue and not self._stalled and not adapter.sends_held:
+        while self._queue and not self._stalled and adapter.refusal is None:
             if send_packets is not None:
                 self._send_array(send_packets)
             else:
@@ -159,12 +163,19 @@ class SerializedSends(Sends):
 
     def _send_array(self, send_packets: Callable[[list[Packet]], None]) -> None:
         adapter, queue = self.adapter, self._queue
-        batch = [queue.popleft() for _ in range(min(len(queue), adapter.max_send_packets))]
+        if len(queue) <= adapter.max_send_packets:
+            batch = list(queue)
+            queue.clear()
+        else:
+            batch = [queue.popleft() for _ in range(adapter.max_send_packets)]
         wakes = self._wakes
         for packet in batch:
             packet.status = Status.PENDING
         self.hand_over(batch)
-        adapter.enter("send_packets", send_packets, list(batch))
+        if adapter.observer is None:
+            send_packets(list(batch))
+        else:
+            adapter.enter("send_packets", send_packets, list(batch))
         for at, packet in enumerate(batch):
             if packet not in self.outstanding:  # completed inside the call
                 continue

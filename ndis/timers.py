@@ -30,13 +30,10 @@ class MiniportTimer:
         self._routine = routine
         self._below: Timer | None = None
         self._set: Resource | None = None
+        self.is_set = False
+        """Whether it will fire."""
         self._period_ms = 0
         self._lock = adapter.executive.spin_lock("timer")
-
-    @property
-    def is_set(self) -> bool:
-        """Whether it will fire."""
-        return self._set is not None
 
     def set(self, delay_ms: int) -> None:
         """NdisMSetTimer: once, after ``delay_ms``. A timer already set is set anew."""
@@ -63,6 +60,7 @@ class MiniportTimer:
         executive = self._adapter.executive
         mine = Resource("timer", self)
         self._set = mine
+        self.is_set = True
         self._adapter.resources.take(mine)
         due_us = executive.now_us() + delay_ms * US_PER_MS
         self._below = executive.call_at(due_us, "timer", lambda: self._fire(mine))
@@ -83,6 +81,7 @@ class MiniportTimer:
         first = self._set is mine
         if first:
             self._set = None
+            self.is_set = False
         self._lock.release()
         if first:
             self._adapter.resources.give(mine)

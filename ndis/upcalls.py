@@ -157,7 +157,10 @@ class Upcalls:
     def indicate_receive_packets(self, packets: list[Packet]) -> None:
         """NdisMIndicateReceivePacket."""
         adapter = self._adapter
-        adapter.upcall("indicate_receive_packets", adapter.receives.indicate_packets, packets)
+        if adapter.observer is None:
+            adapter.receives.indicate_packets(packets)
+        else:
+            adapter.upcall("indicate_receive_packets", adapter.receives.indicate_packets, packets)
 
     def eth_indicate_receive(
         self, context: object, header: bytes, lookahead: bytes, packet_size: int

@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from ndis.wrapper import RegisteredProtocol
 
 IDLE_S = 0.25
-SLACK_US = 1000
-"""By how much a timer may be late, when to be in time would cost a wake-up."""
 DONE_SENDING = frozenset((states.State.FIN_WAIT_2, states.State.TIME_WAIT))
 """The far end has all of ours, and would take a reset for a loss of what it has not read yet."""
 FAREWELL_NS = 2_000_000_000
@@ -55,12 +53,18 @@ class LiveExecutive(LoopExecutive):
         self.failure: BaseException | None = None
         self._led = select.epoll()
         """Where a thread that waits sleeps. ``watch`` has it woken before ``_epoll``."""
-        self._wake, self._wake_leader = (os.eventfd(0, os.EFD_NONBLOCK) for _ in range(2))
+        self._wakes = self._wake, self._wake_leader = tuple(os.eventfd(0, os.EFD_NONBLOCK) for _ in range(2))
         self._awake = True
         self._stopping = False
         self._thread: threading.Thread | None = None
-        self._settling = False
+        self.is_settling = False
+        """Whether a thread runs what is queued, and will look at the queue again."""
+        self._sleepers = 0
         self._sleeps_until_us: int | None = None  # None: it is awake, and looks before it sleeps
+        self.queued = self._ready
+        """What was asked for and not carried out yet: where it is empty, ``settle`` has nothing to do."""
+        self.is_running = False
+        """Whether its thread turns it."""
         self.is_entered = False
         """Whether whoever has the lock will call ``settle`` before he gives it up."""
         self.is_led = False
@@ -95,12 +99,8 @@ class LiveExecutive(LoopExecutive):
     def start(self) -> None:
         """Run in a thread of its own."""
         self._thread = threading.Thread(target=self._serve, name="nt", daemon=True)
+        self.is_running = True
         self._thread.start()
-
-    @property
-    def is_running(self) -> bool:
-        """Whether its thread turns it."""
-        return self._thread is not None and self.failure is None and not self._stopping
 
     def drain(self) -> None:
         """Do now what is ready, with the lock held."""
@@ -109,20 +109,21 @@ class LiveExecutive(LoopExecutive):
 
     def settle(self) -> None:
         """Run what is queued, with the lock held and nothing of the stack entered; look at no descriptor."""
-        if self._settling or not self._ready:
+        if self.is_settling or not self._ready:
             return
-        self._settling = True
+        self.is_settling = True
         try:
-            while self._run_ready():
-                pass
+            while self._ready:
+                self._run_ready()
         finally:
-            self._settling = False
-        self._tell()
+            self.is_settling = False
+        if self._sleepers or self.is_led:
+            self._tell()
 
     def lead(self, most_s: float | None) -> None:
         """Turn the loop once from a thread that waits, which has the lock once: no other has to wake it.
 
-        The loop's own thread goes on waiting, for what comes while nobody else does.
+        The loop's own thread goes on waiting, for what comes while nobody else does, and for the timers.
         """
         self.is_led = True
         pause_s = self._wait_s(IDLE_S if most_s is None else min(most_s, IDLE_S))
@@ -134,12 +135,13 @@ class LiveExecutive(LoopExecutive):
             self.is_led = False
         self._work(readable)
 
-    def hand_over(self) -> None:
-        """Have the loop's own thread see to timers that were set while another led."""
-        if self._sleeps_until_us is not None:
-            due_us = self.now_us() + int(self._wait_s(IDLE_S) * US_PER_S)
-            if due_us + SLACK_US < self._sleeps_until_us:
-                self.wake()
+    def sleep(self, most_s: float | None) -> None:
+        """Wait for the next turn of the loop, which another thread takes; the lock is held, and given up."""
+        self._sleepers += 1
+        try:
+            self.changed.wait(most_s)
+        finally:
+            self._sleepers -= 1
 
     def call_at(self, due_us: int, name: str, routine: Callable[[], None]) -> LoopTimer:
         """Set a timer; the loop's thread sleeps no longer than to the first."""
@@ -150,7 +152,7 @@ class LiveExecutive(LoopExecutive):
 
     def stop(self) -> None:
         """End the thread; raise what it died of."""
-        self._stopping = True
+        self._stopping, self.is_running = True, False
         self.wake()
         if self._thread is not None:
             self._thread.join()
@@ -174,7 +176,7 @@ class LiveExecutive(LoopExecutive):
                 pause_s = self._turn(pause_s)
         except BaseException as error:  # noqa: BLE001 - kept, and raised again by stop()
             with self.lock:
-                self.failure = error
+                self.failure, self.is_running = error, False
                 self.changed.notify_all()
 
     def _turn(self, pause_s: float) -> float:
@@ -189,18 +191,19 @@ class LiveExecutive(LoopExecutive):
         return pause_s
 
     def _work(self, readable: list[tuple[int, int]]) -> None:
-        has_worked = any(fd not in (self._wake, self._wake_leader) for fd, _ in readable)
-        self._settling = True
+        has_worked = False
+        self.is_settling = True
         try:
             for fd, _ in readable:
+                has_worked = has_worked or fd not in self._wakes
                 ready = self._watched.get(fd)
                 if ready is not None:
                     ready()
-            while self._run_ready() or self._fire():
+            while (self._ready and self._run_ready()) or self._fire():
                 has_worked = True
         finally:
-            self._settling = False
-        if has_worked:
+            self.is_settling = False
+        if has_worked and (self._sleepers or self.is_led):
             self._tell()
 
     def _tell(self) -> None:
@@ -235,11 +238,13 @@ class Entry:
         trace: TracebackType | None,
     ) -> None:
         """Carry out what was asked, and give the lock back."""
+        executive = self._executive
         try:
-            self._executive.settle()
+            executive.is_entered = False
+            if executive.queued:
+                executive.settle()
         finally:
-            self._executive.is_entered = False
-            self._executive.lock.release()
+            executive.lock.release()
 
 
 class LiveWaiter:
@@ -257,15 +262,16 @@ class LiveWaiter:
     def kick(self) -> None:
         """Queue a turn of the stack, and wake the loop unless the caller carries it out himself."""
         self.driver.kick()
-        if not self._executive.is_entered:
-            self._executive.wake()
+        executive = self._executive
+        if not (executive.is_entered or executive.is_settling):
+            executive.wake()
 
     def wait(self, until: Callable[[], bool], timeout_ns: int | None) -> bool:
         """Sleep until the condition holds."""
         executive = self._executive
         end = None if timeout_ns is None else time.monotonic_ns() + timeout_ns
         was_entered, executive.is_entered = executive.is_entered, False  # while another has the lock
-        if was_entered:
+        if was_entered and executive.queued:
             executive.settle()
         try:
             while not until():
@@ -277,10 +283,9 @@ class LiveWaiter:
                 if executive.is_running and not executive.is_led:
                     executive.lead(left)
                 else:
-                    executive.changed.wait(left)
+                    executive.sleep(left)
         finally:
             executive.is_entered = was_entered
-            executive.hand_over()
         return True
 
 

@@ -13,7 +13,7 @@ from lab.ndis_rigs import ISR_REGISTERS
 from lab.nt.event_loop import StackEventLoop
 from lab.nt.intermediates import insert
 from lab.nt.live import LiveHost
-from lab.nt.locked import Locked
+from lab.nt.locked import Entered
 from lab.nt.publishing import publish_host
 from lab.nt.socket_card import Driver, SocketCard
 from lab.serving import start_card
@@ -77,9 +77,9 @@ class Station:
         self.link = self.host.driver.links[names[0]]
         winsock = self.host.upper.process(threading.get_ident)
         winsock.startup()
-        locked: Any = Locked(winsock, self.host.executive.entry)
+        locked: Any = Entered(winsock, self.host.executive)
         self.winsock = locked
-        namespaces: Any = Locked(self.host.upper.names, self.host.executive.entry)
+        namespaces: Any = Entered(self.host.upper.names, self.host.executive)
         self.sockets: Any = socket_module(self.winsock, namespaces)
 
     def configure(

@@ -37,7 +37,7 @@ PEER_MAC = b"\x02\x00\x00\x00\x09\x02"
 LOCAL_PORT = 8080
 PEER_PORT = 40000
 PEER_ISN = 1_000_000
-FLAGS = {"F": 1, "S": 2, "R": 4, "P": 8, ".": 16, "U": 32}
+FLAGS = {"F": 1, "S": 2, "R": 4, "P": 8, ".": 16, "U": 32, "E": 64, "W": 128}
 QUIET_MS = 15  # how long a step waits for answers when it does not say
 
 

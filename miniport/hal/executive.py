@@ -11,7 +11,7 @@ import itertools
 import select
 import time
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ndis.executive import StuckError
@@ -23,14 +23,12 @@ if TYPE_CHECKING:
 US_PER_S = 1_000_000
 
 
-@dataclass(order=True, slots=True)
+@dataclass(slots=True)
 class LoopTimer:
-    """One entry of the timer heap."""
+    """A call that has been set for later."""
 
-    due_us: int
-    order: int
-    routine: Callable[[], None] = field(compare=False)
-    done: bool = field(default=False, compare=False)
+    routine: Callable[[], None]
+    done: bool = False
 
     def cancel(self) -> bool:
         """Take it back; False when it has already begun."""
@@ -46,7 +44,7 @@ class LoopExecutive:
         """Wait at most ``patience_s`` for anything."""
         self._patience_s = patience_s
         self._ready: deque[Callable[[], None]] = deque()
-        self._timers: list[LoopTimer] = []
+        self._timers: list[tuple[int, int, LoopTimer]] = []  # when in µs, and in which order of those
         self._order = itertools.count()
         self._epoll = select.epoll()
         self._watched: dict[int, Callable[[], None]] = {}
@@ -61,9 +59,8 @@ class LoopExecutive:
         """Return the monotonic clock."""
         return time.monotonic_ns() // 1000
 
-    def context(self) -> int:
-        """Return 0: one thread."""
-        return 0
+    context = staticmethod(int)
+    """0: one thread. What ``int()`` returns, without a function of ours: every raised IRQL asks."""
 
     def spin_lock(self, name: str) -> FlagLock:
         """Make a lock that finds self-deadlock."""
@@ -79,8 +76,8 @@ class LoopExecutive:
 
     def call_at(self, due_us: int, name: str, routine: Callable[[], None]) -> LoopTimer:  # noqa: ARG002 - the same
         """Set a timer."""
-        timer = LoopTimer(due_us, next(self._order), routine)
-        heapq.heappush(self._timers, timer)
+        timer = LoopTimer(routine)
+        heapq.heappush(self._timers, (due_us, next(self._order), timer))
         return timer
 
     def wait(self, until: Callable[[], bool], what: str) -> None:
@@ -132,23 +129,29 @@ class LoopExecutive:
         return self._fire() or self._run_ready() or ran
 
     def _run_ready(self) -> bool:
-        ran = bool(self._ready)
-        for _ in range(len(self._ready)):  # what these queue comes after the next look at interrupts
-            self._ready.popleft()()
-        return ran
+        ready = self._ready
+        if not ready:
+            return False
+        for _ in range(len(ready)):  # what these queue comes after the next look at interrupts
+            ready.popleft()()
+        return True
 
     def _wait_s(self, most_s: float) -> float:
-        while self._timers and self._timers[0].done:
-            heapq.heappop(self._timers)
-        if not self._timers:
-            return max(most_s, 0.0)
-        return max(min(most_s, (self._timers[0].due_us - self.now_us()) / US_PER_S), 0.0)
+        timers = self._timers
+        while timers and timers[0][2].done:
+            heapq.heappop(timers)
+        if timers and most_s > 0.0:
+            most_s = min(most_s, (timers[0][0] - time.monotonic_ns() // 1000) / US_PER_S)
+        return max(most_s, 0.0)
 
     def _fire(self) -> bool:
+        timers = self._timers
+        if not timers:
+            return False
         fired = False
-        now_us = self.now_us()
-        while self._timers and (self._timers[0].done or self._timers[0].due_us <= now_us):
-            timer = heapq.heappop(self._timers)
+        now_us = time.monotonic_ns() // 1000
+        while timers and (timers[0][2].done or timers[0][0] <= now_us):
+            timer = heapq.heappop(timers)[2]
             if not timer.done:
                 timer.done = True
                 timer.routine()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING
 
 from device.vfio_user import Client
@@ -24,14 +25,12 @@ class SocketRegisters:
         """Address a region."""
         self._client = client
         self._region = region
+        self.write32 = partial(client.post_write32, region)
+        """Write a register: offset and value."""
 
     def read32(self, offset: int) -> int:
         """Read a register: one round trip."""
         return int.from_bytes(self._client.read(self._region, offset, 4), "little")
-
-    def write32(self, offset: int, value: int) -> None:
-        """Write a register."""
-        self._client.post_write32(self._region, offset, value)
 
 
 class ClientBackend:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from protocols.afd.datagram import DatagramEndpoint
-from protocols.afd.requests import Afd, AfdOpen, Kind, Poll, Receive, Send
+from protocols.afd.requests import MAY_BLOCK, MAY_WAIT, Afd, AfdOpen, Kind, Poll
 from protocols.afd.stream import StreamEndpoint
 from protocols.io.irp import Major
 from protocols.io.status import NtStatus
@@ -27,7 +27,7 @@ KINDS: dict[Kind, type[Endpoint]] = {
 
 
 class AfdDriver:
-    """The driver. ``kick`` has the stack take a turn soon."""
+    """The driver. ``kick`` has the stack take a turn soon; ``polls`` wait for endpoints."""
 
     name = "afd"
 
@@ -37,7 +37,7 @@ class AfdDriver:
         self.kick = kick
         self.endpoints: set[Endpoint] = set()
         self.withdrawn: frozenset[str] = frozenset()
-        self._polls: list[Irp] = []
+        self.polls: list[Irp] = []
         io.create_device(self, AFD)
 
     def dispatch(self, device: DeviceObject, irp: Irp) -> NtStatus:  # noqa: C901, PLR0911 - one return for each reason to refuse
@@ -58,14 +58,14 @@ class AfdDriver:
         if endpoint.closed:
             return self.io.complete(irp, NtStatus.CONNECTION_ABORTED)  # its transport was unbound
         if location.major is Major.READ:
-            location.minor, location.parameters = Afd.RECEIVE, Receive()
+            location.minor, location.parameters = Afd.RECEIVE, MAY_WAIT
         elif location.major is Major.WRITE:
-            location.minor, location.parameters = Afd.SEND, Send()
+            location.minor, location.parameters = Afd.SEND, MAY_BLOCK
         elif location.major is not Major.DEVICE_CONTROL or not isinstance(location.minor, Afd):
             return self.io.complete(irp, NtStatus.INVALID_DEVICE_REQUEST)
         if location.minor is Afd.SELECT:
             return self._select(irp)
-        method = getattr(endpoint, location.minor.name.lower(), None)
+        method = getattr(endpoint, location.minor.method, None)
         if method is None:
             return self.io.complete(irp, NtStatus.INVALID_DEVICE_REQUEST)
         status: NtStatus = method(irp)
@@ -73,10 +73,10 @@ class AfdDriver:
 
     def endpoint_changed(self, endpoint: Endpoint) -> None:
         """Complete the polls whose condition has come true."""
-        for irp in [one for one in self._polls if _involves(one, endpoint)]:
+        for irp in [one for one in self.polls if _involves(one, endpoint)]:
             found = _look(irp)
-            if found and irp in self._polls:
-                self._polls.remove(irp)
+            if found and irp in self.polls:
+                self.polls.remove(irp)
                 if self.io.claim(irp):
                     self.io.complete(irp, NtStatus.SUCCESS, len(found), found)
 
@@ -106,11 +106,11 @@ class AfdDriver:
         found = _look(irp)
         if found:
             return self.io.complete(irp, NtStatus.SUCCESS, len(found), found)
-        self._polls.append(irp)
+        self.polls.append(irp)
         return self.io.pend_cancellable(irp, self._cancel_poll)
 
     def _cancel_poll(self, irp: Irp) -> None:
-        self._polls.remove(irp)
+        self.polls.remove(irp)
         self.io.complete(irp, NtStatus.CANCELLED)
 
 

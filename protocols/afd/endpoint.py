@@ -47,7 +47,7 @@ class Endpoint:
         self.copied_bytes = 0
         self._wanted = Poll.NONE  # WSAEventSelect
         self._signal: Any = None
-        self._recorded = Poll.NONE  # happened, and not enabled again yet
+        self._recorded = Poll.NONE  # happened, and not enabled again yet; nothing while nothing is wanted
         self._unreported = Poll.NONE  # of these, what WSAEnumNetworkEvents has not told yet
 
     # What subclasses say
@@ -106,6 +106,28 @@ class Endpoint:
 
     def record(self, event: Poll, status: NtStatus = NtStatus.SUCCESS) -> None:
         """Remember that something happened, and signal whoever wants to know."""
+        if self._wanted:
+            self._remember(event, status)
+        self.changed()
+
+    def rearm(self, event: Poll) -> None:
+        """Enable an event again; when it is the case already, it happens at once.
+
+        Polls need no such thing: they are told when something becomes the case.
+        """
+        if not self._wanted:
+            return
+        self._recorded = Poll(int(self._recorded) & ~int(event)) if self._recorded else self._recorded
+        now = int(event) & int(self.ready())
+        if now:
+            self.record(Poll(now))
+
+    def changed(self) -> None:
+        """Have the polls that wait for this endpoint looked at again."""
+        if self.driver.polls:
+            self.driver.endpoint_changed(self)
+
+    def _remember(self, event: Poll, status: NtStatus) -> None:
         fresh = event & ~self._recorded
         self._recorded |= event
         self._unreported |= fresh
@@ -114,18 +136,6 @@ class Endpoint:
                 self.event_errors[bit] = status
         if fresh & self._wanted and self._signal is not None:
             self._signal()
-        self.changed()
-
-    def rearm(self, event: Poll) -> None:
-        """Enable an event again; when it is the case already, it happens at once."""
-        self._recorded = Poll(int(self._recorded) & ~int(event)) if self._recorded else self._recorded
-        now = int(event) & int(self.ready())
-        if now:
-            self.record(Poll(now))
-
-    def changed(self) -> None:
-        """Have the polls that wait for this endpoint looked at again."""
-        self.driver.endpoint_changed(self)
 
     def event_select(self, irp: Irp) -> NtStatus:
         """IOCTL_AFD_EVENT_SELECT: what is the case already is recorded now."""

@@ -55,7 +55,7 @@ class ReceiveBuffer:
 
     def take(self, irp: Irp) -> int:
         """Move bytes into a request, up to a mark; return how many."""
-        copied, room = 0, min(irp.length, self._before_mark())
+        copied, room = 0, min(irp.length, self._before_mark() if self._marks else self.size)
         while self._pieces and copied < room:
             piece = self._pieces.popleft()
             if len(piece) > room - copied:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from protocols.afd.requests import AfdOpen
     from protocols.io.device import FileObject
     from protocols.io.irp import Irp, Memory
+    from protocols.tdi.requests import Flags
 
 REFILL_BYTES = 65536
 
@@ -61,15 +62,14 @@ class ReceivingEndpoint(Endpoint):
             return self.receive_urgent(irp)
         if self._no_receive:
             return self.io.complete(irp, NtStatus.LOCAL_DISCONNECT)
-        if self.state not in (State.CONNECTED, State.FAILED) and not self._buffered:
+        if self.state not in (State.CONNECTED, State.FAILED) and not self._buffered.size:
             return self.io.complete(irp, NtStatus.CONNECTION_INVALID)
-        if not self._receives and self._enough(irp):
-            return self._fill(irp)
-        if self._aborted is not None or self._eof:
-            if self._buffered:
-                return self._fill(irp)
-            status = self._aborted if self._aborted is not None else NtStatus.SUCCESS
-            return self.io.complete(irp, status)
+        is_over, size = self._eof or self._aborted is not None, self._buffered.size
+        wanted = max(irp.length, 1) if asked.wait_all else 1
+        if (size and is_over) or (size >= wanted and not self._receives):
+            return self.io.complete(irp, NtStatus.SUCCESS, self._take_into(irp, peek=asked.peek))
+        if is_over:
+            return self.io.complete(irp, self._aborted or NtStatus.SUCCESS)
         if asked.immediate:
             self.rearm(Poll.RECEIVE)
             return self.io.complete(irp, NtStatus.DEVICE_NOT_READY)
@@ -91,15 +91,18 @@ class ReceivingEndpoint(Endpoint):
         self._urgent_receives.append(irp)
         return self.io.pend_cancellable(irp, self._cancel_receive)
 
-    def data_arrived(self, buffers: list[Memory]) -> NtStatus:
-        """ClientEventChainedReceive."""
-        if self._buffered.size >= self.receive_limit or self._no_receive:
+    def data_arrived(self, buffers: list[Memory], *, is_asked: bool = False) -> NtStatus:
+        """ClientEventChainedReceive; what AFD has asked for is never too much."""
+        if not is_asked and (self._buffered.size >= self.receive_limit or self._no_receive):
             self._refused = True
             return NtStatus.DATA_NOT_ACCEPTED
-        self._buffer(buffers)
+        self._buffered.append(buffers)
+        self._serve()
+        if self._buffered.size:
+            self.record(Poll.RECEIVE)
         return NtStatus.SUCCESS
 
-    def urgent_arrived(self, data: Memory) -> Taken:
+    def urgent_arrived(self, _flags: Flags, _available: int, data: Memory) -> Taken:
         """ClientEventReceiveExpedited: all of it is taken, whatever SO_RCVBUF says."""
         self._buffered.append_urgent(data)
         if self._buffered.inline:
@@ -113,48 +116,33 @@ class ReceivingEndpoint(Endpoint):
             self.record(Poll.OOB_RECEIVE)
         return Taken(NtStatus.SUCCESS, len(data))
 
-    def _buffer(self, buffers: list[Memory]) -> None:
-        self._buffered.append(buffers)
-        self._serve()
-        if self._buffered:
-            self.record(Poll.RECEIVE)
-
     def _serve(self) -> None:
         first, self._first_data = self._first_data, None
         if first is not None and self.io.claim(first):
             self._first_arrived(first)
         while self._receives:
-            irp = self._receives[0]
-            over = self._eof or self._aborted is not None
-            if not self._enough(irp) and not over:
+            irp, size = self._receives[0], self._buffered.size
+            asked: Receive = irp.location.parameters
+            wanted = max(irp.length, 1) if asked.wait_all else 1
+            if size < wanted and not self._eof and self._aborted is None:
                 return
             self._receives.popleft()
             if not self.io.claim(irp):
                 continue
-            if self._buffered:
-                self._fill(irp)
+            if size:
+                self.io.complete(irp, NtStatus.SUCCESS, self._take_into(irp, peek=asked.peek))
             else:
                 self.io.complete(irp, self._aborted or NtStatus.SUCCESS)
 
-    def _enough(self, irp: Irp) -> bool:
-        asked: Receive = irp.location.parameters
-        return self._enough_for(irp.length if asked.wait_all else 1) or (
-            not irp.length and bool(self._buffered)
-        )
-
-    def _enough_for(self, wanted: int) -> bool:
-        return self._buffered.size >= max(wanted, 1)
-
-    def _fill(self, irp: Irp) -> NtStatus:
-        asked: Receive = irp.location.parameters
-        copied = self._buffered.peek(irp) if asked.peek else self._take_into(irp)
-        return self.io.complete(irp, NtStatus.SUCCESS, copied)
-
-    def _take_into(self, irp: Irp) -> int:
+    def _take_into(self, irp: Irp, *, peek: bool = False) -> int:
+        if peek:
+            return self._buffered.peek(irp)
         copied = self._buffered.take(irp)
-        self._refill()
-        self.rearm(Poll.RECEIVE)
-        if self._eof and not self._buffered:
+        if self._refused:
+            self._refill()
+        if self._wanted:
+            self.rearm(Poll.RECEIVE)
+        if self._eof and not self._buffered.size:
             self.record(Poll.DISCONNECT)
         return copied
 
@@ -176,7 +164,7 @@ class ReceivingEndpoint(Endpoint):
         def refilled(lower: Irp) -> None:
             self._refilling = False
             if lower.status.ok and lower.information:
-                self._buffer([memoryview(room)[: lower.information]])
+                self.data_arrived([memoryview(room)[: lower.information]], is_asked=True)
 
         self.tdi.receive(self.connection, [room], refilled)
 

@@ -18,7 +18,13 @@ if TYPE_CHECKING:
 
 
 class Afd(enum.Enum):
-    """IOCTL_AFD_*."""
+    """IOCTL_AFD_*. ``method`` is the endpoint's that serves it: its name in lower case."""
+
+    method: str
+
+    def __init__(self, _number: int) -> None:
+        """Make the method's name once, not with every request."""
+        self.method = self.name.lower()
 
     BIND = enum.auto()
     CONNECT = enum.auto()  # with data: ConnectEx
@@ -116,6 +122,11 @@ class Receive:
     wait_all: bool = False
 
 
+NO_WAIT = Receive(immediate=True)
+MAY_WAIT = Receive()
+"""The receives that ask for nothing special: most."""
+
+
 @dataclass(frozen=True, slots=True)
 class Send:
     """AFD_SEND_INFO; ``remote`` for datagrams. ``steady``: the caller keeps the memory as it is, no copy.
@@ -128,6 +139,11 @@ class Send:
     remote: TaAddress | None = None
     steady: bool = False
     source: tuple[bytes, int] | None = None
+
+
+SEND_NOW = Send(immediate=True)
+MAY_BLOCK = Send()
+"""The sends that ask for nothing special."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ What is sent completes at once while SO_SNDBUF has room.
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from protocols.afd.copying import keep
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
     from protocols.afd.driver import AfdDriver
     from protocols.afd.requests import AfdOpen
     from protocols.io.device import FileObject
-    from protocols.io.irp import Irp, Memory
-    from protocols.tdi.events import Taken
+    from protocols.io.irp import Irp
 
 MOST_BACKLOG = 200
 
@@ -55,7 +55,7 @@ class StreamEndpoint(ReceivingEndpoint):
         found = Poll.NONE
         if self.state is State.LISTENING:
             return Poll.ACCEPT if self.accepted else found
-        if self._buffered or self._no_receive:
+        if self._buffered.size or self._no_receive:
             found |= Poll.RECEIVE
         if self._buffered.urgent:
             found |= Poll.OOB_RECEIVE
@@ -76,9 +76,9 @@ class StreamEndpoint(ReceivingEndpoint):
     def event_handlers(self) -> dict[Event, Callable[..., Any]]:
         """Hear of data, urgent data and endings; the connection's context says whose."""
         return {
-            Event.CHAINED_RECEIVE: _data,
-            Event.RECEIVE_EXPEDITED: _urgent,
-            Event.DISCONNECT: _disconnected,
+            Event.CHAINED_RECEIVE: StreamEndpoint.data_arrived,
+            Event.RECEIVE_EXPEDITED: StreamEndpoint.urgent_arrived,
+            Event.DISCONNECT: StreamEndpoint.disconnected,
         }
 
     def connect(self, irp: Irp) -> NtStatus:
@@ -144,9 +144,14 @@ class StreamEndpoint(ReceivingEndpoint):
     def send(self, irp: Irp) -> NtStatus:
         """IOCTL_AFD_SEND."""
         asked: Send = irp.location.parameters
-        status = self._may_send()
-        if status is not NtStatus.SUCCESS or self.connection is None:
-            return self.io.complete(irp, status)
+        connection = self.connection
+        if (
+            connection is None
+            or self.state is not State.CONNECTED
+            or self._aborted is not None
+            or self._no_send
+        ):
+            return self.io.complete(irp, self._cannot_send())
         if asked.immediate and self._sending_bytes >= max(self.send_limit, 1):
             self._blocked = True
             return self.io.complete(irp, NtStatus.DEVICE_NOT_READY)
@@ -157,9 +162,7 @@ class StreamEndpoint(ReceivingEndpoint):
         flags = Flags.EXPEDITED if asked.out_of_band else Flags.NONE
         # Memory that is the caller's is the caller's until TCP has let go of it.
         early = asked.immediate or (self._sending_bytes <= self.send_limit and not asked.steady)
-        lower = self.tdi.send(
-            self.connection, buffers, lambda one: self._sent(one, length, None if early else irp), flags
-        )
+        lower = self.tdi.send(connection, buffers, partial(self._sent, length, None if early else irp), flags)
         if early:
             if lower.completed and not lower.status.ok:
                 return self.io.complete(irp, lower.status)
@@ -331,7 +334,7 @@ class StreamEndpoint(ReceivingEndpoint):
         length = irp.length
         self._sending_bytes += length
         irp.cancel_routine = None
-        self.tdi.send(self.connection, buffers, lambda one: self._sent(one, length, None))
+        self.tdi.send(self.connection, buffers, partial(self._sent, length, None))
         self.io.complete(irp, NtStatus.SUCCESS, length)
 
     def _hand_over(self, irp: Irp, child: StreamEndpoint) -> NtStatus:
@@ -342,7 +345,7 @@ class StreamEndpoint(ReceivingEndpoint):
         child.file = file
         self.driver.endpoints.add(child)
         self.rearm(Poll.ACCEPT)
-        if not asked.receive_bytes or child._enough_for(1):
+        if not asked.receive_bytes or child._buffered.size:
             return self._accept_done(irp, child)
         child._first_data = irp
         return self.io.pend_cancellable(irp, lambda one: self._cancel_first(one, child))
@@ -362,14 +365,12 @@ class StreamEndpoint(ReceivingEndpoint):
         child._first_data = None
         self.io.complete(irp, NtStatus.CANCELLED)
 
-    def _may_send(self) -> NtStatus:
+    def _cannot_send(self) -> NtStatus:
         if self._aborted is not None:
             return self._aborted
-        if self.state is not State.CONNECTED:
-            return NtStatus.CONNECTION_INVALID
-        return NtStatus.LOCAL_DISCONNECT if self._no_send else NtStatus.SUCCESS
+        return NtStatus.LOCAL_DISCONNECT if self.state is State.CONNECTED else NtStatus.CONNECTION_INVALID
 
-    def _sent(self, lower: Irp, length: int, irp: Irp | None) -> None:
+    def _sent(self, length: int, irp: Irp | None, lower: Irp) -> None:
         self._sending_bytes -= length
         if irp is not None and not irp.completed:
             if irp.cancel_routine is not None:
@@ -378,7 +379,8 @@ class StreamEndpoint(ReceivingEndpoint):
         if self._blocked and self._sending_bytes < max(self.send_limit, 1):
             self._blocked = False
             self.rearm(Poll.SEND)
-        self.changed()
+        if self.driver.polls:
+            self.changed()
 
     def _leave(self, connection: FileObject) -> None:
         linger = self.options.get("linger")
@@ -426,15 +428,3 @@ class StreamEndpoint(ReceivingEndpoint):
     def _cancel_send(self, irp: Irp, lower: Irp) -> None:
         self.io.complete(irp, NtStatus.CANCELLED)
         self.io.cancel(lower)
-
-
-def _data(endpoint: StreamEndpoint, buffers: list[Memory]) -> NtStatus:
-    return endpoint.data_arrived(buffers)
-
-
-def _urgent(endpoint: StreamEndpoint, _flags: Flags, _available: int, data: Memory) -> Taken:
-    return endpoint.urgent_arrived(data)
-
-
-def _disconnected(endpoint: StreamEndpoint, flags: Flags) -> None:
-    endpoint.disconnected(flags)

@@ -8,7 +8,6 @@ IoCompleteRequest, IoSetCompletionRoutine, IoCancelIrp.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from protocols.io.status import NtStatus
@@ -43,9 +42,11 @@ class Invoke(enum.IntFlag):
     ALWAYS = 7
 
 
-@dataclass(slots=True)
 class StackLocation:
-    """IO_STACK_LOCATION: what one driver is asked. ``parameters`` are the request's own kind."""
+    """IO_STACK_LOCATION: what one driver is asked. ``parameters`` are the request's own kind.
+
+    All zero when it is allocated; one has no constructor, since three are made for every byte that is echoed.
+    """
 
     major: Major
     minor: object = None
@@ -53,35 +54,60 @@ class StackLocation:
     device: DeviceObject | None = None
     file: FileObject | None = None
     routine: Callable[[Irp], NtStatus] | None = None
-    invoke: Invoke = Invoke.ALWAYS
-    pending: bool = False
+    invoke = Invoke.ALWAYS
+    pending = False
 
 
-@dataclass(eq=False, slots=True)
 class Irp:
     """A request.
 
-    ``buffers`` are the memory (MDL chain) that is sent from or received into; ``status`` and
-    ``information`` are the I/O status block; ``result`` is what a request returns besides bytes.
+    ``buffers`` are the memory (MDL chain) that is sent from or received into, of ``length`` bytes in all;
+    ``status`` and ``information`` are the I/O status block; ``result`` is what a request returns besides
+    bytes. ``location`` is IoGetCurrentIrpStackLocation: of the driver that holds it, ``locations[current]``;
+    the topmost while no driver has it.
     """
 
-    locations: list[StackLocation]
-    buffers: Sequence[Memory] = ()
-    status: NtStatus = NtStatus.PENDING
-    information: int = 0
-    result: Any = None
-    number: int = 0
-    cancelled: bool = False
-    cancel_routine: Callable[[Irp], None] | None = None
-    completed: bool = False
-    done: Callable[[Irp], None] | None = None
-    context: dict[str, Any] = field(default_factory=dict)
-    current: int = -1  # index of the location of the driver that holds it; the topmost is the last
+    __slots__ = (
+        *("locations", "current", "location"),  # ``current`` counts down from behind the topmost, the last
+        *("buffers", "length", "number"),
+        *("status", "information", "result"),
+        *("cancelled", "cancel_routine", "completed", "done", "context"),
+    )
 
-    @property
-    def location(self) -> StackLocation:
-        """IoGetCurrentIrpStackLocation."""
-        return self.locations[self.current]
+    def __init__(
+        self,
+        device: DeviceObject,
+        major: Major,
+        file: FileObject | None = None,
+        *,
+        minor: object = None,
+        parameters: object = None,
+        buffers: Sequence[Memory] = (),
+        done: Callable[[Irp], None] | None = None,
+    ) -> None:
+        """IoAllocateIrp for what is above ``device``, with its first location filled in.
+
+        ``done`` is told of the completion. It gets its ``number`` when it is issued.
+        """
+        top = device if device.above is None else device.top
+        location = self.location = StackLocation()
+        location.major, location.minor, location.parameters = major, minor, parameters
+        location.device, location.file = top, file
+        self.locations = [location]
+        if top.below is not None:
+            self.locations[:0] = [StackLocation() for _ in range(top.below.depth)]
+        self.current = len(self.locations)
+        self.buffers = buffers
+        self.length = sum(map(len, buffers))
+        self.number = 0
+        self.status = NtStatus.PENDING
+        self.information = 0
+        self.result: Any = None
+        self.cancelled = False
+        self.cancel_routine: Callable[[Irp], None] | None = None
+        self.completed = False
+        self.done = done
+        self.context: dict[str, Any] = {}
 
     @property
     def next_location(self) -> StackLocation:
@@ -89,11 +115,6 @@ class Irp:
         if self.current < 1:
             raise IndexError("the IRP has no stack location left for a lower driver")
         return self.locations[self.current - 1]
-
-    @property
-    def length(self) -> int:
-        """Bytes in ``buffers``."""
-        return sum(map(len, self.buffers))
 
     def set_completion_routine(
         self, routine: Callable[[Irp], NtStatus], invoke: Invoke = Invoke.ALWAYS

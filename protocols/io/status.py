@@ -8,6 +8,13 @@ import enum
 class NtStatus(enum.IntEnum):
     """How a request ended. Below 0x80000000 it did what was asked."""
 
+    ok: bool
+    """NT_SUCCESS."""
+
+    def __init__(self, value: int) -> None:
+        """Know it once for all: it is asked of every request."""
+        self.ok = value < 0x8000_0000
+
     SUCCESS = 0x0000_0000
     PENDING = 0x0000_0103
     TIMEOUT = 0x0000_0102
@@ -57,11 +64,6 @@ class NtStatus(enum.IntEnum):
     NO_MATCH = 0xC000_0272
     NOINTERFACE = 0xC000_02B9
     INVALID_DEVICE_STATE = 0xC000_0184
-
-    @property
-    def ok(self) -> bool:
-        """NT_SUCCESS."""
-        return self < 0x8000_0000
 
 
 class NtError(Exception):

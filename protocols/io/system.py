@@ -14,10 +14,9 @@ from protocols.io.irp import Invoke, Irp, Major, StackLocation
 from protocols.io.status import NtError, NtStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from protocols.io.device import Driver
-    from protocols.io.irp import Memory
     from protocols.io.verifier import IrpVerifier
 
 LINKS_LIMIT = 32
@@ -96,7 +95,7 @@ class IoSystem:
         """ZwCreateFile; ``parameters`` are the extended attributes. NtError with the driver's status."""
         device, rest = self.lookup(name)
         file = FileObject(device, rest)
-        irp = self.build(device, Major.CREATE, file, parameters=parameters)
+        irp = Irp(device, Major.CREATE, file, parameters=parameters)
         status = self.call(irp)
         if status is NtStatus.PENDING or not irp.status.ok:
             raise NtError(irp.status, name)
@@ -112,10 +111,10 @@ class IoSystem:
         file.references -= 1
         if file.references:
             return
-        irp = self.build(file.device, Major.CLOSE, file)
-        if file.outstanding and self.verifier is not None:
-            self.verifier.report("I08", irp, f"{len(file.outstanding)} requests outstanding")
+        irp, outstanding = Irp(file.device, Major.CLOSE, file), len(file.outstanding)
         self.call(irp)
+        if outstanding:
+            self._broken("I08", irp, f"{outstanding} requests outstanding")
 
     def close(self, file: FileObject) -> None:
         """ZwClose: with the last handle IRP_MJ_CLEANUP. NtError(INVALID_HANDLE) when it was closed."""
@@ -123,7 +122,7 @@ class IoSystem:
             raise NtError(NtStatus.INVALID_HANDLE)
         file.handles -= 1
         if not file.handles:
-            self.call(self.build(file.device, Major.CLEANUP, file))
+            self.call(Irp(file.device, Major.CLEANUP, file))
         self.dereference(file)
 
     def duplicate(self, file: FileObject) -> None:
@@ -135,44 +134,26 @@ class IoSystem:
 
     # Requests
 
-    def build(
-        self,
-        device: DeviceObject,
-        major: Major,
-        file: FileObject | None = None,
-        *,
-        minor: object = None,
-        parameters: object = None,
-        buffers: Sequence[Memory] = (),
-        done: Callable[[Irp], None] | None = None,
-    ) -> Irp:
-        """IoAllocateIrp, with its first location filled in."""
-        top = device.top
-        locations = [StackLocation(major) for _ in range(top.depth)]
-        locations[-1] = StackLocation(major, minor, parameters, top, file)
-        irp = Irp(locations, buffers, number=next(self._numbers), done=done)
-        irp.current = len(locations)
-        return irp
+    def call(self, irp: Irp, device: DeviceObject | None = None) -> NtStatus:
+        """IoCallDriver: hand a request to ``device`` with the next stack location.
 
-    def call(self, irp: Irp) -> NtStatus:
-        """IoCallDriver for a request that was just built."""
-        if self.verifier is not None:
-            self.verifier.began(irp)
-        file = irp.locations[-1].file
-        if file is not None:
-            file.outstanding.add(irp)
-        device = irp.locations[-1].device
-        if device is None:
-            raise NtError(NtStatus.INVALID_DEVICE_REQUEST, "a request without a device")
-        return self.forward(device, irp)
-
-    def forward(self, device: DeviceObject, irp: Irp) -> NtStatus:
-        """IoCallDriver: hand a request to a device with the next stack location."""
+        None: it was just built, and goes to the top of what it was built for.
+        """
         if irp.completed:
-            self._broken("I06", irp, f"handed to {device.name} after its completion")
+            whom = device.name if device is not None else "a driver"
+            self._broken("I06", irp, f"handed to {whom} after its completion")
             return irp.status
+        if device is None:
+            device, file = irp.location.device, irp.location.file
+            if device is None:
+                raise NtError(NtStatus.INVALID_DEVICE_REQUEST, "a request without a device")
+            irp.number = next(self._numbers)
+            if self.verifier is not None:
+                self.verifier.began(irp)
+            if file is not None:
+                file.outstanding.add(irp)
         irp.current -= 1
-        location = irp.location
+        location = irp.location = irp.locations[irp.current]
         location.device = device
         if self.trace is not None:
             self.trace(device.driver.name, irp)
@@ -180,6 +161,10 @@ class IoSystem:
         if self.verifier is not None:
             self._check_return(irp, location, status)
         return status
+
+    def forward(self, device: DeviceObject, irp: Irp) -> NtStatus:
+        """IoCallDriver, as a driver hands a request on to the device below."""
+        return self.call(irp, device)
 
     def mark_pending(self, irp: Irp) -> NtStatus:
         """IoMarkIrpPending; return the status that the dispatch routine is to return."""
@@ -191,29 +176,40 @@ class IoSystem:
         if irp.completed:
             self._broken("I01", irp, "completed twice")
             return status
-        if status is NtStatus.PENDING:
-            self._broken("I02", irp, "completed with PENDING")
-        if irp.cancel_routine is not None:
-            self._broken("I03", irp, "completed while its cancel routine is set")
-            irp.cancel_routine = None
+        if status is NtStatus.PENDING or irp.cancel_routine is not None:
+            self._check_completion(irp, status)
         irp.status, irp.information = status, information
         if result is not None:
             irp.result = result
         irp.completed = True
-        self._go_up(irp)
+        locations = irp.locations
+        while irp.current < len(locations):
+            location = locations[irp.current]
+            irp.current += 1
+            if irp.current < len(locations):
+                irp.location = locations[irp.current]
+            if location.routine is not None and _is_kept(location, irp):
+                irp.completed = False
+                return status
+        if self.verifier is not None:
+            self.verifier.ended(irp)
+        file = locations[-1].file
+        if file is not None:
+            file.outstanding.discard(irp)
+        if irp.done is not None:
+            irp.done(irp)
         return status
 
     def resume_completion(self, irp: Irp) -> None:
         """IoCompleteRequest after a completion routine has said MORE_PROCESSING_REQUIRED."""
-        irp.completed = True
-        self._go_up(irp)
+        self.complete(irp, irp.status, irp.information)
 
     def pend_cancellable(self, irp: Irp, routine: Callable[[Irp], None]) -> NtStatus:
         """IoSetCancelRoutine and IoMarkIrpPending.
 
         A request that was cancelled before is completed at once; PENDING is right in either case.
         """
-        self.mark_pending(irp)
+        irp.location.pending = True
         if irp.cancelled:
             self.complete(irp, NtStatus.CANCELLED)
         else:
@@ -239,23 +235,12 @@ class IoSystem:
         """CancelIo: cancel what a file has outstanding; return how many were cancelled."""
         return sum(self.cancel(irp) for irp in list(file.outstanding))
 
-    def _go_up(self, irp: Irp) -> None:
-        while irp.current < len(irp.locations):
-            location = irp.location
-            irp.current += 1
-            routine, location.routine = location.routine, None
-            if routine is not None and _wanted(location.invoke, irp):
-                said = routine(irp)
-                if said is NtStatus.MORE_PROCESSING_REQUIRED:
-                    irp.completed = False
-                    return
-        if self.verifier is not None:
-            self.verifier.ended(irp)
-        file = irp.locations[-1].file
-        if file is not None:
-            file.outstanding.discard(irp)
-        if irp.done is not None:
-            irp.done(irp)
+    def _check_completion(self, irp: Irp, status: NtStatus) -> None:
+        if status is NtStatus.PENDING:
+            self._broken("I02", irp, "completed with PENDING")
+        if irp.cancel_routine is not None:
+            self._broken("I03", irp, "completed while its cancel routine is set")
+            irp.cancel_routine = None
 
     def _check_return(self, irp: Irp, location: StackLocation, status: NtStatus) -> None:
         if location.pending and status is not NtStatus.PENDING:
@@ -271,6 +256,14 @@ class IoSystem:
     def _broken(self, rule: str, irp: Irp, what: str) -> None:
         if self.verifier is not None:
             self.verifier.report(rule, irp, what)
+
+
+def _is_kept(location: StackLocation, irp: Irp) -> bool:
+    """Call a completion routine, once, if it wants to be; return whether it keeps the request."""
+    routine, location.routine = location.routine, None
+    if routine is None or not _wanted(location.invoke, irp):
+        return False
+    return routine(irp) is NtStatus.MORE_PROCESSING_REQUIRED
 
 
 def _wanted(invoke: Invoke, irp: Irp) -> bool:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from protocols.tcpip import addresses, ethernet
 from protocols.tcpip.link import TxFrame
+from protocols.tcpip.timers import SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 FORMAT = Struct("!HHBBH6s4s6s4s")
 REQUEST = 1
 REPLY = 2
+DEFEND_INTERVAL = 10 * SECOND
+"""RFC 5227 1.1."""
 
 
 class ArpMessage(NamedTuple):
@@ -60,6 +63,7 @@ class Arp:
         self._context = context
         self._interface = interface
         self._conflicts: dict[bytes, Callable[[bytes], None]] = {}
+        self._defended: dict[bytes, int] = {}  # when, by address: ours only, so they are few
 
     def watch(self, address: bytes, conflict: Callable[[bytes], None]) -> None:
         """Call ``conflict(mac)`` when another station uses or probes ``address``."""
@@ -117,9 +121,12 @@ class Arp:
         if conflict is not None:
             conflict(message.sender_mac)
         elif not probed and self._interface.owns(address):
-            # RFC 5227 2.4 (b): defend once by announcing, and keep the address.
+            # RFC 5227 2.4 (c): defend by announcing, but not at once again, and keep the address.
             self._context.counters["arp.conflicts"] += 1
-            self.announce(address)
+            now = self._context.now
+            if now - self._defended.get(address, now - DEFEND_INTERVAL) >= DEFEND_INTERVAL:
+                self._defended[address] = now
+                self.announce(address)
 
     def _send(self, to: bytes, operation: int, source: bytes, mac: bytes, target: bytes) -> None:
         message = ArpMessage(operation, self._interface.mac, source, mac, target)

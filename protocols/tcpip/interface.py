@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from protocols.tcpip.link import Link, TxFrame
     from protocols.tcpip.neighbours import NeighbourCache
 
+MAX_CORRESPONDENTS = 256
+
 
 class AddressState(enum.Enum):
     """The life of an address (RFC 4862 2, RFC 5227)."""
@@ -72,17 +74,19 @@ class Interface:
         self.mtu6 = link.mtu
         self.neighbours4: NeighbourCache
         self.neighbours6: NeighbourCache
+        self.correspondents: set[bytes] = set()
+        """IPv4 sources that may send to us, each before the address of ours it has sent to: judged once."""
         self._broadcasts: frozenset[bytes] = frozenset((addresses.IPV4_BROADCAST,))
 
     def add_address(self, entry: InterfaceAddress) -> None:
         """Add or replace an address."""
         self.addresses[entry.address] = entry
-        self._find_broadcasts()
+        self._addresses_changed()
 
     def remove_address(self, address: bytes) -> InterfaceAddress | None:
         """Take an address away; None when it was not there."""
         entry = self.addresses.pop(address, None)
-        self._find_broadcasts()
+        self._addresses_changed()
         return entry
 
     def owns(self, address: bytes) -> bool:
@@ -93,6 +97,12 @@ class Interface:
     def is_broadcast(self, address: bytes) -> bool:
         """Tell whether it is 255.255.255.255 or a directed broadcast of this link."""
         return address in self._broadcasts
+
+    def remember(self, pair: bytes) -> None:
+        """Have packets with this pair of IPv4 addresses taken without judging them anew, while they last."""
+        if len(self.correspondents) >= MAX_CORRESPONDENTS:
+            self.correspondents.clear()
+        self.correspondents.add(pair)
 
     def source_for(self, destination: bytes) -> bytes | None:
         """Choose a source address (RFC 1122 3.3.4.3; RFC 6724 rules 2, 3 and 8)."""
@@ -113,7 +123,7 @@ class Interface:
     def emit(self, mac: bytes, ethertype: int, frame: TxFrame) -> None:
         """Put the Ethernet header on a frame and queue it."""
         buffers = frame.buffers
-        buffers[0] = ethernet.header(mac, self.mac, ethertype) + bytes(buffers[0])
+        buffers[0] = mac + self.mac + ethertype.to_bytes(2) + bytes(buffers[0])
         if frame.checksum_start:
             frame.checksum_start += ethernet.HEADER_BYTES
         self.outbox.append(frame)
@@ -140,7 +150,8 @@ class Interface:
     def _filter(self) -> None:
         self.link.set_multicast(frozenset(map(addresses.multicast_mac, self.groups)))
 
-    def _find_broadcasts(self) -> None:
+    def _addresses_changed(self) -> None:
+        self.correspondents.clear()
         directed = {
             e.prefix.broadcast()
             for e in self.addresses.values()

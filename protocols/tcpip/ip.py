@@ -74,13 +74,14 @@ class Ip:
 
     def receive(self, interface: Interface, frame: RxFrame) -> None:
         """Handle one Ethernet frame. Never raises, whatever is in it."""
-        kind = ethernet.ethertype(frame.data)
-        if kind == ethernet.VLAN and len(frame.data) >= ethernet.HEADER_BYTES + 4:
-            if (frame.data[14] & 0x0F) or frame.data[15]:
+        data = frame.data
+        kind = (data[12] << 8) | data[13] if len(data) >= ethernet.HEADER_BYTES else 0
+        if kind == ethernet.VLAN and len(data) >= ethernet.HEADER_BYTES + 4:
+            if (data[14] & 0x0F) or data[15]:
                 self._context.counters["ethernet.in_other_vlan"] += 1
                 return
             # A priority tag (VLAN 0): the frame behind it is ours (802.1Q 6.9).
-            frame.data = bytes(frame.data[:12]) + bytes(frame.data[16:])
+            frame.data = bytes(data[:12]) + bytes(data[16:])
             kind = ethernet.ethertype(frame.data)
         if kind == ethernet.IPV4:
             self.v4.receive(interface, frame)

@@ -61,15 +61,14 @@ class Ipv4Layer:
             header.protocol,
             payload=raw[header.header_bytes :],
             raw=raw,
+            ttl=header.ttl,
+            tos=header.tos,
+            frame=frame,
         )
-        packet.ttl = header.ttl
-        packet.tos = header.tos
-        packet.came_in(frame)
-        if not self._acceptable(packet):
-            count["ipv4.in_address_errors"] += 1
-        elif not self._for_us(interface, header.destination):
-            self._forward(packet, header)
-        elif header.more_fragments or header.fragment_offset:
+        pair = header.source + header.destination
+        if pair not in interface.correspondents and not self._judge(packet, header):
+            return
+        if header.more_fragments or header.fragment_offset:
             self._reassemble(packet, header)
         else:
             self._deliver(packet)
@@ -86,7 +85,7 @@ class Ipv4Layer:
         interface = path.interface
         size = len(header) + sum(map(len, payload))
         self._identification = (self._identification + 1) & 0xFFFF
-        mtu = self._paths.mtu(path)
+        mtu = self._paths.mtu(path) if self._paths.lowered else interface.mtu
         total = size + ipv4.HEADER_BYTES + len(options.ip_options)
         if total > mtu and not options.lso_mss:
             self._fragment(path, protocol, [header, *payload], options, mtu)
@@ -113,7 +112,10 @@ class Ipv4Layer:
         frame.lso_mss = options.lso_mss
         frame.ipv4_checksum = offloaded
         self._context.counters["ipv4.out_requests"] += 1
-        self._transmit(path, frame)
+        if path.unicast:
+            interface.neighbours4.send(path.next_hop, ethernet.IPV4, frame)
+        else:
+            self._transmit(path, frame)
 
     def _fragment(
         self, path: Path, protocol: int, buffers: list[Buffer], options: SendOptions, mtu: int
@@ -164,6 +166,19 @@ class Ipv4Layer:
             if kind in (ipv4.OPTION_LSRR, ipv4.OPTION_SSRR):
                 # RFC 7126 4.3, 4.4: source-routed packets are dropped by default.
                 raise ipv4.Ipv4Error("ipv4.in_source_routed")
+
+    def _judge(self, packet: Packet, header: ipv4.Ipv4Header) -> bool:
+        """Tell whether a packet is for us; drop it, or send it on, when it is not."""
+        interface = packet.interface
+        if not self._acceptable(packet):
+            self._context.counters["ipv4.in_address_errors"] += 1
+            return False
+        if not self._for_us(interface, packet.destination):
+            self._forward(packet, header)
+            return False
+        if interface.owns(packet.destination):
+            interface.remember(packet.source + packet.destination)
+        return True
 
     def _acceptable(self, packet: Packet) -> bool:
         if packet.interface.loopback:

@@ -66,10 +66,10 @@ class Ipv6Layer:
             header.next_header,
             payload=raw[ipv6.HEADER_BYTES :],
             raw=raw,
+            ttl=header.hop_limit,
+            tos=header.traffic_class,
+            frame=frame,
         )
-        packet.ttl = header.hop_limit
-        packet.tos = header.traffic_class
-        packet.came_in(frame)
         if not self._acceptable(packet):
             count["ipv6.in_address_errors"] += 1
         elif self._for_us(interface, header.destination):
@@ -87,7 +87,7 @@ class Ipv6Layer:
     ) -> None:
         """Send a transport header and payload; NetworkError when it cannot fit."""
         size = len(header) + sum(map(len, payload))
-        mtu = self._paths.mtu(path)
+        mtu = self._paths.mtu(path) if self._paths.lowered else path.interface.mtu6
         extension = options.ip_options
         if size + len(extension) + ipv6.HEADER_BYTES > mtu and not options.lso_mss:
             self._fragment(path, protocol, [header, *payload], options, mtu)

@@ -27,15 +27,16 @@ class LoopbackLink:
 
     def __init__(self) -> None:
         """Start empty."""
-        self._frames: list[RxFrame] = []
+        self.frames: list[RxFrame] = []
+        """What was sent and not taken yet."""
 
     def send(self, frames: Sequence[TxFrame]) -> None:
         """Keep frames for ``take``."""
-        self._frames += [RxFrame(f.data(), ip_verified=True, l4_verified=True) for f in frames]
+        self.frames += [RxFrame(f.data(), ip_verified=True, l4_verified=True) for f in frames]
 
     def take(self) -> list[RxFrame]:
         """Return what was sent since the last call."""
-        frames, self._frames = self._frames, []
+        frames, self.frames = self.frames, []
         return frames
 
     def set_multicast(self, groups: frozenset[bytes]) -> None:

@@ -47,27 +47,29 @@ class Packet:
         *,
         payload: memoryview,
         raw: memoryview,
+        ttl: int = 0,
+        tos: int = 0,
+        frame: RxFrame | None = None,
     ) -> None:
-        """Start with nothing verified and a hop limit of 0."""
+        """Take over what the link says of the frame that it came in; without one nothing is verified."""
         self.interface = interface
         self.source = source
         self.destination = destination
         self.protocol = protocol
         self.payload = payload
         self.raw = raw
-        self.ttl = 0
-        self.tos = 0
-        self.l4_verified = False
-        self.link_cast = False
-        self.lso_mss = 0
-        self.extra: list[memoryview] = []
-
-    def came_in(self, frame: RxFrame) -> None:
-        """Take over what the link says of the frame that this packet was in."""
-        self.l4_verified = frame.l4_verified
-        self.lso_mss = frame.lso_mss
-        self.extra = frame.extra
-        self.link_cast = bool(frame.data[0] & 1)
+        self.ttl = ttl
+        self.tos = tos
+        self.extra: list[memoryview]
+        if frame is not None:
+            self.l4_verified = frame.l4_verified
+            self.lso_mss = frame.lso_mss
+            self.extra = frame.extra
+            self.link_cast = bool(frame.data[0] & 1)
+        else:
+            self.l4_verified = self.link_cast = False
+            self.lso_mss = 0
+            self.extra = []
 
     def become(self, head: bytes, payload: bytes) -> None:
         """Be a whole datagram from now on, which nobody has verified, and no fragment of it."""

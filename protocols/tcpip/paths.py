@@ -26,6 +26,8 @@ class Path(NamedTuple):
     destination: bytes
     next_hop: bytes
     generation: int
+    unicast: bool = False
+    """Whether a neighbour's MAC is wanted. False: look at the interface and the destination."""
 
 
 class Paths:
@@ -36,7 +38,8 @@ class Paths:
         self._context = context
         self._routes = routes
         self._interfaces = interfaces
-        self._pmtu: dict[bytes, tuple[int, int]] = {}
+        self.lowered: dict[bytes, tuple[int, int]] = {}
+        """The destinations whose path MTU is below the link's: that, and until when it is believed."""
 
     @property
     def generation(self) -> int:
@@ -69,16 +72,17 @@ class Paths:
                 raise NetworkError(Failure.ADDRESS_NOT_AVAILABLE, found.name)
             chosen = addresses.IPV4_ANY  # DHCP has to begin somehow
         hop = route.gateway if route and route.gateway else destination
-        return Path(found, chosen, destination, hop, generation)
+        unicast = route is not None and not found.loopback and not found.is_broadcast(destination)
+        return Path(found, chosen, destination, hop, generation, unicast)
 
     def mtu(self, path: Path) -> int:
         """Return the largest packet that fits the whole way, as far as we know."""
         link = path.interface.mtu if len(path.destination) == 4 else path.interface.mtu6
-        known = self._pmtu.get(path.destination)
+        known = self.lowered.get(path.destination)
         if known is None:
             return link
         if known[1] <= self._context.now:
-            del self._pmtu[path.destination]
+            del self.lowered[path.destination]
             return link
         return min(link, known[0])
 
@@ -95,12 +99,12 @@ class Paths:
             mtu = max(mtu, 552)
         else:
             mtu = max(mtu, ipv6.MINIMUM_MTU)
-        known = self._pmtu.get(destination)
+        known = self.lowered.get(destination)
         if known is None or mtu < known[0]:
-            if len(self._pmtu) >= MAX_PMTU_ENTRIES:
-                self._pmtu.pop(next(iter(self._pmtu)))
-            self._pmtu[destination] = (mtu, self._context.now + PMTU_LIFETIME)
-        return self._pmtu[destination][0]
+            if len(self.lowered) >= MAX_PMTU_ENTRIES:
+                self.lowered.pop(next(iter(self.lowered)))
+            self.lowered[destination] = (mtu, self._context.now + PMTU_LIFETIME)
+        return self.lowered[destination][0]
 
     def is_local(self, address: bytes) -> bool:
         """Tell whether an address is one of this host's."""

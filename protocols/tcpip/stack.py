@@ -291,10 +291,9 @@ class Stack:
                     if interface.up:
                         interface.counters["out_frames"] += len(frames)
                         interface.link.send(frames)
-            looped = self._loopback.take()
-            if not looped:
+            if not self._loopback.frames:
                 return
-            for frame in looped:
+            for frame in self._loopback.take():
                 self.ip.receive(self.interfaces[0], frame)
 
     def next_deadline(self) -> int | None:

@@ -18,7 +18,10 @@ SECOND = 1_000_000_000
 
 
 class Timer:
-    """One callback that can be armed, moved and stopped. Fires once per arming."""
+    """One callback that can be armed, moved and stopped. Fires once per arming.
+
+    ``deadline`` None: it is stopped, however it became so.
+    """
 
     __slots__ = ("_queue", "callback", "deadline", "queued_at")
 
@@ -44,15 +47,12 @@ class Timer:
         """Never mind."""
         self.deadline = None
 
-    @property
-    def running(self) -> bool:
-        """True while it will fire."""
-        return self.deadline is not None
-
 
 class TimerQueue:
     """All timers of a stack, and the time that it believes it is.
 
+    ``first``: before that nothing is due; None while nothing is queued. It may be the time of a timer that
+    was stopped or moved since: ``next_deadline`` tells exactly, and costs more.
     ``clock``, where the owner gives one, is what calls from above look at (``catch_up``): they come when the
     stack was last driven long ago, and what they start must not be due already.
     """
@@ -60,6 +60,7 @@ class TimerQueue:
     def __init__(self, now: int) -> None:
         """Begin at ``now`` nanoseconds of any monotonic clock."""
         self.now = now
+        self.first: int | None = None
         self.clock: Callable[[], int] | None = None
         self._heap: list[tuple[int, int, Timer]] = []
         self._order = 0
@@ -76,6 +77,7 @@ class TimerQueue:
         self._order += 1
         timer.queued_at = deadline
         heapq.heappush(self._heap, (deadline, self._order, timer))
+        self.first = self._heap[0][0]
 
     def catch_up(self) -> None:
         """Look at the clock, if there is one; fire nothing: that is for ``advance``."""
@@ -85,6 +87,8 @@ class TimerQueue:
     def advance(self, now: int) -> None:
         """Move the clock and fire what is due, in order of deadline. Time never goes back."""
         self.now = max(now, self.now)
+        if self.first is None or self.first > self.now:
+            return
         heap = self._heap
         while heap and heap[0][0] <= self.now:
             at, _, timer = heapq.heappop(heap)
@@ -98,6 +102,7 @@ class TimerQueue:
                 continue
             timer.deadline = None
             timer.callback()
+        self.first = heap[0][0] if heap else None
 
     def next_deadline(self) -> int | None:
         """Return when ``advance`` next has something to do; None when never."""
@@ -106,6 +111,7 @@ class TimerQueue:
             at, _, timer = heap[0]
             if timer.queued_at == at and timer.deadline is not None:
                 if timer.deadline <= at:
+                    self.first = at
                     return at
                 heapq.heappop(heap)
                 self.push(timer)
@@ -113,4 +119,5 @@ class TimerQueue:
             heapq.heappop(heap)
             if timer.queued_at == at:
                 timer.queued_at = None
+        self.first = None
         return None

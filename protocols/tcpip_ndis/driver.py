@@ -1,14 +1,12 @@
 """tcpip.sys: the protocol driver. It joins one ``Stack`` to NDIS's adapters, clock and turns.
 
 The stack's owner calls ``kick`` after calls of its own; everything else happens in DPCs and
-timers of the executive. ``lock`` is held whenever the stack is entered from here: an owner with threads
-gives a real one.
+timers of the executive, which an owner with threads guards by a lock of the executive's.
 """
 
 from __future__ import annotations
 
-import contextlib
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from ndis.errors import NdisError
 from ndis.filter8023 import PacketFilter
@@ -22,8 +20,7 @@ from protocols.tcpip_ndis import offloads
 from protocols.tcpip_ndis.link import PACKETS, NdisLink
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from types import TracebackType
+    from collections.abc import Sequence
 
     from ndis.executive import Timer
     from ndis.protocol import Open
@@ -35,29 +32,12 @@ BATCH = 64
 """Frames given to the stack at once: what ``coalesce`` may join."""
 
 
-class Lock(Protocol):
-    """What guards the stack."""
-
-    def __enter__(self) -> object:
-        """Take it."""
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-        /,
-    ) -> object:
-        """Give it back."""
-
-
 class TcpipDriver:
     """The transport: an ``ndis.protocol.ProtocolDriver`` whose bindings are interfaces of ``stack``.
 
     ``large_sends``, ``checksums`` and ``coalescing`` False leave an offload that the card has unused.
     Without checksums there is no other, and a host that forwards has no coalescing: it would send on what
     is too long.
-    ``on_turn`` is called after each turn of the stack, for those who wait for something.
     """
 
     def __init__(
@@ -65,22 +45,19 @@ class TcpipDriver:
         ndis: Ndis,
         stack: Stack,
         *,
-        lock: Lock | None = None,
         large_sends: bool = True,
         checksums: bool = True,
         coalescing: bool = True,
-        on_turn: Callable[[], None] = lambda: None,
     ) -> None:
         """Own the stack's turns; bind nothing yet."""
         self.stack = stack
-        stack.context.timers.clock = lambda: self.now_ns
+        self._timers = stack.context.timers
+        self._timers.clock = lambda: ndis.executive.now_us() * 1000
         self.links: dict[str, NdisLink] = {}
         self._ndis = ndis
-        self._lock: Lock = lock if lock is not None else contextlib.nullcontext()
         self._large_sends = large_sends
         self._checksums = checksums
         self._coalescing = coalescing and not stack.config.forwarding
-        self._on_turn = on_turn
         self._queued = False
         self._timer: Timer | None = None
         self._timer_ns: int | None = None
@@ -109,12 +86,11 @@ class TcpipDriver:
         link.opened(open_)
         before = self.links.get(name)
         self.links[name] = link
-        with self._lock:
-            if before is not None and before.replaces(link):
-                link.succeed(before)
-            else:
-                link.interface = self.stack.add_interface(link)
-            self.stack.set_link_state(link.interface, up=link.up)
+        if before is not None and before.replaces(link):
+            link.succeed(before)
+        else:
+            link.interface = self.stack.add_interface(link)
+        self.stack.set_link_state(link.interface, up=link.up)
         self._set(open_, Oid.GEN_CURRENT_PACKET_FILTER, int(FILTER).to_bytes(4, "little"))
         self.kick()
         return Status.SUCCESS
@@ -122,24 +98,17 @@ class TcpipDriver:
     def unbind_adapter(self, open_: Open) -> Status:
         """ProtocolUnbindAdapter: the interface stays, without a cable; what was sent comes home first."""
         link = next(one for one in self.links.values() if one is open_.client)
-        with self._lock:
-            self.stack.set_link_state(link.interface, up=False)
-            link.stop()
+        self.stack.set_link_state(link.interface, up=False)
+        link.stop()
         if not open_.adapter.is_gone:  # what a card has that was pulled out never comes back
             self._ndis.executive.wait(lambda: link.is_idle, f"{link.name} to give back what was sent")
         return link.close()
 
     def _reorder(self, names: Sequence[str]) -> None:
         """Prefer the adapters in the order of their bindings (NetEventBindList)."""
-        with self._lock:
-            self.stack.set_order([self.links[name].interface for name in names if name in self.links])
+        self.stack.set_order([self.links[name].interface for name in names if name in self.links])
 
     # The stack's turns
-
-    @property
-    def now_ns(self) -> int:
-        """The executive's clock in nanoseconds."""
-        return self._ndis.executive.now_us() * 1000
 
     def kick(self) -> None:
         """Have the stack take a turn soon."""
@@ -149,27 +118,30 @@ class TcpipDriver:
 
     def _turn(self) -> None:
         self._queued = False
-        with self._lock:
-            stack = self.stack
-            now = self.now_ns
-            is_settled = False
-            for link in self.links.values():
-                if link.up != link.interface.up:
-                    stack.set_link_state(link.interface, up=link.up)
-                link.resubmit()
-                frames = link.take()
+        stack = self.stack
+        now = self._ndis.executive.now_us() * 1000
+        is_settled = False
+        for link in self.links.values():
+            if link.up != link.interface.up:
+                stack.set_link_state(link.interface, up=link.up)
+            if link.waiting:
+                link.submit()
+            if link.inbox:
+                frames, link.inbox = link.inbox, []
                 for at in range(0, len(frames), BATCH):
                     stack.receive(link.interface, frames[at : at + BATCH], now)
-                    is_settled = True
-            if not is_settled:
-                stack.advance(now)
-            self._on_turn()
+                is_settled = True
+        if not is_settled:
+            stack.advance(now)
+        first = self._timers.first
+        # A turn too early costs less than a timer set anew with every segment.
+        if first is None or self._timer_ns is None or first < self._timer_ns:
             self._set_timer()
 
     def _set_timer(self) -> None:
         due = self.stack.next_deadline()
         if due == self._timer_ns or (due is not None and self._timer_ns is not None and due > self._timer_ns):
-            return  # a turn too early costs less than a timer set anew with every segment
+            return  # what made ``first`` so early was stopped
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from protocols.tcpip.link import RxFrame, TxFrame
 
 PACKETS = 1024
-"""Packets at the miniport at a time; frames beyond them wait in ``_waiting``."""
+"""Packets at the miniport at a time; frames beyond them wait in ``waiting``."""
 WAITING_LIMIT = 4096
 INBOX_LIMIT = 4096
 _LINK = {Status.MEDIA_CONNECT: True, Status.MEDIA_DISCONNECT: False}
@@ -58,8 +58,10 @@ class NdisLink(BindingClient):
         self._pool = pool
         self._wake = wake
         self._reorder = reorder
-        self._waiting: deque[TxFrame] = deque()
-        self._inbox: deque[RxFrame] = deque()
+        self.waiting: deque[TxFrame] = deque()
+        """Frames that no packet was free for; ``submit`` when one has come back."""
+        self.inbox: list[RxFrame] = []
+        """Frames that have come, oldest first; the driver takes the list and leaves an empty one."""
         self._groups: frozenset[bytes] = frozenset()
         self._asked: set[Request] = set()
         self._stopping = False
@@ -75,11 +77,11 @@ class NdisLink(BindingClient):
         if self._open is None or self._stopping:
             return
         for frame in frames:
-            if len(self._waiting) >= WAITING_LIMIT:
+            if len(self.waiting) >= WAITING_LIMIT:
                 self.counters["send_overflow"] += 1
             else:
-                self._waiting.append(frame)
-        self._submit()
+                self.waiting.append(frame)
+        self.submit()
 
     def set_multicast(self, groups: frozenset[bytes]) -> None:
         """OID_802_3_MULTICAST_LIST."""
@@ -104,11 +106,13 @@ class NdisLink(BindingClient):
 
     def receive_packet(self, packet: Packet) -> int:
         """ProtocolReceivePacket: copy; the packet stays the miniport's."""
-        if len(self._inbox) >= INBOX_LIMIT:
+        inbox = self.inbox
+        if len(inbox) >= INBOX_LIMIT:
             self.counters["inbox_overflow"] += 1
             return 0
-        self._inbox.append(offloads.received(packet.data, packet.info))
-        self._wake()
+        if not inbox:  # else somebody is awake already, on his way to empty it
+            self._wake()
+        inbox.append(offloads.received(packet.data, packet.info))
         return 0
 
     def send_complete(self, packet: Packet, status: Status) -> None:
@@ -116,7 +120,7 @@ class NdisLink(BindingClient):
         if status is not Status.SUCCESS:
             self.counters["send_errors"] += 1
         self._pool.free(packet)
-        if self._waiting:
+        if self.waiting:
             self._wake()  # not from here: the miniport is in the middle of its completions
 
     def request_complete(self, request: Request, status: Status) -> None:
@@ -139,22 +143,31 @@ class NdisLink(BindingClient):
 
     # For the driver
 
-    def take(self) -> list[RxFrame]:
-        """Return the frames that have come, oldest first."""
-        taken: list[RxFrame] = []
-        while self._inbox:
-            taken.append(self._inbox.popleft())
-        return taken
-
-    def resubmit(self) -> None:
-        """Send what waited for a free packet."""
-        if self._waiting and self._open is not None:
-            self._submit()
+    def submit(self) -> None:
+        """Send what waits, as far as packets are free."""
+        packets: list[Packet] = []
+        waiting = self.waiting
+        while waiting:
+            frame = waiting[0]
+            pieces = offloads.buffers(frame) if frame.lso_mss else frame.buffers
+            try:
+                packet = self._pool.allocate(list(map(Buffer, pieces)))
+            except NdisError:
+                break  # all are at the miniport: send_complete comes back to it
+            waiting.popleft()
+            # TCP/IP loops its own traffic; NDIS's copy of a solicitation would look like a duplicate address.
+            packet.flags = PacketFlags.DONT_LOOPBACK
+            info: dict[PacketInfo, Any] = offloads.packet_info(frame)
+            if info:
+                packet.info.update(info)
+            packets.append(packet)
+        if packets and self._open is not None:
+            self._open.send_packets(packets)
 
     def stop(self) -> None:
         """Begin ProtocolUnbindAdapter: no send and no request after this."""
         self._stopping = True
-        self._waiting.clear()
+        self.waiting.clear()
 
     @property
     def is_idle(self) -> bool:
@@ -165,21 +178,3 @@ class NdisLink(BindingClient):
         """End ProtocolUnbindAdapter: let go of the adapter. Only after ``stop``, when ``is_idle``."""
         open_, self._open = self._open, None
         return open_.close() if open_ is not None else Status.SUCCESS
-
-    def _submit(self) -> None:
-        packets: list[Packet] = []
-        while self._waiting:
-            frame = self._waiting[0]
-            try:
-                packet = self._pool.allocate([Buffer(b) for b in offloads.buffers(frame)])
-            except NdisError:
-                break  # all are at the miniport: send_complete comes back to it
-            self._waiting.popleft()
-            # TCP/IP loops its own traffic; NDIS's copy of a solicitation would look like a duplicate address.
-            packet.flags = PacketFlags.DONT_LOOPBACK
-            info: dict[PacketInfo, Any] = offloads.packet_info(frame)
-            if info:
-                packet.info.update(info)
-            packets.append(packet)
-        if packets and self._open is not None:
-            self._open.send_packets(packets)

@@ -67,9 +67,7 @@ def packet_info(frame: TxFrame) -> dict[PacketInfo, Any]:
 
 
 def buffers(frame: TxFrame) -> list[Buffer]:
-    """Return a frame's buffers as NDIS wants them: a large send's sum is made without the length."""
-    if not frame.lso_mss:
-        return frame.buffers
+    """Return a large send's buffers as NDIS wants them: its sum is made without the length."""
     at = frame.checksum_start + frame.checksum_offset
     found = list(frame.buffers)
     head = bytearray(found[0])

@@ -154,11 +154,13 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
             return self.io.complete(irp, self._failure or NtStatus.CONNECTION_INVALID)
         if self._fin_after_sends:
             return self.io.complete(irp, NtStatus.LOCAL_DISCONNECT)
-        self._sends.append((irp, deque(b for b in irp.buffers if len(b))))
-        self.io.pend_cancellable(irp, self._cancel_send)
+        queued = (irp, deque(filter(len, irp.buffers)))
+        self._sends.append(queued)
         self._pump()
         self.driver.kick()
-        return NtStatus.PENDING
+        if not self._sends or self._sends[-1] is not queued:
+            return irp.status  # TCP took it at once, or the connection is over
+        return self.io.pend_cancellable(irp, self._cancel_send)
 
     def receive(self, irp: Irp) -> NtStatus:
         """TDI_RECEIVE: as many bytes as there are, at least one; PEEK leaves them.
@@ -210,20 +212,11 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
         if irp is not None and self.io.claim(irp):
             self.io.complete(irp, NtStatus.SUCCESS)
 
-    def readable(self, connection: Connection) -> None:
-        """Give data to a waiting receive, or tell of it."""
-        del connection
-        self._deliver()
-
     def writable(self, connection: Connection) -> None:
         """Go on sending."""
         del connection
-        self._pump()
-
-    def remote_closed(self, connection: Connection) -> None:
-        """Tell of the FIN behind the data."""
-        del connection
-        self._deliver()
+        if self._sends or self._fin_after_sends:
+            self._pump()
 
     def closed(self, connection: Connection, failure: Failure | None) -> None:
         """Tell of the end."""
@@ -261,7 +254,9 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
                 self._over(STATUS[error.failure])
                 return
             self._sends.popleft()
-            if self.io.claim(irp):
+            if irp.cancel_routine is not None:  # it had to wait
+                self.io.claim(irp)
+            if not irp.completed:
                 self.io.complete(irp, NtStatus.SUCCESS, irp.length)
         if self._fin_after_sends:
             tcp.shutdown()
@@ -270,13 +265,16 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
                 if self.io.claim(irp):
                     self.io.complete(irp, NtStatus.SUCCESS)
 
-    def _deliver(self) -> None:
+    def _deliver(self, connection: Connection | None = None) -> None:
+        """Give data to a waiting receive, or tell of it; tell of the FIN behind the data."""
+        del connection
         if self._expedited and self.tcp is not None and not self._held:
             self._give_urgent(self.tcp)
-        while self._fill_receives() or self._indicate():
-            pass
+        while self._held or (self.tcp is not None and self.tcp.received.size):
+            if not (self._fill_receives() if self._receives else self._indicate()):
+                break
         tcp = self.tcp
-        if tcp is not None and tcp.at_end and not self._held and not self._told_fin:
+        if tcp is not None and tcp.remote_fin and tcp.at_end and not self._held and not self._told_fin:
             self._told_fin = True
             for irp in self._drain(self._receives) + self._drain(self._expedited):
                 self.io.complete(irp, NtStatus.SUCCESS)
@@ -286,9 +284,9 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
                     self.io.complete(irp, NtStatus.SUCCESS)
             self._tell(Event.DISCONNECT, self.context, Flags.RELEASE)
 
+    readable = remote_closed = _deliver
+
     def _fill_receives(self) -> bool:
-        if not self._receives:
-            return False
         irp = self._receives[0]
         if not self._held and self.tcp is not None:
             self._held.extend(self._take(self.tcp, max(irp.length, 1)))
@@ -331,16 +329,20 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
 
     def _indicate(self) -> bool:
         handlers = self.address.handlers if self.address is not None else None
-        if self._silent or self._receives or handlers is None:
+        if self._silent or handlers is None:
             return False
         if not self._held:
             if self.tcp is None or not (Event.CHAINED_RECEIVE in handlers or Event.RECEIVE in handlers):
                 return False
-            self._held.extend(self._take(self.tcp, INDICATE_BYTES))
+            if self.tcp.rcv_up:
+                self._held.extend(self._take(self.tcp, INDICATE_BYTES))
+            else:  # no urgent data has ever come
+                self._held.extend(self.tcp.receive_buffers(INDICATE_BYTES))
         if not self._held:
             return False
-        if Event.CHAINED_RECEIVE in handlers:
-            status = handlers.tell(Event.CHAINED_RECEIVE, self.context, list(self._held))
+        chained = handlers.get(Event.CHAINED_RECEIVE)
+        if chained is not None:
+            status = chained(self.context, list(self._held))
             if status is NtStatus.SUCCESS:
                 self._held.clear()
                 return True

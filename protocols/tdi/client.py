@@ -41,7 +41,7 @@ class TdiClient:
         done: Callable[[Irp], None] | None = None,
     ) -> Irp:
         """Send one request."""
-        irp = self.io.build(
+        irp = Irp(
             file.device,
             Major.INTERNAL_DEVICE_CONTROL,
             file,
@@ -95,7 +95,8 @@ class TdiClient:
         flags: Flags = Flags.NONE,
     ) -> Irp:
         """TDI_SEND."""
-        return self.request(connection, Tdi.SEND, ask.Transfer(flags), buffers, done)
+        asked = ask.Transfer(flags) if flags else ask.PLAIN
+        return self.request(connection, Tdi.SEND, asked, buffers, done)
 
     def receive(
         self,
@@ -105,7 +106,8 @@ class TdiClient:
         flags: Flags = Flags.NONE,
     ) -> Irp:
         """TDI_RECEIVE."""
-        return self.request(connection, Tdi.RECEIVE, ask.Transfer(flags), buffers, done)
+        asked = ask.Transfer(flags) if flags else ask.PLAIN
+        return self.request(connection, Tdi.RECEIVE, asked, buffers, done)
 
     def disconnect(
         self, connection: FileObject, flags: Flags, done: Callable[[Irp], None] | None = None

@@ -34,25 +34,19 @@ class Taken(NamedTuple):
 NOT_ACCEPTED = Taken(NtStatus.DATA_NOT_ACCEPTED)
 
 
-class EventHandlers:
+class EventHandlers(dict["Event", "Callable[..., Any]"]):
     """The handlers that were set for one address object."""
 
-    def __init__(self) -> None:
-        """Start with none."""
-        self._handlers: dict[Event, Callable[..., Any]] = {}
+    __slots__ = ()
 
     def set(self, event: Event, handler: Callable[..., Any] | None) -> None:
         """Set or take away a handler."""
         if handler is None:
-            self._handlers.pop(event, None)
+            self.pop(event, None)
         else:
-            self._handlers[event] = handler
-
-    def __contains__(self, event: object) -> bool:
-        """Tell whether there is a handler."""
-        return event in self._handlers
+            self[event] = handler
 
     def tell(self, event: Event, *arguments: Any, default: Any = None) -> Any:  # noqa: ANN401 - each event has its own types
         """Call a handler; return ``default`` when there is none."""
-        handler = self._handlers.get(event)
+        handler = self.get(event)
         return handler(*arguments) if handler is not None else default

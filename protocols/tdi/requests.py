@@ -14,7 +14,13 @@ if TYPE_CHECKING:
 
 
 class Tdi(enum.IntEnum):
-    """TDI_* minor functions."""
+    """TDI_* minor functions. ``method`` is the object's that serves it: its name in lower case."""
+
+    method: str
+
+    def __init__(self, _number: int) -> None:
+        """Make the method's name once, not with every request."""
+        self.method = self.name.lower()
 
     ASSOCIATE_ADDRESS = 0x01
     DISASSOCIATE_ADDRESS = 0x02
@@ -109,6 +115,10 @@ class Transfer:
     """TDI_SEND, TDI_RECEIVE, TDI_LISTEN and TDI_DISCONNECT: flags."""
 
     flags: Flags = Flags.NONE
+
+
+PLAIN = Transfer()
+"""The transfer that asks for nothing special: most."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,7 +119,12 @@ class TransportDriver:
         del device
         location = irp.location
         if location.major is Major.INTERNAL_DEVICE_CONTROL and isinstance(location.minor, Tdi):
-            return self._request(irp, location.minor)
+            target = location.file.fs_context if location.file is not None else None
+            method = getattr(target, location.minor.method, None)
+            if method is None:
+                return self.io.complete(irp, NtStatus.NOT_SUPPORTED)
+            status: NtStatus = method(irp)
+            return status
         if location.major is Major.CREATE:
             return self._create(irp)
         if location.major is Major.CLEANUP and location.file is not None:
@@ -156,12 +161,3 @@ class TransportDriver:
         except NtError as error:
             return self.io.complete(irp, error.status)
         return self.io.complete(irp, NtStatus.SUCCESS)
-
-    def _request(self, irp: Irp, minor: Tdi) -> NtStatus:
-        file = irp.location.file
-        target = file.fs_context if file is not None else None
-        method = getattr(target, minor.name.lower(), None)
-        if method is None:
-            return self.io.complete(irp, NtStatus.NOT_SUPPORTED)
-        status: NtStatus = method(irp)
-        return status

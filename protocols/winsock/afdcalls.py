@@ -6,10 +6,12 @@ non-blocking one it says ``immediate`` to AFD. It knows no function of Winsock: 
 
 from __future__ import annotations
 
+from functools import partial
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from protocols.afd.requests import Afd
-from protocols.io.irp import Major
+from protocols.io.irp import Irp, Major
 from protocols.winsock.constants import Sock
 from protocols.winsock.errors import WinsockError, Wsae, error_of
 from protocols.winsock.options import DEFAULTS
@@ -21,12 +23,14 @@ if TYPE_CHECKING:
 
     from protocols.io.completion import ApcQueue, Waiter
     from protocols.io.device import FileObject
-    from protocols.io.irp import Irp, Memory
+    from protocols.io.irp import Memory
     from protocols.io.system import IoSystem
     from protocols.winsock.overlapped import Overlapped
     from protocols.winsock.spi import ProtocolInfo
 
 MILLISECOND = 1_000_000
+_has_completed = attrgetter("completed")
+"""Asked of a request before and after each sleep; in C, as no lambda is."""
 
 
 class Handle:
@@ -37,16 +41,12 @@ class Handle:
         self.file = file
         self.info = info
         self.protocol = protocol
+        self.stream = info.kind is Sock.STREAM
         self.blocking = True
         self.options: dict[str, Any] = dict(DEFAULTS)
         self.connecting = False
         self.bound = False
         self.qos = Qos()
-
-    @property
-    def stream(self) -> bool:
-        """Whether it is a stream socket."""
-        return self.info.kind is Sock.STREAM
 
 
 class AfdCalls(Provider):
@@ -78,7 +78,7 @@ class AfdCalls(Provider):
         overlapped: Overlapped | None = None,
     ) -> Irp:
         file = handle.file
-        irp = self._io.build(
+        irp = Irp(
             file.device,
             Major.DEVICE_CONTROL,
             file,
@@ -92,7 +92,7 @@ class AfdCalls(Provider):
             apcs, told = self._apcs(), overlapped
             irp.done = lambda done: told.finish(done, apcs)
         self._io.call(irp)
-        if code is not Afd.RECEIVE:  # served from AFD's own buffer; TDI kicks when asked for more
+        if code is not Afd.RECEIVE and code is not Afd.SEND:  # where TDI is asked for these, it kicks
             self._waiter.kick()
         return irp
 
@@ -110,10 +110,11 @@ class AfdCalls(Provider):
         if not irp.completed:
             if overlapped is not None:
                 raise WinsockError(Wsae.WSA_IO_PENDING)
-            if not self._waiter.wait(lambda: irp.completed, timeout_ms * MILLISECOND or None):
+            if not self._waiter.wait(partial(_has_completed, irp), timeout_ms * MILLISECOND or None):
                 self._io.cancel(irp)
                 raise WinsockError(Wsae.WSAETIMEDOUT)
-        self._raise(irp)
+        if not irp.status.ok:
+            raise error_of(irp.status)
         return irp
 
     def _info(self, handle: Handle) -> dict[str, Any]:

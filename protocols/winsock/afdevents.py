@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from protocols.afd.requests import Afd, EventSelect, Poll, Select
-from protocols.io.irp import Major
+from protocols.io.irp import Irp, Major
 from protocols.io.status import NtStatus
 from protocols.winsock.afdcalls import AfdCalls
 from protocols.winsock.constants import Fd
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from protocols.io.completion import Event
-    from protocols.io.irp import Irp
     from protocols.winsock.afdcalls import Handle
     from protocols.winsock.overlapped import Overlapped
 
@@ -44,9 +43,7 @@ class EventCalls(AfdCalls):
         """Leave a poll with AFD; ``signal`` is called when it ends, perhaps at once."""
         files = tuple((handle.file, poll) for handle, poll in wanted)
         file = files[0][0]
-        irp = self._io.build(
-            file.device, Major.DEVICE_CONTROL, file, minor=Afd.SELECT, parameters=Select(files)
-        )
+        irp = Irp(file.device, Major.DEVICE_CONTROL, file, minor=Afd.SELECT, parameters=Select(files))
         if signal is not None:
             irp.done = lambda _irp: signal()
         self._io.call(irp)

@@ -35,6 +35,8 @@ VERSIONS = ((1, 0), (1, 1), (2, 0), (2, 1), (2, 2))
 READ = Poll.RECEIVE | Poll.DISCONNECT | Poll.ABORT | Poll.ACCEPT
 WRITE = Poll.SEND
 EXCEPT = Poll.CONNECT_FAIL | Poll.OOB_RECEIVE
+MEMORY = (bytes, bytearray, memoryview)
+"""What stands for one WSABUF where a list of them may."""
 WAIT_TIMEOUT = -1
 WAIT_IO_COMPLETION = -2
 
@@ -237,7 +239,8 @@ class Winsock:
         overlapped: Overlapped | None = None,
     ) -> int:
         """WSASend."""
-        return int(self._call(number, "send", _buffers(data), flags, overlapped))
+        buffers = [data] if isinstance(data, MEMORY) else list(data)
+        return int(self._call(number, "send", buffers, flags, overlapped))
 
     def sendto(
         self,
@@ -248,7 +251,8 @@ class Winsock:
         overlapped: Overlapped | None = None,
     ) -> int:
         """WSASendTo."""
-        return int(self._call(number, "sendto", _buffers(data), flags, address, overlapped))
+        buffers = [data] if isinstance(data, MEMORY) else list(data)
+        return int(self._call(number, "sendto", buffers, flags, address, overlapped))
 
     def recv(
         self,
@@ -258,7 +262,8 @@ class Winsock:
         overlapped: Overlapped | None = None,
     ) -> int:
         """WSARecv: bytes received; 0 at the end of the stream."""
-        return int(self._call(number, "recv", _buffers(into), flags, overlapped))
+        buffers = [into] if isinstance(into, MEMORY) else list(into)
+        return int(self._call(number, "recv", buffers, flags, overlapped))
 
     def recvfrom(
         self,
@@ -268,7 +273,8 @@ class Winsock:
         overlapped: Overlapped | None = None,
     ) -> tuple[int, TaAddress | None]:
         """WSARecvFrom. WSAEMSGSIZE: the datagram was longer; the buffer holds its beginning."""
-        count, source = self._call(number, "recvfrom", _buffers(into), flags, overlapped)
+        buffers = [into] if isinstance(into, MEMORY) else list(into)
+        count, source = self._call(number, "recvfrom", buffers, flags, overlapped)
         return count, source
 
     def get_overlapped_result(self, number: int, overlapped: Overlapped, *, wait: bool = False) -> int:
@@ -430,7 +436,9 @@ class Winsock:
         return entry
 
     def _call(self, number: int, name: str, *arguments: Any) -> Any:  # noqa: ANN401 - the table's functions differ
-        entry = self._entry(number)
+        entry = self._sockets.get(number)
+        if entry is None or not self._started:
+            entry = self._entry(number)  # which says what is wrong
         try:
             return getattr(entry.provider, name)(entry.handle, *arguments)
         except WinsockError as error:
@@ -443,10 +451,6 @@ class Winsock:
     def _failed(self, error: WinsockError) -> WinsockError:
         self.set_last_error(int(error.code))
         return error
-
-
-def _buffers(data: Memory | Sequence[Memory]) -> list[Memory]:
-    return [data] if isinstance(data, bytes | bytearray | memoryview) else list(data)
 
 
 def _wanted(flags: PollFlag) -> Poll:

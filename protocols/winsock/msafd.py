@@ -6,6 +6,10 @@ from typing import TYPE_CHECKING
 
 from protocols.afd.driver import AFD
 from protocols.afd.requests import (
+    MAY_BLOCK,
+    MAY_WAIT,
+    NO_WAIT,
+    SEND_NOW,
     Accept,
     Afd,
     AfdOpen,
@@ -177,7 +181,9 @@ class MsafdProvider(OptionCalls, EventCalls):
     ) -> int:
         """WSPSend: the number of bytes; overlapped: WSA_IO_PENDING as an error until it is done."""
         immediate = overlapped is None and not handle.blocking
-        asked = Send(immediate, bool(flags and flags & Msg.OOB))
+        asked = SEND_NOW if immediate else MAY_BLOCK
+        if flags and flags & Msg.OOB:
+            asked = Send(immediate, out_of_band=True)
         irp = self._ask(handle, Afd.SEND, asked, buffers, overlapped)
         return self._finish(irp, overlapped, handle.options["send_timeout_ms"]).information
 
@@ -210,7 +216,8 @@ class MsafdProvider(OptionCalls, EventCalls):
         overlapped: Overlapped | None = None,
     ) -> int:
         """WSPRecv."""
-        return self.recvfrom(handle, buffers, flags, overlapped)[0]
+        irp = self._receive(handle, buffers, flags, overlapped)
+        return self._finish(irp, overlapped, handle.options["receive_timeout_ms"]).information
 
     def recvfrom(
         self,
@@ -243,12 +250,15 @@ class MsafdProvider(OptionCalls, EventCalls):
     def _receive(
         self, handle: Handle, buffers: Sequence[Memory], flags: int, overlapped: Overlapped | None
     ) -> Irp:
-        asked = Receive(
-            immediate=overlapped is None and not handle.blocking,
-            peek=bool(flags and flags & Msg.PEEK),
-            out_of_band=bool(flags and flags & Msg.OOB),
-            wait_all=bool(flags and flags & Msg.WAITALL),
-        )
+        immediate = overlapped is None and not handle.blocking
+        asked = NO_WAIT if immediate else MAY_WAIT
+        if flags:
+            asked = Receive(
+                immediate,
+                peek=bool(flags & Msg.PEEK),
+                out_of_band=bool(flags & Msg.OOB),
+                wait_all=bool(flags & Msg.WAITALL),
+            )
         code = Afd.RECEIVE if handle.stream else Afd.RECEIVE_DATAGRAM
         return self._ask(handle, code, asked, buffers, overlapped)
 

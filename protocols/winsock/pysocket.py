@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from protocols.tcpip.addresses import parse, text
 from protocols.tdi.requests import TaAddress
+from protocols.winsock.api import MEMORY
 from protocols.winsock.constants import Af, Io, IpOption, PollFlag, Shut, So, Sock, Sol, TcpOption
 from protocols.winsock.errors import WinsockError, Wsae
 from protocols.winsock.namespace import Hints
@@ -153,8 +154,9 @@ class Socket:
 
     def send(self, data: Any, flags: int = 0) -> int:  # noqa: ANN401 - anything with a buffer
         """Send."""
-        self._wait(PollFlag.OUT)
-        return int(self._do("send", _bytes(data), flags))
+        if self._timeout:
+            self._wait(PollFlag.OUT)
+        return int(self._do("send", data if isinstance(data, MEMORY) else _bytes(data), flags))
 
     def sendall(self, data: Any, flags: int = 0) -> None:  # noqa: ANN401 - anything with a buffer
         """Send all of it."""
@@ -173,13 +175,16 @@ class Socket:
 
     def recv(self, size: int, flags: int = 0) -> bytes:
         """Receive."""
+        if self._timeout:
+            self._wait(PollFlag.RDBAND if flags and flags & standard.MSG_OOB else PollFlag.RDNORM)
         buffer = bytearray(size)
-        return bytes(memoryview(buffer)[: self.recv_into(buffer, size, flags)])
+        return bytes(memoryview(buffer)[: self._do("recv", buffer, flags)])
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:  # noqa: ANN401 - anything with a buffer
         """Receive into a buffer, within the timeout."""
+        if self._timeout:
+            self._wait(PollFlag.RDBAND if flags and flags & standard.MSG_OOB else PollFlag.RDNORM)
         view = memoryview(buffer).cast("B")
-        self._wait(PollFlag.RDBAND if flags and flags & standard.MSG_OOB else PollFlag.RDNORM)
         return int(self._do("recv", view[: nbytes or len(view)], flags))
 
     def recvfrom(self, size: int, flags: int = 0) -> tuple[bytes, tuple[Any, ...]]:
@@ -296,6 +301,7 @@ class Socket:
             raise _translated(error) from None
 
     def _wait(self, flag: PollFlag) -> None:
+        """Wait until the poll is true, for ``_timeout`` at most. TimeoutError."""
         if not self._timeout:
             return
         (state,) = self._winsock.poll([(self._number, flag)], int(self._timeout * 1e9))
@@ -411,4 +417,4 @@ def _tuple(address: TaAddress) -> tuple[Any, ...]:
 
 
 def _bytes(data: Any) -> Any:  # noqa: ANN401 - anything with a buffer
-    return data if isinstance(data, bytes | bytearray | memoryview) else memoryview(data).cast("B")
+    return data if isinstance(data, MEMORY) else memoryview(data).cast("B")

@@ -230,8 +230,7 @@ def test_a_handler_takes_some_bytes_and_gives_a_request_for_the_rest(world: Worl
     given: list[Irp] = []
 
     def take(_context: object, _flags: Flags, _available: int, _lookahead: Memory) -> Taken:
-        io = world.far.io
-        irp = io.build(
+        irp = Irp(
             pair.far.device,
             Major.INTERNAL_DEVICE_CONTROL,
             pair.far,
@@ -263,6 +262,40 @@ def test_a_chained_receive_takes_buffers_whole(world: World) -> None:
     world.net.run(1)
 
     assert sum(map(len, got)) == 100_000
+
+
+def test_a_send_is_over_at_once_where_tcp_has_room_and_waits_its_turn_where_it_has_not(world: World) -> None:
+    pair = Connected(world)
+    got = bytearray()
+
+    def take(_context: object, buffers: list[Memory]) -> NtStatus:
+        got.extend(b"".join(buffers))
+        return NtStatus.SUCCESS
+
+    first = world.near.send(pair.near, [b"first"])
+    large = world.near.send(pair.near, [bytes(4_000_000)])
+    behind = world.near.send(pair.near, [b"behind"])
+    before = [(irp.completed, irp.locations[-1].pending) for irp in (first, large, behind)]
+    world.far.set_event_handler(pair.far_address, Event.CHAINED_RECEIVE, take)
+    world.net.run()
+
+    assert before == [(True, False), (False, True), (False, True)]
+    assert [irp.information for irp in (first, large, behind)] == [5, 4_000_000, 6]
+    assert got == b"first" + bytes(4_000_000) + b"behind"
+
+
+def test_a_cancelled_send_that_waits_ends_the_connection(world: World) -> None:
+    pair = Connected(world)
+    large = world.near.send(pair.near, [bytes(4_000_000)])
+    behind = world.near.send(pair.near, [b"behind"])
+
+    cancelled = world.near.io.cancel(large)
+    world.net.run()
+
+    assert cancelled
+    assert large.status is NtStatus.CANCELLED
+    assert behind.status is not NtStatus.PENDING
+    assert not behind.status.ok
 
 
 def test_release_tells_the_peer_in_order_and_wait_hears_it(world: World) -> None:

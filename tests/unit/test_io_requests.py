@@ -71,7 +71,7 @@ def rules(io: IoSystem) -> list[str]:
 
 def read(io: IoSystem, device: DeviceObject) -> tuple[Irp, list[Irp]]:
     done: list[Irp] = []
-    irp = io.build(device, Major.READ, buffers=[bytearray(4)], done=done.append)
+    irp = Irp(device, Major.READ, buffers=[bytearray(4)], done=done.append)
     io.call(irp)
     return irp, done
 
@@ -154,8 +154,9 @@ def void(_value: object) -> None:
     """Throw a value away."""
 
 
-def test_scatter_fills_one_buffer_after_the_other() -> None:
-    irp = Irp([], [bytearray(2), bytearray(3)])
+def test_scatter_fills_one_buffer_after_the_other(io: IoSystem) -> None:
+    device = io.create_device(Disk(io), "\\Device\\Disk0")
+    irp = Irp(device, Major.READ, buffers=[bytearray(2), bytearray(3)])
 
     copied = irp.scatter(b"abcdef")
 

@@ -7,14 +7,18 @@ import os
 import threading
 import time
 from functools import partial
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from lab.nt.live import LiveExecutive, LiveWaiter
+from lab.nt.locked import Entered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from protocols.tcpip_ndis import TcpipDriver
 
 PATIENCE_S = 60.0
 PATIENCE_NS = 60_000_000_000
@@ -42,6 +46,23 @@ class Host:
         return thread
 
 
+class Asking:
+    """Something to call: it has the loop do something, and answers or refuses."""
+
+    def __init__(self, executive: LiveExecutive, ran_on: list[int]) -> None:
+        """Note in ``ran_on`` which thread did it."""
+        self._executive = executive
+        self._ran_on = ran_on
+
+    def ask(self, number: int) -> int:
+        """Return twice as much. ValueError below 0."""
+        assert self._executive.is_entered
+        self._executive.queue_dpc("asked", lambda: self._ran_on.append(threading.get_ident()))
+        if number < 0:
+            raise ValueError("refused")
+        return 2 * number
+
+
 @pytest.fixture
 def host() -> Iterator[Host]:
     """Run a loop."""
@@ -61,6 +82,41 @@ def test_what_a_call_asked_for_is_carried_out_by_its_own_thread_before_it_return
 
     assert before == []
     assert ran_on == [threading.get_ident()]
+
+
+def test_a_method_of_an_entered_object_is_carried_out_like_a_call_between_enter_and_leave(host: Host) -> None:
+    """Also one that raises: what it asked for is done, and the next thread's wish wakes the loop again."""
+    ran_on: list[int] = []
+    entered = Entered(Asking(host.executive, ran_on), host.executive)
+
+    answer = entered.ask(2)
+    with pytest.raises(ValueError, match="refused"):
+        entered.ask(-1)
+
+    assert answer == 4
+    assert ran_on == [threading.get_ident()] * 2
+    assert not host.executive.is_entered
+    assert not host.executive.lock._is_owned()  # type: ignore[attr-defined]  # threading's own condition asks so
+
+
+def test_the_loop_is_woken_for_a_kick_unless_a_thread_will_see_to_it(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is entered, or runs what is queued, looks at the queue before it leaves."""
+    kicked: list[str] = []
+    host.waiter.driver = cast("TcpipDriver", SimpleNamespace(kick=lambda: kicked.append("kicked")))
+    monkeypatch.setattr(host.executive, "wake", lambda: kicked.append("woken"))
+
+    with host.executive.entry:
+        host.waiter.kick()
+        host.executive.queue_dpc("asked", host.waiter.kick)
+    inside = list(kicked)
+    with host.executive.lock:
+        host.waiter.kick()
+    monkeypatch.undo()
+
+    assert inside == ["kicked", "kicked"]
+    assert kicked == ["kicked", "kicked", "kicked", "woken"]
 
 
 def test_every_waiting_thread_is_told_when_another_s_call_makes_its_condition_true(host: Host) -> None:

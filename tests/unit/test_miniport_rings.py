@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from device.rings.receive import ExtendedRx, RxStatus
-from device.rings.transmit import DD, DataTx, LegacyTx, TxCommand, parse
+from device.rings.transmit import DD, DataTx, LegacyTx, TxCommand, TxOptions, parse
 from miniport.rxring import BUFFER_BYTES, RxBuffer, RxRing
-from miniport.txring import ELEMENT_BYTES, STAGE_BYTES, TxRing
+from miniport.txring import ELEMENT_BYTES, STAGE_BYTES, Extras, TxRing
 from ndis.packet import Buffer
 from tests.unit.miniport_frames import Memory
 
@@ -118,6 +118,39 @@ def test_mapped_buffers_are_not_copied_and_unmapped_neighbours_are_copied_togeth
         (0x50_0000 + ELEMENT_BYTES, 100),
     ]
     assert bytes(bench.stages.raw[:34]) == b"h" * 14 + b"i" * 20
+
+
+def test_small_buffers_share_one_stage_and_a_context_is_written_once() -> None:
+    """Part of a larger memory is cut out; the second frame with the same context needs one descriptor."""
+    bench = Transmit()
+    context = bytes(range(16))
+    extras = Extras(context, options=2, special=5)
+    cut = Buffer(b"-" * 10 + b"i" * 20 + b"-" * 10, 10, 20)
+
+    bench.ring.post("first", [Buffer(b"h" * 14), cut], 34, extras)
+    bench.ring.post("second", [Buffer(b"j" * 14), Buffer(b"k" * 20)], 34, extras)
+
+    command = TxCommand.EOP | TxCommand.IFCS | TxCommand.RS | TxCommand.DEXT
+    stages = [0x10_0000 + at * STAGE_BYTES for at in (1, 2)]
+    expected = [DataTx(at, 34, command=command, options=TxOptions(2), special=5) for at in stages]
+    assert bench.descriptor(0) == context
+    assert [DataTx.parse(bench.descriptor(at)) for at in (1, 2)] == expected
+    assert bytes(bench.stages.raw[STAGE_BYTES : STAGE_BYTES + 34]) == b"h" * 14 + b"i" * 20
+    assert bytes(bench.stages.raw[2 * STAGE_BYTES :][:34]) == b"j" * 14 + b"k" * 20
+    assert bench.ring.free == 4
+
+
+def test_a_frame_whose_context_has_no_room_is_refused_and_nothing_changes() -> None:
+    """One slot is left: enough for a frame, not for one with a new context."""
+    bench = Transmit()
+    for n in range(6):
+        bench.ring.post(str(n), [Buffer(bytes(60))], 60)
+    before = bytes(bench.descriptors.raw)
+
+    taken = bench.ring.post("with", [Buffer(bytes(60))], 60, Extras(bytes(range(16))))
+
+    assert (taken, bench.ring.free, bytes(bench.descriptors.raw)) == (False, 1, before)
+    assert bench.ring.post("without", [Buffer(bytes(60))], 60)
 
 
 def test_a_runt_is_padded_with_zeros_to_what_the_card_can_pad() -> None:

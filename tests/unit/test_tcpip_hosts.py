@@ -12,15 +12,17 @@ from protocols.tcpip import addresses, arp, ethernet, icmp, ipv4, nd, packet, sl
 from protocols.tcpip.addresses import parse
 from protocols.tcpip.errors import Failure, NetworkError
 from protocols.tcpip.icmp import ErrorKind
-from protocols.tcpip.interface import AddressState, Interface
+from protocols.tcpip.interface import MAX_CORRESPONDENTS, AddressState, Interface, InterfaceAddress
 from protocols.tcpip.ip import SendOptions
-from protocols.tcpip.link import TxFrame
+from protocols.tcpip.link import RxFrame, TxFrame
 from protocols.tcpip.stack import Stack, StackConfig
 from protocols.tcpip.tcp.connection import Connection, ConnectionHandler
 from protocols.tcpip.tcp.states import State
 from protocols.tcpip.timers import SECOND
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from protocols.tcpip.ping import EchoResult
     from protocols.tcpip.udp import Datagram
 
@@ -124,6 +126,39 @@ def test_one_arp_request_serves_a_burst() -> None:
     assert got == [bytes((n,)) for n in range(10)]
     requests = [m for f in frames(net, ethernet.ARP) if (m := arp.parse(f)) and m.operation == arp.REQUEST]
     assert [(m.sender_ip, m.target_ip) for m in requests] == [(A, B)]
+
+
+def test_an_address_that_two_hosts_keep_is_defended_once_in_ten_seconds() -> None:
+    """RFC 5227 2.4 (c): else each defence is a conflict for the other, without end."""
+    net = Network()
+    net.log = []
+    one, two = host(net, StackConfig(ipv6=False)), host(net, StackConfig(ipv6=False))
+    for stack in (one, two):
+        stack.add_address(net.join(stack), A, 24)
+
+    net.run(limit=50 * SECOND)
+
+    announced = [m for f in frames(net, ethernet.ARP) if (m := arp.parse(f)) and m.sender_ip == A]
+    assert 2 <= len(announced) <= 12
+    assert one.counters["arp.conflicts"] > 0
+
+
+def test_a_flood_of_conflicts_is_answered_once() -> None:
+    """A hostile neighbour has no amplifier in us, and takes no address away."""
+    net, one, _ = pair(StackConfig(ipv6=False))
+    thief = bytes((2, 0, 0, 0, 0, 0x66))
+    claim = addresses.MAC_BROADCAST + thief + ethernet.ARP.to_bytes(2)
+    claim += arp.build(arp.ArpMessage(arp.REQUEST, thief, A, bytes(6), A))
+    net.log = []
+
+    for _ in range(1000):
+        one.receive(one.interfaces[1], [RxFrame(claim)], net.now)
+    net.run(limit=SECOND)
+
+    told = [m for f in frames(net, ethernet.ARP) if (m := arp.parse(f)) and m.operation == arp.REQUEST]
+    assert [(m.sender_ip, m.target_ip) for m in told] == [(A, A)]
+    assert one.counters["arp.conflicts"] == 1000
+    assert one.interfaces[1].owns(A)
 
 
 def test_a_silent_neighbour_is_host_unreachable() -> None:
@@ -561,6 +596,47 @@ def test_removing_an_address_ends_its_connections() -> None:
 
     assert client.failure is Failure.ADDRESS_REMOVED
     assert not one.tcp.connections
+
+
+def test_a_known_correspondent_is_judged_again_when_addresses_change() -> None:
+    """It is not heard at an address that was taken away, nor as the owner of one that is ours now."""
+    net, one, _ = pair(StackConfig(ipv6=False))
+    ours, stranger = one.interfaces[1], parse("10.0.0.9")
+    one.add_address(ours, parse("10.0.0.7"), 24)
+    udp = b"\0\x09\0\x09\0\x08\0\0"
+    head = ipv4.build(stranger, A, packet.UDP, len(udp), ttl=9)
+    refused = []
+    changes: list[Callable[[], None]] = [
+        lambda: None,
+        lambda: one.remove_address(ours, A),
+        lambda: one.add_address(ours, A, 24),
+        lambda: ours.add_address(InterfaceAddress(stranger, 24)),
+    ]
+
+    for change in changes:
+        change()
+        before = one.context.counters["ipv4.in_address_errors"]
+        net.inject(ethernet.header(ours.mac, b"\x02" * 6, ethernet.IPV4) + head + udp)
+        net.run(limit=SECOND // 1000)
+        refused.append(one.context.counters["ipv4.in_address_errors"] - before)
+
+    assert refused == [0, 1, 0, 1]
+
+
+def test_no_more_correspondents_are_remembered_than_the_limit() -> None:
+    """RFC 4732 2.1: what strangers send must not fill memory."""
+    net, one, two = pair(StackConfig(ipv6=False))
+    ping(net, two, A)
+    seen = set()
+
+    for number in range(3 * MAX_CORRESPONDENTS):
+        udp = bytes(8)
+        head = ipv4.build(parse(f"10.1.{number >> 8}.{number & 255}"), A, packet.UDP, len(udp), ttl=9)
+        net.inject(ethernet.header(one.interfaces[1].mac, b"\x02" * 6, ethernet.IPV4) + head + udp)
+        net.run(limit=SECOND // 1000)
+        seen.add(len(one.interfaces[1].correspondents))
+
+    assert max(seen) == MAX_CORRESPONDENTS
 
 
 def test_a_raw_endpoint_speaks_its_own_protocol() -> None:

@@ -381,6 +381,24 @@ def test_a_timer_moved_later_fires_once_and_late() -> None:
     assert queue.next_deadline() is None
 
 
+def test_nothing_is_due_before_what_the_queue_calls_first() -> None:
+    """Whoever wakes it then is never too late, whatever was moved, stopped or started in between."""
+    random_ = random.Random(3)
+    queue = TimerQueue(0)
+    timers = [queue.timer(lambda: None) for _ in range(8)]
+
+    for _ in range(2000):
+        timer = random_.choice(timers)
+        random_.choice([timer.stop, lambda timer=timer: timer.start(random_.randrange(100))])()  # type: ignore[misc]  # default binds the name
+        if random_.random() < 0.3:
+            queue.advance(queue.now + random_.randrange(30))
+        first, due = queue.first, min((t.deadline for t in timers if t.deadline is not None), default=None)
+
+        assert due is None or (first is not None and first <= due)
+        if random_.random() < 0.1:
+            assert queue.next_deadline() == due == queue.first
+
+
 def test_timers_fire_in_order_and_stop() -> None:
     """By deadline, then by arming."""
     queue = TimerQueue(0)

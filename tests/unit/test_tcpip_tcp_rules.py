@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,6 +17,9 @@ from protocols.tcpip.tcp import arrival, states
 from protocols.tcpip.tcp.segment import ACK, MASK, Segment, syn_options, timestamps, unwrap
 from protocols.tcpip.tcp.states import Event, State
 from protocols.tcpip.timers import MILLISECOND, SECOND
+
+if TYPE_CHECKING:
+    from protocols.tcpip.tcp.connection import Connection
 
 
 def target(**settings: object) -> OurTarget:
@@ -98,6 +102,24 @@ def test_an_ack_rides_on_data() -> None:
     answers = play([*accepted(), Send("P.", 1, 1, length=10), App("write", 5), Wait(100)])
 
     assert answers[4:] == [["P. seq 1 ack 11 len 5"], []]
+
+
+def test_the_owner_hears_of_room_only_after_send_has_refused_bytes() -> None:
+    """RFC 9293 3.9.1.2: a SEND waits for buffers; who waits for none is left alone."""
+    heard: list[int] = []
+
+    class Writer(OurTarget):
+        def writable(self, connection: Connection) -> None:
+            heard.append(connection.send_buffer.end - connection.send_buffer.start)
+
+    victim = Writer(random.Random(1).randbytes, Offload(), StackConfig(ipv6=False, send_buffer=2000))
+    play([*accepted(), App("write", 2000), Send(".", 1, 1001), Send(".", 1, 2001)], victim)
+    assert heard == []
+
+    run_on = [*accepted(), App("write", 2001), App("write", 1), Send(".", 1, 1001), Send(".", 1, 2001)]
+    play(run_on, Writer(random.Random(1).randbytes, Offload(), StackConfig(ipv6=False, send_buffer=2000)))
+
+    assert heard == [1000]
 
 
 def test_paws_drops_an_old_timestamp() -> None:

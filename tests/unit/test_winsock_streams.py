@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from protocols.io.completion import Event
-from protocols.io.irp import Major
+from protocols.io.irp import Irp, Major
 from protocols.io.status import NtStatus
 from protocols.tcpip.addresses import parse
 from protocols.tdi.requests import TaAddress
@@ -317,9 +317,9 @@ def test_a_socket_is_a_file_that_can_be_read_and_written(world: World) -> None:
 
     world.client.send(near, b"file")
     world.net.run()
-    read = io.build(file.device, Major.READ, file, buffers=[into])
+    read = Irp(file.device, Major.READ, file, buffers=[into])
     io.call(read)
-    write = io.build(file.device, Major.WRITE, file, buffers=[b"back"])
+    write = Irp(file.device, Major.WRITE, file, buffers=[b"back"])
     io.call(write)
 
     assert file.device.name == "\\Device\\Afd"

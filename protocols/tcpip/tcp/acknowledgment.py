@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from protocols.tcpip.tcp import output, segment, states
 from protocols.tcpip.tcp.connection import Notice, Recovery
-from protocols.tcpip.tcp.output import Chunk
 from protocols.tcpip.tcp.scoreboard import DUP_THRESH
 from protocols.tcpip.tcp.segment import MASK, unwrap
 from protocols.tcpip.tcp.states import Event, State
@@ -22,17 +21,25 @@ if TYPE_CHECKING:
 
 def process(conn: Connection, seg: Segment, sequence: int) -> bool:
     """Take the ACK field of an acceptable segment; False when the segment must be dropped."""
-    ack = unwrap(conn.snd_una, seg.acknowledgment)
+    ack = conn.snd_max
+    if seg.acknowledgment != ack & MASK:  # else all of it: what a peer says who answers
+        ack = unwrap(conn.snd_una, seg.acknowledgment)
     if ack > conn.snd_max or ack < conn.snd_una - conn.max_snd_wnd:
         from protocols.tcpip.tcp.arrival import challenge  # noqa: PLC0415 - they need each other
 
         challenge(conn)
         return False
     sacked = _take_sack(conn, seg, ack) if seg.sack else False
-    conn.retransmits = 0 if not conn.snd_wnd else conn.retransmits
     old_window = conn.snd_wnd
-    if ack >= conn.snd_una:
-        _window(conn, seg, sequence, ack)
+    if not old_window:
+        conn.retransmits = 0
+    if ack >= conn.snd_una and (
+        conn.snd_wl1 < sequence or (conn.snd_wl1 == sequence and conn.snd_wl2 <= ack)
+    ):
+        conn.snd_wl1 = sequence
+        conn.snd_wl2 = ack
+        conn.snd_wnd = seg.window << conn.snd_wscale
+        conn.max_snd_wnd = max(conn.max_snd_wnd, conn.snd_wnd)
     if ack > conn.snd_una:
         _progress(conn, seg, ack)
     elif ack == conn.snd_una and conn.snd_max > ack and not conn.probing:
@@ -51,7 +58,7 @@ def handshake_acked(conn: Connection) -> None:
     conn.snd_una = conn.iss + 1
     conn.rexmit_timer.stop()
     if conn.rtt_sequence is not None and not conn.retransmits:
-        conn.rtt.sample(conn.tcp.context.now - conn.rtt_time)
+        conn.rtt.sample(conn.clock.now - conn.rtt_time)
     conn.rtt_sequence = None
     conn.rtt.progressed()
     if conn.retransmits:
@@ -73,17 +80,6 @@ def _take_sack(conn: Connection, seg: Segment, ack: int) -> bool:
     return fresh
 
 
-def _window(conn: Connection, seg: Segment, sequence: int, ack: int) -> None:
-    if conn.snd_wl1 < sequence or (conn.snd_wl1 == sequence and conn.snd_wl2 <= ack):
-        window = seg.window << conn.snd_wscale
-        if window > conn.snd_wnd:
-            conn.tcp.touch(conn)
-        conn.snd_wnd = window
-        conn.max_snd_wnd = max(conn.max_snd_wnd, window)
-        conn.snd_wl1 = sequence
-        conn.snd_wl2 = ack
-
-
 def _window_is_open(conn: Connection) -> None:
     """Send again, in order, what was probed with: the window has opened."""
     conn.probing = False
@@ -97,33 +93,39 @@ def _window_is_open(conn: Connection) -> None:
 
 def _progress(conn: Connection, seg: Segment, ack: int) -> None:
     acked = ack - conn.snd_una
-    _measure(conn, seg, ack)
+    buffer, board, rtt = conn.send_buffer, conn.scoreboard, conn.rtt
+    if conn.rtt_sequence is not None and ack >= conn.rtt_sequence:
+        rtt.sample(conn.clock.now - conn.rtt_time)
+        conn.rtt_sequence = None
+    elif conn.recovery is not Recovery.OPEN:
+        _measure_echo(conn, seg)
     conn.snd_una = ack
     conn.snd_nxt = max(conn.snd_nxt, ack)
-    conn.send_buffer.release(ack)
-    conn.scoreboard.advance(ack)
+    buffer.release(ack)
+    if board.total:
+        board.advance(ack)
     conn.dup_acks = 0
     conn.retransmits = 0
-    conn.rtt.progressed()
-    _recover(conn, ack, acked)
+    if rtt.backoff:
+        rtt.progressed()
+    if conn.cwnd_limited or conn.recovery is not Recovery.OPEN or board.total:
+        _recover(conn, ack, acked)
     if conn.snd_max > ack:
-        conn.rexmit_timer.start(conn.rtt.rto)
+        conn.rexmit_timer.start(rtt.rto)
     else:
-        conn.rexmit_timer.stop()
-    conn.tcp.progress(conn)
-    if len(conn.send_buffer) < conn.send_limit:
-        conn.notify(Notice.WRITABLE)
+        conn.rexmit_timer.deadline = None
+    if conn.clock.now >= conn.hint_due:
+        conn.tcp.progress(conn)
+    if conn.wants_room and buffer.end - buffer.start < conn.send_limit:
+        conn.wants_room = False
+        conn.notices |= Notice.WRITABLE
     if conn.fin_sequence is not None and ack > conn.fin_sequence:
         _fin_acked(conn)
 
 
-def _measure(conn: Connection, seg: Segment, ack: int) -> None:
-    now = conn.tcp.context.now
-    if conn.rtt_sequence is not None and ack >= conn.rtt_sequence:
-        conn.rtt.sample(now - conn.rtt_time)
-        conn.rtt_sequence = None
-    elif conn.recovery is not Recovery.OPEN and conn.ts_ok and seg.ts_echo:
-        # RFC 7323 4: the echo tells a retransmission from the original.
+def _measure_echo(conn: Connection, seg: Segment) -> None:
+    """RFC 7323 4: the echo tells a retransmission from the original."""
+    if conn.ts_ok and seg.ts_echo:
         elapsed = (output.now_stamp(conn) - seg.ts_echo) & MASK
         if elapsed < 0x40000000:
             conn.rtt.sample(max(1, elapsed) * MILLISECOND)
@@ -131,7 +133,7 @@ def _measure(conn: Connection, seg: Segment, ack: int) -> None:
 
 def _recover(conn: Connection, ack: int, acked: int) -> None:
     congestion = conn.congestion
-    now = conn.tcp.context.now
+    now = conn.clock.now
     if conn.recovery is Recovery.FAST:
         if ack >= conn.recover:
             conn.recovery = Recovery.OPEN
@@ -170,7 +172,7 @@ def _find_lost_repairs(conn: Connection) -> None:
             conn.tcp.context.counters["tcp.repairs_lost"] += 1
             if first.sent_upto >= conn.recover:
                 # RFC 5681 4.3: a lost retransmission is a second sign of congestion, once a window.
-                conn.congestion.lost(output.pipe(conn), conn.tcp.context.now)
+                conn.congestion.lost(output.pipe(conn), conn.clock.now)
                 conn.recover = conn.snd_max
         repairs.popleft()
 
@@ -190,7 +192,6 @@ def _duplicate(conn: Connection) -> None:
             conn.congestion.cwnd += conn.data_mss
     elif conn.recovery is Recovery.OPEN:
         _maybe_enter(conn)
-    conn.tcp.touch(conn)
 
 
 def _maybe_enter(conn: Connection) -> None:
@@ -210,7 +211,7 @@ def _maybe_enter(conn: Connection) -> None:
     conn.rtt_sequence = None
     conn.tcp.context.counters["tcp.fast_recoveries"] += 1
     flight = conn.snd_max - una
-    conn.congestion.lost(flight, conn.tcp.context.now)
+    conn.congestion.lost(flight, conn.clock.now)
     if not conn.sack_ok:
         conn.congestion.cwnd += DUP_THRESH * conn.data_mss
     _retransmit_first(conn)
@@ -225,7 +226,7 @@ def _retransmit_first(conn: Connection) -> None:
     fin = conn.fin_sequence == una + length and conn.snd_max > una + length
     conn.high_rxt = max(conn.high_rxt, una + length)
     if length > 0 or fin:
-        output.send_chunk(conn, Chunk(una, max(length, 0), fin))
+        output.send_chunk(conn, (una, max(length, 0), fin))
 
 
 def _fin_acked(conn: Connection) -> None:

@@ -25,26 +25,56 @@ PAWS_IDLE = 24 * 24 * 3600 * SECOND  # RFC 7323 5.5: after 24 days a timestamp p
 
 def arrive(conn: Connection, seg: Segment) -> None:
     """Handle a segment for a connection that is not closed."""
+    conn.tcp.dirty[conn] = None  # whatever comes of it, ``settle`` is to look
     if conn.state is State.SYN_SENT:
         _syn_sent(conn, seg)
         return
-    sequence = unwrap(conn.rcv_nxt, seg.sequence)
-    if not _timestamp_acceptable(conn, seg):
+    stamp = seg.ts_value
+    if conn.ts_ok and (stamp is None or (stamp - conn.ts_recent) & MASK >= HALF) and not _excused(conn, seg):
         conn.tcp.context.counters["tcp.in_paws"] += 1
         _answer_unacceptable(conn, seg)
         return
+    sequence = conn.rcv_nxt
+    # Header prediction (Jacobson 1988; RFC 7323 5.6): nothing but data and an acknowledgment, next in order
+    # and within the window, has passed the checks that follow. In ESTABLISHED nobody has closed either end.
+    predicted = (
+        seg.sequence == sequence & MASK
+        and seg.flags & ~segment.PSH == segment.ACK
+        and conn.state is State.ESTABLISHED
+        and seg.length <= conn.rcv_adv - sequence
+    )
+    if not predicted:
+        sequence = unwrap(sequence, seg.sequence)
+        if not _check(conn, seg, sequence):
+            return
+    if stamp is not None and conn.ts_ok and sequence <= conn.last_ack_sent:
+        conn.ts_recent = stamp  # RFC 7323 4.3
+        conn.ts_recent_at = conn.clock.now
+    if not acknowledgment.process(conn, seg, sequence):
+        return
+    if conn.keepalive:
+        conn.keepalive_sent = 0
+        conn.keepalive_timer.start(conn.tcp.context.config.keepalive_idle)
+    if not predicted or conn.early_fin is not None:
+        _after_acknowledgment(conn, seg, sequence)
+    elif seg.length:
+        _in_order(conn, seg, sequence, sequence + seg.length)
+
+
+def _check(conn: Connection, seg: Segment, sequence: int) -> bool:
+    """First to fourth: sequence number, RST, SYN, the ACK of ours; False when there is no more to do."""
     if not _in_window(conn, sequence, seg):
         if conn.state is State.SYN_RECEIVED and seg.flags & segment.SYN and sequence == conn.irs:
             _syn_again(conn, seg)
         else:
             _answer_unacceptable(conn, seg)
-        return
+        return False
     if seg.flags & (segment.RST | segment.SYN):
         _reset_or_syn(conn, seg, sequence)
-        return
+        return False
     if not seg.flags & segment.ACK:
-        return
-    _after_checks(conn, seg, sequence)
+        return False
+    return conn.state is not State.SYN_RECEIVED or _complete_handshake(conn, seg)
 
 
 def _syn_again(conn: Connection, seg: Segment) -> None:
@@ -58,29 +88,17 @@ def _syn_again(conn: Connection, seg: Segment) -> None:
         output.send_syn(conn)  # the peer has not heard our SYN-ACK
 
 
-def _after_checks(conn: Connection, seg: Segment, sequence: int) -> None:
-    if seg.ts_value is not None and conn.ts_ok and sequence <= conn.last_ack_sent:
-        conn.ts_recent = seg.ts_value  # RFC 7323 4.3
-        conn.ts_recent_at = conn.tcp.context.now
-    if conn.state is State.SYN_RECEIVED and not _complete_handshake(conn, seg):
-        return
-    if not acknowledgment.process(conn, seg, sequence):
-        return
-    if conn.keepalive:
-        conn.keepalive_sent = 0
-        conn.keepalive_timer.start(conn.tcp.context.config.keepalive_idle)
-    if conn.state is State.CLOSED:
-        return
+def _after_acknowledgment(conn: Connection, seg: Segment, sequence: int) -> None:
+    """Sixth to eighth: urgent data, the text and the FIN."""
     if seg.flags & segment.URG:
         _urgent(conn, seg, sequence)
     if seg.length or seg.flags & segment.FIN:
         _text(conn, seg, sequence)
-    conn.tcp.touch(conn)
 
 
 def challenge(conn: Connection) -> None:
     """Send a challenge ACK, within this connection's rate (RFC 5961 7)."""
-    now = conn.tcp.context.now
+    now = conn.clock.now
     if now - conn.challenged_at >= CHALLENGE_PERIOD:
         conn.challenged_at = now
         conn.challenge_tokens = CHALLENGES
@@ -90,15 +108,13 @@ def challenge(conn: Connection) -> None:
         output.send_ack(conn)
 
 
-def _timestamp_acceptable(conn: Connection, seg: Segment) -> bool:
-    """PAWS (RFC 7323 5.3), and 3.2: agreed timestamps must be there."""
-    if not conn.ts_ok or seg.flags & segment.RST:
+def _excused(conn: Connection, seg: Segment) -> bool:
+    """Tell whether a segment may do without timestamps (RFC 7323 3.2), or with an old one (5.3)."""
+    if seg.flags & segment.RST:
         return True
     if seg.ts_value is None:
         return bool(seg.flags & segment.SYN)
-    if (seg.ts_value - conn.ts_recent) & MASK < HALF:
-        return True
-    return conn.tcp.context.now - conn.ts_recent_at > PAWS_IDLE
+    return conn.clock.now - conn.ts_recent_at > PAWS_IDLE
 
 
 def _in_window(conn: Connection, sequence: int, seg: Segment) -> bool:
@@ -204,7 +220,6 @@ def _syn_sent(conn: Connection, seg: Segment) -> None:
     conn.tcp.established(conn)
     if seg.length or seg.flags & segment.FIN:
         _text(conn, seg, conn.irs + 1)
-    conn.tcp.touch(conn)
 
 
 def learn_syn(conn: Connection, seg: Segment) -> None:
@@ -223,7 +238,7 @@ def learn_syn(conn: Connection, seg: Segment) -> None:
     conn.ts_ok &= seg.ts_value is not None
     if seg.ts_value is not None and conn.ts_ok:
         conn.ts_recent = seg.ts_value
-        conn.ts_recent_at = conn.tcp.context.now
+        conn.ts_recent_at = conn.clock.now
     conn.tcp.size_segments(conn)
 
 
@@ -295,12 +310,12 @@ def _in_order(conn: Connection, seg: Segment, sequence: int, end: int) -> None:
             conn.ack_now = True
         return
     conn.bytes_received += fresh
-    conn.notify(Notice.READABLE)
+    conn.notices |= Notice.READABLE
     conn.ack_pending_bytes += fresh
     if filled or conn.ack_pending_bytes >= 2 * conn.data_mss or conn.dsack:
         conn.ack_now = True
-    else:
-        conn.delack_timer.start_unless_running(conn.tcp.context.config.delayed_ack)
+    elif conn.delack_timer.deadline is None:
+        conn.delack_timer.start(conn.tcp.context.config.delayed_ack)
 
 
 def _fin(conn: Connection) -> None:

@@ -74,7 +74,7 @@ class ConnectionHandler:
         """Hear that there is more to ``receive``."""
 
     def writable(self, connection: Connection) -> None:
-        """Hear that data was acknowledged, so that there is room to ``send``."""
+        """Hear that there is room again, after ``send`` has taken less than it was given."""
 
     def remote_closed(self, connection: Connection) -> None:
         """Hear that the peer has sent its FIN; what it sent before is readable."""
@@ -99,8 +99,11 @@ class Connection:
         "bytes_received",
         "challenge_tokens",
         "challenged_at",
+        "chunk_limit",
+        "clock",
         "congestion",
         "cwnd_limited",
+        "data_mss",
         "delack_timer",
         "dsack",
         "dup_acks",
@@ -110,6 +113,7 @@ class Connection:
         "handler",
         "header_sum",
         "high_rxt",
+        "hint_due",
         "irs",
         "iss",
         "keepalive",
@@ -117,6 +121,7 @@ class Connection:
         "keepalive_timer",
         "key",
         "last_ack_sent",
+        "layer",
         "listener_id",
         "lost_repairs",
         "max_snd_wnd",
@@ -169,6 +174,7 @@ class Connection:
         "ttl",
         "user",
         "wait_timer",
+        "wants_room",
     )
 
     def __init__(self, tcp: Tcp, key: FourTuple, path: Path, iss: int) -> None:  # noqa: PLR0915 - the RFC has so many
@@ -176,8 +182,10 @@ class Connection:
         config = tcp.context.config
         timer = tcp.context.timers.timer
         self.tcp = tcp
+        self.clock = tcp.context.timers  # ``clock.now``: the stack's time
         self.key = key
         self.ports = (key.local_port, key.remote_port)
+        self.layer = tcp.ip.v4 if len(key.remote) == 4 else tcp.ip.v6
         self.path = path
         self.state = State.CLOSED
         self.handler: ConnectionHandler = IGNORE
@@ -197,6 +205,7 @@ class Connection:
         self.snd_wscale = 0
         self.send_buffer = SendBuffer(self.iss + 1)
         self.send_limit = config.send_buffer
+        self.wants_room = False  # ``send`` has taken less than it was given
         self.fin_sequence: int | None = None  # of our FIN, once the application has closed
         self.small_end = self.iss  # end of the last segment that was not full
         # Receiving
@@ -215,6 +224,9 @@ class Connection:
         # Options
         self.peer_mss = 536 if len(key.remote) == 4 else 1220
         self.mss = self.peer_mss
+        # These two by ``Tcp.size_segments``:
+        self.data_mss = self.mss  # payload bytes of a full segment: without the options that each carries
+        self.chunk_limit = self.mss  # the largest payload of one frame: a segment, or what the link will cut
         # Offered until the handshake is over, then agreed on.
         self.scale_ok = False
         self.ts_ok = False
@@ -239,6 +251,7 @@ class Connection:
         self.retransmits = 0
         self.persist_count = 0
         self.probing = False
+        self.hint_due = 0  # when the neighbour cache is next to hear that the next hop lives
         # Manners
         self.no_delay = False
         self.keepalive = False
@@ -264,13 +277,15 @@ class Connection:
             raise NetworkError(
                 self.failure or (Failure.NOT_CONNECTED if self.state is State.CLOSED else Failure.SHUT_DOWN)
             )
-        room = self.send_limit - len(self.send_buffer)
-        if room <= 0:
-            return 0
+        buffer = self.send_buffer
+        room = self.send_limit - (buffer.end - buffer.start)
         if len(data) > room:
+            self.wants_room = True
+            if room <= 0:
+                return 0
             data = data[:room]
-        self.send_buffer.append(data)
-        self.tcp.touch(self)
+        buffer.append(data)
+        self.tcp.dirty[self] = None
         return len(data)
 
     def send_urgent(self, data: Buffer) -> int:
@@ -286,9 +301,18 @@ class Connection:
 
     def receive_buffers(self, limit: int = 1 << 30) -> list[Buffer]:
         """Take received bytes as buffers, uncopied when they are large."""
+        if not self.received.size:
+            return []
         buffers = self.received.take(limit)
-        if buffers and not self.remote_fin:
-            self.tcp.window_opened(self)
+        # Offer what has been read, when it is worth a segment (RFC 9293 3.8.6.2.2).
+        limit = self.receive_limit
+        gain = self.rcv_nxt + limit - self.received.size - self.rcv_adv
+        if self.state in states.MAY_RECEIVE and (
+            gain >= limit // 4
+            or (self.rcv_adv - self.rcv_nxt < self.mss and gain >= min(limit // 2, self.mss))
+        ):
+            self.ack_now = True
+            self.tcp.dirty[self] = None
         return buffers
 
     @property
@@ -311,7 +335,7 @@ class Connection:
             return
         self.fin_sequence = self.send_buffer.end
         self.state = states.advance(self.state, Event.CLOSE)
-        self.tcp.touch(self)
+        self.tcp.dirty[self] = None
 
     def close(self) -> None:
         """End both directions: the application is done with the connection.
@@ -345,7 +369,7 @@ class Connection:
     def set_no_delay(self, *, enabled: bool) -> None:
         """Turn Nagle's algorithm off or on (RFC 9293 3.7.4)."""
         self.no_delay = enabled
-        self.tcp.touch(self)
+        self.tcp.dirty[self] = None
 
     # What the other modules ask
 
@@ -354,12 +378,7 @@ class Connection:
         """Bytes sent and not acknowledged, in sequence space."""
         return self.snd_nxt - self.snd_una
 
-    @property
-    def data_mss(self) -> int:
-        """Payload bytes of a full segment: without the options that each carries."""
-        return self.mss - 12 if self.ts_ok else self.mss
-
     def notify(self, notice: Notice) -> None:
         """Have a callback made by ``settle``."""
         self.notices |= notice
-        self.tcp.touch(self)
+        self.tcp.dirty[self] = None

@@ -5,7 +5,8 @@ One decision is one ``Chunk``; a chunk is up to 64 KB when the link cuts large s
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from protocols.tcpip import packet
 from protocols.tcpip.checksum import ones_sum_of
@@ -33,31 +34,20 @@ SENDING = frozenset(
 )
 
 
-class Chunk(NamedTuple):
-    """A run of sequence numbers to send now. ``fin``: our FIN follows the data."""
-
-    sequence: int
-    length: int
-    fin: bool
-
-
-class Outgoing(NamedTuple):
-    """All that distinguishes one segment from the next."""
-
-    sequence: int
-    flags: int
-    window: int
-    options: bytes
-    payload: list[Buffer]
-    length: int
-    urgent: int
+Chunk = tuple[int, int, bool]
+"""A run of sequence numbers to send now: the first, how many, and whether our FIN follows them."""
 
 
 def pump(conn: Connection) -> None:
     """Send everything that may be sent, then an ACK if one is due and was not carried."""
     if conn.state in SENDING:
         for _ in range(MAX_PUMP):
-            chunk = _in_recovery(conn) if _sack_recovery(conn) else _ordinary(conn)
+            if conn.recovery is Recovery.FAST and conn.sack_ok:
+                chunk = _in_recovery(conn)
+            elif conn.snd_nxt == conn.send_buffer.end != conn.fin_sequence:
+                break  # everything has gone
+            else:
+                chunk = _ordinary(conn)
             if chunk is None:
                 break
             send_chunk(conn, chunk)
@@ -65,10 +55,6 @@ def pump(conn: Connection) -> None:
             _persist(conn)
     if conn.ack_now:
         send_ack(conn)
-
-
-def _sack_recovery(conn: Connection) -> bool:
-    return conn.recovery is Recovery.FAST and conn.sack_ok
 
 
 def chunk_limit(conn: Connection) -> int:
@@ -83,53 +69,49 @@ def chunk_limit(conn: Connection) -> int:
 def _ordinary(conn: Connection) -> Chunk | None:
     sequence = conn.snd_nxt
     end = conn.send_buffer.end
-    if sequence < conn.snd_max and conn.scoreboard:
-        # After a timeout: what the peer has need not go again.
-        sequence, hole_end = conn.scoreboard.next_hole(sequence)
-        conn.snd_nxt = sequence
-        end = min(end, hole_end)
-    elif sequence == end and conn.fin_sequence != end:
-        return None
-    congestion = conn.congestion
-    flight = sequence - conn.snd_una - conn.scoreboard.sacked_between(conn.snd_una, sequence)
-    window = congestion.cwnd
+    flight = sequence - conn.snd_una
+    if conn.scoreboard.total:
+        if sequence < conn.snd_max:
+            # After a timeout: what the peer has need not go again.
+            sequence, hole_end = conn.scoreboard.next_hole(sequence)
+            conn.snd_nxt = sequence
+            end = min(end, hole_end)
+        flight = sequence - conn.snd_una - conn.scoreboard.sacked_between(conn.snd_una, sequence)
+    window = conn.congestion.cwnd
     if not conn.sack_ok and conn.dup_acks and conn.recovery is Recovery.OPEN:
         window += min(conn.dup_acks, 2) * conn.data_mss  # limited transmit (RFC 3042)
     allowed = window - flight
     offered = conn.snd_una + conn.snd_wnd - sequence
     available = end - sequence
-    usable = min(allowed, offered, available, chunk_limit(conn))
+    usable = min(allowed, offered, available, conn.chunk_limit)
     if allowed < available and allowed <= offered:
         conn.cwnd_limited = True
-    fin = _fin_fits(conn, sequence, usable, offered)
+    fin = conn.fin_sequence is not None and _fin_fits(conn, sequence, usable, offered)
     if usable <= 0 and not (fin and usable == 0):
         return None
-    return _sized(conn, Chunk(sequence, usable, fin), end - sequence)
+    return _sized(conn, sequence, usable, available, fin=fin)
 
 
 def _fin_fits(conn: Connection, sequence: int, usable: int, offered: int) -> bool:
-    if conn.fin_sequence is None or usable < 0:
-        return False
-    return sequence + usable == conn.fin_sequence and offered > usable
+    return usable >= 0 and sequence + usable == conn.fin_sequence and offered > usable
 
 
-def _sized(conn: Connection, chunk: Chunk, available: int) -> Chunk | None:
+def _sized(conn: Connection, sequence: int, length: int, available: int, *, fin: bool) -> Chunk | None:
     """Apply Nagle's algorithm and sender-side silly window avoidance (RFC 9293 3.8.6.2.1)."""
     mss = conn.data_mss
-    sequence, length, fin = chunk
     if length >= mss:
         whole = length // mss * mss
         if whole == length or length < available:
-            return Chunk(sequence, whole, fin and whole == length)
+            return sequence, whole, fin and whole == length
         if conn.no_delay or fin or sequence < conn.snd_max:
-            return chunk
-        return Chunk(sequence, whole, fin=False)
+            return sequence, length, fin
+        return sequence, whole, False
     # Minshall's form of Nagle's algorithm, as Linux has it: only a small segment in flight holds
     # a small one back, so that the tail of a large write need not wait.
     nagle = conn.small_end > conn.snd_una and not conn.no_delay and sequence >= conn.snd_up
     last = length == available and not nagle
     if sequence < conn.snd_max or fin or last or length >= conn.max_snd_wnd // 2 > 0:
-        return chunk
+        return sequence, length, fin
     return None
 
 
@@ -146,7 +128,7 @@ def _in_recovery(conn: Connection) -> Chunk | None:
     sequence, hole_end = board.next_hole(max(una, conn.high_rxt))
     data_end = conn.send_buffer.end
     if sequence < min(board.lost_edge(mss), data_end):  # rule 1
-        length = min(hole_end - sequence, data_end - sequence, room, chunk_limit(conn))
+        length = min(hole_end - sequence, data_end - sequence, room, conn.chunk_limit)
         return _again(conn, sequence, length)
     conn.snd_nxt = conn.snd_max
     fresh = _fresh(conn, room)  # rule 2
@@ -194,7 +176,7 @@ def pipe(conn: Connection) -> int:
 def _again(conn: Connection, sequence: int, length: int) -> Chunk:
     conn.high_rxt = max(conn.high_rxt, sequence + length)
     fin = sequence + length == conn.fin_sequence and conn.snd_max > conn.fin_sequence
-    return Chunk(sequence, length, fin)
+    return sequence, length, fin
 
 
 def _fresh(conn: Connection, room: int) -> Chunk | None:
@@ -203,17 +185,16 @@ def _fresh(conn: Connection, room: int) -> Chunk | None:
     available = conn.send_buffer.end - sequence
     if available < 0:
         return None
-    usable = min(room, offered, available, chunk_limit(conn))
+    usable = min(room, offered, available, conn.chunk_limit)
     fin = _fin_fits(conn, sequence, usable, offered)
     if usable <= 0 and not (fin and usable == 0):
         return None
-    return _sized(conn, Chunk(sequence, usable, fin), available)
+    return _sized(conn, sequence, usable, available, fin=fin)
 
 
 def send_chunk(conn: Connection, chunk: Chunk) -> None:
     """Send data and perhaps FIN; keep the books of what was sent when."""
     sequence, length, fin = chunk
-    now = conn.tcp.context.now
     payload = conn.send_buffer.slice(sequence, length) if length else []
     flags = segment.ACK
     if length and sequence + length == conn.send_buffer.end:
@@ -226,17 +207,17 @@ def send_chunk(conn: Connection, chunk: Chunk) -> None:
         end += 1
     if sequence < conn.snd_max:
         conn.tcp.context.counters["tcp.retransmitted_segments"] += 1
-        if _sack_recovery(conn):
+        if conn.recovery is Recovery.FAST and conn.sack_ok:
             conn.repairs.append(Repair(sequence, end, conn.snd_max))
         if conn.rtt_sequence is not None and sequence < conn.rtt_sequence:
             conn.rtt_sequence = None  # Karn
     elif conn.rtt_sequence is None and conn.recovery is Recovery.OPEN:
         conn.rtt_sequence = end
-        conn.rtt_time = now
+        conn.rtt_time = conn.clock.now
     conn.snd_max = max(conn.snd_max, end)
     if conn.recovery is not Recovery.FAST or sequence >= conn.snd_nxt:
         conn.snd_nxt = max(conn.snd_nxt, end)
-    if not conn.rexmit_timer.running or conn.probing:
+    if conn.rexmit_timer.deadline is None or conn.probing:
         conn.probing = False
         conn.rexmit_timer.start(conn.rtt.rto)
     transmit(conn, sequence, flags, payload=payload, length=length)
@@ -271,7 +252,7 @@ def send_syn(conn: Connection) -> None:
     conn.snd_nxt = conn.snd_max = max(conn.snd_max, conn.iss + 1)
     window = min(conn.receive_limit, MAX_WINDOW)
     conn.rcv_adv = max(conn.rcv_adv, conn.rcv_nxt + window)
-    _emit(conn, Outgoing(conn.iss, flags, window, options, [], 0, 0))
+    _emit(conn, conn.iss, flags, window, options=options)
 
 
 def transmit(
@@ -285,7 +266,9 @@ def transmit(
 ) -> None:
     """Send one segment (or one large send) with the current ACK and window."""
     if conn.ts_ok:
-        options = segment.timestamps(now_stamp(conn), conn.ts_recent) + options
+        options = (
+            segment.TIMESTAMP.pack(segment.ALIGNED_TIMESTAMPS, now_stamp(conn), conn.ts_recent) + options
+        )
     urgent = 0
     if conn.snd_up > sequence and conn.snd_up - sequence <= 0xFFFF:
         urgent = conn.snd_up - sequence
@@ -294,11 +277,8 @@ def transmit(
     conn.ack_now = False
     conn.ack_pending_bytes = 0
     conn.last_ack_sent = conn.rcv_nxt
-    conn.delack_timer.stop()
-    _emit(
-        conn,
-        Outgoing(sequence, flags, window, options, payload or [], length, urgent),
-    )
+    conn.delack_timer.deadline = None
+    _emit(conn, sequence, flags, window, options=options, payload=payload, length=length, urgent=urgent)
 
 
 def advertise(conn: Connection) -> int:
@@ -314,13 +294,28 @@ def advertise(conn: Connection) -> int:
 
 def now_stamp(conn: Connection) -> int:
     """Return our timestamp clock: milliseconds from a random start (RFC 7323 5.4)."""
-    return (conn.tcp.context.now // MILLISECOND + conn.ts_offset) & segment.MASK
+    return (conn.clock.now // MILLISECOND + conn.ts_offset) & segment.MASK
 
 
-def _emit(conn: Connection, out: Outgoing) -> None:
-    sequence, flags, window, options, payload, length, urgent = out
+@lru_cache(maxsize=256)
+def _send_options(ttl: int, tos: int, checksum_offset: int, lso_mss: int) -> SendOptions:
+    """Return the same object for the same values: they change seldom, and segments are many."""
+    return SendOptions(ttl=ttl, tos=tos, dont_fragment=True, checksum_offset=checksum_offset, lso_mss=lso_mss)
+
+
+def _emit(
+    conn: Connection,
+    sequence: int,
+    flags: int,
+    window: int,
+    *,
+    options: bytes,
+    payload: list[Buffer] | None = None,
+    length: int = 0,
+    urgent: int = 0,
+) -> None:
     tcp = conn.tcp
-    if conn.path.generation != tcp.ip.paths.generation and not tcp.reroute(conn):
+    if conn.path.generation != tcp.ip.routes.generation and not tcp.reroute(conn):
         return
     path = conn.path
     mss = conn.data_mss
@@ -344,20 +339,15 @@ def _emit(conn: Connection, out: Outgoing) -> None:
         header = segment.build(
             conn.ports, sequence, acknowledgment, flags, window, options=options, urgent=urgent
         )
-        value = 0xFFFF - ones_sum_of((header, *payload), start)
+        value = 0xFFFF - ones_sum_of((header, *(payload or ())), start)
         header = header[:16] + value.to_bytes(2) + header[18:]
         offset = -1
-    send_options = SendOptions(
-        ttl=conn.ttl,
-        tos=conn.tos,
-        dont_fragment=True,
-        checksum_offset=offset,
-        lso_mss=lso,
-    )
     counters = tcp.context.counters
     counters["tcp.out_segments"] += 1
     try:
-        tcp.ip.send(path, packet.TCP, header, payload, send_options)
+        conn.layer.send(
+            path, packet.TCP, header, payload or [], _send_options(conn.ttl, conn.tos, offset, lso)
+        )
     except NetworkError as error:
         # The path MTU fell since the segment was sized: it goes again in smaller pieces.
         counters["tcp.out_errors"] += 1
@@ -367,6 +357,6 @@ def _emit(conn: Connection, out: Outgoing) -> None:
 
 def _persist(conn: Connection) -> None:
     """Start the persist timer when only the peer's window holds us (RFC 9293 3.8.6.1)."""
-    if conn.snd_max == conn.snd_una and not conn.rexmit_timer.running:
+    if conn.snd_max == conn.snd_una and conn.rexmit_timer.deadline is None:
         conn.probing = True
         conn.rexmit_timer.start(conn.rtt.rto << min(conn.persist_count, 10))

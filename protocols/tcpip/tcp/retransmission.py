@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from protocols.tcpip.errors import Failure
 from protocols.tcpip.tcp import output
 from protocols.tcpip.tcp.connection import Recovery
-from protocols.tcpip.tcp.output import Chunk
 from protocols.tcpip.tcp.states import State
 
 if TYPE_CHECKING:
@@ -67,7 +66,7 @@ def _timeout(conn: Connection) -> None:
     if board:
         length = min(length, board.ranges[0][0] - conn.snd_una)
     fin = conn.fin_sequence == conn.snd_una + length
-    output.send_chunk(conn, Chunk(conn.snd_una, length, fin))
+    output.send_chunk(conn, (conn.snd_una, length, fin))
     conn.rexmit_timer.start(conn.rtt.rto)
 
 
@@ -97,7 +96,7 @@ def _window_probe(conn: Connection) -> None:
     length = min(1, end - sequence)
     conn.tcp.context.counters["tcp.window_probes"] += 1
     conn.snd_nxt = sequence
-    output.send_chunk(conn, Chunk(sequence, length, not length))
+    output.send_chunk(conn, (sequence, length, not length))
     conn.probing = True
     conn.rexmit_timer.start(min(conn.rtt.rto << min(conn.persist_count, 10), conn.tcp.context.config.max_rto))
 

@@ -22,6 +22,7 @@ from protocols.tcpip.tcp.congestion import controller
 from protocols.tcpip.tcp.connection import IGNORE, Connection, FourTuple, Notice
 from protocols.tcpip.tcp.listener import Listener
 from protocols.tcpip.tcp.states import Event, State
+from protocols.tcpip.timers import SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from protocols.tcpip.tcp.segment import Segment
 
 MAX_TURNS = 64
+HINT_PERIOD = 1 * SECOND
+"""How often a connection confirms its next hop: a small part of ``neighbours.REACHABLE_TIME``."""
 ICMP_FAILURES = {
     ErrorKind.NET_UNREACHABLE: Failure.NET_UNREACHABLE,
     ErrorKind.HOST_UNREACHABLE: Failure.HOST_UNREACHABLE,
@@ -51,9 +54,11 @@ class Tcp:
         self.context = context
         self.ip = ip
         self.ports = PortTable(context)
-        self.connections: dict[FourTuple, Connection] = {}
+        self.connections: dict[tuple[bytes, int, bytes, int], Connection] = {}
+        """By ``FourTuple``."""
         self.listeners: dict[tuple[bytes | None, int], Listener] = {}
-        self._dirty: dict[Connection, None] = {}
+        self.dirty: dict[Connection, None] = {}
+        """The connections that the next ``settle`` looks at, in this order."""
         self._time_wait: dict[FourTuple, Connection] = {}
         ip.transports[packet.TCP] = self
 
@@ -141,11 +146,14 @@ class Tcp:
         if seg is None:
             counters["tcp.in_errors"] += 1
             return
-        key = FourTuple(about.destination, seg.destination_port, about.source, seg.source_port)
-        connection = self.connections.get(key)
-        if connection is not None and not self._may_replace(connection, seg):
+        name = (about.destination, seg.destination_port, about.source, seg.source_port)
+        connection = self.connections.get(name)
+        if connection is not None and (
+            connection.state is not State.TIME_WAIT or not self._may_replace(connection, seg)
+        ):
             arrival.arrive(connection, seg)
             return
+        key = FourTuple(*name)
         if addresses.is_multicast(key.local) or about.link_cast or not seg.source_port:
             return
         found = self.listeners.get((key.local, key.local_port)) or self.listeners.get(
@@ -183,16 +191,12 @@ class Tcp:
 
     # For the other modules of TCP
 
-    def touch(self, connection: Connection) -> None:
-        """Have a connection looked at by the next ``settle``."""
-        self._dirty[connection] = None
-
     def settle(self) -> None:
         """Make the callbacks that are due and send what may be sent, until all is quiet."""
         for _ in range(MAX_TURNS):
-            if not self._dirty:
+            if not self.dirty:
                 return
-            dirty, self._dirty = self._dirty, {}
+            dirty, self.dirty = self.dirty, {}
             for connection in dirty:
                 if connection.notices:
                     _call_back(connection)
@@ -210,23 +214,13 @@ class Tcp:
         connection.notify(Notice.CONNECTED)
 
     def progress(self, connection: Connection) -> None:
-        """Tell the neighbour cache that the next hop is alive (RFC 4861 7.3.1)."""
+        """Tell the neighbour cache that the next hop is alive (RFC 4861 7.3.1): at ``hint_due``."""
+        connection.hint_due = self.context.now + HINT_PERIOD
         interface = connection.path.interface
         if not interface.loopback:
             v4 = len(connection.key.remote) == 4
             cache = interface.neighbours4 if v4 else interface.neighbours6
             cache.confirm(connection.path.next_hop)
-
-    def window_opened(self, connection: Connection) -> None:
-        """Offer what the application has read, when it is worth a segment (RFC 9293 3.8.6.2.2)."""
-        if connection.state not in states.MAY_RECEIVE:
-            return
-        limit = connection.receive_limit
-        gain = connection.rcv_nxt + limit - connection.received.size - connection.rcv_adv
-        offered = connection.rcv_adv - connection.rcv_nxt
-        if gain >= limit // 4 or (offered < connection.mss and gain >= min(limit // 2, connection.mss)):
-            connection.ack_now = True
-            self.touch(connection)
 
     def enter_time_wait(self, connection: Connection) -> None:
         """Wait 2 MSL; keep nothing but the control block (RFC 9293 3.6.1)."""
@@ -271,6 +265,8 @@ class Tcp:
         room = self.ip.max_payload(connection.path) - segment.HEADER_BYTES
         before = connection.mss
         connection.mss = min(connection.peer_mss, room)
+        connection.data_mss = connection.mss - 12 if connection.ts_ok else connection.mss
+        connection.chunk_limit = output.chunk_limit(connection)
         congestion = connection.congestion
         congestion.mss = connection.data_mss
         if connection.state in (State.SYN_SENT, State.SYN_RECEIVED, State.CLOSED):
@@ -287,7 +283,7 @@ class Tcp:
             connection.snd_nxt = connection.snd_una
             connection.high_rxt = connection.snd_una
             connection.rtt_sequence = None
-            self.touch(connection)
+            self.dirty[connection] = None
 
     def local_mss(self, path: Path) -> int:
         """Return the MSS to announce: what our link can receive (RFC 6691)."""
@@ -330,12 +326,12 @@ class Tcp:
     def on_retransmit(self, connection: Connection) -> None:
         """Serve the retransmission, persist or handshake timer."""
         retransmission.timer_fired(connection)
-        self.touch(connection)
+        self.dirty[connection] = None
 
     def on_delayed_ack(self, connection: Connection) -> None:
         """Send an ACK that has waited long enough."""
         connection.ack_now = True
-        self.touch(connection)
+        self.dirty[connection] = None
 
     def on_keepalive(self, connection: Connection) -> None:
         """Serve the keepalive timer."""
@@ -367,8 +363,6 @@ class Tcp:
 
     def _may_replace(self, connection: Connection, seg: Segment) -> bool:
         """Let a new SYN take a connection out of TIME-WAIT (RFC 9293 3.10.7.4, RFC 6191)."""
-        if connection.state is not State.TIME_WAIT:
-            return False
         if seg.flags & (segment.SYN | segment.ACK | segment.RST) != segment.SYN:
             return False
         newer = (seg.sequence - connection.rcv_nxt) & segment.MASK

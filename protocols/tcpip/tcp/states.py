@@ -12,6 +12,9 @@ import enum
 class State(enum.Enum):
     """The states of RFC 9293 3.3.2."""
 
+    # Looked up in the sets below with every segment: Enum's own hash, of the name, is a Python function.
+    __hash__ = object.__hash__
+
     CLOSED = enum.auto()
     LISTEN = enum.auto()
     SYN_SENT = enum.auto()
