@@ -36,6 +36,7 @@ class TcpTlConnection(ConnectionHandler):
         self.is_over = False
         """Whether the client is done with it."""
         self._is_connecting = False
+        self._watches = False
 
     def start(self, tcp: Connection, events: ConnectionEvents | None, *, connecting: bool) -> None:
         """Own ``tcp``; connecting ends by ``events.connected``."""
@@ -87,6 +88,10 @@ class TcpTlConnection(ConnectionHandler):
         """Take received bytes; the window opens."""
         return self.tcp.receive_buffers(limit)
 
+    def watch(self) -> None:
+        """Tell of every acknowledgment: TCP tells of the next one to whom it owes room."""
+        self._watches = self.tcp.wants_room = True
+
     def shut_down(self) -> None:
         """Send a FIN behind everything."""
         self.tcp.shutdown()
@@ -135,7 +140,8 @@ class TcpTlConnection(ConnectionHandler):
 
     def writable(self, connection: Connection) -> None:
         """Tell that there is room."""
-        del connection
+        if self._watches:
+            connection.wants_room = True
         if self.events is not None:
             self.events.writable()
 

@@ -89,7 +89,7 @@ class ConnectionEvents(Protocol):
         """Hear that there is more to ``take``."""
 
     def writable(self) -> None:
-        """Hear that data was acknowledged, our FIN included, and there is room."""
+        """Hear that there is room again, or, once ``watch`` has asked for it, that data was acknowledged."""
 
     def remote_closed(self) -> None:
         """Hear that the peer will send no more; what it has sent can still be taken."""
@@ -139,6 +139,9 @@ class TlConnection(Protocol):
 
     def close(self) -> None:
         """Be done with it: in good order when both ends have closed, else by a reset. No event follows."""
+
+    def watch(self) -> None:
+        """Have ``writable`` told of every acknowledgment from now on, our FIN's included."""
 
     def set_options(self, values: Mapping[str, Any]) -> None:
         """Apply options by name: no_delay, keepalive, ttl, tos."""

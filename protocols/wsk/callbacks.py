@@ -66,8 +66,11 @@ class Callbacks:
     def call(self, event: Event, callback: Callable[..., Said], *arguments: object) -> Said:
         """Make a callback."""
         self._running.append(event)
-        with self._irql.raised(Irql.DISPATCH):
+        before = self._irql.raise_to(Irql.DISPATCH)
+        try:
             said = callback(*arguments)
+        finally:
+            self._irql.lower_to(before)
         self._running.remove(event)
         for one in [
             w for w in self._waiting if (not self._running if not w[0] else w[0] not in self._running)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ndis.irql import Irql
-from protocols.io.irp import Major
+from protocols.io.irp import Irp, Major
 from protocols.io.status import NtError, NtStatus
 from protocols.tlnpi.npi import NOBODY, SecurityDescriptor
 from protocols.winsock.constants import Sock
@@ -21,7 +21,6 @@ from protocols.wsk.stream import StreamSocket
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from protocols.io.irp import Irp
     from protocols.tdi.requests import TaAddress
     from protocols.tlnpi.npi import TlProvider
     from protocols.winsock.namespace import AddressInfo, Hints
@@ -58,7 +57,7 @@ class WskClient:
 
     def allocate_irp(self, done: Callable[[Irp], None] | None = None) -> Irp:
         """IoAllocateIrp, for one WSK call; ``done`` hears of its completion, at DISPATCH_LEVEL."""
-        return self.subsystem.io.build(self.subsystem.device, Major.INTERNAL_DEVICE_CONTROL, done=done)
+        return Irp(self.subsystem.device, Major.INTERNAL_DEVICE_CONTROL, done=done)
 
     # WSK_PROVIDER_DISPATCH
 

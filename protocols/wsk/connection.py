@@ -140,7 +140,7 @@ class ConnectionSocket(BoundSocket):
     def adopt(self, connection: TlConnection) -> None:
         """Have a connection that came in."""
         self._tl = connection
-        self._backlog = connection.ideal_backlog
+        self._watch_backlog(connection)
 
     def give(self, context: object, dispatch: ConnectionDispatch | None) -> None:
         """Be the application's from now on."""
@@ -223,6 +223,8 @@ class ConnectionSocket(BoundSocket):
     def enabled(self, events: Event) -> None:
         """Indicate what is there."""
         super().enabled(events)
+        if self._tl is not None:
+            self._watch_backlog(self._tl)
         if events & CONNECTION_EVENTS:
             self._deliver()
 
@@ -251,7 +253,7 @@ class ConnectionSocket(BoundSocket):
             if made is not None:
                 self.discard()
         elif self._tl is not None:
-            self._backlog = self._tl.ideal_backlog
+            self._watch_backlog(self._tl)
         if irp is not None:
             self.finish(irp, status, result=made if status.ok else None)
         self._deliver()
@@ -356,6 +358,11 @@ class ConnectionSocket(BoundSocket):
 
     # Inside
 
+    def _watch_backlog(self, tl: TlConnection) -> None:
+        self._backlog = tl.ideal_backlog
+        if Event.SEND_BACKLOG in self.callbacks:
+            tl.watch()
+
     def _why(self) -> NtStatus:
         return self.failure or NtStatus.INVALID_DEVICE_STATE
 
@@ -385,6 +392,7 @@ class ConnectionSocket(BoundSocket):
             if one.irp is not None:
                 self.finish(one.irp, NtStatus.SUCCESS, one.size)
         if self._sends_fin:
+            tl.watch()
             tl.shut_down()
 
     def _deliver(self) -> None:

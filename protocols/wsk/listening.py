@@ -205,6 +205,7 @@ class Listening(BoundSocket):
     def _hand_over(self, one: Accepting, made: ConnectionSocket) -> None:
         made.give(one.context, one.dispatch)
         self.finish(one.irp, NtStatus.SUCCESS, result=made)
+        made.enabled(made.callbacks.static)
 
     def _offer(self, made: ConnectionSocket) -> bool:
         """Call WskAcceptEvent; return whether it took the connection."""

@@ -199,8 +199,11 @@ class WskSubsystem:
 
     def complete(self, irp: Irp, status: NtStatus, information: int = 0, result: Any = None) -> NtStatus:  # noqa: ANN401 - each function has its own
         """IoCompleteRequest, at DISPATCH_LEVEL: a completion routine may not wait."""
-        with self.irql.raised(Irql.DISPATCH):
+        before = self.irql.raise_to(Irql.DISPATCH)
+        try:
             return self.io.complete(irp, status, information, result)
+        finally:
+            self.irql.lower_to(before)
 
     # Driver
 

@@ -223,6 +223,23 @@ def test_static_events_are_enabled_on_every_socket_and_cannot_be_disabled(world:
     assert enable(socket, Event.ACCEPT | Event.DISABLE) is NtStatus.INVALID_PARAMETER
 
 
+def test_data_that_came_before_the_accept_is_indicated_with_it_where_events_are_static(
+    world: WskWorld,
+) -> None:
+    listener = Listener()
+    control = EventCallbackControl(Event.RECEIVE)
+    world.far.dispatch.control_client(ClientControl.SET_STATIC_EVENT_CALLBACKS, control)
+    socket = world.far.bound(Category.LISTEN, LOCAL)
+    made = connect(world)
+    world.run()
+    world.near.run(made.result.send, WskBuf((b"early",)))
+    world.run()
+
+    world.far.get(socket.accept, dispatch=listener.accepted)
+
+    assert listener.data == [5]
+
+
 def test_a_full_backlog_hears_no_more(world: WskWorld) -> None:
     socket = world.far.bound(Category.LISTEN, LOCAL)
 

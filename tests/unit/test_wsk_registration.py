@@ -100,12 +100,13 @@ def test_waiting_is_for_passive_level(world: WskWorld) -> None:
     """A capture that does not wait may be made at DISPATCH_LEVEL."""
     irql = world.net.hosts[0].irql
 
-    with irql.raised(Irql.DISPATCH):
-        world.near.registration.capture_provider_npi(WSK_NO_WAIT)
-        for call in (world.near.registration.capture_provider_npi, world.near.registration.deregister):
-            with pytest.raises(BugCheckError, match="at DISPATCH, allowed up to PASSIVE"):
-                call()
-    with irql.raised(Irql.DEVICE), pytest.raises(BugCheckError, match="WskSocket at DEVICE"):
+    irql.raise_to(Irql.DISPATCH)
+    world.near.registration.capture_provider_npi(WSK_NO_WAIT)
+    for call in (world.near.registration.capture_provider_npi, world.near.registration.deregister):
+        with pytest.raises(BugCheckError, match="at DISPATCH, allowed up to PASSIVE"):
+            call()
+    irql.raise_to(Irql.DEVICE)
+    with pytest.raises(BugCheckError, match="WskSocket at DEVICE"):
         world.near.start(world.near.dispatch.socket, Af.INET, Sock.STREAM, Proto.TCP, Category.BASIC)
 
 
