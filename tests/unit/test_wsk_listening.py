@@ -10,6 +10,7 @@ import pytest
 
 from protocols.io.status import NtStatus
 from protocols.tcpip.addresses import parse
+from protocols.tcpip.tcp.connection import FourTuple
 from protocols.tcpip_tl.sharing import TABLE, Result
 from protocols.tdi.requests import TaAddress
 from protocols.tlnpi.npi import SecurityDescriptor, Sharing
@@ -340,6 +341,39 @@ def test_a_request_that_is_dropped_is_told_of(world: WskWorld, verdict: Inspect)
     assert listener.aborted == listener.inspected
     assert late.status is NtStatus.INVALID_PARAMETER
     assert not hosts[1].stack.tcp.connections
+
+
+def test_a_request_that_nobody_decides_is_given_up_when_it_is_sent_no_more(world: WskWorld) -> None:
+    """Its sender tries for a while, and then falls silent without a word."""
+    listener = Listener(verdict=Inspect.PEND)
+    socket = conditional(world, listener)
+    made = connect(world)
+    world.run(lambda: made.completed, seconds=300)
+
+    early = list(listener.aborted)
+    world.run(seconds=80)
+    late = world.far.run(socket.inspect_complete, listener.inspected[0], Inspect.ACCEPT)
+
+    assert made.status is NtStatus.IO_TIMEOUT
+    assert (early, listener.aborted) == ([], listener.inspected)
+    assert late.status is NtStatus.INVALID_PARAMETER
+
+
+@pytest.mark.parametrize("verdict", [Inspect.PEND, Inspect.ACCEPT])
+def test_a_flood_of_requests_is_bounded_by_the_half_open_limit(world: WskWorld, verdict: Inspect) -> None:
+    """A listener that inspects sends no cookies: beyond the limit it hears, and asks, nothing."""
+    listener = Listener(verdict=verdict)
+    conditional(world, listener)
+    hosts, limit = world.net.hosts, world.net.hosts[1].stack.config.half_open_limit
+    connect(world)
+    world.run()
+
+    for number in range(3 * limit):
+        key = FourTuple(parse(f"10.0.0.{100 + number % 100}"), 1000 + number, FAR.address, FAR.port)
+        hosts[0].stack.tcp.bare(key, number, 0, 0x02)
+    world.run(seconds=0.1)
+
+    assert limit - 1 <= len(listener.inspected) <= limit + 1
 
 
 def test_conditional_accept_needs_its_callback_and_comes_before_the_bind(world: WskWorld) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from protocols.tcpip.tcp.connection import Connection, ConnectionHandler, FourTuple
     from protocols.tcpip.tcp.segment import Segment
     from protocols.tcpip.tcp.service import Tcp
+    from protocols.tcpip.timers import Timer
 
 
 class Inspection(enum.Enum):
@@ -21,13 +22,20 @@ class Inspection(enum.Enum):
     KEEP = enum.auto()
 
 
+class Kept(NamedTuple):
+    """A SYN that waits for its inspection's end, and the timer that gives it up."""
+
+    syn: Segment
+    timer: Timer
+
+
 class Listener:
     """A port that is open for connections.
 
     ``on_accept(connection)`` is called when a handshake is over and returns the connection's owner.
     ``admit(address, port)`` may refuse a SYN silently, as a full backlog does; ``inspect(key)``, asked
     once of each SYN that was admitted, may refuse it aloud or have it wait in ``kept``; ``dropped(key)`` is
-    told of a request that waited, or was answered, and came to nothing.
+    told of a request that was not refused, and came to nothing. A listener that inspects sends no cookies.
     """
 
     def __init__(
@@ -45,7 +53,7 @@ class Listener:
         self.admit: Callable[[bytes, int], bool] = lambda _address, _port: True
         self.inspect: Callable[[FourTuple], Inspection] | None = None
         self.dropped: Callable[[FourTuple], None] = lambda _key: None
-        self.kept: dict[FourTuple, Segment] = {}
+        self.kept: dict[FourTuple, Kept] = {}
         self.half_open: dict[FourTuple, Connection] = {}
         self.cookies_until = 0  # cookies are believed only shortly after some were sent
         self.open = True
@@ -54,4 +62,7 @@ class Listener:
         """Stop listening; connections that were accepted live on, half-open ones are reset."""
         if self.open:
             self.open = False
+            for kept in self.kept.values():
+                kept.timer.stop()
+            self.kept.clear()
             self._tcp.unlisten(self)
