@@ -191,7 +191,7 @@ class TlStreamAddress(TlAddress, Protocol):
         """Let connections come. NtError."""
 
     def inspected(self, request: object, verdict: Verdict) -> NtStatus:
-        """End an inspection that was pending. NOT_FOUND-like statuses: it has been dropped."""
+        """End an inspection that was pending. INVALID_PARAMETER: the request has been dropped."""
 
 
 class DatagramEvents(Protocol):
