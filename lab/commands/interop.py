@@ -21,7 +21,8 @@ EXAMPLES = (
     "  ringwalk interop iperf3      the real iperf3 as client and as server\n"
     "  ringwalk interop impaired    transfers over bad cables, the same way bad each time\n"
     "  ringwalk interop prompt      keystrokes echoed while a bulk transfer runs\n"
-    "  ringwalk interop scripts     51 packet scripts, played to Linux and to us"
+    "  ringwalk interop scripts     51 packet scripts, played to Linux and to us\n"
+    "  ringwalk interop wsk         kernel sockets: an echo driver on WSK, and a WSK client"
 )
 
 

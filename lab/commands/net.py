@@ -15,7 +15,7 @@ from lab.nt.control import ask, choose
 from lab.nt.programs import run_program
 from lab.nt.reports import TOOLS
 from lab.nt.station import Station
-from lab.nt.tracing import trace_send
+from lab.nt.tracing import trace_kernel_send, trace_send
 from lab.nt.web import WebServer
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ EXAMPLES = (
     "  ringwalk net ping 10.82.57.1\n"
     "  ringwalk net netstat -s\n"
     "  ringwalk net run server.py 80 --address 10.82.57.9/24  an ordinary Python program, on a stack\n"
-    "  ringwalk net trace                                     the layers that one send passes\n"
+    "  ringwalk net trace                                     the layers of a program's and a driver's send\n"
     "  ringwalk net up --im capture=all.pcapng --verify       an intermediate driver below TCP/IP\n"
     "  ringwalk ndis bindings                                 its binding tree (see ringwalk ndis)"
 )
@@ -72,9 +72,9 @@ def run(args: argparse.Namespace) -> int:
     """Run a stack, or print what one answers."""
     if args.tool == "trace":
         with tempfile.TemporaryDirectory(prefix="ringwalk-") as folder:
-            traced = trace_send(Path(folder))
-        print(traced.describe())
-        return 0 if traced.good else 1
+            traces = [trace(Path(folder)) for trace in (trace_send, trace_kernel_send)]
+        print("\n\n".join(one.describe() for one in traces))
+        return 0 if all(one.good for one in traces) else 1
     if args.tool not in ("up", "run"):
         arguments = [*args.arguments, *(["-s"] if args.statistics else [])]
         print(ask(choose(args.name), args.tool, arguments).text, end="")

@@ -19,11 +19,13 @@ if TYPE_CHECKING:
 
     from lab.nt.station import Station
 
-HANDS_ON = frozenset({"send", "send_datagram", "send_packets", "send_net_buffer_lists"})
+HANDS_ON = frozenset({"send", "send_to", "send_datagram", "send_packets", "send_net_buffer_lists"})
 FOLDERS = (
     ("protocols/winsock/", "winsock"),
     ("protocols/afd/", "afd"),
     ("protocols/tdi/", "tdi"),
+    ("protocols/wsk/", "wsk"),
+    ("protocols/tcpip_tl/", "tlnpi"),
     ("protocols/tcpip/tcp/", "tcp"),
     ("protocols/tcpip/udp", "udp"),
     ("protocols/tcpip/ip", "ip"),

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ndis.irql import IrqlModel
 from protocols.afd import AfdDriver
 from protocols.io.system import IoSystem
 from protocols.io.verifier import IrpVerifier
 from protocols.netbt import NameService
+from protocols.nmr import Nmr
 from protocols.tcpip_tdi import TcpipDevices
+from protocols.tcpip_tl import TcpipTransport
 from protocols.tdi.registration import TdiRegistry
 from protocols.winsock.api import Winsock, install_tcpip
 from protocols.winsock.namespace import DnsNames, LlmnrNames, LocalNames, Namespaces, NetbtNames
 from protocols.winsock.spi import Catalog
+from protocols.wsk import WskRegistration, WskSubsystem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from protocols.io.completion import Waiter
     from protocols.tcpip.stack import Stack
+    from protocols.wsk.npi import ClientNpi
 
 
 class Upper:
@@ -26,6 +31,7 @@ class Upper:
 
     devices: TcpipDevices
     afd: AfdDriver
+    wsk: WskSubsystem
 
     def __init__(
         self,
@@ -35,18 +41,21 @@ class Upper:
         host_name: str = "ringwalk",
         verify: bool = True,
         load: bool = True,
+        irql: IrqlModel | None = None,
     ) -> None:
-        """Make the I/O system and TDI; load tcpip and AFD, in this order, unless the caller does."""
+        """Make the I/O system, TDI and the NMR; load tcpip, AFD, WSK, in this order, unless the caller does.
+
+        ``irql`` is the model of the executive that the host runs on; None: one CPU's.
+        """
         self.stack = stack
         self.waiter = waiter
         self.verifier = IrpVerifier()
         self.io = IoSystem(self.verifier if verify else None)
         self.registry = TdiRegistry()
+        self.irql = irql or IrqlModel(lambda: 0)
+        self.nmr = Nmr(waiter, self.irql)
         self._processes: list[Winsock] = []
         self._offered = load
-        if load:
-            self.load_tcpip()
-            self.load_afd()
         self.names = Namespaces(waiter)
         self.netbt = NameService(stack)
         for provider in (
@@ -56,14 +65,28 @@ class Upper:
             NetbtNames(self.netbt, waiter.kick),
         ):
             self.names.install(provider)
+        if load:
+            self.load_tcpip()
+            self.load_afd()
+            self.load_wsk()
+            self.wsk.start()
 
     def load_tcpip(self) -> None:
-        """DriverEntry of tcpip.sys's upper edge: its devices, known to TDI."""
+        """DriverEntry of tcpip.sys's upper edges: devices that TDI knows, TLNPI that the NMR knows."""
         self.devices = TcpipDevices(self.io, self.stack, self.waiter.kick, self.registry)
+        self.nmr.register_provider(TcpipTransport(self.devices, self.waiter.kick))
 
     def load_afd(self) -> None:
         """DriverEntry of afd.sys."""
         self.afd = AfdDriver(self.io, self.waiter.kick)
+
+    def load_wsk(self) -> None:
+        """DriverEntry of wsk.sys; ``wsk.start`` attaches it."""
+        self.wsk = WskSubsystem(self.io, self.nmr, self.irql, self.names, self.waiter.kick)
+
+    def wsk_register(self, npi: ClientNpi | None = None) -> WskRegistration:
+        """WskRegister: a driver's way to kernel sockets."""
+        return WskRegistration(self.nmr, self.waiter, self.irql, npi)
 
     def offer_tcpip(self) -> None:
         """Put TCP/IP into every process's catalog, and into those to come."""

@@ -67,6 +67,27 @@ class AfdJoint:
         """AFD goes by names."""
 
 
+class WskJoint:
+    """WSK over the transports that the NMR attaches: while they are parted, its sockets do not function."""
+
+    def __init__(self, upper: Upper) -> None:
+        """Work on a host's WSK."""
+        self._upper = upper
+
+    def bind(self, lower: str) -> None:
+        """NmrRegisterClient: the transport has registered when its service was started."""
+        del lower
+        self._upper.wsk.start()
+
+    def unbind(self, lower: str) -> None:
+        """NmrDeregisterClient, and wait."""
+        del lower
+        self._upper.wsk.stop()
+
+    def reorder(self, lowers: list[str]) -> None:
+        """There is one."""
+
+
 class WinsockJoint:
     """Winsock's catalogs over AFD: while they are parted, ``socket`` finds no protocol."""
 

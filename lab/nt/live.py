@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from lab.nt.host import Upper
-from lab.nt.joints import AfdJoint, NdisJoint, WinsockJoint
+from lab.nt.joints import AfdJoint, NdisJoint, WinsockJoint, WskJoint
 from lab.nt.loading import Loader
 from lab.nt.patience import Patience
 from miniport.hal.executive import US_PER_S, LoopExecutive
@@ -315,8 +315,10 @@ class LiveHost:
         self.waiter = LiveWaiter(self.executive)
         self.ndis = Ndis(self.executive, observer)
         self.stack = Stack(os.urandom, time.monotonic_ns(), config, host_name)
-        self.upper = Upper(self.stack, self.waiter, host_name=host_name, verify=verify, load=False)
-        self.loader = Loader({"Tcpip": self._load_tcpip, "Afd": self._load_afd})
+        self.upper = Upper(
+            self.stack, self.waiter, host_name=host_name, verify=verify, load=False, irql=self.ndis.irql
+        )
+        self.loader = Loader({"Tcpip": self._load_tcpip, "Afd": self._load_afd, "Wsk": self._load_wsk})
         self.loader.joints.of["Winsock"] = WinsockJoint(self.upper)
         self._driver_over = partial(
             TcpipDriver, large_sends=large_sends, checksums=checksums, coalescing=coalescing
@@ -336,6 +338,11 @@ class LiveHost:
         """DriverEntry of afd.sys."""
         self.upper.load_afd()
         self.loader.joints.of["Afd"] = AfdJoint(self.upper)
+
+    def _load_wsk(self) -> None:
+        """DriverEntry of wsk.sys."""
+        self.upper.load_wsk()
+        self.loader.joints.of["Wsk"] = WskJoint(self.upper)
 
     def adapter(self, instance: str) -> MiniportAdapter:
         """Return the adapter of a component, virtual ones included. KeyError when it is not there."""

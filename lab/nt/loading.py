@@ -24,7 +24,7 @@ NDIS_SERVICE = Service("NDIS", StartType.BOOT, "NDIS Wrapper", (), r"%12%\ndis.s
 """It comes with the system and not by an INF file."""
 STANDING = frozenset({"Tcpip"})
 """Its devices are there without a card: 127.0.0.1 goes on, and sockets outlive an unbound card."""
-HOST_FILES = (("nettcpip", ""), ("netafd", ""), ("netwsock", "Winsock"))
+HOST_FILES = (("nettcpip", ""), ("netafd", ""), ("netwsk", ""), ("netwsock", "Winsock"))
 """INF files, and the instance of what has no service to be called by."""
 
 

@@ -17,8 +17,13 @@ from lab.errors import UsageError
 from lab.nt.hops import HopRecorder
 from lab.nt.station import Station
 from protocols.osi import COMPONENTS
-from protocols.winsock.constants import Af, Sock
+from protocols.tcpip.addresses import parse
+from protocols.tdi.requests import TaAddress
+from protocols.winsock.constants import Af, Proto, So, Sock, Sol
 from protocols.winsock.providers.logging_layer import LoggingLayer
+from protocols.wsk.blocking import Blocking
+from protocols.wsk.constants import Category, ControlType
+from protocols.wsk.npi import WskBuf
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,6 +32,8 @@ ADDRESS, EVERYBODY, PORT = "10.82.57.9/24", "10.82.57.255", 40000
 PAYLOAD = b"one send, every layer"
 DOWN = ("winsock", "afd", "tdi", "udp", "ip", "ndis", "miniport", "82574l", "wire")
 """What a datagram must pass, as ``protocols.osi`` names it."""
+KERNEL_DOWN = ("wsk", "tlnpi", *DOWN[3:])
+"""The same for a driver's."""
 ON_THE_WIRE = {"wire": "eth", "82574l": "eth", "miniport": "eth", "ndis": "eth", "ip": "ip", "udp": "udp"}
 """Whose header each component's is; TDI and AFD add none, and what Winsock was given is tshark's ``data``."""
 SETTLE_S = 2.5
@@ -45,6 +52,7 @@ class Trace:
     hops: tuple[str, ...]
     nesting: tuple[str, ...] | None
     layered: tuple[str, ...] = ()  # calls that a layered provider saw, WSPConnect as ``connect``
+    down: tuple[str, ...] = DOWN  # what the hops must be
 
     @property
     def expected(self) -> tuple[str, ...]:
@@ -55,12 +63,13 @@ class Trace:
     @property
     def good(self) -> bool:
         """Whether every layer was passed in order, and the frame says the same."""
-        return self.hops == DOWN and self.nesting in (None, self.expected)
+        return self.hops == self.down and self.nesting in (None, self.expected)
 
     def describe(self) -> str:
         """Return it in words."""
         lines = [f"a send passed   {COMPONENTS.describe(self.hops)}"]
-        lines.append(f"a layered provider above MSAFD saw  {', '.join(self.layered)}")
+        if self.layered:
+            lines.append(f"a layered provider above MSAFD saw  {', '.join(self.layered)}")
         if self.nesting is None:
             lines.append("the frame       not compared: there is no tshark here (ringwalk fetch tshark)")
         else:
@@ -91,6 +100,30 @@ def trace_send(folder: Path) -> Trace:
     finally:
         station.close()
     return Trace(tuple(recorder.hops), _nesting(capture), tuple(layer.log))
+
+
+def trace_kernel_send(folder: Path) -> Trace:
+    """Do the same for a driver's datagram: WskSendTo."""
+    capture = folder / "kernel.pcapng"
+    station = Station(f"pcap:{capture}")
+    try:
+        station.configure(ADDRESS)
+        entry, everybody = station.host.executive.entry, TaAddress(parse(EVERYBODY), PORT)
+        with entry:
+            client = station.host.upper.wsk_register().capture_provider_npi().client
+            call = Blocking(client, station.host.waiter).call
+            socket = call(client.socket, Af.INET, Sock.DGRAM, Proto.UDP, Category.DATAGRAM)
+            call(socket.control_socket, ControlType.SET_OPTION, So.BROADCAST, Sol.SOCKET, 1)
+            call(socket.bind, TaAddress(bytes(4), 0))
+        time.sleep(SETTLE_S)
+        recorder = HopRecorder(station)
+        with recorder, entry:
+            call(socket.send_to, WskBuf((PAYLOAD,)), everybody)
+        with entry:
+            call(socket.close_socket)
+    finally:
+        station.close()
+    return Trace(tuple(recorder.hops), _nesting(capture), down=KERNEL_DOWN)
 
 
 def _nesting(capture: Path) -> tuple[str, ...] | None:

@@ -35,6 +35,15 @@ class Claims:
                 raise NtError(NtStatus.ADDRESS_ALREADY_EXISTS, f"port {asked.address.port}")
         self._claims.append(asked)
 
+    def overlapping(self, asked: TransportAddress) -> list[TransportAddress]:
+        """Return the claims whose addresses meet this one's."""
+        port = asked.address.port
+        return [one for one in self._claims if one.address.port == port and _overlap(one, asked)]
+
+    def hold(self, asked: TransportAddress) -> None:
+        """Claim by another rule than ``take``'s: the caller has judged."""
+        self._claims.append(asked)
+
     def release(self, asked: TransportAddress) -> None:
         """Give a claim back."""
         self._claims.remove(asked)

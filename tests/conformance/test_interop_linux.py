@@ -62,6 +62,13 @@ def test_keystrokes_are_echoed_while_bulk_goes_on() -> None:
     assert [("bulk" in one["result"]) for one in seen] == [False, True, True]
 
 
+def test_kernel_sockets_serve_linux_and_are_served_by_it() -> None:
+    """The echo driver on WSK, by receives and by events, and a WSK client."""
+    seen = run_part("wsk", "--largest", "65536", "--connections", "12")
+
+    assert len([one for one in seen if one["what"].startswith(("TCP", "UDP", "our WSK client"))]) == 8
+
+
 def test_scripts_are_played_by_name() -> None:
     """All of them are tests of their own: test_tcpip_scripts.py."""
     seen = run_part("scripts", "active open", "sack fills only the hole", verify=False)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab.cli import main
-from lab.nt.tracing import DOWN, Trace, trace_send
+from lab.nt.tracing import DOWN, KERNEL_DOWN, Trace, trace_kernel_send, trace_send
 from tests.judges import wireshark
 
 if TYPE_CHECKING:
@@ -25,6 +25,13 @@ def test_a_send_passes_every_layer_down_to_the_wire(tmp_path: Path) -> None:
     assert (tmp_path / "trace.pcapng").stat().st_size
 
 
+def test_a_drivers_send_passes_wsk_and_tlnpi_in_place_of_winsock_afd_and_tdi(tmp_path: Path) -> None:
+    traced = trace_kernel_send(tmp_path)
+
+    assert traced.hops == KERNEL_DOWN
+    assert traced.good
+
+
 def test_tshark_nests_the_frame_in_the_order_of_the_hops(capsys: pytest.CaptureFixture[str]) -> None:
     wireshark()
 
@@ -33,6 +40,7 @@ def test_tshark_nests_the_frame_in_the_order_of_the_hops(capsys: pytest.CaptureF
     said = capsys.readouterr().out
     assert status == 0
     assert "tshark's frame  eth > ip > udp > data: the same order, from the wire up" in said
+    assert "wsk(5) -> tlnpi(5/4) -> udp(4) -> ip(3) -> ndis" in said
     assert "tcp" not in said
 
 

@@ -30,6 +30,16 @@ def test_neighbours_of_a_send_share_an_edge() -> None:
     assert broken == []
 
 
+def test_a_kernel_send_goes_by_its_own_seam() -> None:
+    """WSK and the transport's own interface in place of Winsock, AFD and TDI."""
+    hops = ["wsk", "tlnpi", *SEND[3:]]
+
+    broken = [(a, b) for a, b in itertools.pairwise(hops) if not COMPONENTS.joins(a, b)]
+
+    assert broken == []
+    assert COMPONENTS.describe(hops[:3]) == "wsk(5) -> tlnpi(5/4) -> tcp(4)"
+
+
 def test_a_trace_that_goes_up_is_refused() -> None:
     """A component wholly above the one before it cannot come after it."""
     with pytest.raises(UpsideDownError, match="tcp"):

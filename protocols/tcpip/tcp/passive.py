@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from protocols.tcpip.errors import NetworkError
 from protocols.tcpip.tcp import arrival, cookies, output, segment
+from protocols.tcpip.tcp.listener import Inspection, Kept
 from protocols.tcpip.tcp.states import State
+from protocols.tcpip.timers import SECOND
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from protocols.tcpip.paths import Path
     from protocols.tcpip.tcp.connection import Connection, FourTuple
     from protocols.tcpip.tcp.listener import Listener
     from protocols.tcpip.tcp.segment import Segment
     from protocols.tcpip.tcp.service import Tcp
 
+PATIENCE = 75 * SECOND
+"""How long a SYN is kept that is not sent again: as long as 4.4BSD tries to connect."""
 COOKIE_TRUST = 2 * cookies.COOKIE_PERIOD
 
 
@@ -29,6 +36,9 @@ def scale_for(limit: int) -> int:
 def listener_hears(tcp: Tcp, found: Listener, key: FourTuple, seg: Segment) -> None:
     """RFC 9293 3.10.7.2."""
     if seg.flags & segment.RST:
+        kept = found.kept.get(key)
+        if kept is not None and (seg.sequence - kept.syn.sequence) & segment.MASK == 1:  # RFC 9293 3.10.7.4
+            _give_up(found, key)
         return
     if seg.flags & segment.ACK:
         if not _cookie_returns(tcp, found, key, seg):
@@ -42,9 +52,55 @@ def _hear_syn(tcp: Tcp, found: Listener, key: FourTuple, seg: Segment) -> None:
     if not found.admit(key.remote, key.remote_port):
         tcp.context.counters["tcp.listen_overflow"] += 1
         return
+    if found.inspect is not None and not _inspected(tcp, found, found.inspect, key, seg):
+        return
+    _answer(tcp, found, key, seg)
+
+
+def _inspected(
+    tcp: Tcp, found: Listener, inspect: Callable[[FourTuple], Inspection], key: FourTuple, seg: Segment
+) -> bool:
+    """Have a SYN inspected; return whether it is to be answered now."""
+    if key in found.kept:
+        found.kept[key].timer.start(PATIENCE)  # sent again while it waits
+        return False
+    if len(found.kept) + len(found.half_open) >= tcp.context.config.half_open_limit:
+        tcp.context.counters["tcp.listen_overflow"] += 1
+        return False
+    said = inspect(key)
+    if said is Inspection.KEEP and found.open:
+        timer = tcp.context.timers.timer(partial(_give_up, found, key))
+        timer.start(PATIENCE)
+        found.kept[key] = Kept(seg, timer)
+    if said is Inspection.REFUSE:
+        tcp.reset_for(key, seg)
+    return said is Inspection.ADMIT and found.open
+
+
+def _give_up(found: Listener, key: FourTuple) -> None:
+    """Forget a kept SYN: its sender reset it, or sends it no more."""
+    found.kept.pop(key).timer.stop()
+    found.dropped(key)
+
+
+def conclude(tcp: Tcp, found: Listener, key: FourTuple, *, admit: bool) -> bool:
+    """End the inspection of a kept SYN: answer it, or reset; False when it is there no more."""
+    kept = found.kept.pop(key, None)
+    if kept is None:
+        return False
+    kept.timer.stop()
+    if admit:
+        _answer(tcp, found, key, kept.syn)
+    else:
+        tcp.reset_for(key, kept.syn)
+    return True
+
+
+def _answer(tcp: Tcp, found: Listener, key: FourTuple, seg: Segment) -> None:
     try:
         path = tcp.ip.resolve(key.remote, key.local)
     except NetworkError:
+        found.dropped(key)
         return
     config = tcp.context.config
     if len(found.half_open) >= config.half_open_limit:
@@ -52,6 +108,7 @@ def _hear_syn(tcp: Tcp, found: Listener, key: FourTuple, seg: Segment) -> None:
         return
     if len(tcp.connections) >= config.connection_limit:
         tcp.context.counters["tcp.listen_overflow"] += 1
+        found.dropped(key)
         return
     connection = _open(tcp, found, key, path, seg)
     found.half_open[key] = connection

@@ -239,8 +239,8 @@ class Tcp:
             del self.connections[connection.key]
         self._time_wait.pop(connection.key, None)
         found = connection.listener_id
-        if isinstance(found, Listener):
-            found.half_open.pop(connection.key, None)
+        if isinstance(found, Listener) and found.half_open.pop(connection.key, None) is not None:
+            found.dropped(connection.key)
         if connection.state is not State.CLOSED:
             connection.state = states.advance(connection.state, Event.DELETED)
         for timer in (
