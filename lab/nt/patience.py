@@ -1,4 +1,4 @@
-"""How long a thread that waits looks before it sleeps: by the card's rule (``device/engine/csrc/patience.c``).
+"""How long a waiting thread looks before it sleeps: by the card's rule (``device/engine/csrc/patience.c``).
 
 Who sleeps gives his processor back, and finds it halted and its caches cold when he is woken: after a short
 pause that costs more than the pause. So who has just asked for something looks for the answer for a while,
