@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import select
     from collections.abc import Callable
 
-LOOK_NS: Final = 250_000
-"""A little more than a peer beside us takes to answer; 150 and 400 µs were no better."""
+LOOK_NS: Final = 500_000
+"""Well above what a peer beside us takes to answer, so that a slow one of them does not end the looking."""
 WAKING_NS: Final = 50_000
 """A pause that was slept through is longer by the wake-up."""
 CERTAIN: Final = 256
