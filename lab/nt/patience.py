@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 LOOK_NS: Final = 500_000
 """Well above what a peer beside us takes to answer, so that a slow one of them does not end the looking."""
+TURN_NS: Final = 25_000
+"""What a look and a yield to nobody do not take."""
 WAKING_NS: Final = 50_000
 """A pause that was slept through is longer by the wake-up."""
 CERTAIN: Final = 256
@@ -43,9 +45,13 @@ class Patience:
         began = clock()
         readable: list[tuple[int, int]] = []
         if self._worth * 2 >= CERTAIN:
-            until = began + min(LOOK_NS, int(most_s * 1e9))
-            while not (readable := poll(0)) and clock() < until:
+            now, until = began, began + min(LOOK_NS, int(most_s * 1e9))
+            while not (readable := poll(0)) and now < until:
+                before = now
                 os.sched_yield()  # the answer may need this very processor
+                now = clock()
+                if now - before > TURN_NS:
+                    break  # somebody has had it: there are more who want one than there are
         if not readable:
             readable = poll(most_s)
         self._worth -= self._worth // EIGHTH

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from lab.nt.patience import LOOK_NS, WAKING_NS, Patience
+from lab.nt.patience import LOOK_NS, TURN_NS, WAKING_NS, Patience
 
 if TYPE_CHECKING:
     import select
 
 READY = [(3, 1)]
-LOOK_TAKES_NS = 10_000
+LOOK_TAKES_NS = 1_000
 
 
 class Answers:
@@ -118,3 +119,20 @@ def test_a_look_is_no_longer_than_the_wait(answers: Answers) -> None:
 
     assert got == []
     assert answers.now - began <= 2 * 50_000 + LOOK_TAKES_NS
+
+
+def test_looking_ends_when_somebody_else_wants_the_processor(
+    answers: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whom the yield lets run for long has work to do: perhaps the very answer."""
+    waiting = patience(answers)
+    wait(waiting, answers, 40, LOOK_NS // 2)
+    answers.looks = answers.sleeps = 0
+
+    def give_way() -> None:
+        answers.now += TURN_NS + 1
+
+    monkeypatch.setattr(os, "sched_yield", give_way)
+    wait(waiting, answers, 1, LOOK_NS - LOOK_TAKES_NS)
+
+    assert (answers.looks, answers.sleeps) == (1, 1)
