@@ -32,7 +32,7 @@ def backed_by(backend: str) -> tuple[str, ...]:
 
 
 # ``extra``: one run in some eight hangs (docs/bring-your-own-driver.md). QEMU's vCPU keeps the BQL while it
-# waits for a register; its main thread needs the BQL to answer the DMA_READ for which the card's lock is held.
+# waits for a register; its main thread needs it to answer the DMA_READ for which the card's lock is held.
 @pytest.mark.extra
 @pytest.mark.usefixtures("fetched")
 def test_a_guest_whose_memory_comes_without_a_descriptor_pings_through_both_engines() -> None:
