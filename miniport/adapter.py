@@ -110,8 +110,8 @@ class Adapter:
     def handle_interrupt(self) -> None:
         """MiniportHandleInterrupt: one ring's worth of each queue, then the rest interrupts again.
 
-        It unmasks what the ISR masked, as e100bex of the DDK does: there is no MiniportEnableInterrupt, which
-        NDIS would have to call at device level each time, though mostly there is nothing to unmask.
+        It unmasks what the ISR masked. MiniportEnableInterrupt would do it too, but NDIS would call that at
+        device level each time, though mostly there is nothing to unmask.
         """
         nic, how = self.nic, self.nic.plan
         if nic.wake.power is not PowerState.D0:

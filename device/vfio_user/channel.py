@@ -3,7 +3,8 @@
 Knows threads, no device. Whoever waits reads: one thread at a time reads the connection, for all of them.
 It hands replies to the threads that asked and keeps the client's commands, in order, for ``receive``; when
 it has what it wanted, another one that waits reads on. So a thread that asks for memory while it holds a
-lock that the serving thread wants gets its reply all the same.
+lock that the serving thread wants gets its reply all the same; unless the client answers nothing while it
+waits for a reply itself, as QEMU does while a vCPU reads a register (docs/bring-your-own-driver.md).
 """
 
 from __future__ import annotations
