@@ -66,50 +66,63 @@ static void keep_tail(struct rw_card *card, const struct iovec *iov, int count, 
     }
 }
 
-enum rw_sent rw_wire_send_now(struct rw_card *card, const struct rw_fragment *frag, uint32_t count,
-                          const struct rw_offload *offload)
+_Static_assert(sizeof(struct vnet_header) <= RW_WIRE_HEADER_BYTES, "a frame has room for a virtio-net header");
+_Static_assert(PREFIX_BYTES <= RW_WIRE_HEADER_BYTES, "a frame has room for a stream's length");
+
+/* Write the wire's header in front of the frame's head; return its length. */
+static uint32_t put_header(const struct rw_card *card, struct rw_frame *frame, const struct rw_offload *offload)
 {
-    struct iovec iov[RW_FRAGS + 3];
-    struct vnet_header vnet;
-    uint32_t prefix, length = 0;
-    int used = 0;
+    const uint32_t length = htobe32(frame->size);
+    struct vnet_header vnet = {0};
+
+    switch (card->framing) {
+    case RW_FRAMING_VNET:
+        if (offload)
+            vnet = (struct vnet_header){
+                .flags = offload->needs_csum ? VNET_NEEDS_CSUM : 0,
+                .gso_type = (uint8_t)(offload->gso | (offload->ecn ? VNET_ECN : 0)),
+                .hdr_len = offload->hdr_len,
+                .gso_size = offload->gso_size,
+                .csum_start = offload->csum_start,
+                .csum_offset = offload->csum_offset,
+            };
+        memcpy(rw_frame_front(frame, sizeof vnet), &vnet, sizeof vnet);
+        return sizeof vnet;
+    case RW_FRAMING_STREAM:
+        memcpy(rw_frame_front(frame, PREFIX_BYTES), &length, PREFIX_BYTES);
+        return PREFIX_BYTES;
+    default:
+        return 0;
+    }
+}
+
+enum rw_sent rw_wire_send_now(struct rw_card *card, struct rw_frame *frame, const struct rw_offload *offload)
+{
+    struct iovec iov[RW_FRAME_PIECES];
+    uint32_t header;
     ssize_t done;
 
     if (card->framing == RW_FRAMING_NONE || atomic_load_explicit(&card->wire_closed, memory_order_relaxed)) {
         RW_COUNT(card, wire_lost, 1);
         return RW_SENT;
     }
-    if (card->framing == RW_FRAMING_VNET) {
-        memset(&vnet, 0, sizeof vnet);
-        if (offload) {
-            vnet.flags = offload->needs_csum ? VNET_NEEDS_CSUM : 0;
-            vnet.gso_type = (uint8_t)(offload->gso | (offload->ecn ? VNET_ECN : 0));
-            vnet.hdr_len = offload->hdr_len;
-            vnet.gso_size = offload->gso_size;
-            vnet.csum_start = offload->csum_start;
-            vnet.csum_offset = offload->csum_offset;
-        }
-        iov[used++] = (struct iovec){&vnet, sizeof vnet};
-    } else if (card->framing == RW_FRAMING_STREAM) {
-        if (!rw_wire_flush(card))
-            return RW_BLOCKED;
-        iov[used++] = (struct iovec){&prefix, sizeof prefix};
-    }
-    for (uint32_t n = 0; n < count; n++) {
-        iov[used++] = (struct iovec){(void *)(uintptr_t)frag[n].base, frag[n].length};
-        length += frag[n].length;
-    }
-    if (length > RW_LARGEST_FRAME || length < RW_ETH_BYTES) {
+    if (frame->size > RW_LARGEST_FRAME || frame->size < RW_ETH_BYTES) {
         RW_COUNT(card, wire_refused, 1);
         return RW_SENT;
     }
-    prefix = htobe32(length);
+    if (card->framing == RW_FRAMING_STREAM && !rw_wire_flush(card))
+        return RW_BLOCKED;
+    header = put_header(card, frame, offload);
+    for (uint32_t n = 0; n < frame->count; n++)
+        iov[n] = (struct iovec){(void *)(uintptr_t)frame->piece[n].base, frame->piece[n].length};
+    iov[0].iov_base = rw_frame_front(frame, header);
+    iov[0].iov_len += header;
     do {
-        done = writev(card->wire_fd, iov, used);
+        done = writev(card->wire_fd, iov, (int)frame->count);
     } while (done < 0 && errno == EINTR);
     if (done >= 0) {
-        if (card->framing == RW_FRAMING_STREAM && (uint32_t)done < length + PREFIX_BYTES)
-            keep_tail(card, iov, used, (size_t)done);
+        if (card->framing == RW_FRAMING_STREAM && (uint32_t)done < frame->size + PREFIX_BYTES)
+            keep_tail(card, iov, (int)frame->count, (size_t)done);
         return RW_SENT;
     }
     if (errno == EAGAIN)
@@ -120,11 +133,9 @@ enum rw_sent rw_wire_send_now(struct rw_card *card, const struct rw_fragment *fr
     return RW_SENT;
 }
 
-enum rw_sent rw_wire_send(struct rw_card *card, const struct rw_fragment *frag, uint32_t count,
-                          const struct rw_offload *offload)
+enum rw_sent rw_wire_send(struct rw_card *card, struct rw_frame *frame, const struct rw_offload *offload)
 {
-    return card->recorder ? rw_record_send(card, frag, count, offload)
-                          : rw_wire_send_now(card, frag, count, offload);
+    return card->recorder ? rw_record_send(card, frame, offload) : rw_wire_send_now(card, frame, offload);
 }
 
 /* Check a virtio-net header; false when the frame is none. Python twin: device.wire.frame.parse_vnet. */
