@@ -1,7 +1,7 @@
 """Finds a clang that has libFuzzer: the system's, or Debian's in the cache. Knows no target.
 
 The cache's runs through its own loader (``fetch.prefix``) and links programs against its own libraries, so
- neither the host's C library nor its headers matter. One source is compiled at a time: clang then works in
+neither the host's C library nor its headers matter. One source is compiled at a time: clang then works in
 its own process and need not find itself.
 """
 
