@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "core.h"
+#include "debug.h"
 #include "frame.h"
 #include "guard.h" /* guard.c: see there */
 #include "regs.h"
@@ -167,8 +168,7 @@ struct rw_card {
 
     /* receive: rx_lock */
     uint32_t rx_ring_cache, rx_data_cache;
-    uint8_t *rx_frame;    /* scratch: the frame at hand */
-    uint8_t *rx_data;     /* where the wire's last frame is: rx_frame, or the guest's next buffer */
+    uint8_t *rx_frame;    /* scratch: the wire's last frame */
     struct rw_slot *plan; /* RW_MOST_SLOTS */
     _Atomic bool flow_stopped;
 
@@ -282,5 +282,5 @@ enum rw_sent rw_wire_send(struct rw_card *card, struct rw_frame *frame, const st
 /* The same past the recorder. */
 enum rw_sent rw_wire_send_now(struct rw_card *card, struct rw_frame *frame, const struct rw_offload *offload);
 bool rw_wire_flush(struct rw_card *card);
-/* One frame off the wire: its length, and rx_data says where it is; 0: nothing now; -1: the wire's end. */
+/* One frame off the wire into rx_frame: its length; 0: nothing now; -1: the wire's end. */
 int32_t rw_wire_read(struct rw_card *card, struct rw_offload *offload);

@@ -1,6 +1,8 @@
 /* See frame.h. */
 #include "frame.h"
 
+#include "debug.h"
+
 #include <stddef.h>
 #include <string.h>
 
@@ -63,6 +65,8 @@ void rw_frame_copy(const struct rw_frame *frame, uint32_t at, uint8_t *to, uint3
             at -= piece->length;
             continue;
         }
+        if (n)
+            RW_MAY_TOUCH();
         part = piece->length - at < length ? piece->length - at : length;
         memcpy(to, piece->base + at, part);
         to += part;

@@ -167,6 +167,7 @@ static bool gathered(const struct rw_txq *queue, struct rw_frame *frame)
 
     rw_frame_begin(frame);
     whole = rw_frame_add(frame, queue->store, queue->stored);
+    RW_TOUCHES();
     for (uint32_t n = 0; n < queue->frags && whole; n++)
         whole = rw_frame_add(frame, queue->frag[n].base, queue->frag[n].length);
     return whole;

@@ -53,9 +53,10 @@ bool rw_wire_flush(struct rw_card *card)
     return true;
 }
 
-/* Keep what a stream did not take. Guest memory is read here: a guard is on. */
+/* Keep what a stream did not take. */
 static void keep_tail(struct rw_card *card, const struct iovec *iov, int count, size_t done)
 {
+    RW_MAY_TOUCH();
     card->tail_at = 0;
     for (int n = 0; n < count; n++) {
         const size_t skip = done < iov[n].iov_len ? done : iov[n].iov_len;
@@ -154,78 +155,27 @@ static bool parse_vnet(const struct vnet_header *vnet, uint32_t length, struct r
     return true;
 }
 
-/* The guest's next buffer, or NULL; memory that went away is none. */
-static __attribute__((noinline)) uint8_t *direct(struct rw_card *card, uint32_t *room)
-{
-    struct rw_guard guard;
-    uint8_t *buffer;
-
-    if (RW_GUARD(guard))
-        return NULL;
-    buffer = rw_rx_direct(card, room);
-    rw_guard_leave(&guard);
-    return buffer;
-}
-
-/* A frame longer than the guest's buffer: its parts together in rx_frame, whose start has the second. */
-static __attribute__((noinline)) bool join(struct rw_card *card, const uint8_t *buffer, uint32_t room, uint32_t length)
-{
-    struct rw_guard guard;
-
-    memmove(card->rx_frame + room, card->rx_frame, length - room);
-    if (RW_GUARD(guard))
-        return false;
-    memcpy(card->rx_frame, buffer, room);
-    rw_guard_leave(&guard);
-    return true;
-}
-
-/* Read into the guest's next buffer where one is big enough, and on into rx_frame. */
-static ssize_t read_frame(struct rw_card *card, struct vnet_header *vnet, bool may)
+/* One message into rx_frame, never into the guest's memory: what is parsed, summed and filtered must hold still. */
+static ssize_t read_frame(struct rw_card *card, struct vnet_header *vnet)
 {
     const bool has_header = card->framing == RW_FRAMING_VNET;
-    uint32_t room = 0;
-    uint8_t *buffer = may ? direct(card, &room) : NULL;
-    struct iovec iov[3];
-    int used = 0;
-    ssize_t got;
+    struct iovec iov[2] = {{vnet, sizeof *vnet}, {card->rx_frame, RW_LARGEST_FRAME + 1}};
+    ssize_t got = readv(card->wire_fd, has_header ? iov : iov + 1, has_header ? 2 : 1);
 
-    if (room < RW_MIN_FRAME)
-        buffer = NULL;
-    if (has_header)
-        iov[used++] = (struct iovec){vnet, sizeof *vnet};
-    if (buffer)
-        iov[used++] = (struct iovec){buffer, room};
-    iov[used++] = (struct iovec){card->rx_frame, RW_LARGEST_FRAME + 1};
-    got = readv(card->wire_fd, iov, used);
-    card->rx_data = buffer ? buffer : card->rx_frame;
     if (got <= 0)
         return got;
     if (has_header)
         got = got < (ssize_t)sizeof *vnet ? 0 : got - (ssize_t)sizeof *vnet;
-    if (got > (ssize_t)RW_LARGEST_FRAME || got < (ssize_t)RW_ETH_BYTES)
-        return 1; /* no frame: refused by its length */
-    if (buffer && got > (ssize_t)room) {
-        card->rx_data = card->rx_frame;
-        if (!join(card, buffer, room, (uint32_t)got))
-            return 1;
-    }
-    return got;
+    return got > (ssize_t)RW_LARGEST_FRAME || got < (ssize_t)RW_ETH_BYTES ? 1 : got; /* 1: refused by its length */
 }
 
 static int32_t read_message(struct rw_card *card, struct rw_offload *offload)
 {
     struct vnet_header vnet;
-    bool may = true;
 
     for (uint32_t tries = 0; tries < RW_BATCH; tries++) { /* a flood of nonsense does not keep us here */
-        const ssize_t got = read_frame(card, &vnet, may);
+        const ssize_t got = read_frame(card, &vnet);
 
-        if (got < 0 && errno == EFAULT) { /* the buffer's memory went away, and the frame with it */
-            RW_COUNT(card, sigbus, 1);
-            may = false;
-            continue;
-        }
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
@@ -305,7 +255,6 @@ int32_t rw_wire_read(struct rw_card *card, struct rw_offload *offload)
     int32_t length;
 
     memset(offload, 0, sizeof *offload);
-    card->rx_data = card->rx_frame;
     length = card->framing == RW_FRAMING_STREAM ? read_stream(card) : read_message(card, offload);
     if (length < 0)
         atomic_store(&card->wire_closed, true);
