@@ -200,7 +200,7 @@ static void *wire_main(void *argument)
         enum appetite wanted = appetite(card);
         uint64_t drained;
 
-        if (wanted == HUNGRY) { /* say so, then look again: RDT may have moved in between */
+        if (wanted == HUNGRY) { /* say so, then look again: RDT may have moved in between (docs/memory-model.md, 6) */
             atomic_store(&card->rx_hungry, true);
             wanted = appetite(card);
         }
