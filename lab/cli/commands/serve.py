@@ -21,9 +21,10 @@ from device.trace.native import TapeError
 from device.vfio_user import ListenError
 from device.wire.contract import Wire, WireError
 from device.wire.spec import open_wire
+from lab.cli.commands.boot import mac, terminal_restored
 from lab.errors import UsageError
 from lab.machines.card_process import Ready
-from lab.machines.cards import ENGINES, default_mac, far_end, mac, terminal_restored
+from lab.machines.cards import ENGINES, default_mac, far_end
 from lab.machines.libvfio_user import TRANSPORTS, server_factory
 from lab.machines.peer import LocalPeer, answer
 from lab.machines.qemu.command import memory_arguments, vfio_user_device
