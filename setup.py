@@ -1,6 +1,7 @@
 """What pyproject.toml cannot say: cffi builds the C, and a wheel has one top package.
 
-A checkout keeps ``device``, ``lab`` and the others at its top. Such names are too common for site-packages, so
+A checkout keeps ``device``, ``lab`` and the others at its top. Such names are too common for site-packages,
+so
 in a wheel they go below ``ringwalk/_rooms`` (``ci/wheel/ringwalk/__init__.py`` makes them importable there).
 """
 

@@ -1,6 +1,7 @@
 """Ringwalk, installed: the one name that its wheel puts at the top of site-packages.
 
-The rooms of the checkout (``device``, ``formats``, ``lab``, ``miniport``, ``ndis``, ``ntos``, ``protocols``) lie
+The rooms of the checkout (``device``, ``formats``, ``lab``, ``miniport``, ``ndis``, ``ntos``,
+``protocols``) lie
 in ``ringwalk/_rooms``. Importing this package makes them importable, for this process and for the Python
 processes that it starts, before anything of the same name elsewhere.
 """
