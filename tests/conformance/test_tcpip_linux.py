@@ -15,25 +15,25 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab.errors import UsageError
-from lab.tcpip.capture import PcapWriter
-from lab.tcpip.namespace import Namespace, NamespaceError
-from lab.tcpip.runner import Runner
-from lab.tcpip.streams import Transfer
-from lab.tcpip.tap import TAP_OFFLOAD, TapLink
-from lab.tcpip.wire import PERFECT, Impairment
-from protocols.tcpip.addresses import parse
-from protocols.tcpip.checksum import checksum
-from protocols.tcpip.link import Offload
-from protocols.tcpip.stack import Stack, StackConfig
-from protocols.tcpip.timers import MILLISECOND
+from lab.host.virtual_wire import PERFECT, Impairment
+from lab.trials.tcpip.capture import PcapWriter
+from lab.trials.tcpip.namespace import Namespace, NamespaceError
+from lab.trials.tcpip.runner import Runner
+from lab.trials.tcpip.streams import Transfer
+from lab.trials.tcpip.tap import TAP_OFFLOAD, TapLink
+from protocols.transports.tcpip.addresses import parse
+from protocols.transports.tcpip.checksum import checksum
+from protocols.transports.tcpip.link import Offload
+from protocols.transports.tcpip.stack import Stack, StackConfig
+from protocols.transports.tcpip.timers import MILLISECOND
 from tests.judges import wireshark
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from protocols.tcpip.ping import EchoResult
-    from protocols.tcpip.tcp.connection import Connection
+    from protocols.transports.tcpip.ping import EchoResult
+    from protocols.transports.tcpip.tcp.connection import Connection
 
 OURS = {socket.AF_INET: "10.1.0.1", socket.AF_INET6: "fd00::1"}
 LINUX = {socket.AF_INET: "10.1.0.2", socket.AF_INET6: "fd00::2"}

@@ -6,17 +6,17 @@ import random
 
 import pytest
 
-from lab.tcpip.script import LOCAL, LOCAL_MAC, PEER, PEER_MAC, OurTarget
-from lab.tcpip.streams import Transfer
-from lab.tcpip.wire import Network
-from protocols.tcpip import addresses, ethernet, icmp, ipv4, ipv6, packet
-from protocols.tcpip.addresses import parse
-from protocols.tcpip.checksum import ones_sum_of, pseudo_sum
-from protocols.tcpip.link import Offload, RxFrame
-from protocols.tcpip.stack import Stack, StackConfig
-from protocols.tcpip.tcp import segment
-from protocols.tcpip.tcp.states import State
-from protocols.tcpip.timers import MILLISECOND, SECOND
+from lab.host.virtual_wire import Network
+from lab.trials.tcpip.script import LOCAL, LOCAL_MAC, PEER, PEER_MAC, OurTarget
+from lab.trials.tcpip.streams import Transfer
+from protocols.transports.tcpip import addresses, ethernet, icmp, ipv4, ipv6, packet
+from protocols.transports.tcpip.addresses import parse
+from protocols.transports.tcpip.checksum import ones_sum_of, pseudo_sum
+from protocols.transports.tcpip.link import Offload, RxFrame
+from protocols.transports.tcpip.stack import Stack, StackConfig
+from protocols.transports.tcpip.tcp import segment
+from protocols.transports.tcpip.tcp.states import State
+from protocols.transports.tcpip.timers import MILLISECOND, SECOND
 
 
 def tcp_frame(
@@ -59,7 +59,7 @@ def test_a_syn_flood_is_answered_with_cookies_and_no_memory() -> None:
 
     options = segment.syn_options(1400, 5, (123456, 0), sack=True)
     victim.inject(tcp_frame((5555, 8080), 100, 0, segment.SYN, options=options))
-    from lab.tcpip.script import parse_tcp  # noqa: PLC0415 - beside its only use
+    from lab.trials.tcpip.script import parse_tcp  # noqa: PLC0415 - beside its only use
 
     answers = [s for f in victim.collect(1) if (s := parse_tcp(f)) and s.destination_port == 5555]
     assert len(answers) == 1
