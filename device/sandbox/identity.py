@@ -8,9 +8,13 @@ from __future__ import annotations
 import errno
 import os
 import struct
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from device.sandbox.kernel import call
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
 
 NOBODY: Final = 65534
 """The kernel's overflow user and group, which own nothing."""
@@ -21,11 +25,16 @@ _NOT_MAPPED: Final = frozenset({errno.EINVAL, errno.EPERM})
 """A user namespace may map a single user, or forbid setgroups: root there is an ordinary user outside."""
 
 
-def give_up_root() -> None:
-    """Become nobody, where this is root and its namespace has a nobody. OSError for any other reason."""
+def give_up_root(owning: Iterable[Path] = ()) -> None:
+    """Become nobody, who owns the folders ``owning``, where this is root and its namespace has a nobody.
+
+    OSError for any other reason.
+    """
     if os.geteuid() != 0:
         return
     try:
+        for folder in owning:
+            os.chown(folder, NOBODY, NOBODY)
         os.setgroups([])
         os.setresgid(NOBODY, NOBODY, NOBODY)
         os.setresuid(NOBODY, NOBODY, NOBODY)

@@ -13,8 +13,10 @@ from typing import Final
 
 from device.sandbox.kernel import call
 
+OPEN_FILES: Final = 512
+
 LIMITS: Final = {
-    resource.RLIMIT_NOFILE: 512,
+    resource.RLIMIT_NOFILE: OPEN_FILES,
     resource.RLIMIT_AS: 1 << 42,
     resource.RLIMIT_DATA: 2 << 30,
     resource.RLIMIT_CORE: 0,
