@@ -151,6 +151,7 @@ CALLS: Final = (
     Call("clock_gettime", 228, 113),
     Call("clock_getres", 229, 114),
     Call("gettimeofday", 96, 169),
+    Call("setitimer", 38, 103),
     Call("rt_sigaction", 13, 134),
     Call("rt_sigprocmask", 14, 135),
     Call("rt_sigreturn", 15, 139),

@@ -19,7 +19,7 @@ from device.sandbox import limits
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-END_S: Final = 1.0
+END_S: Final = 0.3
 """How long the card waits, at its own end, for a helper's."""
 
 _LEFT_TO_THE_CARD: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)

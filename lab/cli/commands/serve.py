@@ -22,14 +22,15 @@ from device.serving import serve
 from device.trace.native import TapeError
 from device.vfio_user import ListenError
 from device.wire.spec import start
-from lab.cli.commands.boot import ENGINES, mac, terminal_restored
+from lab.cli.commands.boot import mac, terminal_restored
 from lab.errors import UsageError
 from lab.machines.card_process import Ready
 from lab.machines.card_surroundings import Surroundings, surround
-from lab.machines.cards import default_mac
+from lab.machines.cards import ENGINES, default_mac
 from lab.machines.libvfio_user import TRANSPORTS, server_factory
 from lab.machines.peer import Answer, answer, obey
 from lab.machines.qemu.command import memory_arguments, vfio_user_device
+from lab.machines.signals import SignalThread, end_soon, interrupt_on_signals
 from lab.stepper import arguments as stepping
 from lab.stepper import screen
 from lab.stepper.live import Live, Wish
@@ -128,14 +129,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until a signal, or until the control socket closes; any number of clients may come and go."""
+    interrupt_on_signals()  # until there may be threads, and so a ``SignalThread``
     stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: stop.set())
     args.mac = args.mac or default_mac(args.wire)
     wish = wished(args)
     make = maker(args, stepped=needs_reference(wish, args.engine))
     begun = Begun(args, wish, stop, make, kept_state(args.state), surroundings(args, wish))
     recording = None if begun.by_reference else open_recording(wish.record)
+    if wish.watched:
+        begun.obey_signals()
     try:
         serving = looked_on if begun.by_reference else functools.partial(alone, recording=recording)
         account = translated(args, lambda: serving(begun))
@@ -175,6 +177,7 @@ class Begun:
     around: Surroundings
     sandbox: str = ""
     """What binds the process, in words; known once it is confined."""
+    signals: SignalThread | None = None
 
     @property
     def by_reference(self) -> bool:
@@ -194,17 +197,24 @@ class Begun:
             self.sandbox = "none: a stepper opens files and loads hooks as it goes"
         else:
             self.sandbox = str(confine(self.around.needs))
+        if self.signals is None:
+            self.obey_signals()
         start(self.around.wire)
         if isinstance(self.around.at, socket.socket):
             self.around.at.listen()
+
+    def obey_signals(self) -> None:
+        """End at a signal from now on, whatever the main thread does, which this is. It takes a thread."""
+        self.signals = SignalThread()
+        self.signals.end_on((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), self.stop)
 
     def ready(self, served: Served, recording: RecordingFile | None = None) -> None:
         """Let a VMM come, and say so."""
         served.complain = complain
         if self.state is not None:
             served.restore(self.state)
-        if self.args.state is not None:
-            on_request(lambda: self.around.clerk.keep(served.save()))
+        if self.args.state is not None and self.signals is not None:
+            on_request(self.signals, lambda: self.around.clerk.keep(served.save()))
         follow(recording, served)
         announce(self)
         if self.args.control_fd is not None:
@@ -339,8 +349,8 @@ def kept_state(path: Path | None) -> bytes | None:
         raise UsageError(f"--state {path}: {error.strerror}; give a file that can be read") from error
 
 
-def on_request(action: Callable[[], object]) -> None:
-    """Do something at each SIGUSR1, in a thread: the handler itself may interrupt a lock's holder."""
+def on_request(signals: SignalThread, action: Callable[[], object]) -> None:
+    """Do something at each SIGUSR1, in a thread of its own: it may wait for a lock, or for a disk."""
     asked = threading.Event()
 
     def wait() -> None:
@@ -353,7 +363,7 @@ def on_request(action: Callable[[], object]) -> None:
                 print(f"ringwalk: cannot keep the state: {error}", file=sys.stderr, flush=True)
 
     threading.Thread(target=wait, name="state", daemon=True).start()
-    signal.signal(signal.SIGUSR1, lambda *_: asked.set())
+    signals.obey((signal.SIGUSR1,), asked.set)
 
 
 def announce(begun: Begun) -> None:
@@ -410,4 +420,4 @@ def obeyed(begun: Begun, control: socket.socket, served: Served) -> None:
         return answer(request, lambda: asdict(served.account()), None if state is None else save)
 
     obey(control, answered)
-    begun.stop.set()
+    end_soon(begun.stop)
