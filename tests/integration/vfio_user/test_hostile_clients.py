@@ -175,12 +175,12 @@ def test_a_mixed_load_grows_nothing(card: CardProcess) -> None:
     load = Load(card.ready.socket, 7)
     for _ in range(20):
         load.step()
-    before = measure.sample(card.ready.pid)
+    before = measure.sample(card.ready.pid, card.descriptors())
 
     for _ in range(60):
         load.step()
 
-    after = measure.sample(card.ready.pid)
+    after = measure.sample(card.ready.pid, card.descriptors())
     load.close()
     assert (after.fds, after.threads) == (before.fds, before.threads)
     assert after.resident_kib - before.resident_kib < measure.GROWTH_FLOOR_KIB
