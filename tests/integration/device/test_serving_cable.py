@@ -75,6 +75,10 @@ class Driver:
             self.write(name, value)
         self.write("RCTL", NIC["RCTL"]["EN"].mask | NIC["RCTL"]["SECRC"].mask)
 
+    def until_head(self, slot: int) -> None:
+        """Wait until the card has stored a frame in every descriptor before this one."""
+        self.until(lambda: self.read("RDH0") == slot)
+
     @staticmethod
     def until(holds: Callable[[], bool]) -> None:
         """Wait for something."""
@@ -159,7 +163,7 @@ def test_a_driver_with_one_descriptor_at_a_time_pauses_nobody(driver: Driver) ->
         driver.cable.send(ethernet(bytes([n])))
     for n in range(64):
         driver.write("RDT0", (n + 1) % RING)
-        driver.until(lambda tail=(n + 1) % RING: driver.read("RDH0") == tail)
+        driver.until_head((n + 1) % RING)
         at = RX_BUFFERS + 2048 * (n % RING) + 14
         assert driver.memory[at] == n
 
