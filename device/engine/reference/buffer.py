@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
-from device.checksum import FCS_SIZE
 from device.engine.contract import BUFFER_KIB, BUFFER_LINE_BYTES
 from device.regs.nic import NIC
 from device.regs.words import place
+from formats.checksum import FCS_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
