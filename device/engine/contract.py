@@ -16,10 +16,10 @@ Rules that no register states, so that two engines agree:
   dropped (TSCTFC counts a segmentation). A descriptor or data that no memory backs is a ``DmaFault``; the
   descriptor counts as NULL, the data costs its frame, a write that is lost costs nothing.
 * A receive frame is planned before a byte is stored: without descriptors, or without DMA, nothing is
-  touched. The frame waits in the packet buffer and RNBC counts it; where that has no room it is lost: MPC,
-  RXO. What waits is stored, in its order, by the access that makes it possible: a write
-  of a receive ring's registers or of RCTL, or DMA that is allowed again. RCTL.EN = 0 and the loss of the
-  link leave it there.
+  touched. The frame waits in the packet buffer and RNBC counts it; where that has no room it is lost, and
+  MPC and RXO tell. What waits is stored, in its order, by the access that makes it possible: a write of a
+  receive ring's registers or of RCTL, or DMA that is allowed again. RCTL.EN = 0 and the loss of the link
+  leave it there.
 * What the MAC does is done when a frame arrives (filters, statistics, the time stamp), what the DMA engine
   does when it is stored (VLAN tag, checksums, RSS, descriptors).
 * XOFF leaves when the buffer's fullness reaches FCRTH, once more at the first frame that is lost after it, XON

@@ -8,7 +8,7 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 
-from device.effects import DmaFault, FrameSent, Offload
+from device.effects import DmaFault, Offload
 from device.regs.nic import NIC
 from device.rings.receive import ExtendedRxRead, RxError, RxStatus, SplitRx
 from formats.checksum import checksum, fcs
