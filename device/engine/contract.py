@@ -22,8 +22,8 @@ Rules that no register states, so that two engines agree:
   leave it there.
 * What the MAC does is done when a frame arrives (filters, statistics, the time stamp), what the DMA engine
   does when it is stored (VLAN tag, checksums, RSS, descriptors).
-* XOFF leaves when the buffer's fullness reaches FCRTH, once more at the first frame that is lost after it, XON
-  when the fullness is down to FCRTL.
+* XOFF leaves when the buffer's fullness reaches FCRTH, once more at the first frame that is lost after it,
+  XON when the fullness is down to FCRTL.
 * Without DMA, and with WUC.PME_EN, a frame that passed the filters is compared with WUFC: ``WakeRaised``.
 
 Whatever a test says of one engine it says of the other; `tests/property` compares them on random
