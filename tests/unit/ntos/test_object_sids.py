@@ -157,7 +157,7 @@ def test_an_offset_into_the_header_or_behind_the_end_is_refused(offset: int) -> 
     raw[4:8] = offset.to_bytes(4, "little")
 
     with pytest.raises(NtError, match="INVALID_SECURITY_DESCR"):
-        SecurityDescriptor.parse(raw)
+        SecurityDescriptor.parse(bytes(raw))
 
 
 def test_an_acl_that_is_too_long_for_its_size_field_is_refused() -> None:
