@@ -15,7 +15,16 @@ if TYPE_CHECKING:
     from ntos.io.completion import CompletionPort
     from ntos.io.irp import Irp, Memory
     from ntos.io.status import NtStatus
-    from ntos.io.system import IoSystem
+
+
+class Files(Protocol):
+    """What a device asks of the I/O system: to count the handles of its files."""
+
+    def duplicate(self, file: FileObject) -> None:
+        """There is one handle more."""
+
+    def close(self, file: FileObject) -> None:
+        """There is one handle less."""
 
 
 class Driver(Protocol):
@@ -67,7 +76,7 @@ class DeviceObject(KernelObject):
 
     object_type: ObjectType = DEVICE
     driver: Driver
-    io: IoSystem
+    io: Files
     name: str = ""
     below: DeviceObject | None = None
     above: DeviceObject | None = None

@@ -6,7 +6,7 @@ Source: IoCreateFile, IRP_MJ_CREATE.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from ntos.io.create import Create, CreateMailslot, CreateNamedPipe
 from ntos.io.device import DEVICE, FileObject
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ntos.io.device import DeviceObject
-    from ntos.io.system import IoSystem
 
 MAJORS: dict[type[Create], Major] = {
     Create: Major.CREATE,
@@ -30,12 +29,28 @@ MAJORS: dict[type[Create], Major] = {
 }
 
 
+class Requests(Protocol):
+    """What a create asks of the I/O system."""
+
+    def lookup(self, name: str) -> tuple[DeviceObject, str]:
+        """Return the device that a name leads to, and the rest of the name. NtError."""
+
+    def call(self, irp: Irp) -> NtStatus:
+        """Send a request to the device that it was made for."""
+
+    def cancel(self, irp: Irp) -> bool:
+        """Cancel a request."""
+
+    def close(self, file: FileObject) -> None:
+        """Close a file's only handle."""
+
+
 class Opening:
     """A create. ``status`` is PENDING until it ends, ``file`` is there when it ended well."""
 
     def __init__(
         self,
-        io: IoSystem,
+        io: Requests,
         name: str,
         create: Create,
         related: FileObject | None = None,
