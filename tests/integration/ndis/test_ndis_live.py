@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# ruff: noqa: D102, D103, D107, FBT003 - the names are sentences
+# ruff: noqa: D102, D103, FBT003 - the names are sentences
 import contextlib
 import hashlib
 import json
