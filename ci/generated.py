@@ -11,6 +11,7 @@ from pathlib import Path
 
 from device.regs.nic import NIC
 from device.regs.render import markdown
+from lab.host import systems
 from lab.trials.fuzz import faults
 
 TOP = Path(__file__).resolve().parents[1]
@@ -27,6 +28,7 @@ def contents() -> dict[Path, str]:
     return {
         TOP / "docs/reference/registers.md": markdown(NIC),
         TOP / "docs/reference/faults.md": FAULTS_HEAD + faults.markdown(),
+        TOP / "docs/reference/systems.md": systems.markdown(),
     }
 
 

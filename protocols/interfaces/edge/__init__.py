@@ -1,0 +1,1 @@
+"""The NDIS protocol edge: what every transport does with NDIS, once."""
