@@ -99,7 +99,7 @@ static bool take_locked(struct rw_card *card, struct rw_rx_outcome *outcome)
         length = rw_wire_read(card, &offload);
         if (length <= 0)
             break;
-        rw_rx_frame_locked(card, card->rx_data, (uint32_t)length, offload.needs_csum ? &offload : NULL, outcome);
+        rw_rx_frame_locked(card, card->rx_frame, (uint32_t)length, offload.needs_csum ? &offload : NULL, outcome);
     }
     RW_COUNT(card, rx_batches, n ? 1 : 0);
     return length > 0;
