@@ -35,8 +35,8 @@ HARDWARE = (
 """What is below the lowest driver, and declares itself nowhere: ``device`` knows nothing of NT."""
 TABLE_HEAD = """# The systems
 
-Every system of the two seed documents, with the NT file that it stands for, its OSI layers, its edges and how
-far it is. Each is a folder: its `driver.py` declares it, its INF file installs it
+Every system of the two seed documents, with the NT file that it stands for, its OSI layers, its edges and
+how far it is. Each is a folder: its `driver.py` declares it, its INF file installs it
 ([decision 0063](../decisions/0063-a-system-is-a-folder.md)). *Judge* is the outside program that confirmed it;
 where it is empty, none exists or none was run. The numbers are those of the list of all systems; a system may
 have several.
@@ -45,8 +45,8 @@ have several.
 OSI_HEAD = """
 ## The OSI map
 
-Which layers each component is in, from the top, and what it speaks above and below. `ringwalk net trace` shows
-the components that a send really passes.
+Which layers each component is in, from the top, and what it speaks above and below. `ringwalk net trace`
+shows the components that a send really passes.
 
 """
 
