@@ -61,9 +61,7 @@ class Package:
         found = next((one for one in drivers if one.binary.lower() == binary.lower()), None)
         if drivers and found is None:
             others = ", ".join(one.binary for one in drivers)
-            raise DriverStoreError(
-                f"{self.folder.name}: the INF file names {binary}, driver.py is {others}"
-            )
+            raise DriverStoreError(f"{self.folder.name}: the INF file names {binary}, driver.py is {others}")
         return found
 
 
