@@ -11,6 +11,9 @@ import pytest
 TOP = Path(__file__).resolve().parents[3]
 OURS = ("formats", "device", "ntos", "ndis", "miniport", "protocols", "lab")
 
+BELOW = OURS[:-1]
+LAB = ("lab.machines", "lab.host", "lab.conformance", "lab.stepper", "lab.trials", "lab.cli", "lab.errors")
+
 # Imports point towards the metal: what each folder may import of the others.
 # "device.regs" means that package and what is below it, no more.
 ALLOWED: dict[str, tuple[str, ...]] = {
@@ -29,6 +32,11 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     ),  # buses
     "protocols": ("protocols", "ndis", "ntos", "formats"),
     "lab": OURS,
+    "lab/machines": (*BELOW, "lab.machines", "lab.errors"),
+    "lab/host": (*BELOW, "lab.host", "lab.machines", "lab.errors"),
+    "lab/conformance": (*BELOW, "lab.conformance", "lab.host", "lab.machines", "lab.errors"),
+    "lab/stepper": (*BELOW, "lab.stepper", "lab.conformance", "lab.host", "lab.machines", "lab.errors"),
+    "lab/trials": (*BELOW, *(room for room in LAB if room != "lab.cli")),
 }
 
 
