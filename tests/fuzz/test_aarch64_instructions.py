@@ -82,7 +82,7 @@ def test_done_is_a_release_store(assembly: dict[str, str]) -> None:
 @pytest.mark.extra
 def test_a_tail_is_stored_and_looked_at_in_sequence(assembly: dict[str, str]) -> None:
     """Pair 6: LDAR, which no STLR before it is passed by; LDAPR would be."""
-    looks, stores = assembly["rw_can_receive"], assembly["rw_write"]
+    looks, stores = assembly["available"], assembly["write_tail"]
 
     assert re.search(r"\bldar\tw", looks)
     assert "ldapr" not in looks
