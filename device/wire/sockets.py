@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from device.wire.contract import Framing, WireError
+from device.wire.notices import LinkNotices
 from device.wire.port import Port
 from device.wire.pump import Link, PumpedWire
 
@@ -202,7 +203,7 @@ class StreamWire(PumpedWire):
             first = self._dialer.dial()
         except OSError as error:
             raise WireError(f"{spec}: {error.strerror}; name a socket you may use") from error
-        super().__init__(spec, Framing.DATAGRAM, first, stages, self._dialer.redial)
+        super().__init__(spec, Framing.DATAGRAM, first, stages, self._dialer.redial, notices=LinkNotices())
 
     def close(self) -> None:
         """Close the connection and the listener, and remove a path made here."""
@@ -250,7 +251,8 @@ class DatagramWire(PumpedWire):
             raise
         if isinstance(local, str):
             self._own = (local, _identity(local))
-        super().__init__(spec, Framing.DATAGRAM, Link(DatagramPort(end, remote), end.close))
+        far = Link(DatagramPort(end, remote), end.close)
+        super().__init__(spec, Framing.DATAGRAM, far, notices=LinkNotices())
 
     def close(self) -> None:
         """Close the socket and remove its path, if it is still ours."""
