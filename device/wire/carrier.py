@@ -36,6 +36,7 @@ def open_link_socket() -> socket.socket:
     try:
         link.settimeout(0)
         link.bind((0, _GROUP_LINK))
+        link.connect((_KERNEL, 0))
     except OSError:
         link.close()
         raise
@@ -78,7 +79,7 @@ class LinkMonitor:
     def _ask(self) -> None:
         body = _LINK.pack(socket.AF_UNSPEC, 0, self._index, 0, 0)
         header = _MESSAGE.pack(_MESSAGE.size + len(body), _RTM_GETLINK, _REQUEST, 0, 0)
-        self._socket.sendto(header + body, (0, 0))
+        self._socket.send(header + body)
 
     def _follow(self, data: bytes) -> None:
         """Take the messages of one datagram; what is of other links, or no link's, is passed over."""

@@ -259,8 +259,9 @@ class PumpedWire:
         inner: Wire | None = None,
         notices: LinkNotices | None = None,
         monitor: LinkMonitor | None = None,
+        started: bool = True,
     ) -> None:
-        """Start pumping; see ``Pump``. ``inner`` is the wire that was wrapped, for who wants it.
+        """Pump from now on, or from ``start`` on; see ``Pump``. ``inner`` is the wire that was wrapped.
 
         ``monitor`` says whether the interface at the other end has a carrier; it is closed with the wire.
         """
@@ -271,6 +272,11 @@ class PumpedWire:
         self._end, near = seqpacket_pair()
         self._dials = redial is not None
         self.pump = Pump(near, framing, far, stages, redial, notices=notices)
+        if started:
+            self.pump.start()
+
+    def start(self) -> None:
+        """Start pumping, in a wire that was made without; once."""
         self.pump.start()
 
     @property

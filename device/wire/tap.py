@@ -12,6 +12,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import select
 import socket
 import struct
 from typing import Final
@@ -23,7 +24,6 @@ from device.wire.netlink import RouteSocket
 
 _TUN: Final = "/dev/net/tun"
 _TUNSETIFF: Final = 0x400454CA
-_TUNGETIFF: Final = 0x800454D2
 _TUNSETOFFLOAD: Final = 0x400454D0
 _TUNSETVNETHDRSZ: Final = 0x400454D8
 _IFF_TAP: Final = 0x0002
@@ -57,11 +57,9 @@ def open_tap(name: str, offload: str = "none") -> int:
 
 def attached(fd: int) -> bool:
     """Tell whether there still is a device behind a TAP's descriptor."""
-    try:
-        fcntl.ioctl(fd, _TUNGETIFF, bytes(_IFREQ.size))
-    except OSError:
-        return False
-    return True
+    poll = select.poll()
+    poll.register(fd, 0)
+    return not poll.poll(0)  # POLLERR: it was removed (tun_chr_poll in Linux's drivers/net/tun.c)
 
 
 class TapWire:
