@@ -1,8 +1,8 @@
 """Who may have which local address: the Windows meaning of sharing.
 
 The rule is the table of "Using SO_REUSEADDR and SO_EXCLUSIVEADDRUSE" (Microsoft; Windows Server 2003 and
-later, the same user), to the cell. A dual-mode wildcard covers IPv4's too, so beside it IPv4's own wildcard counts as a
-specific address (Wine, dlls/ws2_32/tests/sock.c, tests_exclusive).
+later, one user), to the cell. A dual-mode wildcard covers IPv4's too, so beside it IPv4's own wildcard counts
+as a specific address (Wine, dlls/ws2_32/tests/sock.c, tests_exclusive).
 """
 
 from __future__ import annotations
