@@ -42,7 +42,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from device.card import Account
-    from device.hardening import Needs, Posture
+    from device.hardening import Posture
+    from device.sandbox.needs import Needs
     from device.vfio_user import ServerFactory
     from device.wire.contract import Wire
     from lab.stepper.command import CommandFront

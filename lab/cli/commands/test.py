@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -58,7 +59,9 @@ def run(args: argparse.Namespace) -> int:
     argv += ["--json"] if args.json else []
     argv += ["-k", args.keyword] if args.keyword is not None else []
     argv += ["--", *args.pytest] if args.pytest else []
-    process = children.start(argv, foreground=True, stdin=subprocess.DEVNULL)
+    # Our own scripts find their neighbours; the checkout is where the checks run.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
+    process = children.start(argv, environment=environment, foreground=True, stdin=subprocess.DEVNULL)
     try:
         return process.wait()
     finally:

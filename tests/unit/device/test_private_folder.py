@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from device import private_folder
 from device.private_folder import FolderError, cache_root, check, made, run_folder
 
 OTHER = 54321
@@ -109,7 +108,7 @@ def test_without_any_home_the_error_names_the_variable(
     homeless = pwd.struct_passwd(("n", "x", 1, 1, "", str(tmp_path / "nonexistent"), ""))
     monkeypatch.delenv("HOME", raising=False)
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    monkeypatch.setattr(private_folder.pwd, "getpwuid", lambda _uid: homeless)
+    monkeypatch.setattr(pwd, "getpwuid", lambda _uid: homeless)
 
     with pytest.raises(FolderError, match="set XDG_CACHE_HOME"):
         cache_root()
