@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -60,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     argv += ["-k", args.keyword] if args.keyword is not None else []
     argv += ["--", *args.pytest] if args.pytest else []
     # Our own scripts find their neighbours; the checkout is where the checks run.
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
+    environment = children.without_safe_path()
     process = children.start(argv, environment=environment, foreground=True, stdin=subprocess.DEVNULL)
     try:
         return process.wait()
