@@ -5,8 +5,8 @@ transport's turns and its timer), and says by ``Wanted`` which frames are its ow
 card: each has its own open, packets and filter.
 """
 
-from protocols.interfaces.edge.protocol import EdgeDriver
 from protocols.interfaces.edge.link import EdgeLink
+from protocols.interfaces.edge.protocol import EdgeDriver
 from protocols.interfaces.edge.wanted import Wanted
 
 __all__ = ["EdgeDriver", "EdgeLink", "Wanted"]
