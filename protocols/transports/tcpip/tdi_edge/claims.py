@@ -7,13 +7,40 @@ SO_REUSEADDR and SO_EXCLUSIVEADDRUSE" (Microsoft); the table of that page is the
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ntos.io.status import NtError, NtStatus
-from protocols.transports.tcpip.tdi_edge.mapped import local_ip, unmapped
+from protocols.interfaces.tdi.address import Ip6Address
+from protocols.transports.tcpip.tdi_edge.mapped import local_ip, own, unmapped
 
 if TYPE_CHECKING:
+    from protocols.interfaces.tdi.address import InternetAddress
     from protocols.interfaces.tdi.requests import TransportAddress
+
+V6_ONLY = "v6_only"
+"""The option that an IPv6 address object is opened with: without it, it serves IPv4 too."""
+
+
+class Claim(NamedTuple):
+    """What one address object has, and in what company."""
+
+    address: InternetAddress
+    share: bool = False
+    exclusive: bool = False
+    dual: bool = False
+    """An IPv6 address that serves IPv4 too, by mapped addresses."""
+
+    @classmethod
+    def of(cls, asked: TransportAddress) -> Claim:
+        """Return what an open asks for. NtError: the address is not TCP/IP's."""
+        address = own(asked.address)
+        dual = isinstance(address, Ip6Address) and not asked.options.get(V6_ONLY, 1)
+        return cls(address, asked.share, asked.exclusive, dual)
+
+    @property
+    def ip(self) -> bytes | None:
+        """What TCP/IP binds: None is any address of both families."""
+        return local_ip(self.address, dual=self.dual)
 
 
 class Claims:
@@ -21,9 +48,9 @@ class Claims:
 
     def __init__(self) -> None:
         """Start with none."""
-        self._claims: list[TransportAddress] = []
+        self._claims: list[Claim] = []
 
-    def take(self, asked: TransportAddress) -> None:
+    def take(self, asked: Claim) -> None:
         """Claim. NtError(SHARING_VIOLATION, ADDRESS_ALREADY_EXISTS)."""
         for other in self._claims:
             if other.address.port != asked.address.port or not _overlap(other, asked):
@@ -35,29 +62,29 @@ class Claims:
                 raise NtError(NtStatus.ADDRESS_ALREADY_EXISTS, f"port {asked.address.port}")
         self._claims.append(asked)
 
-    def overlapping(self, asked: TransportAddress) -> list[TransportAddress]:
+    def overlapping(self, asked: Claim) -> list[Claim]:
         """Return the claims whose addresses meet this one's."""
         port = asked.address.port
         return [one for one in self._claims if one.address.port == port and _overlap(one, asked)]
 
-    def hold(self, asked: TransportAddress) -> None:
+    def hold(self, asked: Claim) -> None:
         """Claim by another rule than ``take``'s: the caller has judged."""
         self._claims.append(asked)
 
-    def release(self, asked: TransportAddress) -> None:
+    def release(self, asked: Claim) -> None:
         """Give a claim back."""
         self._claims.remove(asked)
 
 
-def _overlap(one: TransportAddress, other: TransportAddress) -> bool:
+def _overlap(one: Claim, other: Claim) -> bool:
     mine, theirs = one.address.address, other.address.address
     if len(mine) != len(theirs):  # a dual-mode address has IPv4's port too, or a part of it
         wide, narrow = (one, other) if len(mine) == 16 else (other, one)
-        ip = local_ip(wide)
+        ip = wide.ip
         return wide.dual and (ip is None or ip == narrow.address.address or not any(narrow.address.address))
     return len(mine) == len(theirs) and (mine == theirs or not any(mine) or not any(theirs))
 
 
-def _same(one: TransportAddress, other: TransportAddress) -> bool:
+def _same(one: Claim, other: Claim) -> bool:
     mine, theirs = unmapped(one.address.address), unmapped(other.address.address)
     return mine == theirs or not (any(mine) or any(theirs))

@@ -10,13 +10,14 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from ntos.io.status import NtError, NtStatus
-from protocols.interfaces.tdi.requests import Event, Query, TaAddress, TransportAddress
+from protocols.interfaces.tdi.address import InternetAddress, internet
+from protocols.interfaces.tdi.requests import Event, Query, TransportAddress
 from protocols.interfaces.tdi.transport import AddressObject, TransportDriver
 from protocols.transports.tcpip.addresses import IPV4_BROADCAST, is_unspecified, text
 from protocols.transports.tcpip.errors import Failure, NetworkError
-from protocols.transports.tcpip.tdi_edge.claims import Claims
+from protocols.transports.tcpip.tdi_edge.claims import Claim, Claims
 from protocols.transports.tcpip.tdi_edge.codes import ICMP, STATUS
-from protocols.transports.tcpip.tdi_edge.mapped import inward, local_ip, mapped, outward
+from protocols.transports.tcpip.tdi_edge.mapped import inward, mapped, outward, own
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +41,7 @@ class DatagramAddress(AddressObject):
 
     driver: DatagramDriver
 
-    def __init__(self, driver: DatagramDriver, file: FileObject, local: TaAddress) -> None:
+    def __init__(self, driver: DatagramDriver, file: FileObject, local: InternetAddress) -> None:
         """Have no request waiting."""
         super().__init__(driver, file, local)
         self._receives: deque[Irp] = deque()
@@ -56,13 +57,15 @@ class DatagramAddress(AddressObject):
         data = bytes(buffers[0]) if len(buffers) == 1 else b"".join(buffers)
         try:
             asked: SendDatagram = irp.location.parameters
-            self._transmit(data, asked.remote, asked.source)
+            self._transmit(data, None if asked.remote is None else own(asked.remote), asked.source)
         except NetworkError as error:
             return self.io.complete(irp, STATUS[error.failure])
+        except NtError as error:
+            return self.io.complete(irp, error.status)
         self.driver.kick()
         return self.io.complete(irp, NtStatus.SUCCESS, len(data))
 
-    def deliver(self, data: memoryview, source: TaAddress, details: dict[str, Any]) -> None:
+    def deliver(self, data: memoryview, source: InternetAddress, details: dict[str, Any]) -> None:
         """Hand a datagram up."""
         while self._receives:
             irp = self._receives.popleft()
@@ -79,7 +82,9 @@ class DatagramAddress(AddressObject):
         for irp in list(self._receives):
             self.io.cancel(irp)
 
-    def _transmit(self, data: bytes, remote: TaAddress | None, source: tuple[bytes, int] | None) -> None:
+    def _transmit(
+        self, data: bytes, remote: InternetAddress | None, source: tuple[bytes, int] | None
+    ) -> None:
         raise NotImplementedError
 
     def _cancel(self, irp: Irp) -> None:
@@ -93,29 +98,34 @@ class UdpAddress(DatagramAddress):
 
     def __init__(self, driver: UdpDriver, file: FileObject, asked: TransportAddress) -> None:
         """Bind. NtError."""
-        ip, port, scope = asked.address
-        self._dual = asked.dual
+        claim = Claim.of(asked)
+        port = claim.address.port
+        self._dual = claim.dual
         try:
-            self._endpoint = driver.stack.udp_bind(port, self._arrived, local_ip(asked), share=bool(port))
+            self._endpoint = driver.stack.udp_bind(port, self._arrived, claim.ip, share=bool(port))
         except NetworkError as error:
             raise NtError(STATUS[error.failure]) from error
-        self._claim = asked._replace(address=TaAddress(ip, self._endpoint.port))
+        local = claim.address.with_port(self._endpoint.port)
+        self._claim = claim._replace(address=local)
         try:
             driver.claims.take(self._claim)
         except NtError:
             self._endpoint.close()
             raise
-        super().__init__(driver, file, TaAddress(ip, self._endpoint.port, scope))
+        super().__init__(driver, file, local)
         self._endpoint.on_error = self._error
         self._claims = driver.claims
 
     def connect(self, irp: Irp) -> NtStatus:
         """TDI_CONNECT on an address object: fix the peer, so that errors are heard."""
-        remote = irp.location.parameters.remote
-        if remote is None or not remote.port:
-            self._endpoint.peer = None
-        else:
+        try:
+            remote = own(irp.location.parameters.remote)
+        except NtError as error:
+            return self.io.complete(irp, error.status)
+        if remote.port:
             self._endpoint.connect(inward(remote, dual=self._dual).address, remote.port)
+        else:
+            self._endpoint.peer = None
         return self.io.complete(irp, NtStatus.SUCCESS)
 
     def set_information(self, irp: Irp) -> NtStatus:
@@ -145,7 +155,9 @@ class UdpAddress(DatagramAddress):
             group, index = value
             getattr(self._endpoint, name)(group, self.driver.interface(index, group))
 
-    def _transmit(self, data: bytes, remote: TaAddress | None, source: tuple[bytes, int] | None) -> None:
+    def _transmit(
+        self, data: bytes, remote: InternetAddress | None, source: tuple[bytes, int] | None
+    ) -> None:
         endpoint = self._endpoint
         if remote is None:
             endpoint.send(data)
@@ -175,14 +187,14 @@ class UdpAddress(DatagramAddress):
             "ttl": datagram.ttl,
             "tos": datagram.tos,
         }
-        source = TaAddress(datagram.source, datagram.source_port)
+        source = internet(datagram.source, datagram.source_port)
         self.deliver(datagram.data, outward(source, dual=self._dual), details)
 
     def _error(self, report: ErrorReport) -> None:
         status = ICMP.get(report.kind)
         if status is not None:
             port = int.from_bytes(report.quoted[2:4])
-            remote = outward(TaAddress(report.destination, port), dual=self._dual)
+            remote = outward(internet(report.destination, port), dual=self._dual)
             self.handlers.tell(Event.ERROR_EX, self, status, remote)
 
     def _answers(self) -> dict[Query, Any]:
@@ -198,16 +210,20 @@ class RawAddress(DatagramAddress):
 
     def __init__(self, driver: RawIpDriver, file: FileObject, asked: TransportAddress) -> None:
         """Listen to a protocol."""
-        ip = asked.address.address
-        super().__init__(driver, file, asked.address)
+        address = own(asked.address)
+        ip = address.address
+        super().__init__(driver, file, address)
         version = 4 if len(ip) == 4 else 6
         self._endpoint: RawEndpoint = driver.stack.raw_open(version, asked.protocol, self._arrived)
         self._endpoint.local = None if is_unspecified(ip) else ip
-        self._peer: TaAddress | None = None
+        self._peer: InternetAddress | None = None
 
     def connect(self, irp: Irp) -> NtStatus:
         """TDI_CONNECT on an address object: fix the peer."""
-        self._peer = irp.location.parameters.remote
+        try:
+            self._peer = own(irp.location.parameters.remote)
+        except NtError as error:
+            return self.io.complete(irp, error.status)
         return self.io.complete(irp, NtStatus.SUCCESS)
 
     def set_information(self, irp: Irp) -> NtStatus:
@@ -222,7 +238,9 @@ class RawAddress(DatagramAddress):
         super().cleanup()
         self._endpoint.close()
 
-    def _transmit(self, data: bytes, remote: TaAddress | None, source: tuple[bytes, int] | None) -> None:
+    def _transmit(
+        self, data: bytes, remote: InternetAddress | None, source: tuple[bytes, int] | None
+    ) -> None:
         to = remote or self._peer
         if to is not None:
             local = source[0] if source is not None else b""
@@ -234,7 +252,7 @@ class RawAddress(DatagramAddress):
             return
         data = packet.raw if packet.version == 4 else packet.payload
         details = {"destination": packet.destination, "interface": packet.interface.index}
-        self.deliver(memoryview(data), TaAddress(packet.source, 0), details)
+        self.deliver(memoryview(data), internet(packet.source, 0), details)
 
 
 class DatagramDriver(TransportDriver):
