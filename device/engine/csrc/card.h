@@ -12,6 +12,10 @@
  */
 #pragma once
 
+#ifdef NDEBUG
+#error "the core is built with its assertions: -UNDEBUG"
+#endif
+
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
