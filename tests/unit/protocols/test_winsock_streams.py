@@ -410,6 +410,7 @@ def test_a_layered_provider_logs_and_rewrites(world: World) -> None:
     assert catalog.find(Af.INET, Sock.STREAM, 0) is base
 
 
+NAMES = {"internet": internet, "ipx": IpxAddress}
 WRONG_USES: dict[str, tuple[Wsae, str]] = {
     "a number that is no socket": (Wsae.WSAENOTSOCK, "closesocket(0x55)"),
     "a name before a bind": (Wsae.WSAEINVAL, "getsockname(s)"),
@@ -441,9 +442,7 @@ def test_a_wrong_use_has_its_code(world: World, use: str) -> None:
     number = world.client.socket(Af.INET, Sock.STREAM)
 
     with pytest.raises(WinsockError) as error:
-        eval(
-            f"process.{call}", {"process": world.client, "s": number, "internet": internet, "ipx": IpxAddress}
-        )
+        eval(f"process.{call}", {**NAMES, "process": world.client, "s": number})  # noqa: S307 - the table above
 
     assert code(world.client, error) is expected
 
