@@ -65,6 +65,11 @@ class TdiRegistry:
         """TdiRegisterProvider."""
         self.providers[name] = False
 
+    def deregister_provider(self, name: str) -> None:
+        """TdiDeregisterProvider: its driver is unloaded."""
+        if self.providers.pop(name, None) is None:
+            raise NtError(NtStatus.INVALID_HANDLE, name)
+
     def provider_ready(self, name: str) -> None:
         """TdiProviderReady; when the last one is ready, clients hear NETREADY."""
         if name not in self.providers:

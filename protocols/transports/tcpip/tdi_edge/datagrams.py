@@ -1,18 +1,14 @@
-r"""\Device\Udp and \Device\RawIp: datagrams through TDI address objects.
-
-A datagram goes to the oldest waiting receive request, else to the client's event handler, else it is lost:
-TDI does not queue, APIs do.
-"""
+r"""\Device\Udp and \Device\RawIp: datagrams through TDI address objects."""
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from ntos.io.status import NtError, NtStatus
 from protocols.interfaces.tdi.address import InternetAddress, internet
+from protocols.interfaces.tdi.datagrams import DatagramAddress
 from protocols.interfaces.tdi.requests import Event, Query, TransportAddress
-from protocols.interfaces.tdi.transport import AddressObject, TransportDriver
+from protocols.interfaces.tdi.transport import TransportDriver
 from protocols.transports.tcpip.addresses import IPV4_BROADCAST, is_unspecified, text
 from protocols.transports.tcpip.errors import Failure, NetworkError
 from protocols.transports.tcpip.tdi_edge.claims import Claim, Claims
@@ -25,7 +21,7 @@ if TYPE_CHECKING:
     from ntos.io.device import FileObject
     from ntos.io.irp import Irp
     from ntos.io.system import IoSystem
-    from protocols.interfaces.tdi.requests import Datagram as SendDatagram
+    from protocols.interfaces.tdi.address import TdiAddress
     from protocols.transports.tcpip.icmp import ErrorReport
     from protocols.transports.tcpip.interface import Interface
     from protocols.transports.tcpip.packet import Packet
@@ -36,64 +32,26 @@ if TYPE_CHECKING:
 SCALARS = ("ttl", "tos", "broadcast", "dont_fragment", "multicast_ttl", "multicast_loop")
 
 
-class DatagramAddress(AddressObject):
-    """What UDP's and raw IP's address objects share: the way up."""
+class IpDatagramAddress(DatagramAddress):
+    """What UDP's and raw IP's address objects share: TCP/IP's addresses, and its reasons as statuses."""
 
     driver: DatagramDriver
 
-    def __init__(self, driver: DatagramDriver, file: FileObject, local: InternetAddress) -> None:
-        """Have no request waiting."""
-        super().__init__(driver, file, local)
-        self._receives: deque[Irp] = deque()
-
-    def receive_datagram(self, irp: Irp) -> NtStatus:
-        """TDI_RECEIVE_DATAGRAM: the next one; the result is its source."""
-        self._receives.append(irp)
-        return self.io.pend_cancellable(irp, self._cancel)
-
-    def send_datagram(self, irp: Irp) -> NtStatus:
-        """TDI_SEND_DATAGRAM."""
-        buffers = irp.buffers
-        data = bytes(buffers[0]) if len(buffers) == 1 else b"".join(buffers)
+    def transmit(self, data: bytes, remote: TdiAddress | None, source: tuple[bytes, int] | None) -> None:
+        """Send one, and have the stack take a turn. NtError."""
         try:
-            asked: SendDatagram = irp.location.parameters
-            self._transmit(data, None if asked.remote is None else own(asked.remote), asked.source)
+            self._transmit(data, None if remote is None else own(remote), source)
         except NetworkError as error:
-            return self.io.complete(irp, STATUS[error.failure])
-        except NtError as error:
-            return self.io.complete(irp, error.status)
+            raise NtError(STATUS[error.failure]) from error
         self.driver.kick()
-        return self.io.complete(irp, NtStatus.SUCCESS, len(data))
-
-    def deliver(self, data: memoryview, source: InternetAddress, details: dict[str, Any]) -> None:
-        """Hand a datagram up."""
-        while self._receives:
-            irp = self._receives.popleft()
-            if not self.io.claim(irp):
-                continue
-            copied = irp.scatter(data)
-            status = NtStatus.SUCCESS if copied == len(data) else NtStatus.BUFFER_OVERFLOW
-            self.io.complete(irp, status, copied, source)
-            return
-        self.handlers.tell(Event.RECEIVE_DATAGRAM, self, source, bytes(data), details)
-
-    def cleanup(self) -> None:
-        """Cancel what waits."""
-        for irp in list(self._receives):
-            self.io.cancel(irp)
 
     def _transmit(
         self, data: bytes, remote: InternetAddress | None, source: tuple[bytes, int] | None
     ) -> None:
         raise NotImplementedError
 
-    def _cancel(self, irp: Irp) -> None:
-        if irp in self._receives:
-            self._receives.remove(irp)
-        self.io.complete(irp, NtStatus.CANCELLED)
 
-
-class UdpAddress(DatagramAddress):
+class UdpAddress(IpDatagramAddress):
     """A UDP port."""
 
     def __init__(self, driver: UdpDriver, file: FileObject, asked: TransportAddress) -> None:
@@ -164,7 +122,7 @@ class UdpAddress(DatagramAddress):
             return
         remote = inward(remote, dual=self._dual)
         if self.driver.is_broadcast(remote.address) and not endpoint.broadcast:
-            raise BroadcastRefusedError
+            raise NtError(NtStatus.ACCESS_DENIED, "a broadcast without SO_BROADCAST")
         if source is None:
             endpoint.send(data, remote.address, remote.port)
             return
@@ -172,13 +130,6 @@ class UdpAddress(DatagramAddress):
         self.driver.require_local(local)
         interface = self.driver.interface(index) if index else None
         endpoint.send(data, remote.address, remote.port, local=local, interface=interface)
-
-    def send_datagram(self, irp: Irp) -> NtStatus:
-        """TDI_SEND_DATAGRAM; ACCESS_DENIED for a broadcast that was not allowed (SO_BROADCAST)."""
-        try:
-            return super().send_datagram(irp)
-        except BroadcastRefusedError:
-            return self.io.complete(irp, NtStatus.ACCESS_DENIED)
 
     def _arrived(self, datagram: Datagram) -> None:
         details = {
@@ -201,11 +152,7 @@ class UdpAddress(DatagramAddress):
         return {**super()._answers(), Query.MAX_DATAGRAM_INFO: 65507}
 
 
-class BroadcastRefusedError(Exception):
-    """A broadcast by an endpoint that was not told to allow it."""
-
-
-class RawAddress(DatagramAddress):
+class RawAddress(IpDatagramAddress):
     """An IP protocol. Received datagrams begin with their IPv4 header, as Windows gives them."""
 
     def __init__(self, driver: RawIpDriver, file: FileObject, asked: TransportAddress) -> None:
