@@ -50,6 +50,8 @@ def listener_hears(tcp: Tcp, found: Listener, key: FourTuple, seg: Segment) -> N
 
 
 def _hear_syn(tcp: Tcp, found: Listener, key: FourTuple, seg: Segment) -> None:
+    if tcp.context.classification is not None and not tcp.context.classification.accept(*key):
+        return
     if not found.admit(key.remote, key.remote_port):
         tcp.context.counters["tcp.listen_overflow"] += 1
         return
