@@ -32,10 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from formats.checksum import Buffer
-    from protocols.transports.tcpip.interface import Interface
     from protocols.transports.tcpip.link import TxFrame
-    from protocols.transports.tcpip.packet import Packet
-    from protocols.transports.tcpip.paths import Path
 
 MOST_PEERS = 4096
 """Of all UDP ports together; beyond it, all are asked anew."""
@@ -95,6 +92,58 @@ class Classifier(Protocol):
         """Decide."""
 
 
+class OnInterface(Protocol):
+    """An interface, as far as its number goes."""
+
+    @property
+    def index(self) -> int:
+        """The number that programs know it by."""
+
+
+class ClassifiedPacket(Protocol):
+    """A packet that came in (``packet.Packet``)."""
+
+    @property
+    def interface(self) -> OnInterface:
+        """Where it came in."""
+
+    @property
+    def source(self) -> bytes:
+        """4 or 16 bytes."""
+
+    @property
+    def destination(self) -> bytes:
+        """4 or 16 bytes."""
+
+    @property
+    def protocol(self) -> int:
+        """IPPROTO_*."""
+
+    @property
+    def payload(self) -> memoryview:
+        """From the transport header on."""
+
+    @property
+    def raw(self) -> memoryview:
+        """From the IP header on."""
+
+
+class ClassifiedPath(Protocol):
+    """The way of a packet that goes out (``paths.Path``)."""
+
+    @property
+    def interface(self) -> OnInterface:
+        """By which it leaves."""
+
+    @property
+    def source(self) -> bytes:
+        """4 or 16 bytes."""
+
+    @property
+    def destination(self) -> bytes:
+        """4 or 16 bytes."""
+
+
 class Classification:
     """A stack's classifier, and what is remembered of its answers."""
 
@@ -114,7 +163,7 @@ class Classification:
 
     # Packets
 
-    def inbound_packet(self, packet: Packet) -> Action:
+    def inbound_packet(self, packet: ClassifiedPacket) -> Action:
         """INBOUND_IPPACKET."""
         if Point.INBOUND_IPPACKET not in self.points:
             return Action.PERMIT_PAIR
@@ -131,13 +180,13 @@ class Classification:
             )
         )
 
-    def outbound_frames(self, interface: Interface, frames: list[TxFrame]) -> list[TxFrame]:
+    def outbound_frames(self, interface: OnInterface, frames: list[TxFrame]) -> list[TxFrame]:
         """OUTBOUND_IPPACKET: return those that may leave. Frames that are no IP are nobody's business."""
         if Point.OUTBOUND_IPPACKET not in self.points:
             return frames
         return [frame for frame in frames if self._may_leave(interface, frame)]
 
-    def inbound_transport(self, packet: Packet) -> bool:
+    def inbound_transport(self, packet: ClassifiedPacket) -> bool:
         """INBOUND_TRANSPORT."""
         if Point.INBOUND_TRANSPORT not in self.points:
             return True
@@ -156,7 +205,9 @@ class Classification:
             )
         )
 
-    def outbound_transport(self, path: Path, protocol: int, header: bytes, payload: Sequence[Buffer]) -> bool:
+    def outbound_transport(
+        self, path: ClassifiedPath, protocol: int, header: bytes, payload: Sequence[Buffer]
+    ) -> bool:
         """OUTBOUND_TRANSPORT."""
         if Point.OUTBOUND_TRANSPORT not in self.points:
             return True
@@ -248,7 +299,7 @@ class Classification:
             self._count(f"classify.blocked_{subject.point.name.lower()}")
         return action
 
-    def _may_leave(self, interface: Interface, frame: TxFrame) -> bool:
+    def _may_leave(self, interface: OnInterface, frame: TxFrame) -> bool:
         data = frame.data()
         raw = memoryview(data)[ethernet.HEADER_BYTES :]
         kind = ethernet.ethertype(data)

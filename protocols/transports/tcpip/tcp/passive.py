@@ -125,7 +125,7 @@ def _open(tcp: Tcp, found: Listener, key: FourTuple, path: Path, seg: Segment) -
     config = tcp.context.config
     connection = tcp.make(key, path)
     connection.passive = True
-    connection.listener_id = found
+    connection.listener = found
     connection.state = State.SYN_RECEIVED
     connection.rcv_wscale = scale_for(connection.receive_limit) if config.window_scaling else 0
     connection.scale_ok = config.window_scaling

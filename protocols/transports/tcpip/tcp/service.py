@@ -210,8 +210,8 @@ class Tcp:
     def established(self, connection: Connection) -> None:
         """Tell the owner, or the listener that has waited for it, that a handshake is over."""
         self.context.counters["tcp.established"] += 1
-        found = connection.listener_id
-        if isinstance(found, Listener):
+        found = connection.listener
+        if found is not None:
             found.half_open.pop(connection.key, None)
         if connection.keepalive:
             connection.keepalive_timer.start(self.context.config.keepalive_idle)
@@ -242,8 +242,8 @@ class Tcp:
         if self.connections.get(connection.key) is connection:
             del self.connections[connection.key]
         self._time_wait.pop(connection.key, None)
-        found = connection.listener_id
-        if isinstance(found, Listener) and found.half_open.pop(connection.key, None) is not None:
+        found = connection.listener
+        if found is not None and found.half_open.pop(connection.key, None) is not None:
             found.dropped(connection.key)
         if connection.state is not State.CLOSED:
             connection.state = states.advance(connection.state, Event.DELETED)
@@ -427,9 +427,9 @@ def _call_back(connection: Connection) -> None:
         ):
             connection.abort()
             return
-        found = connection.listener_id
-        if isinstance(found, Listener) and handler is IGNORE:
-            connection.listener_id = None
+        found = connection.listener
+        if found is not None and handler is IGNORE:
+            connection.listener = None
             handler = connection.handler = found.on_accept(connection)
         handler.connected(connection)
     if notices & Notice.URGENT:
