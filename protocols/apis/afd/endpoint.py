@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from ntos.io.device import FileObject
     from ntos.io.irp import Irp
+    from ntos.object.token import Token
     from protocols.apis.afd.driver import AfdDriver
 
 DEFAULT_BUFFER = 65536
@@ -35,6 +36,7 @@ class Endpoint:
         self.tdi = TdiClient(driver.io)
         self.opened = opened
         self.file: FileObject | None = None
+        self.owner: Token | None = None  # on whose behalf the socket was opened
         self.address: FileObject | None = None
         self.local: TaAddress | None = None
         self.remote: TaAddress | None = None
@@ -65,7 +67,7 @@ class Endpoint:
         """Return what an address object is opened with."""
         dual = self.opened.family_bytes == 16 and not self.options.get("v6_only", 1)
         protocol = self.opened.protocol if self.opened.kind is not Kind.STREAM else 0
-        return TransportAddress(asked.address, asked.share, protocol, asked.exclusive, dual)
+        return TransportAddress(asked.address, asked.share, protocol, asked.exclusive, dual, self.owner)
 
     def cleanup(self) -> None:
         """End: the last handle is closed."""

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ntos.object.token import Token
+
 
 class Tdi(enum.IntEnum):
     """TDI_* minor functions. ``method`` is the object's that serves it: its name in lower case."""
@@ -95,6 +97,7 @@ class TransportAddress(NamedTuple):
     protocol: int = 0  # RawIp: the protocol number is part of the device's name in Windows
     exclusive: bool = False  # nobody may share it, whatever they ask (SO_EXCLUSIVEADDRUSE)
     dual: bool = False  # an IPv6 address object that serves IPv4 too, by mapped addresses (IPV6_V6ONLY off)
+    owner: Token | None = None  # on whose behalf it is opened; None: the system's
 
 
 class ConnectionContext(NamedTuple):

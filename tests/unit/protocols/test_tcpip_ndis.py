@@ -1,6 +1,6 @@
 """TCP/IP as an NDIS protocol: over the sample miniport and over the 82574L's, verifier on."""
 
-# ruff: noqa: D102, D103, D107 - the names are sentences; doubles need no words
+# ruff: noqa: D102, D103 - the names are sentences; doubles need no words
 
 from __future__ import annotations
 

@@ -14,9 +14,9 @@ from protocols.interfaces.tdi.requests import Event, Query, TaAddress, Transport
 from protocols.interfaces.tdi.transport import AddressObject, TransportDriver
 from protocols.transports.tcpip.addresses import IPV4_BROADCAST, is_unspecified, text
 from protocols.transports.tcpip.errors import Failure, NetworkError
-from protocols.transports.tcpip.tdi_edge.claims import Claims
 from protocols.transports.tcpip.tdi_edge.codes import ICMP, STATUS
 from protocols.transports.tcpip.tdi_edge.mapped import inward, local_ip, mapped, outward
+from protocols.transports.tcpip.tdi_edge.sharing import Claim, Claims
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,9 +99,8 @@ class UdpAddress(DatagramAddress):
             self._endpoint = driver.stack.udp_bind(port, self._arrived, local_ip(asked), share=bool(port))
         except NetworkError as error:
             raise NtError(STATUS[error.failure]) from error
-        self._claim = asked._replace(address=TaAddress(ip, self._endpoint.port))
         try:
-            driver.claims.take(self._claim)
+            self._claim = driver.claims.take(Claim.of_tdi(asked, TaAddress(ip, self._endpoint.port)))
         except NtError:
             self._endpoint.close()
             raise

@@ -13,6 +13,7 @@ from protocols.transports.tcpip.errors import NetworkError
 from protocols.transports.tcpip.tcp.connection import IGNORE, Connection, ConnectionHandler
 from protocols.transports.tcpip.tdi_edge.codes import STATUS
 from protocols.transports.tcpip.tdi_edge.mapped import local_ip, outward
+from protocols.transports.tcpip.tdi_edge.sharing import Claim
 
 if TYPE_CHECKING:
     from ntos.io.device import FileObject
@@ -42,9 +43,8 @@ class TcpAddress(AddressObject):
         except NetworkError as error:
             raise NtError(STATUS[error.failure]) from error
         local = TaAddress(asked.address.address, port)
-        self._claim = asked._replace(address=local)
         try:
-            driver.claims.take(self._claim)
+            self._claim = driver.claims.take(Claim.of_tdi(asked, local))
         except NtError:
             ports.release(ip, port)
             raise
