@@ -68,7 +68,7 @@ class Process(KernelObject):
     """EPROCESS. ``current`` returns the identity of the thread that calls."""
 
     object_type: ObjectType = PROCESS
-    system: System
+    objects: ObjectManager
     id: int
     name: str
     token: Token
@@ -84,7 +84,7 @@ class Process(KernelObject):
         identity = self.current()
         found = self._threads.get(identity)
         if found is None:
-            found = self._threads[identity] = Thread(process=self, id=self.system.next_id(), references=1)
+            found = self._threads[identity] = Thread(process=self, id=self.objects.next_id(), references=1)
         return found
 
     @property
@@ -98,11 +98,11 @@ class Process(KernelObject):
             raise NtError(NtStatus.PROCESS_IS_TERMINATING, self.name)
         self.exit_code = exit_code
         self.handle_table.close_all()
-        self.system.processes.pop(self.id, None)
+        self.objects.processes.pop(self.id, None)
         dereference(self)
 
 
-class System:
+class ObjectManager:
     """One system's objects: its names, and the processes that run. ``initial`` is the System process."""
 
     def __init__(self, namespace: Namespace | None = None) -> None:
@@ -129,7 +129,7 @@ class System:
         """
         if token.kind is not TokenKind.PRIMARY:
             raise NtError(NtStatus.BAD_TOKEN_TYPE, token.kind.name)
-        process = Process(system=self, id=self.next_id(), name=name, token=token, current=current)
+        process = Process(objects=self, id=self.next_id(), name=name, token=token, current=current)
         if parent is not None:
             parent.handle_table.inherit_into(process.handle_table)
         self.processes[process.id] = process

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ntos.io.device import FileObject
     from ntos.io.irp import Irp
     from ntos.object.token import Token
-    from protocols.apis.afd.driver import AfdDriver
+    from protocols.apis.afd.dispatch import AfdDriver
 
 DEFAULT_BUFFER = 65536
 
