@@ -83,6 +83,12 @@ class HandleTable:
         self._free.append(number)
         entry.target.object_type.closed(entry.target)
 
+    def forget(self, handle: int) -> None:
+        """Take out a handle whose object somebody has closed already. NtError(INVALID_HANDLE)."""
+        self.lookup(handle)
+        del self.entries[handle & ~TAG_BITS]
+        self._free.append(handle & ~TAG_BITS)
+
     def duplicate(
         self,
         handle: int,

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from ntos.io.completion import ApcQueue
 from ntos.io.status import NtError, NtStatus
+from ntos.object.apc import ApcQueue
 from ntos.object.handles import HandleTable
 from ntos.object.namespace import Namespace
 from ntos.object.token import TokenKind, system_token
@@ -22,6 +22,7 @@ from ntos.object.types import KernelObject, ObjectType, dereference, mapping_of,
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ntos.executive import contract as executive
     from ntos.object.token import Token
 
 PROCESS = ObjectType("Process", mapping_of(0x410, 0xBEA, 0x101000, 0xFFFF))
@@ -88,9 +89,19 @@ class Process(KernelObject):
         return found
 
     @property
-    def is_signalled(self) -> bool:
-        """Whether it has ended."""
+    def dispatcher(self) -> Process:
+        """A process can be waited for."""
+        return self
+
+    def is_signalled_for(self, thread: executive.Thread) -> bool:
+        """Tell whether it has ended."""
+        del thread
         return self.exit_code is not None
+
+    def consume(self, thread: executive.Thread) -> bool:
+        """End a wait: an ended process stays signalled."""
+        del thread
+        return False
 
     def terminate(self, exit_code: int = 0) -> None:
         """ZwTerminateProcess: every handle is closed. NtError(PROCESS_IS_TERMINATING) the second time."""
@@ -129,7 +140,14 @@ class ObjectManager:
         """
         if token.kind is not TokenKind.PRIMARY:
             raise NtError(NtStatus.BAD_TOKEN_TYPE, token.kind.name)
-        process = Process(objects=self, id=self.next_id(), name=name, token=token, current=current)
+        process = Process(
+            objects=self,
+            id=self.next_id(),
+            name=name,
+            token=token,
+            current=current,
+            descriptor=token.default_descriptor(),
+        )
         if parent is not None:
             parent.handle_table.inherit_into(process.handle_table)
         self.processes[process.id] = process

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ntos.io.completion import Event
 from protocols.apis.winsock.constants import Af, Io, IpOption, Msg, Proto, Shut, So, Sock, Sol
 from protocols.apis.winsock.errors import WinsockError
-from protocols.apis.winsock.overlapped import Overlapped
+from protocols.apis.win32.overlapped import Overlapped
 from protocols.interfaces.tdi.requests import TaAddress
 from protocols.transports.tcpip.addresses import parse
 

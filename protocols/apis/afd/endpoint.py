@@ -155,6 +155,20 @@ class Endpoint:
         codes = {bit: self.event_errors.get(bit, NtStatus.SUCCESS) for bit in Poll if bit and bit & found}
         return self.io.complete(irp, NtStatus.SUCCESS, result=(found, codes))
 
+    # What Winsock keeps with the file
+
+    def set_context(self, irp: Irp) -> NtStatus:
+        """IOCTL_AFD_SET_CONTEXT."""
+        if irp.location.file is not None:
+            irp.location.file.fs_context2 = irp.location.parameters.value
+        return self.io.complete(irp, NtStatus.SUCCESS)
+
+    def get_context(self, irp: Irp) -> NtStatus:
+        """IOCTL_AFD_GET_CONTEXT: the result is what was set; INVALID_PARAMETER when nothing was."""
+        found = irp.location.file.fs_context2 if irp.location.file is not None else None
+        status = NtStatus.INVALID_PARAMETER if found is None else NtStatus.SUCCESS
+        return self.io.complete(irp, status, result=found)
+
     # Names and options
 
     def get_sock_name(self, irp: Irp) -> NtStatus:

@@ -5,29 +5,37 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ntos.netcfg.driver import DriverObject
+from ntos.object.sid import Sid
+from ntos.object.token import user_token
+from protocols.apis.win32 import Win32
 from protocols.apis.winsock.api import Winsock, install_tcpip
 from protocols.apis.winsock.spi import Catalog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from ntos.io.completion import Waiter
+    from ntos.executive.contract import Executive
     from ntos.io.system import IoSystem
+    from ntos.object.token import Token
+
+HOST_USER = Sid(5, (21, 1004336348, 1177238915, 682003330, 1001))
+"""Who runs a host's programs, unless somebody else is named."""
 
 
 class WinsockProcesses(DriverObject):
     """Winsock over AFD: while they are parted, ``socket`` finds no protocol."""
 
-    def __init__(self, io: IoSystem, waiter: Waiter) -> None:
+    def __init__(self, io: IoSystem, executive: Executive) -> None:
         self._io = io
-        self._waiter = waiter
+        self._executive = executive
         self._processes: list[Winsock] = []
         self._is_bound = False
 
-    def process(self, thread: Callable[[], object] = lambda: 0) -> Winsock:
-        """Return a new process's Winsock, its catalog filled."""
+    def process(self, token: Token | None = None, name: str = "program") -> Winsock:
+        """Return a new process's Winsock, its catalog filled; the process runs with ``token``."""
+        process = self._io.objects.create_process(
+            name, token or user_token(HOST_USER), current=self._executive.current_thread
+        )
         catalog = Catalog()
-        winsock = Winsock(self._io, self._waiter, catalog, thread)
+        winsock = Winsock(Win32(process, self._io, self._executive), catalog)
         self._processes.append(winsock)
         if self._is_bound:
             install_tcpip(catalog, winsock.base)

@@ -256,7 +256,7 @@ def test_a_process_that_ends_closes_its_handles_and_is_waited_for_no_longer() ->
 
     process.terminate(3)
 
-    assert (target.handles, process.exit_code, process.is_signalled) == (0, 3, True)
+    assert (target.handles, process.exit_code, process.is_signalled_for(None)) == (0, 3, True)
     assert process.id not in objects.processes
     assert objects.initial.handle_table.lookup(watcher, PROCESS).target is process
     with pytest.raises(NtError, match="PROCESS_IS_TERMINATING"):

@@ -11,7 +11,7 @@ import pytest
 from ntos.io.completion import Event
 from protocols.apis.winsock import WinsockError, Wsae
 from protocols.apis.winsock.constants import Fd, Io, Msg, PollFlag, So, Sol
-from protocols.apis.winsock.overlapped import Overlapped
+from protocols.apis.win32.overlapped import Overlapped
 from tests.support.nt_world import World, received
 
 if TYPE_CHECKING:

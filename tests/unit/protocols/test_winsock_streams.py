@@ -12,10 +12,10 @@ from ntos.io.completion import Event
 from ntos.io.irp import Irp, Major
 from ntos.io.status import NtStatus
 from protocols.apis.winsock import Winsock, WinsockError, Wsae
-from protocols.apis.winsock.api import WAIT_IO_COMPLETION
+from protocols.apis.winsock.waiting import WAIT_IO_COMPLETION
 from protocols.apis.winsock.constants import Af, Fd, Io, Msg, PollFlag, Shut, So, Sock, Sol, TcpOption
 from protocols.apis.winsock.mswsock import TF_DISCONNECT, TF_REUSE_SOCKET, Element
-from protocols.apis.winsock.overlapped import Overlapped
+from protocols.apis.win32.overlapped import Overlapped
 from protocols.apis.winsock.providers.logging_layer import LoggingLayer
 from protocols.interfaces.tdi.requests import TaAddress
 from protocols.transports.tcpip.addresses import parse
