@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from ntos.irql import Irql
+    from ntos.executive.irql import Irql
 
 
 class Kind(enum.Enum):

@@ -17,14 +17,14 @@ from ndis.events import Kind
 from ndis.packet import Owner, Packet, PacketFlags
 from ndis.sends import Sends
 from ndis.status import Status
-from ntos.irql import Irql
+from ntos.executive.irql import Irql
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ndis.adapter import MiniportAdapter
     from ndis.executive import Executive
-    from ntos.irql import IrqlModel
+    from ntos.executive.irql import IrqlModel
 
 R = TypeVar("R")
 

@@ -18,7 +18,7 @@ from ndis.protocol import Open, OpenState
 from ndis.requests import InformationBuffer, Request, RequestKind
 from ndis.status import Status
 from ntos.errors import BugCheckError
-from ntos.irql import Irql, IrqlModel
+from ntos.executive.irql import Irql, IrqlModel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

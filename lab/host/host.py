@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ntos.io.system import IoSystem
 from ntos.io.verifier import IrpVerifier
-from ntos.irql import IrqlModel
+from ntos.executive.irql import IrqlModel
 from protocols.apis.afd import AfdDriver
 from protocols.apis.winsock.api import Winsock, install_tcpip
 from protocols.apis.winsock.namespace import DnsNames, LlmnrNames, LocalNames, Namespaces, NetbtNames

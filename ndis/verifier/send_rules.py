@@ -12,7 +12,7 @@ from ndis.oids import PowerState
 from ndis.packet import Owner, Packet, PacketInfo
 from ndis.status import Status
 from ndis.verifier.rule import Actor, Rule, block
-from ntos.irql import Irql
+from ntos.executive.irql import Irql
 
 if TYPE_CHECKING:
     from ndis.verifier.core import Verifier

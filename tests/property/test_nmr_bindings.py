@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, precondition, rule
 
 from ntos.io.status import NtStatus
-from ntos.irql import IrqlModel
+from ntos.executive.irql import IrqlModel
 from protocols.interfaces.nmr import Attached, ModuleId, Nmr, RegistrationInstance
 
 if TYPE_CHECKING:

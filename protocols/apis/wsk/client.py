@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ntos.io.irp import Irp, Major
 from ntos.io.status import NtError, NtStatus
-from ntos.irql import Irql
+from ntos.executive.irql import Irql
 from protocols.apis.winsock.constants import Sock
 from protocols.apis.wsk.connection import ConnectionSocket
 from protocols.apis.wsk.constants import NPI_WSK_INTERFACE_ID, Category, ClientControl, Event, Wsk

@@ -12,14 +12,14 @@ from uuid import uuid4
 
 from ntos.errors import BugCheckError
 from ntos.io.status import NtError, NtStatus
-from ntos.irql import Irql
+from ntos.executive.irql import Irql
 from protocols.apis.wsk.constants import NPI_WSK_INTERFACE_ID, WSK_INFINITE_WAIT, WSK_NO_WAIT
 from protocols.apis.wsk.npi import ClientNpi
 from protocols.interfaces.nmr.modules import ModuleId, RegistrationInstance
 
 if TYPE_CHECKING:
     from ntos.io.completion import Waiter
-    from ntos.irql import IrqlModel
+    from ntos.executive.irql import IrqlModel
     from protocols.apis.wsk.client import WskClient
     from protocols.interfaces.nmr.binding import Binding
     from protocols.interfaces.nmr.registrar import Nmr

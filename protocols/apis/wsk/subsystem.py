@@ -11,7 +11,7 @@ from uuid import UUID
 
 from ntos.io.irp import Major
 from ntos.io.status import NtStatus
-from ntos.irql import Irql
+from ntos.executive.irql import Irql
 from protocols.apis.wsk.client import WskClient
 from protocols.apis.wsk.constants import (
     HIGHEST_VERSION,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ntos.io.device import DeviceObject, FileObject
     from ntos.io.irp import Irp
     from ntos.io.system import IoSystem
-    from ntos.irql import IrqlModel
+    from ntos.executive.irql import IrqlModel
     from protocols.apis.winsock.namespace import Namespaces
     from protocols.interfaces.nmr.binding import Binding, Registered
     from protocols.interfaces.nmr.registrar import Nmr

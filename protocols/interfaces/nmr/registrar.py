@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 from ndis.executive import StuckError
 from ntos.errors import BugCheckError
 from ntos.io.status import NtStatus
-from ntos.irql import Irql
+from ntos.executive.irql import Irql
 from protocols.interfaces.nmr.binding import Binding, BindingState, Registered, Side
 from protocols.interfaces.nmr.modules import NOT_ATTACHED, Attached
 
 if TYPE_CHECKING:
     from ntos.io.completion import Waiter
-    from ntos.irql import IrqlModel
+    from ntos.executive.irql import IrqlModel
     from protocols.interfaces.nmr.modules import ClientModule, ProviderModule
 
 

@@ -14,7 +14,7 @@ from lab.host.fifo_relay import ANSWER, ASK, PIPE_BYTES, FifoTools, relayed
 from lab.host.inspection_gate import EventDesk
 from miniport.hal.executive import LoopExecutive
 from ndis.events import Event, Kind
-from ntos.irql import Irql
+from ntos.executive.irql import Irql
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,7 @@ import pytest
 from lab.host.interleave import Interleaver
 from ndis.serialized import SerializedGate
 from ndis.virtual import VirtualExecutive
-from ntos.irql import Irql, IrqlModel
+from ntos.executive.irql import Irql, IrqlModel
 
 SCHEDULES = 400
 

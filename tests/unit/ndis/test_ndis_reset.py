@@ -15,7 +15,7 @@ from ndis.samples.scripted import FreeScript, Script
 from ndis.status import Status
 from ndis.suite.bench import EVERYTHING, Machine, Recorder, frame
 from ntos.errors import BugCheckError
-from ntos.irql import Irql
+from ntos.executive.irql import Irql
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -26,7 +26,7 @@ from ndis.verifier.core import Verifier
 from ndis.verifier.faults import inject_all
 from ndis.verifier.rules import RULES
 from ntos.errors import BugCheckError
-from ntos.irql import Irql
+from ntos.executive.irql import Irql
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

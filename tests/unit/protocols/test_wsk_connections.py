@@ -10,7 +10,7 @@ import pytest
 
 from ntos.errors import BugCheckError
 from ntos.io.status import NtStatus
-from ntos.irql import Irql
+from ntos.executive.irql import Irql
 from protocols.apis.winsock.constants import Proto, So, Sock, Sol, TcpOption
 from protocols.apis.wsk.constants import (
     Category,

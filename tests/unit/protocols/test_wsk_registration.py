@@ -8,7 +8,7 @@ from lab.host.virtual import FAST, VirtualHosts
 from ndis.executive import StuckError
 from ntos.errors import BugCheckError
 from ntos.io.status import NtError, NtStatus
-from ntos.irql import Irql
+from ntos.executive.irql import Irql
 from protocols.apis.winsock.constants import Af, Proto, Sock
 from protocols.apis.winsock.namespace import Hints
 from protocols.apis.wsk.constants import WSK_NO_WAIT, Category, ClientControl, Event
