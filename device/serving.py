@@ -23,12 +23,13 @@ from device.effects import FrameSent, GuestMemory, Offload
 from device.engine.reference import ReferenceEngine
 from device.native_serving import NativeServedCard, Tape, Tuning, serve_native
 from device.regs.nic import NIC
-from device.served import CARRIER_POLL_S, ServedBase
-from device.vfio_user import NO_REGION, PciIrq, RegionInfo, Server, ServerFactory, Serving
+from device.served import CARRIER_POLL_S, ServedBase, stop_when
+from device.vfio_user import NO_REGION, PciIrq, RegionInfo, Server, ServerFactory
 from device.vfio_user.session import SERVER_CAPABILITIES
 from device.wire.contract import Framing, Wire, WireClosed
 from device.wire.frame import Frame, Gso, GsoFlag, GsoType
 from device.wire.port import Port
+from device.worker import Worker
 
 if TYPE_CHECKING:
     import socket
@@ -288,10 +289,6 @@ def _wait(poll: select.poll, timeout_s: float) -> None:
         time.sleep(timeout_s)
 
 
-_LEAVING_S: Final = 2.0
-"""How long the card's threads may take to end: an observer may stand in one of them and wait for its user."""
-
-
 def _serve_reference(
     at: str | socket.socket,
     wire: Wire,
@@ -320,11 +317,11 @@ def serve_card(
     make: ServerFactory | None = None,
 ) -> Account:
     """Serve a card that was built until ``stop`` is set; see ``serve``. Its threads end before it returns."""
-    cable = threading.Thread(target=served.run_cable, name="cable", daemon=True)
+    cable = Worker("cable", served.run_cable, stop.set)
     offered = replace(SERVER_CAPABILITIES, write_multiple=tuning.write_multiple)
     ours = functools.partial(Server, offered=offered)
     with (make or ours)(at, served, allowed_uids=allowed_uids) as server:
-        watcher = threading.Thread(target=_stop_when, args=(stop, server), name="stop", daemon=True)
+        watcher = Worker("stop", functools.partial(stop_when, stop, server), stop.set)
         cable.start()
         watcher.start()
         try:
@@ -333,15 +330,11 @@ def serve_card(
         finally:
             stop.set()
             served.stop_cable()
-            cable.join(_LEAVING_S)
-            watcher.join(_LEAVING_S)
-    served.close()
+            ended = cable.end()
+            watcher.end_surely()
+    if ended:  # else an observer stands in it, and waits for its user
+        served.close()
     return served.account()
-
-
-def _stop_when(stop: threading.Event, server: Serving) -> None:
-    stop.wait()
-    server.stop()
 
 
 CardBuilder = Callable[[GuestMemory, bool, bytes, Callable[[FrameSent], None], InterruptSink], Card]

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 
 from device.wire.contract import Framing, WireClosed, WireError
 from device.wire.port import Port
-from device.wire.pump import Link, PumpedWire
+from device.wire.pump import LEAVING_S, Link, PumpedWire
 from device.wire.sockets import LONGEST_PATH_BYTES
 from device.wire.switching import Fabric
 
@@ -88,7 +88,9 @@ class SwitchHost:
         """Stop; the cards of other processes will choose another host."""
         self._stopping = True
         os.eventfd_write(self._waker, 1)
-        self._thread.join()
+        self._thread.join(LEAVING_S)
+        if self._thread.is_alive():
+            return  # it still uses all of this; the lock goes with the process
         for number in list(self._ports):
             self._detach(number)
         self._selector.close()

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
+from formats.checksum import checksum
 from lab.host.fifo_relay import FifoTools
 from lab.host.inprocess_stack import Stack
 from lab.host.inspection import Inspected, tools
@@ -50,14 +51,6 @@ class Told:
     verifier: list[str]
 
 
-def ones_sum(data: bytes) -> int:
-    """Return the Internet checksum (RFC 1071)."""
-    total: int = sum(struct.unpack(f">{(len(data) + 1) // 2}H", data + b"\0" * (len(data) % 2)))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
-
-
 def arp_request(mac: bytes, ours: ipaddress.IPv4Address, peer: ipaddress.IPv4Address) -> bytes:
     """Return "who has ``peer``?" (RFC 826)."""
     body = struct.pack(">HHBBH", 1, 0x0800, 6, 4, 1) + mac + ours.packed + bytes(6) + peer.packed
@@ -74,9 +67,9 @@ def arp_reply(mac: bytes, request: bytes) -> bytes:
 def echo(mac: bytes, to: bytes, ours: ipaddress.IPv4Address, peer: ipaddress.IPv4Address, n: int) -> bytes:
     """Return an ICMP echo request (RFC 792) with 56 bytes of data."""
     icmp = struct.pack(">BBHHH", 8, 0, 0, IDENTIFIER, n) + bytes(range(56))
-    icmp = icmp[:2] + ones_sum(icmp).to_bytes(2, "big") + icmp[4:]
+    icmp = icmp[:2] + checksum(icmp).to_bytes(2, "big") + icmp[4:]
     head = struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(icmp), n, 0, 64, 1, 0) + ours.packed + peer.packed
-    head = head[:10] + ones_sum(head).to_bytes(2, "big") + head[12:]
+    head = head[:10] + checksum(head).to_bytes(2, "big") + head[12:]
     return to + mac + IPV4 + head + icmp
 
 

@@ -13,7 +13,6 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from device import packet
 from device.engine.contract import InterruptMode
 from device.engine.reference import ReferenceEngine
 from device.engine.reference.receive import completed
@@ -21,6 +20,7 @@ from device.regs.nic import NIC
 from device.rings.receive import ExtendedRx, LegacyRx
 from device.trace.player import EngineFactory, Player
 from device.trace.records import NO_MODE, Kind, frame_of
+from formats import packet
 from lab.conformance.bench import Signal
 from lab.conformance.targets.qtest import Memory, QtestBench
 from lab.errors import UsageError

@@ -15,6 +15,7 @@ from lab.errors import UsageError
 from lab.machines import cards
 from lab.machines.cards import FarEnd, Fitted
 from lab.machines.qemu.command import VfioUserNic
+from lab.machines.signals import end_soon
 from lab.stepper.live import start
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def end_on_signals(session: Session, stop: threading.Event) -> None:
     """
 
     def end(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
+        end_soon(stop)
         if session.stop is not None:
             session.detach()
             raise EndedError

@@ -19,7 +19,7 @@ static void put_address(uint8_t *at, uint32_t low, uint32_t high)
 void rw_flow_send_locked(struct rw_card *card, uint32_t quanta)
 {
     uint8_t frame[RW_MIN_FRAME] = {0};
-    const struct rw_fragment whole = {frame, sizeof frame};
+    struct rw_frame whole;
     const uint32_t type = rw_get(card, RW_FCT);
 
     if (!atomic_load(&card->link) || rw_looped(card))
@@ -31,10 +31,11 @@ void rw_flow_send_locked(struct rw_card *card, uint32_t quanta)
     frame[15] = PAUSE;
     frame[16] = (uint8_t)(quanta >> 8);
     frame[17] = (uint8_t)quanta;
+    rw_frame_of(&whole, frame, sizeof frame);
     rw_tally(card, quanta & 0xffff ? RW_XOFFTXC : RW_XONTXC, 1);
     if (!card->wire_attached && !card->live)
-        rw_effect_frame(card, &whole, 1, NULL);
-    else if (rw_wire_send(card, &whole, 1, NULL) == RW_BLOCKED)
+        rw_effect_frame(card, &whole, NULL);
+    else if (rw_wire_send(card, &whole, NULL) == RW_BLOCKED)
         RW_COUNT(card, wire_lost, 1); /* the partner that is to stop does not read */
 }
 

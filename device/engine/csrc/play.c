@@ -171,8 +171,7 @@ static int memory(void *context, uint64_t address, uint32_t length, void *data, 
     return write ? write_memory(context, address, length, data) : read_memory(context, address, length, data);
 }
 
-void rw_play_frame(struct rw_card *card, const struct rw_fragment *frag, uint32_t count,
-                   const struct rw_offload *offload)
+void rw_play_frame(struct rw_card *card, const struct rw_frame *frame, const struct rw_offload *offload)
 {
     struct rw_play *play = card->play;
     struct rw_digest digest;
@@ -180,8 +179,8 @@ void rw_play_frame(struct rw_card *card, const struct rw_fragment *frag, uint32_
     uint8_t said[RW_OFFLOAD_BYTES];
 
     rw_digest_begin(&digest);
-    for (uint32_t n = 0; n < count; n++)
-        rw_digest_add(&digest, frag[n].base, frag[n].length);
+    for (uint32_t n = 0; n < frame->count; n++)
+        rw_digest_add(&digest, frame->piece[n].base, frame->piece[n].length);
     play->status.frames_sent++;
     if (!expect(play, RW_REC_FRAME_SUM, &found)) {
         judge(play, false);

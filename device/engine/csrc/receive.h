@@ -54,7 +54,8 @@ bool rw_stamp_received(struct rw_card *card, const uint8_t *frame, uint32_t size
 bool rw_wake_armed(struct rw_card *card);
 void rw_wake_consider(struct rw_card *card, const uint8_t *frame, uint32_t size, bool exact);
 
-/* rx.c. The frame is changed in place and needs RW_FCS_BYTES of room behind it, or RW_MIN_FRAME in all. */
+/* rx.c. The frame is in private memory, is changed in place, and needs RW_FCS_BYTES of room behind it, or
+ * RW_MIN_FRAME in all. */
 bool rw_rx_listening(struct rw_card *card);
 void rw_rx_frame_locked(struct rw_card *card, uint8_t *frame, uint32_t size, const struct rw_offload *offload,
                         struct rw_rx_outcome *outcome);
@@ -62,8 +63,6 @@ void rw_rx_announce(struct rw_card *card, const struct rw_rx_outcome *outcome);
 /* Whether the receive ring is where only Python reaches, and the pump does not know yet. Takes rx_lock. */
 bool rw_rx_ring_is_slow(struct rw_card *card);
 bool rw_rx_ring_is_slow_locked(struct rw_card *card);
-/* The guest's next buffer, where a frame may be read to before the filters have spoken; NULL: not this time. */
-uint8_t *rw_rx_direct(struct rw_card *card, uint32_t *room);
 /* A transmitted frame comes back. Takes rx_lock. */
 void rw_rx_loop(struct rw_card *card, uint8_t *frame, uint32_t size);
 

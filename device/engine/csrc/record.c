@@ -235,9 +235,9 @@ static void frame_came(struct rw_card *card, uint32_t length, const struct rw_of
     if (at && work)
         rw_record_offload(at, work);
     if (at)
-        memcpy(at + prefix, card->rx_data, length);
+        memcpy(at + prefix, card->rx_frame, length);
     pthread_mutex_lock(&card->rx_lock);
-    rw_rx_frame_locked(card, card->rx_data, length, work, &outcome);
+    rw_rx_frame_locked(card, card->rx_frame, length, work, &outcome);
     pthread_mutex_unlock(&card->rx_lock);
     rw_rx_announce(card, &outcome);
     if (outcome.missed)

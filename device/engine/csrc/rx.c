@@ -151,6 +151,7 @@ static void write_back(struct rw_card *card, uint64_t address, const uint64_t *w
         rw_dma_store(card, &card->rx_ring_cache, address, words, 8 * count);
         return;
     }
+    RW_TOUCHES();
     for (uint32_t n = 0; n < count; n++)
         if (n != with_dd)
             memcpy(host + 8 * n, &words[n], 8);
@@ -189,18 +190,6 @@ static void finish_slot(struct rw_card *card, uint64_t address, const struct arr
     write_back(card, address, words, 4, 1);
 }
 
-/* A piece of a frame to where it belongs; it may be there already, or a tag's length beside. A write that nothing
- * covers is lost: being posted, the card does not notice. */
-static void deliver(struct rw_card *card, uint64_t address, const uint8_t *data, uint32_t length)
-{
-    uint8_t *host = rw_dma_host(card, &card->rx_data_cache, address, length, RW_DMA_WRITE);
-
-    if (!host)
-        rw_dma_store(card, &card->rx_data_cache, address, data, length);
-    else if (host != data)
-        memmove(host, data, length);
-}
-
 bool rw_rx_ring_is_slow_locked(struct rw_card *card)
 {
     return rw_dma_is_slow(card, ring_base(card, 0) + (uint64_t)RW_DESC_BYTES * rw_get(card, RW_RDH0));
@@ -218,25 +207,6 @@ bool rw_rx_ring_is_slow(struct rw_card *card)
     return slow;
 }
 
-uint8_t *rw_rx_direct(struct rw_card *card, uint32_t *room)
-{
-    struct buffers buffers;
-    struct rw_slot slot;
-
-    if (card->recorder)
-        return NULL;
-    /* one buffer, one queue, nothing to add behind the frame */
-    buffers_of(card, &buffers);
-    if (buffers.split || rw_rss_enabled(card) || !(rw_get(card, RW_RCTL) & RW_RCTL_SECRC) || !available(card, 0) ||
-        rw_dma_try_load(card, &card->rx_ring_cache,
-                        ring_base(card, 0) + (uint64_t)RW_DESC_BYTES * rw_get(card, RW_RDH0), slot.buffer,
-                        RW_DESC_BYTES) ||
-        !slot.buffer[0])
-        return NULL;
-    *room = buffers.size[0];
-    return rw_dma_host(card, &card->rx_data_cache, slot.buffer[0], buffers.size[0], RW_DMA_WRITE);
-}
-
 static void store(struct rw_card *card, uint32_t queue, const struct arrival *arrival,
                   const struct buffers *buffers, uint32_t slots)
 {
@@ -251,8 +221,8 @@ static void store(struct rw_card *card, uint32_t queue, const struct arrival *ar
 
         done = fill(slot, buffers, arrival->header, done, arrival->size, lengths);
         for (uint32_t b = 0; b < buffers->count; b++) {
-            if (lengths[b])
-                deliver(card, slot->buffer[b], arrival->data + from, lengths[b]);
+            if (lengths[b]) /* a write that nothing covers is lost: being posted, the card does not notice */
+                rw_dma_store(card, &card->rx_data_cache, slot->buffer[b], arrival->data + from, lengths[b]);
             from += lengths[b];
         }
         finish_slot(card, base + (uint64_t)RW_DESC_BYTES * index, arrival, buffers, lengths, first,

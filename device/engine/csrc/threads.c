@@ -11,9 +11,12 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/timerfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "card.h"
@@ -24,6 +27,7 @@
 
 #define SLICE_PAUSE_MS 1 /* between two batches of a guest that asks for more than a budget: who waits for a lock gets it */
 #define SLACK_NS 1000ul
+#define LEAVING_S 5
 #define PAUSE_MS 10 /* after an error of the descriptor that poll keeps reporting */
 
 void rw_wake(struct rw_card *card)
@@ -54,6 +58,23 @@ struct rw_moved rw_moved(struct rw_card *card, struct rw_moved *last)
         now.octets_sent - before.octets_sent,
         now.octets_received - before.octets_received,
     };
+}
+
+_Noreturn void rw_die(const char *thread, const char *reason)
+{
+    dprintf(STDERR_FILENO, "ringwalk: the %s thread: %s: %s\n", thread, reason, strerror(errno));
+    abort();
+}
+
+void rw_join(pthread_t thread, const char *name)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += LEAVING_S;
+    errno = pthread_timedjoin_np(thread, NULL, &until);
+    if (errno)
+        rw_die(name, "it was told to end");
 }
 
 bool rw_be_punctual(void)
@@ -99,7 +120,7 @@ static bool take_locked(struct rw_card *card, struct rw_rx_outcome *outcome)
         length = rw_wire_read(card, &offload);
         if (length <= 0)
             break;
-        rw_rx_frame_locked(card, card->rx_data, (uint32_t)length, offload.needs_csum ? &offload : NULL, outcome);
+        rw_rx_frame_locked(card, card->rx_frame, (uint32_t)length, offload.needs_csum ? &offload : NULL, outcome);
     }
     RW_COUNT(card, rx_batches, n ? 1 : 0);
     return length > 0;
@@ -213,7 +234,7 @@ static void *wire_main(void *argument)
         if (!fds[1].events || atomic_load(&card->wire_closed))
             fds[1].fd = -1;
         if (poll(fds, 2, -1) < 0 && errno != EINTR)
-            break;
+            rw_die("wire", "poll");
         if (fds[0].revents && read(card->wake_fd, &drained, sizeof drained) < 0)
             continue;
         if (fds[1].revents & POLLOUT)
@@ -251,7 +272,7 @@ static void *timer_main(void *argument)
         uint64_t times;
 
         if (read(card->timer_fd, &times, sizeof times) < 0 && errno != EINTR)
-            break;
+            rw_die("timer", "read");
         if (atomic_load(&card->stopping))
             break;
         if (card->recorder) {
@@ -327,9 +348,9 @@ void rw_stop(rw_card *card)
         timerfd_settime(card->timer_fd, 0, &at_once, NULL);
         card->timer_set_ns = 1;
         pthread_mutex_unlock(&card->irq_lock);
-        pthread_join(card->timer_thread, NULL);
+        rw_join(card->timer_thread, "timer");
     }
     if (card->wire_running)
-        pthread_join(card->wire_thread, NULL);
+        rw_join(card->wire_thread, "wire");
     card->timer_running = card->wire_running = card->running = card->live = false;
 }

@@ -21,13 +21,14 @@ from device.trace.native import TapeError
 from device.vfio_user import ListenError
 from device.wire.contract import Wire, WireError
 from device.wire.spec import open_wire
-from lab.cli.commands.boot import ENGINES, mac, terminal_restored
+from lab.cli.commands.boot import mac, terminal_restored
 from lab.errors import UsageError
 from lab.machines.card_process import Ready
-from lab.machines.cards import default_mac, far_end
+from lab.machines.cards import ENGINES, default_mac, far_end
 from lab.machines.libvfio_user import TRANSPORTS, server_factory
 from lab.machines.peer import LocalPeer, answer
 from lab.machines.qemu.command import memory_arguments, vfio_user_device
+from lab.machines.signals import SignalThread, end_soon
 from lab.stepper import arguments as stepping
 from lab.stepper import screen
 from lab.stepper.live import Live, Wish
@@ -119,8 +120,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve until a signal, or until the control socket closes; any number of clients may come and go."""
     stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: stop.set())
+    signals = SignalThread()
+    signals.end_on((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), stop)
     args.mac = args.mac or default_mac(args.wire)
     wish = wished(args)
     by_reference = needs_reference(wish, args.engine)
@@ -131,7 +132,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(str(error)) from error
     reached = far_end(wire)
     peer, peer_address = reached or (None, None)
-    begin = with_state(args.state)
+    begin = with_state(args.state, signals)
     recording = None if by_reference else open_recording(wish.record)
     uids = harden(args, stepped=by_reference, programs=peer is not None)
 
@@ -310,7 +311,7 @@ def wished(args: argparse.Namespace) -> Wish:
     return wish
 
 
-def with_state(path: Path | None) -> Callable[[Served], None]:
+def with_state(path: Path | None, signals: SignalThread) -> Callable[[Served], None]:
     """Read the state there is, while we may; return what gives it to a card and keeps it when asked to."""
     kept = path.read_bytes() if path is not None and path.exists() else None
 
@@ -318,7 +319,7 @@ def with_state(path: Path | None) -> Callable[[Served], None]:
         if kept is not None:
             served.restore(kept)
         if path is not None:
-            on_request(lambda: keep(served, path, hold=False))
+            on_request(signals, lambda: keep(served, path, hold=False))
 
     return begin
 
@@ -331,8 +332,8 @@ def keep(served: Served, path: Path, *, hold: bool) -> str:
     return str(path)
 
 
-def on_request(action: Callable[[], object]) -> None:
-    """Do something at each SIGUSR1, in a thread: the handler itself may interrupt a lock's holder."""
+def on_request(signals: SignalThread, action: Callable[[], object]) -> None:
+    """Do something at each SIGUSR1, in a thread of its own: it may wait for a lock, or for a disk."""
     asked = threading.Event()
 
     def wait() -> None:
@@ -345,7 +346,7 @@ def on_request(action: Callable[[], object]) -> None:
                 print(f"ringwalk: cannot keep the state: {error}", file=sys.stderr, flush=True)
 
     threading.Thread(target=wait, name="state", daemon=True).start()
-    signal.signal(signal.SIGUSR1, lambda *_: asked.set())
+    signals.obey((signal.SIGUSR1,), asked.set)
 
 
 def announce(args: argparse.Namespace, wire: Wire, ready: Ready) -> None:
@@ -392,4 +393,4 @@ def obey(
             reply = answer(json.loads(line), peer, lambda: asdict(served.account()), save)
             lines.write(json.dumps(reply).encode() + b"\n")
             lines.flush()
-    stop.set()
+    end_soon(stop)

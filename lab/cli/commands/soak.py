@@ -9,10 +9,10 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from device.vfio_user import TransportError
-from lab.cli.commands.boot import ENGINES
 from lab.cli.commands.fuzz import count
 from lab.machines import scratch
 from lab.machines.card_process import start_card
+from lab.machines.cards import ENGINES
 from lab.trials.soak import measure
 from lab.trials.soak.load import Load
 

@@ -13,21 +13,23 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from formats import ethernet, ipv4
+from formats.checksum import verifies
+from formats.transport import ICMP
 from lab.machines import scratch
 from lab.trials.interop.contract import Seen
 from lab.trials.interop.echo import EchoServer
 from lab.trials.interop.hostile_frames import Attacker, Ends
 from lab.trials.interop.verified import add_verify, watched
-from protocols.transports.tcpip import arp, ethernet, icmp, ipv4, packet
+from protocols.transports.tcpip import arp, icmp
 from protocols.transports.tcpip.addresses import parse
-from protocols.transports.tcpip.checksum import verifies
 
 if TYPE_CHECKING:
     import argparse
 
-    from lab.cli.parts import Progress
+    from formats.checksum import Buffer
     from lab.host.station import Station
-    from protocols.transports.tcpip.checksum import Buffer
+    from lab.trials.parts import Progress
 
 NAME = "hostile"
 HELP = "hostile frames by the million on the cable of a whole stack; it must answer a ping all the time"
@@ -146,7 +148,7 @@ class HonestPeer:
         began = time.monotonic()
         number = self.asked & 0xFFFF
         body = icmp.build4(icmp.ECHO_REQUEST, 0, 0xBEEF << 16 | number, b"alive?")
-        head = ipv4.build(parse(PEER), parse(OURS), packet.ICMP, len(body), ttl=64)
+        head = ipv4.build(parse(PEER), parse(OURS), ICMP, len(body), ttl=64)
         asked = ethernet.header(MAC, PEER_MAC, ethernet.IPV4) + head + body
         self.send(asked)
         again = began + REPEAT_S
@@ -169,7 +171,7 @@ class HonestPeer:
 
     def _is_answer(self, frame: Buffer, number: int) -> bool:
         ip = frame[14:]
-        if ethernet.ethertype(frame) != ethernet.IPV4 or len(ip) < 28 or ip[9] != packet.ICMP:
+        if ethernet.ethertype(frame) != ethernet.IPV4 or len(ip) < 28 or ip[9] != ICMP:
             return False
         message = ip[20 : int.from_bytes(ip[2:4])]
         wanted = bytes((icmp.ECHO_REPLY, 0))

@@ -11,21 +11,23 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from formats import ethernet, ipv4, ipv6
+from formats.checksum import ones_sum_of, pseudo_sum
+from formats.transport import ACK, FIN, ICMP, ICMPV6, IGMP, PSH, RST, SYN, TCP, UDP, URG
 from protocols.transports.netbt import NetbiosName, message
 from protocols.transports.netbt.message import Flags, Kind, Opcode, Record
-from protocols.transports.tcpip import arp, ethernet, icmp, ipv4, ipv6, packet
-from protocols.transports.tcpip.checksum import ones_sum_of, pseudo_sum
+from protocols.transports.tcpip import arp, icmp
 from protocols.transports.tcpip.tcp import segment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from protocols.transports.tcpip.checksum import Buffer
+    from formats.checksum import Buffer
 
 LONGEST = 1514
 MUTATED = 0.6
 """How often a mutated frame comes; of the other kinds some come in groups."""
-FLAGS = (segment.SYN, segment.ACK, segment.FIN, segment.RST, segment.PSH, segment.URG)
+FLAGS = (SYN, ACK, FIN, RST, PSH, URG)
 MULTICAST = (bytes((224, 0, 0, 1)), bytes((224, 0, 0, 251)), bytes((255, 255, 255, 255)))
 REDIRECT, NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT, ROUTER_ADVERTISEMENT = 5, 135, 136, 134
 
@@ -113,7 +115,7 @@ class Attacker:
             urgent=chance.choice((0, 0, 1, 65535)),
         )
         raw = summed(raw + data, source, ends.ip)
-        return self.ip4(packet.TCP, raw, source=source)
+        return self.ip4(TCP, raw, source=source)
 
     def udp(self, data: bytes) -> bytes:
         """Return a datagram without a checksum."""
@@ -123,16 +125,13 @@ class Attacker:
 
 def summed(raw: bytes, source: bytes, destination: bytes) -> bytes:
     """Return a TCP segment with its checksum."""
-    value = 0xFFFF - ones_sum_of((raw,), pseudo_sum(source, destination, packet.TCP) + len(raw))
+    value = 0xFFFF - ones_sum_of((raw,), pseudo_sum(source, destination, TCP) + len(raw))
     return raw[:16] + value.to_bytes(2) + raw[18:]
 
 
 def syn_flood(by: Attacker) -> list[bytes]:
     """SYNs from addresses that never answer."""
-    return [
-        by.tcp(segment.SYN, source=by.ends.from_ip[:3] + bytes((by.chance.randrange(2, 254),)))
-        for _ in range(8)
-    ]
+    return [by.tcp(SYN, source=by.ends.from_ip[:3] + bytes((by.chance.randrange(2, 254),))) for _ in range(8)]
 
 
 def odd_flags(by: Attacker) -> list[bytes]:
@@ -143,21 +142,21 @@ def odd_flags(by: Attacker) -> list[bytes]:
 
 def land(by: Attacker) -> list[bytes]:
     """Send the victim a SYN of its own."""
-    return [by.tcp(segment.SYN, source=by.ends.ip)]
+    return [by.tcp(SYN, source=by.ends.ip)]
 
 
 def bad_options(by: Attacker) -> list[bytes]:
     """TCP options of impossible lengths, and IPv4 options as well."""
     length = 4 * by.chance.randrange(1, 11)
     options = by.chance.randbytes(length)
-    tcp = by.tcp(segment.SYN, options=options)
-    head = ipv4.build(by.ends.from_ip, by.ends.ip, packet.UDP, 12, ttl=9, options=by.chance.randbytes(length))
+    tcp = by.tcp(SYN, options=options)
+    head = ipv4.build(by.ends.from_ip, by.ends.ip, UDP, 12, ttl=9, options=by.chance.randbytes(length))
     return [tcp, by.frame(ethernet.IPV4, head + by.udp(b"odd!"))]
 
 
 def tiny_segments(by: Attacker) -> list[bytes]:
     """Single bytes, far apart, of connections that there are not."""
-    return [by.tcp(segment.ACK | segment.PSH, b"x") for _ in range(8)]
+    return [by.tcp(ACK | PSH, b"x") for _ in range(8)]
 
 
 def overlapping_fragments(by: Attacker) -> list[bytes]:
@@ -168,15 +167,15 @@ def overlapping_fragments(by: Attacker) -> list[bytes]:
         offset = by.chance.randrange(0, 60) * 8
         more = ipv4.MORE_FRAGMENTS if by.chance.random() < 0.7 else 0
         payload = bytes(8 * by.chance.randrange(1, 60))
-        frames.append(by.ip4(packet.UDP, payload, identification=ident, fragment=more | offset // 8))
+        frames.append(by.ip4(UDP, payload, identification=ident, fragment=more | offset // 8))
     return frames
 
 
 def giant_fragments(by: Attacker) -> list[bytes]:
     """Ping of death: a last piece that ends beyond 64 KB; and the rose attack's two lone ends."""
     ident = by.chance.randrange(65536)
-    first = by.ip4(packet.ICMP, bytes(1480), identification=ident, fragment=ipv4.MORE_FRAGMENTS)
-    return [first, by.ip4(packet.ICMP, bytes(1480), identification=ident, fragment=8189)]
+    first = by.ip4(ICMP, bytes(1480), identification=ident, fragment=ipv4.MORE_FRAGMENTS)
+    return [first, by.ip4(ICMP, bytes(1480), identification=ident, fragment=8189)]
 
 
 def icmp_lies(by: Attacker) -> list[bytes]:
@@ -184,10 +183,10 @@ def icmp_lies(by: Attacker) -> list[bytes]:
     kind = by.chance.choice((icmp.UNREACHABLE, REDIRECT, icmp.TIME_EXCEEDED, icmp.PARAMETER_PROBLEM))
     code = by.chance.randrange(16)
     rest = by.chance.choice((0, 68, 552, by.chance.getrandbits(32)))
-    quoted = ipv4.build(by.ends.ip, by.ends.from_ip, packet.TCP, 8, ttl=64)
+    quoted = ipv4.build(by.ends.ip, by.ends.from_ip, TCP, 8, ttl=64)
     ports = by.ends.port.to_bytes(2) + by.chance.randbytes(2)
     body = quoted + ports + by.chance.randbytes(4)
-    return [by.ip4(packet.ICMP, icmp.build4(kind, code, rest, body[: by.chance.randrange(len(body) + 1)]))]
+    return [by.ip4(ICMP, icmp.build4(kind, code, rest, body[: by.chance.randrange(len(body) + 1)]))]
 
 
 def arp_lies(by: Attacker) -> list[bytes]:
@@ -205,7 +204,7 @@ def neighbour_lies(by: Attacker) -> list[bytes]:
         8 * by.chance.randrange(0, 5)
     )
     message = icmp.build6(kind, 0, by.chance.getrandbits(32), body, (by.ends.from_ip6, by.ends.ip6))
-    return [by.ip6(packet.ICMPV6, message, hop_limit=by.chance.choice((255, 255, 64)))]
+    return [by.ip6(ICMPV6, message, hop_limit=by.chance.choice((255, 255, 64)))]
 
 
 def header_chains(by: Attacker) -> list[bytes]:
@@ -213,7 +212,7 @@ def header_chains(by: Attacker) -> list[bytes]:
     kinds = (0, 43, 44, 60, 51, 59)
     chain = [by.chance.choice(kinds) for _ in range(by.chance.randrange(1, 12))]
     payload = b""
-    for following in [*chain[1:], packet.UDP]:
+    for following in [*chain[1:], UDP]:
         payload += bytes((following, by.chance.choice((0, 0, 0, 1, 255)))) + by.chance.randbytes(6)
     return [by.ip6(chain[0], payload + by.udp(b"chain"))]
 
@@ -221,7 +220,7 @@ def header_chains(by: Attacker) -> list[bytes]:
 def group_messages(by: Attacker) -> list[bytes]:
     """IGMP queries and reports of every version, cut short and with counts that lie."""
     body = by.chance.choice((b"\x11", b"\x16", b"\x22")) + by.chance.randbytes(by.chance.randrange(3, 40))
-    return [by.ip4(packet.IGMP, body, ttl=1)]
+    return [by.ip4(IGMP, body, ttl=1)]
 
 
 def datagrams(by: Attacker) -> list[bytes]:
@@ -231,7 +230,7 @@ def datagrams(by: Attacker) -> list[bytes]:
     raw[0:4] = by.chance.choice((b"\0\x43\0\x44", b"\0\x35\x12\x34", bytes(raw[0:4]), by.chance.randbytes(4)))
     if by.chance.random() < 0.3:
         raw[4:6] = by.chance.randbytes(2)
-    return [by.ip4(packet.UDP, bytes(raw), source=by.chance.choice((None, *MULTICAST)))]
+    return [by.ip4(UDP, bytes(raw), source=by.chance.choice((None, *MULTICAST)))]
 
 
 def name_lies(by: Attacker) -> list[bytes]:
@@ -250,7 +249,7 @@ def name_lies(by: Attacker) -> list[bytes]:
     ).emit()
     cut = told[: by.chance.randrange(len(told) + 1)] if by.chance.random() < 0.2 else told
     raw = by.udp(cut)
-    return [by.ip4(packet.UDP, by.chance.choice((b"\0\x89", raw[:2])) + b"\0\x89" + raw[4:])]
+    return [by.ip4(UDP, by.chance.choice((b"\0\x89", raw[:2])) + b"\0\x89" + raw[4:])]
 
 
 def mutated(by: Attacker) -> list[bytes]:

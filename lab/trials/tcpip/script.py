@@ -14,8 +14,10 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from protocols.transports.tcpip import addresses, arp, ethernet, ipv4
-from protocols.transports.tcpip.checksum import ones_sum_of, pseudo_sum
+from formats import ethernet, ipv4
+from formats.checksum import ones_sum_of, pseudo_sum
+from formats.transport import ACK, RST, SYN, URG
+from protocols.transports.tcpip import addresses, arp
 from protocols.transports.tcpip.link import RxFrame
 from protocols.transports.tcpip.segmentation import finish
 from protocols.transports.tcpip.stack import Stack, StackConfig
@@ -117,7 +119,7 @@ class _Script:
 
     def _frame(self, step: Send) -> bytes:
         flags = sum(FLAGS[c] for c in step.flags)
-        ack = (self._isn or 0) + step.ack if flags & segment.ACK else 0
+        ack = (self._isn or 0) + step.ack if flags & ACK else 0
         raw = segment.build(
             (PEER_PORT, self._port),
             PEER_ISN + step.seq,
@@ -140,16 +142,16 @@ class _Script:
         seg = parse_tcp(frame)
         if seg is None:
             return None
-        if seg.flags & segment.SYN:
+        if seg.flags & SYN:
             self._isn = seg.sequence
             self._port = seg.source_port
         letters = "".join(c for c, bit in FLAGS.items() if seg.flags & bit)
         base = self._isn if self._isn is not None else seg.sequence
         line = f"{letters} seq {(seg.sequence - base) & segment.MASK}"
-        if seg.flags & segment.ACK:
+        if seg.flags & ACK:
             line += f" ack {(seg.acknowledgment - PEER_ISN) & segment.MASK}"
         line += f" len {seg.length}"
-        if seg.flags & segment.SYN:
+        if seg.flags & SYN:
             offered = {
                 "mss": seg.mss is not None,
                 "sack": seg.sack_permitted,
@@ -160,9 +162,9 @@ class _Script:
         if seg.sack:
             blocks = ((a - PEER_ISN, b - PEER_ISN) for a, b in seg.sack)
             line += " sack " + " ".join(f"{a & segment.MASK}-{b & segment.MASK}" for a, b in blocks)
-        if not seg.window and not seg.flags & segment.RST:
+        if not seg.window and not seg.flags & RST:
             line += " closed"
-        if seg.flags & segment.URG:
+        if seg.flags & URG:
             line += f" urg {seg.urgent}"
         return line
 

@@ -12,14 +12,15 @@ from __future__ import annotations
 from struct import Struct
 from typing import TYPE_CHECKING, NamedTuple
 
-from protocols.transports.tcpip import addresses, ethernet
+from formats import ethernet
+from protocols.transports.tcpip import addresses
 from protocols.transports.tcpip.link import TxFrame
 from protocols.transports.tcpip.timers import SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from protocols.transports.tcpip.checksum import Buffer
+    from formats.checksum import Buffer
     from protocols.transports.tcpip.context import Context
     from protocols.transports.tcpip.interface import Interface
 

@@ -10,19 +10,22 @@ from __future__ import annotations
 from struct import Struct
 from typing import TYPE_CHECKING
 
-from protocols.transports.tcpip.checksum import pseudo_sum, verifies
+from formats import ethernet, ipv4, ipv6
+from formats.checksum import pseudo_sum, verifies
+from formats.transport import ACK, PSH, TCP, TCP_HEADER_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from protocols.transports.tcpip.link import RxFrame
 
-TCP = 6
 # Ethernet type, version/IHL, total length, flags/offset, protocol, addresses, ports, seq, ack, word
 V4 = Struct("!12xHBxHxxHxB2x8s4sIIH")
 V6 = Struct("!12xHIHBx32s4sIIH")
-ACK = 0x10
-ACK_PSH = 0x18
+ACK_PSH = ACK | PSH
+TCP_V4 = ethernet.HEADER_BYTES + ipv4.HEADER_BYTES
+V4_HEADER = slice(ethernet.HEADER_BYTES, TCP_V4)
+TCP_V6 = ethernet.HEADER_BYTES + ipv6.HEADER_BYTES
 FLAGS = 0x1FF
 MAX_JOINED = 1 << 16
 
@@ -81,30 +84,30 @@ def _parse(frame: RxFrame) -> tuple[bytes, int, int, int, int, int, bytes] | Non
     if len(data) < 74:
         return None
     kind = (data[12] << 8) | data[13]
-    if kind == 0x0800:
+    if kind == ethernet.IPV4:
         _, first, total, fragment, protocol, pair, ports, sequence, ack, word = V4.unpack_from(data)
         if first != 0x45 or protocol != TCP or fragment & 0x3FFF:
             return None
-        header = 34
-        end = 14 + total
-    elif kind == 0x86DD:
+        header = TCP_V4
+        end = ethernet.HEADER_BYTES + total
+    elif kind == ethernet.IPV6:
         _, _, size, protocol, pair, ports, sequence, ack, word = V6.unpack_from(data)
         if protocol != TCP:
             return None
-        header = 54
-        end = 54 + size
+        header = TCP_V6
+        end = TCP_V6 + size
     else:
         return None
     at = header + (word >> 12 << 2)
     flags = word & FLAGS
-    fits = header + 20 <= at < end <= len(data) and not frame.lso_mss
+    fits = header + TCP_HEADER_BYTES <= at < end <= len(data) and not frame.lso_mss
     if flags not in (ACK, ACK_PSH) or not fits or not _verified(frame, header, end, pair):
         return None
-    return pair + ports, sequence, ack, flags, at, end, bytes(data[header + 20 : at])
+    return pair + ports, sequence, ack, flags, at, end, bytes(data[header + TCP_HEADER_BYTES : at])
 
 
 def _verified(frame: RxFrame, header: int, end: int, pair: bytes) -> bool:
-    if header == 34 and not frame.ip_verified and not verifies(frame.data[14:34]):
+    if header == TCP_V4 and not frame.ip_verified and not verifies(frame.data[V4_HEADER]):
         return False
     if not frame.l4_verified:
         half = len(pair) // 2

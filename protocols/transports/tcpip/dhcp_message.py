@@ -13,7 +13,7 @@ from struct import Struct
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from protocols.transports.tcpip.checksum import Buffer
+    from formats.checksum import Buffer
 
 HEADER = Struct("!BBBBIHH4s4s4s4s16s64s128s4s")
 MAGIC = b"\x63\x82\x53\x63"

@@ -6,7 +6,7 @@ from struct import Struct
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from protocols.transports.tcpip.checksum import Buffer
+    from formats.checksum import Buffer
 
 HEADER = Struct("!HHHHHH")
 RECORD = Struct("!HHIH")

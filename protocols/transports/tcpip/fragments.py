@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from protocols.transports.tcpip.checksum import Buffer
+    from formats.checksum import Buffer
     from protocols.transports.tcpip.context import Context
     from protocols.transports.tcpip.packet import Packet
     from protocols.transports.tcpip.timers import Timer

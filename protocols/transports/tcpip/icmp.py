@@ -9,8 +9,9 @@ import enum
 from struct import Struct
 from typing import NamedTuple
 
+from formats.checksum import Buffer, checksum, ones_sum_of, pseudo_sum, verifies
+from formats.transport import ICMP, ICMPV6
 from protocols.transports.tcpip import addresses, packet
-from protocols.transports.tcpip.checksum import Buffer, checksum, ones_sum_of, pseudo_sum, verifies
 
 HEADER = Struct("!BBHI")
 
@@ -109,7 +110,7 @@ def parse(data: memoryview, source: bytes, destination: bytes, *, verified: bool
     if not verified:
         start = 0
         if len(source) == 16:
-            start = pseudo_sum(source, destination, packet.ICMPV6) + len(data)
+            start = pseudo_sum(source, destination, ICMPV6) + len(data)
         if not verifies(data, start):
             return None
     kind, code, _, rest = HEADER.unpack_from(data)
@@ -125,7 +126,7 @@ def build4(kind: int, code: int, rest: int, body: Buffer) -> bytes:
 def build6(kind: int, code: int, rest: int, body: Buffer, ends: tuple[bytes, bytes]) -> bytes:
     """Return an ICMPv6 message; its checksum covers ``ends``, source and destination."""
     raw = HEADER.pack(kind, code, 0, rest) + bytes(body)
-    total = ones_sum_of((raw,), pseudo_sum(*ends, packet.ICMPV6) + len(raw))
+    total = ones_sum_of((raw,), pseudo_sum(*ends, ICMPV6) + len(raw))
     value = 0xFFFF - total
     return raw[:2] + value.to_bytes(2) + raw[4:]
 
@@ -143,5 +144,5 @@ def may_answer(about: packet.Packet) -> bool:
         if fragment_offset:
             return False
         is_query = about.payload[:1] in (bytes((ECHO_REPLY,)), bytes((ECHO_REQUEST,)))
-        return about.protocol != packet.ICMP or is_query
-    return about.protocol != packet.ICMPV6 or bool(about.payload[:1] and about.payload[0] & 0x80)
+        return about.protocol != ICMP or is_query
+    return about.protocol != ICMPV6 or bool(about.payload[:1] and about.payload[0] & 0x80)

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from formats.ipv4 import HEADER as IPV4_HEADER
+from formats.ipv6 import HEADER as IPV6_HEADER
+from formats.ipv6 import Ipv6Error, ParameterProblemError, walk
+from formats.transport import ICMP, ICMPV6
 from protocols.transports.tcpip import icmp, packet
 from protocols.transports.tcpip.errors import NetworkError
 from protocols.transports.tcpip.icmp import ErrorKind, ErrorReport, Message
 from protocols.transports.tcpip.ip import SendOptions
-from protocols.transports.tcpip.ipv4 import HEADER as IPV4_HEADER
-from protocols.transports.tcpip.ipv6 import HEADER as IPV6_HEADER
-from protocols.transports.tcpip.ipv6 import Ipv6Error, ParameterProblemError, walk
 from protocols.transports.tcpip.timers import SECOND
 
 if TYPE_CHECKING:
@@ -38,15 +39,15 @@ class IcmpLayer:
         self.handlers6: dict[int, Callable[[Packet, Message], None]] = {}
         self.echo_replies: Callable[[Packet, Message], None] | None = None
         self.echo_errors: Callable[[ErrorReport], None] | None = None
-        ip.transports[packet.ICMP] = self
-        ip.transports[packet.ICMPV6] = self
+        ip.transports[ICMP] = self
+        ip.transports[ICMPV6] = self
         ip.complain = self.complain
 
     def receive(self, about: Packet) -> None:
         """Handle an ICMP or ICMPv6 packet."""
         count = self._context.counters
         version = about.version
-        if (about.protocol == packet.ICMPV6) != (version == 6):
+        if (about.protocol == ICMPV6) != (version == 6):
             count["icmp.in_errors"] += 1
             return
         message = icmp.parse(about.payload, about.source, about.destination, verified=about.l4_verified)
@@ -81,7 +82,7 @@ class IcmpLayer:
         else:
             body = icmp.build6(type_, code, value, about.raw[: icmp.QUOTE_6], (path.source, path.destination))
         self._context.counters[f"icmp.out_{kind.name.lower()}"] += 1
-        self._ip.send(path, packet.ICMP if v4 else packet.ICMPV6, body, [])
+        self._ip.send(path, ICMP if v4 else ICMPV6, body, [])
 
     def _take_token(self) -> bool:
         rate = self._context.config.icmp_errors_per_second

@@ -5,8 +5,9 @@ from __future__ import annotations
 from struct import Struct
 from typing import TYPE_CHECKING
 
-from protocols.transports.tcpip import addresses, packet
-from protocols.transports.tcpip.checksum import checksum, verifies
+from formats.checksum import checksum, verifies
+from formats.transport import IGMP
+from protocols.transports.tcpip import addresses
 from protocols.transports.tcpip.errors import NetworkError
 from protocols.transports.tcpip.ip import SendOptions
 from protocols.transports.tcpip.membership import TO_INCLUDE, Membership, response_code
@@ -38,7 +39,7 @@ class Igmp(Membership):
         """Hang in under IP."""
         super().__init__(context)
         self._ip = ip
-        ip.transports[packet.IGMP] = self
+        ip.transports[IGMP] = self
 
     def _silent(self, interface: Interface, group: bytes) -> bool:
         return interface.loopback or group == addresses.IPV4_ALL_HOSTS
@@ -77,4 +78,4 @@ class Igmp(Membership):
         except NetworkError:
             return
         self._context.counters["igmp.out_messages"] += 1
-        self._ip.send(path, packet.IGMP, raw, [], SendOptions(ttl=1, ip_options=ROUTER_ALERT))
+        self._ip.send(path, IGMP, raw, [], SendOptions(ttl=1, ip_options=ROUTER_ALERT))

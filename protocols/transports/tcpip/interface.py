@@ -10,7 +10,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from protocols.transports.tcpip import addresses, ethernet
+from formats import ethernet
+from protocols.transports.tcpip import addresses
 from protocols.transports.tcpip.addresses import Prefix
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from protocols.transports.tcpip import ethernet
+from formats import ethernet
 from protocols.transports.tcpip.icmp import ErrorKind, ErrorReport
 from protocols.transports.tcpip.ipv4_layer import Ipv4Layer
 from protocols.transports.tcpip.ipv6_layer import Ipv6Layer
@@ -18,8 +18,8 @@ from protocols.transports.tcpip.routes import RouteTable
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from formats.checksum import Buffer
     from protocols.transports.tcpip.arp import Arp
-    from protocols.transports.tcpip.checksum import Buffer
     from protocols.transports.tcpip.context import Context
     from protocols.transports.tcpip.interface import Interface
     from protocols.transports.tcpip.link import RxFrame

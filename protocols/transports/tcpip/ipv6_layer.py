@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from protocols.transports.tcpip import addresses, ethernet, ipv6
+from formats import ethernet, ipv6
+from protocols.transports.tcpip import addresses
 from protocols.transports.tcpip.errors import Failure, NetworkError
 from protocols.transports.tcpip.fragments import FragmentKey, Reassembler
 from protocols.transports.tcpip.icmp import ErrorKind
@@ -16,7 +17,7 @@ from protocols.transports.tcpip.timers import SECOND
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from protocols.transports.tcpip.checksum import Buffer
+    from formats.checksum import Buffer
     from protocols.transports.tcpip.context import Context
     from protocols.transports.tcpip.interface import Interface
     from protocols.transports.tcpip.ip import SendOptions

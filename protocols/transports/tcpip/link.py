@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from protocols.transports.tcpip.checksum import Buffer
+    from formats.checksum import Buffer
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from struct import Struct
 from typing import TYPE_CHECKING
 
-from protocols.transports.tcpip import addresses, icmp, packet
+from formats.ipv6 import HOP_BY_HOP
+from formats.transport import ICMPV6
+from protocols.transports.tcpip import addresses, icmp
 from protocols.transports.tcpip.errors import NetworkError
 from protocols.transports.tcpip.ip import SendOptions
-from protocols.transports.tcpip.ipv6 import HOP_BY_HOP
 from protocols.transports.tcpip.membership import TO_INCLUDE, Membership, response_code
 from protocols.transports.tcpip.timers import MILLISECOND
 
@@ -27,7 +28,7 @@ REPORT_V2 = 143
 RECORD = Struct("!BBH16s")
 ALL_V2_ROUTERS = b"\xff\x02" + bytes(13) + b"\x16"
 # Hop-by-hop header: ICMPv6 next, Router Alert (value 0: MLD, RFC 2711), PadN.
-ROUTER_ALERT = bytes((packet.ICMPV6, 0, 5, 2, 0, 0, 1, 0))
+ROUTER_ALERT = bytes((ICMPV6, 0, 5, 2, 0, 0, 1, 0))
 
 
 class Mld(Membership):
@@ -82,4 +83,4 @@ class Mld(Membership):
         raw = icmp.build6(type_, 0, rest, body, (source, to))
         self._context.counters["mld.out_messages"] += 1
         options = SendOptions(ttl=1, ip_options=ROUTER_ALERT, next_header=HOP_BY_HOP)
-        self._ip.send(path, packet.ICMPV6, raw, [], options)
+        self._ip.send(path, ICMPV6, raw, [], options)

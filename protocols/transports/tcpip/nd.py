@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from protocols.transports.tcpip import addresses, icmp, packet
+from formats.transport import ICMPV6
+from protocols.transports.tcpip import addresses, icmp
 from protocols.transports.tcpip.errors import NetworkError
 from protocols.transports.tcpip.interface import AddressState, InterfaceAddress
 from protocols.transports.tcpip.ip import SendOptions
@@ -13,7 +14,7 @@ from protocols.transports.tcpip.timers import SECOND, Timer
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from protocols.transports.tcpip.checksum import Buffer
+    from formats.checksum import Buffer
     from protocols.transports.tcpip.context import Context
     from protocols.transports.tcpip.icmp import Message
     from protocols.transports.tcpip.interface import Interface
@@ -181,6 +182,6 @@ class Nd:
         raw = icmp.build6(kind, 0, rest, body, (source, to))
         try:
             path = self._ip.resolve(to, source, self._interface)
-            self._ip.send(path, packet.ICMPV6, raw, [], SendOptions(ttl=HOP_LIMIT))
+            self._ip.send(path, ICMPV6, raw, [], SendOptions(ttl=HOP_LIMIT))
         except NetworkError:
             self._context.counters["nd.out_errors"] += 1

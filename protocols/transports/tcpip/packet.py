@@ -8,12 +8,6 @@ if TYPE_CHECKING:
     from protocols.transports.tcpip.interface import Interface
     from protocols.transports.tcpip.link import RxFrame
 
-ICMP = 1
-IGMP = 2
-TCP = 6
-UDP = 17
-ICMPV6 = 58
-
 
 class Packet:
     """One whole packet (reassembled when it came in fragments).

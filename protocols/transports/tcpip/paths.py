@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from protocols.transports.tcpip import addresses, ipv4, ipv6
+from formats import ipv4, ipv6
+from protocols.transports.tcpip import addresses
 from protocols.transports.tcpip.errors import Failure, NetworkError
 from protocols.transports.tcpip.timers import SECOND
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from protocols.transports.tcpip import icmp, packet
+from formats.transport import ICMP, ICMPV6
+from protocols.transports.tcpip import icmp
 from protocols.transports.tcpip.ip import SendOptions
 
 if TYPE_CHECKING:
@@ -63,10 +64,10 @@ class Pinger:
         rest = self._identifier << 16 | sequence
         if len(destination) == 4:
             raw = icmp.build4(icmp.ECHO_REQUEST, 0, rest, data)
-            protocol = packet.ICMP
+            protocol = ICMP
         else:
             raw = icmp.build6(icmp.ECHO_REQUEST_6, 0, rest, data, (path.source, destination))
-            protocol = packet.ICMPV6
+            protocol = ICMPV6
         timer = self._context.timers.timer(
             lambda: self._finish(sequence, EchoResult(None, timeout, 0, b"", None))
         )

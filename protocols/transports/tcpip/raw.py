@@ -9,7 +9,7 @@ from protocols.transports.tcpip.ip import SendOptions
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from protocols.transports.tcpip.checksum import Buffer
+    from formats.checksum import Buffer
     from protocols.transports.tcpip.ip import Ip
     from protocols.transports.tcpip.packet import Packet
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from protocols.transports.tcpip import ethernet, ipv4
-from protocols.transports.tcpip.checksum import checksum, ones_sum_of, pseudo_sum
+from formats import ethernet, ipv4
+from formats.checksum import checksum, ones_sum_of, pseudo_sum
+from formats.transport import CWR, FIN, PSH, TCP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,9 +17,7 @@ if TYPE_CHECKING:
     from protocols.transports.tcpip.link import TxFrame
     from protocols.transports.tcpip.packet import Packet
 
-TCP = 6
-FIN_PSH = 0x09
-CWR = 0x80
+FIN_PSH = FIN | PSH
 
 
 def finish(frame: TxFrame) -> list[bytes]:

@@ -9,12 +9,13 @@ from __future__ import annotations
 from struct import Struct
 from typing import TYPE_CHECKING
 
-from protocols.transports.tcpip import addresses, icmp, packet
+from formats.ipv6 import MINIMUM_MTU
+from formats.transport import ICMPV6
+from protocols.transports.tcpip import addresses, icmp
 from protocols.transports.tcpip.addresses import Prefix
 from protocols.transports.tcpip.errors import NetworkError
 from protocols.transports.tcpip.interface import AddressState, InterfaceAddress
 from protocols.transports.tcpip.ip import SendOptions
-from protocols.transports.tcpip.ipv6 import MINIMUM_MTU
 from protocols.transports.tcpip.nd import (
     HOP_LIMIT,
     ROUTER_SOLICITATION,
@@ -134,7 +135,7 @@ class Slaac:
         raw = icmp.build6(ROUTER_SOLICITATION, 0, 0, option, (source, addresses.IPV6_ALL_ROUTERS))
         try:
             path = self._ip.resolve(addresses.IPV6_ALL_ROUTERS, source, interface)
-            self._ip.send(path, packet.ICMPV6, raw, [], SendOptions(ttl=HOP_LIMIT))
+            self._ip.send(path, ICMPV6, raw, [], SendOptions(ttl=HOP_LIMIT))
         except NetworkError:
             self._context.counters["nd.out_errors"] += 1
         if self._solicits < MAX_SOLICITATIONS:

@@ -6,8 +6,9 @@ from dataclasses import replace
 from struct import Struct
 from typing import TYPE_CHECKING, NamedTuple
 
-from protocols.transports.tcpip import addresses, packet
-from protocols.transports.tcpip.checksum import ones_sum_of, pseudo_sum, verifies
+from formats.checksum import ones_sum_of, pseudo_sum, verifies
+from formats.transport import UDP
+from protocols.transports.tcpip import addresses
 from protocols.transports.tcpip.errors import Failure, NetworkError
 from protocols.transports.tcpip.icmp import ErrorKind, ErrorReport
 from protocols.transports.tcpip.ip import PLAIN, SendOptions
@@ -16,7 +17,7 @@ from protocols.transports.tcpip.ports import PortTable
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from protocols.transports.tcpip.checksum import Buffer
+    from formats.checksum import Buffer
     from protocols.transports.tcpip.context import Context
     from protocols.transports.tcpip.interface import Interface
     from protocols.transports.tcpip.ip import Ip
@@ -129,7 +130,7 @@ class Udp:
         self._membership = membership
         self.ports = PortTable(context)
         self.endpoints: dict[int, list[UdpEndpoint]] = {}
-        ip.transports[packet.UDP] = self
+        ip.transports[UDP] = self
 
     def bind(
         self,
@@ -201,7 +202,7 @@ class Udp:
     ) -> None:
         """Send a datagram by a path that is already known."""
         size = HEADER.size + len(data)
-        start = pseudo_sum(path.source, path.destination, packet.UDP) + size
+        start = pseudo_sum(path.source, path.destination, UDP) + size
         fits = size <= self._ip.max_payload(path)
         if path.interface.offload.tx_udp_checksum and fits:
             options = replace(options, checksum_offset=6)
@@ -213,7 +214,7 @@ class Udp:
         header = HEADER.pack(source_port, port, size, value)
         self._context.counters["udp.out_datagrams"] += 1
         payload: list[Buffer] = [data if isinstance(data, bytes) else bytes(data)]
-        self._ip.send(path, packet.UDP, header, payload, options)
+        self._ip.send(path, UDP, header, payload, options)
 
     def receive(self, about: Packet) -> None:
         """Handle a UDP packet."""
@@ -263,7 +264,7 @@ class Udp:
             return True
         if not value:
             return about.version == 4  # RFC 8200 8.1: no checksum is an error in IPv6
-        start = pseudo_sum(about.source, about.destination, packet.UDP) + size
+        start = pseudo_sum(about.source, about.destination, UDP) + size
         return verifies(about.payload[:size], start)
 
     def _dispatch(self, datagram: Datagram, port: int) -> bool:

@@ -15,11 +15,11 @@ from scapy.layers.l2 import Ether
 from device.wire.capture import CaptureFile, capture
 from device.wire.contract import WireError
 from device.wire.frame import Frame, Gso, GsoFlag, GsoType
-from device.wire.pcapng import Direction
 from device.wire.port import Port
 from device.wire.segmentation import segment
 from device.wire.simple import LoopbackWire
 from device.wire.spec import open_wire
+from formats.pcapng import Direction
 from tests.judges import wireshark
 
 if TYPE_CHECKING:

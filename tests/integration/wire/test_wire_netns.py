@@ -29,8 +29,8 @@ from device.wire.impairment import ImpairmentStage
 from device.wire.netns import NetnsWire
 from device.wire.port import Port
 from device.wire.pump import PumpedWire
-from device.wire.segmentation import checksum
 from device.wire.spec import open_wire
+from formats.checksum import checksum
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

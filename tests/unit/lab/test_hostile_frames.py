@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from formats import ethernet
 from lab.trials.interop.hostile_frames import KINDS, LONGEST, Attacker, Ends
-from protocols.transports.tcpip import ethernet
 from protocols.transports.tcpip.addresses import parse
 
 ENDS = Ends(

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from formats import ethernet, ipv4
+from formats.transport import ICMP, ICMPV6, IGMP, TCP, UDP
 from lab.host.virtual_wire import Network
 from lab.trials.tcpip.streams import Transfer
-from protocols.transports.tcpip import addresses, arp, ethernet, icmp, ipv4, nd, packet, slaac
+from protocols.transports.tcpip import addresses, arp, icmp, nd, slaac
 from protocols.transports.tcpip.addresses import parse
 from protocols.transports.tcpip.errors import Failure, NetworkError
 from protocols.transports.tcpip.icmp import ErrorKind
@@ -90,7 +92,7 @@ def test_calls_after_a_long_silence_begin_now_and_not_at_the_last_turn() -> None
     net.at(net.now + 20 * SECOND, call)
     net.run(lambda: bool(results and connections[0].state is State.ESTABLISHED), 60 * SECOND)
 
-    syns = [raw for raw in frames(net, ethernet.IPV4) if raw[23] == packet.TCP and raw[47] == 0x02]
+    syns = [raw for raw in frames(net, ethernet.IPV4) if raw[23] == TCP and raw[47] == 0x02]
     assert [result.source for result in results] == [parse("10.0.0.2")]
     assert results[0].rtt < SECOND // 100
     assert len(syns) == 1
@@ -229,7 +231,7 @@ def advertise(net: Network, router: Interface, *, lifetime: int, valid: int, pre
     raw = icmp.build6(nd.ROUTER_ADVERTISEMENT, 0, 33 << 24 | lifetime, body, (source, to))
     port = next(p for p in net.ports.values() if p.interface is router)
     path = port.stack.ip.resolve(to, source, router)
-    port.stack.ip.send(path, packet.ICMPV6, raw, [], SendOptions(ttl=255))
+    port.stack.ip.send(path, ICMPV6, raw, [], SendOptions(ttl=255))
     port.stack.flush()
     net.run(limit=4 * SECOND)
 
@@ -282,7 +284,7 @@ def test_a_router_that_turns_host_is_no_default_router_any_more() -> None:
     body = source + bytes((nd.TARGET_LINK_ADDRESS, 1)) + theirs.mac
     to = next(a for a in ours.addresses if addresses.is_link_local(a))
     raw = icmp.build6(nd.NEIGHBOUR_ADVERTISEMENT, 0, nd.FLAG_OVERRIDE, body, (source, to))
-    router.ip.send(router.ip.resolve(to, source, theirs), packet.ICMPV6, raw, [], SendOptions(ttl=255))
+    router.ip.send(router.ip.resolve(to, source, theirs), ICMPV6, raw, [], SendOptions(ttl=255))
     net.run(limit=1 * SECOND)
 
     assert one.ip.routes.lookup(parse("2001:db8:99::1")) is None
@@ -456,7 +458,7 @@ def test_multicast_reaches_those_who_joined() -> None:
     net.run(limit=3 * SECOND)
 
     assert got == [b"four", b"six"]
-    igmp_frames = [f for f in frames(net, ethernet.IPV4) if f[23] == packet.IGMP]
+    igmp_frames = [f for f in frames(net, ethernet.IPV4) if f[23] == IGMP]
     kinds = [(f[38], f[46]) for f in igmp_frames]
     assert kinds[0] == (0x22, 4), "a version 3 report, change to EXCLUDE"
     assert kinds[-1] == (0x22, 3), "and on leaving, change to INCLUDE"
@@ -474,11 +476,11 @@ def test_a_query_is_answered_for_every_group() -> None:
     query = bytes((0x11, 10, 0xEE, 0xF5, 0, 0, 0, 0))
     path = one.ip.resolve(addresses.IPV4_ALL_HOSTS, None, one.interfaces[1])
 
-    one.ip.send(path, packet.IGMP, query, [], SendOptions(ttl=1))
+    one.ip.send(path, IGMP, query, [], SendOptions(ttl=1))
     one.flush()
     net.run(limit=3 * SECOND)
 
-    reports = {f[42:46] for f in frames(net, ethernet.IPV4) if f[23] == packet.IGMP and f[38] == 0x16}
+    reports = {f[42:46] for f in frames(net, ethernet.IPV4) if f[23] == IGMP and f[38] == 0x16}
     assert reports == {bytes((239, 0, 0, 1)), bytes((239, 0, 0, 2))}
 
 
@@ -529,7 +531,7 @@ def test_a_source_routed_packet_is_dropped() -> None:
     body = icmp.build4(icmp.ECHO_REQUEST, 0, 1, b"x")
     option = bytes((ipv4.OPTION_LSRR, 7, 4)) + A + b"\0"
 
-    one.ip.send(path, packet.ICMP, body, [], SendOptions(ip_options=option))
+    one.ip.send(path, ICMP, body, [], SendOptions(ip_options=option))
     one.flush()
     net.run(limit=SECOND)
 
@@ -544,7 +546,7 @@ def test_spoofed_sources_are_refused() -> None:
     before = two.counters.get("ipv4.in_address_errors", 0)
 
     for source in (B, parse("127.0.0.1"), parse("224.0.0.1"), parse("255.255.255.255"), parse("10.0.0.255")):
-        head = ipv4.build(source, B, packet.ICMP, len(body), ttl=64)
+        head = ipv4.build(source, B, ICMP, len(body), ttl=64)
         net.inject(ethernet.header(end.mac, b"\x02" * 6, ethernet.IPV4) + head + body)
     net.run(limit=SECOND)
 
@@ -572,7 +574,7 @@ def test_a_priority_tagged_frame_is_ours() -> None:
     net, _, two = pair(StackConfig(ipv6=False))
     end = next(e for e, p in net.ports.items() if p.stack is two)
     body = icmp.build4(icmp.ECHO_REQUEST, 0, 1, b"x")
-    ip = ipv4.build(A, B, packet.ICMP, len(body), ttl=64) + body
+    ip = ipv4.build(A, B, ICMP, len(body), ttl=64) + body
 
     for tag in (0xE000, 0xE005):
         tagged = b"\x81\x00" + tag.to_bytes(2) + b"\x08\x00"
@@ -604,7 +606,7 @@ def test_a_known_correspondent_is_judged_again_when_addresses_change() -> None:
     ours, stranger = one.interfaces[1], parse("10.0.0.9")
     one.add_address(ours, parse("10.0.0.7"), 24)
     udp = b"\0\x09\0\x09\0\x08\0\0"
-    head = ipv4.build(stranger, A, packet.UDP, len(udp), ttl=9)
+    head = ipv4.build(stranger, A, UDP, len(udp), ttl=9)
     refused = []
     changes: list[Callable[[], None]] = [
         lambda: None,
@@ -631,7 +633,7 @@ def test_no_more_correspondents_are_remembered_than_the_limit() -> None:
 
     for number in range(3 * MAX_CORRESPONDENTS):
         udp = bytes(8)
-        head = ipv4.build(parse(f"10.1.{number >> 8}.{number & 255}"), A, packet.UDP, len(udp), ttl=9)
+        head = ipv4.build(parse(f"10.1.{number >> 8}.{number & 255}"), A, UDP, len(udp), ttl=9)
         net.inject(ethernet.header(one.interfaces[1].mac, b"\x02" * 6, ethernet.IPV4) + head + udp)
         net.run(limit=SECOND // 1000)
         seen.add(len(one.interfaces[1].correspondents))
@@ -679,7 +681,7 @@ def test_neighbour_discovery_from_afar_is_ignored() -> None:
         source = parse(f"fd00::66:{number}")
         raw = icmp.build6(nd.NEIGHBOUR_SOLICITATION, 0, 0, body, (source, to))
         path = one.ip.resolve(to, A6, one.interfaces[1])._replace(source=source)
-        one.ip.send(path, packet.ICMPV6, raw, [], SendOptions(ttl=hops))
+        one.ip.send(path, ICMPV6, raw, [], SendOptions(ttl=hops))
     one.flush()
 
     net.run(limit=SECOND)

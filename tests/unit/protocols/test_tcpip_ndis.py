@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from device.engine.reference import ReferenceEngine
+from formats.checksum import ones_sum_of, pseudo_sum
 from lab.host.inprocess_stack import ADAPTERS
 from miniport.hal.inprocess import InProcessBus
 from ndis.miniport import MiniportCharacteristics
@@ -27,7 +28,6 @@ from ndis.virtual import VirtualExecutive
 from ndis.wrapper import Ndis
 from protocols.transports.tcpip import Stack, StackConfig, TxFrame
 from protocols.transports.tcpip.addresses import parse
-from protocols.transports.tcpip.checksum import ones_sum_of, pseudo_sum
 from protocols.transports.tcpip.interface import AddressState
 from protocols.transports.tcpip.ndis_edge import NdisLink, TcpipDriver, offloads
 from protocols.transports.tcpip.tcp.connection import Connection, ConnectionHandler

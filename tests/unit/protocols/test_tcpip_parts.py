@@ -9,13 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protocols.transports.tcpip import addresses, ipv4, ipv6
+from formats import ipv4, ipv6
+from formats.checksum import checksum, ones_sum, ones_sum_of, pseudo_sum, verifies
+from formats.ethernet import IPV4, header
+from formats.transport import ACK, CWR, FIN, PSH, SYN
+from protocols.transports.tcpip import addresses
 from protocols.transports.tcpip.addresses import Prefix, parse
-from protocols.transports.tcpip.checksum import checksum, ones_sum, ones_sum_of, pseudo_sum, verifies
 from protocols.transports.tcpip.coalesce import coalesce
 from protocols.transports.tcpip.dhcp_message import DhcpMessage
 from protocols.transports.tcpip.dhcp_message import parse as parse_dhcp
-from protocols.transports.tcpip.ethernet import IPV4, header
 from protocols.transports.tcpip.link import RxFrame, TxFrame
 from protocols.transports.tcpip.segmentation import finish
 from protocols.transports.tcpip.tcp import segment
@@ -154,7 +156,7 @@ def test_a_routing_header_with_segments_left_is_refused() -> None:
 def test_tcp_options_never_raise(raw: bytes) -> None:
     """RFC 9293 MUST-7."""
     raw = raw.ljust((len(raw) + 3) // 4 * 4, b"\0")
-    for flags in (segment.SYN, segment.ACK):
+    for flags in (SYN, ACK):
         data = segment.build((1, 2), 3, 4, flags, 5, options=raw)
 
         assert segment.parse(memoryview(data), []) is not None
@@ -164,7 +166,7 @@ def test_a_large_send_is_cut_as_the_card_would() -> None:
     """Sequence numbers, identification, flags, lengths and every checksum."""
     payload = random.Random(1).randbytes(3500)
     source, destination = parse("10.0.0.1"), parse("10.0.0.2")
-    flags = segment.FIN | segment.PSH | segment.ACK | segment.CWR
+    flags = FIN | PSH | ACK | CWR
     tcp = segment.build((1, 2), 0xFFFFFF00, 7, flags, 8, options=segment.timestamps(1, 2))
     ip = ipv4.build(source, destination, 6, len(tcp) + len(payload), ttl=64, identification=0xFFFF)
     frame = TxFrame([header(b"\x02" * 6, b"\x04" * 6, IPV4) + ip + tcp, payload])
@@ -181,15 +183,13 @@ def test_a_large_send_is_cut_as_the_card_would() -> None:
         one = segment.parse(body, [])
         assert one is not None
         assert one.sequence == (0xFFFFFF00 + 1000 * number) & 0xFFFFFFFF
-        assert bool(one.flags & segment.FIN) == bool(one.flags & segment.PSH) == (number == 3)
-        assert bool(one.flags & segment.CWR) == (number == 0)
+        assert bool(one.flags & FIN) == bool(one.flags & PSH) == (number == 3)
+        assert bool(one.flags & CWR) == (number == 0)
         got += b"".join(one.payload)
     assert (len(pieces), got) == (4, payload)
 
 
-def frame_of(
-    sequence: int, payload: bytes, *, ack: int = 5, flags: int = segment.ACK, port: int = 1
-) -> RxFrame:
+def frame_of(sequence: int, payload: bytes, *, ack: int = 5, flags: int = ACK, port: int = 1) -> RxFrame:
     """Return a verified TCP frame."""
     tcp = segment.build((port, 2), sequence, ack, flags, 100) + payload
     ip = ipv4.build(parse("10.0.0.1"), parse("10.0.0.2"), 6, len(tcp), ttl=64)
@@ -203,11 +203,11 @@ def test_following_segments_are_joined_and_nothing_else_is() -> None:
         frame_of(0, full),
         frame_of(900, full, port=9),
         frame_of(100, full),
-        frame_of(200, bytes(50), flags=segment.ACK | segment.PSH),
+        frame_of(200, bytes(50), flags=ACK | PSH),
         frame_of(250, full),
         frame_of(400, full),
         frame_of(500, full, ack=6),
-        frame_of(600, full, ack=6, flags=segment.ACK | segment.FIN),
+        frame_of(600, full, ack=6, flags=ACK | FIN),
         frame_of(700, full, ack=6),
     ]
 

@@ -6,10 +6,12 @@ import random
 
 import pytest
 
+from formats import ethernet, ipv4
+from formats.transport import ICMP, ICMPV6, UDP
 from lab.host.virtual_wire import Network
 from lab.trials.tcpip.script import App, OurTarget, Send, run
 from lab.trials.tcpip.scripts import accepted
-from protocols.transports.tcpip import addresses, ethernet, icmp, ipv4, mld, packet
+from protocols.transports.tcpip import addresses, icmp, mld
 from protocols.transports.tcpip.addresses import parse
 from protocols.transports.tcpip.errors import Failure, NetworkError
 from protocols.transports.tcpip.ip import SendOptions
@@ -93,7 +95,7 @@ def test_a_packet_for_another_cards_address_is_not_taken() -> None:
     mac = stack.interfaces[1].mac
 
     for to in ("10.1.0.1", "10.0.0.1"):
-        head = ipv4.build(parse("10.0.0.9"), parse(to), packet.ICMP, len(echo), ttl=64)
+        head = ipv4.build(parse("10.0.0.9"), parse(to), ICMP, len(echo), ttl=64)
         net.inject(ethernet.header(mac, MAC, ethernet.IPV4) + head + echo, "one")
         net.run(limit=SECOND)
 
@@ -149,7 +151,7 @@ def membership(version: int) -> list[bytes]:
     path = router.ip.resolve(addresses.IPV6_ALL_NODES, source, router.interfaces[1])
     body = bytes(16) + (bytes(4) if version == 2 else b"")
     query = icmp.build6(mld.QUERY, 0, 100 << 16, body, (source, addresses.IPV6_ALL_NODES))
-    router.ip.send(path, packet.ICMPV6, query, [], SendOptions(ttl=1))
+    router.ip.send(path, ICMPV6, query, [], SendOptions(ttl=1))
     router.flush()
     net.run(limit=3 * SECOND)
     endpoint.leave(parse("ff05::123"), stack.interfaces[1])
@@ -157,7 +159,7 @@ def membership(version: int) -> list[bytes]:
     net.run(limit=5 * SECOND)
     mac = stack.interfaces[1].mac
     mine = [raw for _, _, raw in net.log if raw[6:12] == mac and raw[12:14] == b"\x86\xdd"]
-    return [raw[62:] for raw in mine if raw[20] == 0 and raw[54] == packet.ICMPV6]
+    return [raw[62:] for raw in mine if raw[20] == 0 and raw[54] == ICMPV6]
 
 
 def test_an_mld_query_is_answered_and_a_leave_is_told() -> None:
@@ -194,8 +196,8 @@ def test_a_udp_checksum_of_zero_is_none_in_ipv4_and_an_error_in_ipv6() -> None:
     stack.udp_bind(5000, lambda datagram: got.append(bytes([len(datagram.source)])))
     udp = (7).to_bytes(2) + (5000).to_bytes(2) + (9).to_bytes(2) + bytes(2) + b"x"
 
-    four = ipv4.build(parse("10.0.0.9"), parse("10.0.0.1"), packet.UDP, len(udp), ttl=64)
-    six = b"\x60\0\0\0" + len(udp).to_bytes(2) + bytes((packet.UDP, 64)) + parse("fe80::9") + own6
+    four = ipv4.build(parse("10.0.0.9"), parse("10.0.0.1"), UDP, len(udp), ttl=64)
+    six = b"\x60\0\0\0" + len(udp).to_bytes(2) + bytes((UDP, 64)) + parse("fe80::9") + own6
     net.inject(ethernet.header(interface.mac, MAC, ethernet.IPV4) + four + udp)
     net.inject(ethernet.header(interface.mac, MAC, ethernet.IPV6) + six + udp)
     net.run(limit=SECOND)

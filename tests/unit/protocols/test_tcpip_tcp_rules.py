@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from formats.transport import ACK
 from lab.trials.tcpip.script import App, OurTarget, Send, Step, Wait, run
 from lab.trials.tcpip.scripts import ALL, MSS, MSS_SACK, accepted
 from protocols.transports.tcpip.errors import Failure, NetworkError
 from protocols.transports.tcpip.link import Offload
 from protocols.transports.tcpip.stack import StackConfig
 from protocols.transports.tcpip.tcp import arrival, states
-from protocols.transports.tcpip.tcp.segment import ACK, MASK, Segment, syn_options, timestamps, unwrap
+from protocols.transports.tcpip.tcp.segment import MASK, Segment, syn_options, timestamps, unwrap
 from protocols.transports.tcpip.tcp.states import Event, State
 from protocols.transports.tcpip.timers import MILLISECOND, SECOND
 

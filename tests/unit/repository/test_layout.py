@@ -9,19 +9,34 @@ from pathlib import Path
 import pytest
 
 TOP = Path(__file__).resolve().parents[3]
-OURS = ("device", "ntos", "ndis", "miniport", "protocols", "lab")
+OURS = ("formats", "device", "ntos", "ndis", "miniport", "protocols", "lab")
+
+BELOW = OURS[:-1]
+LAB = ("lab.machines", "lab.host", "lab.conformance", "lab.stepper", "lab.trials", "lab.cli", "lab.errors")
 
 # Imports point towards the metal: what each folder may import of the others.
 # "device.regs" means that package and what is below it, no more.
 ALLOWED: dict[str, tuple[str, ...]] = {
-    "device": ("device",),
+    "formats": ("formats",),
+    "device": ("device", "formats"),
     "device/vfio_user": ("device.vfio_user",),
-    "ntos": ("ntos",),
-    "ndis": ("ndis", "ntos"),
-    "miniport": ("miniport", "ndis", "ntos", "device.regs", "device.rings"),
-    "miniport/hal": ("miniport", "ndis", "ntos", "device"),  # a bus reaches the device that is on it
-    "protocols": ("protocols", "ndis", "ntos"),
+    "ntos": ("ntos", "formats"),
+    "ndis": ("ndis", "ntos", "formats"),
+    "miniport": ("miniport", "ndis", "ntos", "formats", "device.regs", "device.rings"),
+    "miniport/hal": (
+        "miniport",
+        "ndis",
+        "ntos",
+        "formats",
+        "device",
+    ),  # buses
+    "protocols": ("protocols", "ndis", "ntos", "formats"),
     "lab": OURS,
+    "lab/machines": (*BELOW, "lab.machines", "lab.errors"),
+    "lab/host": (*BELOW, "lab.host", "lab.machines", "lab.errors"),
+    "lab/conformance": (*BELOW, "lab.conformance", "lab.host", "lab.machines", "lab.errors"),
+    "lab/stepper": (*BELOW, "lab.stepper", "lab.conformance", "lab.host", "lab.machines", "lab.errors"),
+    "lab/trials": (*BELOW, *(room for room in LAB if room != "lab.cli")),
 }
 
 

@@ -11,7 +11,8 @@ from scapy.layers.l2 import Dot1Q, Ether
 
 from device.wire.contract import MalformedFrame
 from device.wire.frame import Frame, Gso, GsoFlag, GsoType
-from device.wire.segmentation import MOST_SEGMENTS, checksum, complete_checksum, segment
+from device.wire.segmentation import MOST_SEGMENTS, complete_checksum, segment
+from formats.checksum import checksum
 
 PAYLOAD = bytes(n * 7 & 0xFF for n in range(5000))
 NEEDS = GsoFlag.NEEDS_CSUM

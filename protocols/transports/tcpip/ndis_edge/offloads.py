@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from formats.checksum import Buffer
     from ndis.rsc import CoalescedSegments
-    from protocols.transports.tcpip.checksum import Buffer
     from protocols.transports.tcpip.link import TxFrame
 
 TRANSPORTS = Checksum.TCP | Checksum.TCP_OPTIONS

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from protocols.transports.tcpip.tcp import output, segment, states
+from formats.transport import FIN
+from protocols.transports.tcpip.tcp import output, states
 from protocols.transports.tcpip.tcp.connection import Notice, Recovery
 from protocols.transports.tcpip.tcp.scoreboard import DUP_THRESH
 from protocols.transports.tcpip.tcp.segment import MASK, unwrap
@@ -43,7 +44,7 @@ def process(conn: Connection, seg: Segment, sequence: int) -> bool:
     if ack > conn.snd_una:
         _progress(conn, seg, ack)
     elif ack == conn.snd_una and conn.snd_max > ack and not conn.probing:
-        plain = not seg.length and not seg.flags & segment.FIN
+        plain = not seg.length and not seg.flags & FIN
         if sacked or (plain and conn.snd_wnd == old_window):
             _duplicate(conn)
     if conn.recovery is Recovery.FAST and conn.repairs:

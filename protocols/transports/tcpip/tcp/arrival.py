@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from formats.transport import ACK, FIN, PSH, RST, SYN, URG
 from protocols.transports.tcpip.errors import Failure
-from protocols.transports.tcpip.tcp import acknowledgment, output, segment, states
+from protocols.transports.tcpip.tcp import acknowledgment, output, states
 from protocols.transports.tcpip.tcp.connection import Notice
 from protocols.transports.tcpip.tcp.segment import HALF, MASK, unwrap
 from protocols.transports.tcpip.tcp.states import Event, State
@@ -39,7 +40,7 @@ def arrive(conn: Connection, seg: Segment) -> None:
     # and within the window, has passed the checks that follow. In ESTABLISHED nobody has closed either end.
     predicted = (
         seg.sequence == sequence & MASK
-        and seg.flags & ~segment.PSH == segment.ACK
+        and seg.flags & ~PSH == ACK
         and conn.state is State.ESTABLISHED
         and seg.length <= conn.rcv_adv - sequence
     )
@@ -64,21 +65,21 @@ def arrive(conn: Connection, seg: Segment) -> None:
 def _check(conn: Connection, seg: Segment, sequence: int) -> bool:
     """First to fourth: sequence number, RST, SYN, the ACK of ours; False when there is no more to do."""
     if not _in_window(conn, sequence, seg):
-        if conn.state is State.SYN_RECEIVED and seg.flags & segment.SYN and sequence == conn.irs:
+        if conn.state is State.SYN_RECEIVED and seg.flags & SYN and sequence == conn.irs:
             _syn_again(conn, seg)
         else:
             _answer_unacceptable(conn, seg)
         return False
-    if seg.flags & (segment.RST | segment.SYN):
+    if seg.flags & (RST | SYN):
         _reset_or_syn(conn, seg, sequence)
         return False
-    if not seg.flags & segment.ACK:
+    if not seg.flags & ACK:
         return False
     return conn.state is not State.SYN_RECEIVED or _complete_handshake(conn, seg)
 
 
 def _syn_again(conn: Connection, seg: Segment) -> None:
-    if seg.flags & segment.ACK and not conn.passive:
+    if seg.flags & ACK and not conn.passive:
         # Simultaneous open (RFC 9293 figure 7): the peer's SYN-ACK acknowledges our SYN. Its
         # sequence number is old, which the strict check of 3.10.7.4 would refuse.
         if _complete_handshake(conn, seg):
@@ -90,9 +91,9 @@ def _syn_again(conn: Connection, seg: Segment) -> None:
 
 def _after_acknowledgment(conn: Connection, seg: Segment, sequence: int) -> None:
     """Sixth to eighth: urgent data, the text and the FIN."""
-    if seg.flags & segment.URG:
+    if seg.flags & URG:
         _urgent(conn, seg, sequence)
-    if seg.length or seg.flags & segment.FIN:
+    if seg.length or seg.flags & FIN:
         _text(conn, seg, sequence)
 
 
@@ -110,10 +111,10 @@ def challenge(conn: Connection) -> None:
 
 def _excused(conn: Connection, seg: Segment) -> bool:
     """Tell whether a segment may do without timestamps (RFC 7323 3.2), or with an old one (5.3)."""
-    if seg.flags & segment.RST:
+    if seg.flags & RST:
         return True
     if seg.ts_value is None:
-        return bool(seg.flags & segment.SYN)
+        return bool(seg.flags & SYN)
     return conn.clock.now - conn.ts_recent_at > PAWS_IDLE
 
 
@@ -126,13 +127,13 @@ def _in_window(conn: Connection, sequence: int, seg: Segment) -> bool:
         return sequence == start or (window > 0 and start <= sequence < end)
     if not window:
         # MUST-66: ACK, RST and URG are processed even when the window is closed.
-        return sequence == start and bool(seg.flags & segment.RST)
+        return sequence == start and bool(seg.flags & RST)
     return sequence < end and sequence + length > start
 
 
 def _answer_unacceptable(conn: Connection, seg: Segment) -> None:
     conn.tcp.context.counters["tcp.in_unacceptable"] += 1
-    if seg.flags & segment.RST:
+    if seg.flags & RST:
         return
     window = conn.rcv_adv - conn.rcv_nxt
     sequence = unwrap(conn.rcv_nxt, seg.sequence)
@@ -140,9 +141,9 @@ def _answer_unacceptable(conn: Connection, seg: Segment) -> None:
         _duplicate(conn, sequence, seg.length)
         output.send_ack(conn)  # the peer retransmits: it did not see our ACK
         return
-    if seg.flags & segment.FIN and conn.state is State.TIME_WAIT:
+    if seg.flags & FIN and conn.state is State.TIME_WAIT:
         conn.wait_timer.start(2 * conn.tcp.context.config.msl)
-    if not window and seg.flags & segment.ACK and sequence == conn.rcv_nxt:
+    if not window and seg.flags & ACK and sequence == conn.rcv_nxt:
         # A window probe. Its ACK field is good, its data is not (RFC 9293 3.10.7.4).
         acknowledgment.process(conn, seg, sequence)
         if conn.state is not State.CLOSED:
@@ -157,7 +158,7 @@ def _duplicate(conn: Connection, sequence: int, length: int) -> None:
 
 
 def _reset_or_syn(conn: Connection, seg: Segment, sequence: int) -> None:
-    if not seg.flags & segment.RST:
+    if not seg.flags & RST:
         if conn.state is State.SYN_RECEIVED and conn.passive and sequence == conn.irs:
             output.send_syn(conn)
         else:
@@ -190,19 +191,19 @@ def _complete_handshake(conn: Connection, seg: Segment) -> bool:
 def _syn_sent(conn: Connection, seg: Segment) -> None:
     """RFC 9293 3.10.7.3."""
     acceptable = False
-    if seg.flags & segment.ACK:
+    if seg.flags & ACK:
         ack = unwrap(conn.snd_una, seg.acknowledgment)
         acceptable = conn.iss < ack <= conn.snd_max
         if not acceptable:
-            if not seg.flags & segment.RST:
+            if not seg.flags & RST:
                 conn.tcp.reset_for(conn.key, seg)
             return
-    if seg.flags & segment.RST:
+    if seg.flags & RST:
         if acceptable:
             conn.tcp.context.counters["tcp.in_resets"] += 1
             conn.tcp.delete(conn, Failure.REFUSED)
         return
-    if not seg.flags & segment.SYN:
+    if not seg.flags & SYN:
         return
     learn_syn(conn, seg)
     if not acceptable:
@@ -218,7 +219,7 @@ def _syn_sent(conn: Connection, seg: Segment) -> None:
     acknowledgment.handshake_acked(conn)
     conn.ack_now = True
     conn.tcp.established(conn)
-    if seg.length or seg.flags & segment.FIN:
+    if seg.length or seg.flags & FIN:
         _text(conn, seg, conn.irs + 1)
 
 
@@ -252,7 +253,7 @@ def _urgent(conn: Connection, seg: Segment, sequence: int) -> None:
 def _text(conn: Connection, seg: Segment, sequence: int) -> None:
     """Seventh and eighth: the segment text and the FIN."""
     if conn.state not in states.MAY_RECEIVE:
-        if seg.flags & segment.FIN and conn.state is State.TIME_WAIT:
+        if seg.flags & FIN and conn.state is State.TIME_WAIT:
             conn.wait_timer.start(2 * conn.tcp.context.config.msl)
         conn.ack_now = True
         return
@@ -262,7 +263,7 @@ def _text(conn: Connection, seg: Segment, sequence: int) -> None:
         conn.tcp.delete(conn, Failure.ABORTED)
         return
     end = sequence + seg.length
-    fin = bool(seg.flags & segment.FIN)
+    fin = bool(seg.flags & FIN)
     if end > conn.rcv_adv:
         fin = False  # what is beyond the window is cut off, its FIN too
         end = conn.rcv_adv

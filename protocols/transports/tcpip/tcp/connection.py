@@ -21,7 +21,7 @@ from protocols.transports.tcpip.tcp.send_buffer import SendBuffer
 from protocols.transports.tcpip.tcp.states import Event, State
 
 if TYPE_CHECKING:
-    from protocols.transports.tcpip.checksum import Buffer
+    from formats.checksum import Buffer
     from protocols.transports.tcpip.paths import Path
     from protocols.transports.tcpip.tcp.congestion.control import CongestionControl
     from protocols.transports.tcpip.tcp.service import Tcp

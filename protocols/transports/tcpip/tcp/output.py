@@ -8,8 +8,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from protocols.transports.tcpip import packet
-from protocols.transports.tcpip.checksum import ones_sum_of
+from formats.checksum import ones_sum_of
+from formats.transport import ACK, FIN, PSH, SYN, TCP, URG
 from protocols.transports.tcpip.errors import Failure, NetworkError
 from protocols.transports.tcpip.ip import SendOptions
 from protocols.transports.tcpip.tcp import segment
@@ -18,7 +18,7 @@ from protocols.transports.tcpip.tcp.states import State
 from protocols.transports.tcpip.timers import MILLISECOND
 
 if TYPE_CHECKING:
-    from protocols.transports.tcpip.checksum import Buffer
+    from formats.checksum import Buffer
     from protocols.transports.tcpip.tcp.connection import Connection
 
 MAX_PUMP = 4096  # chunks a call; the window is far smaller
@@ -196,14 +196,14 @@ def send_chunk(conn: Connection, chunk: Chunk) -> None:
     """Send data and perhaps FIN; keep the books of what was sent when."""
     sequence, length, fin = chunk
     payload = conn.send_buffer.slice(sequence, length) if length else []
-    flags = segment.ACK
+    flags = ACK
     if length and sequence + length == conn.send_buffer.end:
-        flags |= segment.PSH
+        flags |= PSH
     if length % conn.data_mss:
         conn.small_end = max(conn.small_end, sequence + length)
     end = sequence + length
     if fin:
-        flags |= segment.FIN
+        flags |= FIN
         end += 1
     if sequence < conn.snd_max:
         conn.tcp.context.counters["tcp.retransmitted_segments"] += 1
@@ -231,18 +231,18 @@ def send_ack(conn: Connection) -> None:
         conn.dsack = None
         blocks += conn.received.sack_blocks((3 if conn.ts_ok else 4) - len(blocks))
         options = segment.sack_blocks(blocks)
-    transmit(conn, conn.snd_max, segment.ACK, options=options)
+    transmit(conn, conn.snd_max, ACK, options=options)
 
 
 def send_probe(conn: Connection) -> None:
     """Send a segment that asks for an ACK: old sequence number, no data (keepalive)."""
-    transmit(conn, conn.snd_una - 1, segment.ACK)
+    transmit(conn, conn.snd_una - 1, ACK)
 
 
 def send_syn(conn: Connection) -> None:
     """Send SYN or SYN-ACK."""
     passive = conn.state is State.SYN_RECEIVED
-    flags = segment.SYN | (segment.ACK if passive else 0)
+    flags = SYN | (ACK if passive else 0)
     options = segment.syn_options(
         conn.tcp.local_mss(conn.path),
         conn.rcv_wscale if conn.scale_ok else None,
@@ -272,7 +272,7 @@ def transmit(
     urgent = 0
     if conn.snd_up > sequence and conn.snd_up - sequence <= 0xFFFF:
         urgent = conn.snd_up - sequence
-        flags |= segment.URG
+        flags |= URG
     window = advertise(conn)
     conn.ack_now = False
     conn.ack_pending_bytes = 0
@@ -320,7 +320,7 @@ def _emit(
     path = conn.path
     mss = conn.data_mss
     lso = mss if length > mss else 0
-    acknowledgment = conn.rcv_nxt if flags & segment.ACK else 0
+    acknowledgment = conn.rcv_nxt if flags & ACK else 0
     total = segment.HEADER_BYTES + len(options) + length
     start = conn.header_sum + total
     if path.interface.offload.tx_tcp_checksum or lso:
@@ -345,9 +345,7 @@ def _emit(
     counters = tcp.context.counters
     counters["tcp.out_segments"] += 1
     try:
-        conn.layer.send(
-            path, packet.TCP, header, payload or [], _send_options(conn.ttl, conn.tos, offset, lso)
-        )
+        conn.layer.send(path, TCP, header, payload or [], _send_options(conn.ttl, conn.tos, offset, lso))
     except NetworkError as error:
         # The path MTU fell since the segment was sized: it goes again in smaller pieces.
         counters["tcp.out_errors"] += 1

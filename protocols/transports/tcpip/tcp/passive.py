@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from formats.transport import ACK, FIN, RST, SYN
 from protocols.transports.tcpip.errors import NetworkError
 from protocols.transports.tcpip.tcp import arrival, cookies, output, segment
 from protocols.transports.tcpip.tcp.listener import Inspection, Kept
@@ -35,16 +36,16 @@ def scale_for(limit: int) -> int:
 
 def listener_hears(tcp: Tcp, found: Listener, key: FourTuple, seg: Segment) -> None:
     """RFC 9293 3.10.7.2."""
-    if seg.flags & segment.RST:
+    if seg.flags & RST:
         kept = found.kept.get(key)
         if kept is not None and (seg.sequence - kept.syn.sequence) & segment.MASK == 1:  # RFC 9293 3.10.7.4
             _give_up(found, key)
         return
-    if seg.flags & segment.ACK:
+    if seg.flags & ACK:
         if not _cookie_returns(tcp, found, key, seg):
             tcp.reset_for(key, seg)
         return
-    if seg.flags & (segment.SYN | segment.FIN) == segment.SYN:
+    if seg.flags & (SYN | FIN) == SYN:
         _hear_syn(tcp, found, key, seg)
 
 
@@ -151,13 +152,13 @@ def _send_cookie(tcp: Tcp, found: Listener, key: FourTuple, seg: Segment) -> Non
         stamps,
         sack=config.sack and use_ts and seg.sack_permitted,
     )
-    flags = segment.SYN | segment.ACK
+    flags = SYN | ACK
     window = min(config.receive_buffer, output.MAX_WINDOW)
     tcp.bare(key, cookie, seg.sequence + 1, flags, window=window, options=options)
 
 
 def _cookie_returns(tcp: Tcp, found: Listener, key: FourTuple, seg: Segment) -> bool:
-    if tcp.context.now > found.cookies_until or seg.flags & segment.SYN:
+    if tcp.context.now > found.cookies_until or seg.flags & SYN:
         return False
     mss = cookies.check_cookie(tcp.context, key, seg)
     if mss is None or len(tcp.connections) >= tcp.context.config.connection_limit:
@@ -165,7 +166,7 @@ def _cookie_returns(tcp: Tcp, found: Listener, key: FourTuple, seg: Segment) -> 
         return False
     tcp.context.counters["tcp.cookies_accepted"] += 1
     syn = segment.Segment(
-        seg.source_port, seg.destination_port, seg.sequence - 1, 0, flags=segment.SYN, window=seg.window
+        seg.source_port, seg.destination_port, seg.sequence - 1, 0, flags=SYN, window=seg.window
     )
     syn.sequence &= segment.MASK
     syn.mss = mss

@@ -11,7 +11,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from protocols.transports.tcpip.checksum import Buffer
+    from formats.checksum import Buffer
 
 MAX_RANGES = 256
 COPY_BELOW = 1024  # smaller payloads are copied together

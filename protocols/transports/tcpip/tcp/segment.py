@@ -20,21 +20,14 @@ from __future__ import annotations
 
 from struct import Struct
 
+from formats.transport import FIN, SYN
+
 HEADER = Struct("!HHIIHHHH")
 TIMESTAMP = Struct("!III")
 HEADER_BYTES = 20
 CHECKSUM_OFFSET = 16
 MASK = 0xFFFFFFFF
 HALF = 0x80000000
-
-FIN = 0x01
-SYN = 0x02
-RST = 0x04
-PSH = 0x08
-ACK = 0x10
-URG = 0x20
-ECE = 0x40
-CWR = 0x80
 
 OPTION_END = 0
 OPTION_NOP = 1

@@ -10,7 +10,7 @@ import bisect
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from protocols.transports.tcpip.checksum import Buffer
+    from formats.checksum import Buffer
 
 GATHER_BELOW = 4096  # writes smaller than this are appended to one growing chunk
 CHUNK_MAX = 65536

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from protocols.transports.tcpip import addresses, packet
-from protocols.transports.tcpip.checksum import ones_sum_of, pseudo_sum, verifies
+from formats.checksum import ones_sum_of, pseudo_sum, verifies
+from formats.transport import ACK, RST, SYN, TCP
+from protocols.transports.tcpip import addresses
 from protocols.transports.tcpip.errors import Failure, NetworkError
 from protocols.transports.tcpip.icmp import ErrorKind, ErrorReport
 from protocols.transports.tcpip.ip import SendOptions
@@ -53,7 +54,7 @@ class Tcp:
         self.dirty: dict[Connection, None] = {}
         """The connections that the next ``settle`` looks at, in this order."""
         self._time_wait: dict[FourTuple, Connection] = {}
-        ip.transports[packet.TCP] = self
+        ip.transports[TCP] = self
 
     # Opening
 
@@ -131,7 +132,7 @@ class Tcp:
         counters["tcp.in_segments"] += 1
         data = about.payload
         if not about.l4_verified:
-            start = pseudo_sum(about.source, about.destination, packet.TCP) + len(data)
+            start = pseudo_sum(about.source, about.destination, TCP) + len(data)
             if not verifies(data, start):
                 counters["tcp.in_checksum_errors"] += 1
                 return
@@ -286,7 +287,7 @@ class Tcp:
 
     def header_sum(self, key: FourTuple) -> int:
         """Return the pseudo header's sum, less the length, for segments of a connection."""
-        return pseudo_sum(key.local, key.remote, packet.TCP)
+        return pseudo_sum(key.local, key.remote, TCP)
 
     def reroute(self, connection: Connection) -> bool:
         """Find the way again after routes have changed; False when there is none now."""
@@ -301,18 +302,18 @@ class Tcp:
     def send_reset(self, connection: Connection) -> None:
         """Reset the peer of a connection that it knows."""
         self.context.counters["tcp.out_resets"] += 1
-        output.transmit(connection, connection.snd_max, segment.RST | segment.ACK)
+        output.transmit(connection, connection.snd_max, RST | ACK)
 
     def reset_for(self, key: FourTuple, seg: Segment) -> None:
         """Answer a segment that belongs to nothing (RFC 9293 3.10.7.1)."""
-        if seg.flags & segment.RST:
+        if seg.flags & RST:
             return
         self.context.counters["tcp.out_resets"] += 1
-        if seg.flags & segment.ACK:
-            self.bare(key, seg.acknowledgment, 0, segment.RST)
+        if seg.flags & ACK:
+            self.bare(key, seg.acknowledgment, 0, RST)
         else:
             acknowledgment_number = seg.sequence + seg.sequence_length
-            self.bare(key, 0, acknowledgment_number, segment.RST | segment.ACK)
+            self.bare(key, 0, acknowledgment_number, RST | ACK)
 
     # Timers
 
@@ -356,7 +357,7 @@ class Tcp:
 
     def _may_replace(self, connection: Connection, seg: Segment) -> bool:
         """Let a new SYN take a connection out of TIME-WAIT (RFC 9293 3.10.7.4, RFC 6191)."""
-        if seg.flags & (segment.SYN | segment.ACK | segment.RST) != segment.SYN:
+        if seg.flags & (SYN | ACK | RST) != SYN:
             return False
         newer = (seg.sequence - connection.rcv_nxt) & segment.MASK
         fresh = 0 < newer < segment.HALF
@@ -398,7 +399,7 @@ class Tcp:
         self.context.counters["tcp.out_segments"] += 1
         try:
             path = self.ip.resolve(key.remote, key.local)
-            self.ip.send(path, packet.TCP, raw, [], SendOptions(dont_fragment=True))
+            self.ip.send(path, TCP, raw, [], SendOptions(dont_fragment=True))
         except NetworkError:
             self.context.counters["tcp.out_errors"] += 1
 

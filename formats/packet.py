@@ -1,4 +1,4 @@
-"""What the card's parser sees of a frame: where headers are, what they say (datasheet, Receive Checksums).
+"""Where a frame's headers are and what they say, as the 82574L parses them (datasheet, Receive Checksums).
 
 It believes no length: everything is checked against the bytes there are. A packet it cannot follow is
 reported as the layers it could.
@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-TCP: Final = 6
-UDP: Final = 17
-_IPV4, _IPV6 = 0x0800, 0x86DD
-_HOP_BY_HOP, _ROUTING, _FRAGMENT, _DESTINATION = 0, 43, 44, 60
-_EXTENSIONS: Final = frozenset({_HOP_BY_HOP, _ROUTING, _DESTINATION})
+from formats import ethernet, ipv6, llc
+from formats.transport import TCP, UDP
+
+_EXTENSIONS: Final = frozenset({ipv6.HOP_BY_HOP, ipv6.ROUTING, ipv6.DESTINATION_OPTIONS})
 _MOST_EXTENSIONS: Final = 16
-_SNAP: Final = b"\xaa\xaa\x03\x00\x00\x00"
+_SNAP: Final = llc.snap(llc.RFC1042, 0)[:6]
 _HOME_ADDRESS: Final = 0xC9  # RFC 6275, 6.3
 
 
@@ -62,12 +61,12 @@ def parse(frame: bytes, vlan_type: int) -> Packet:
     if ethertype == vlan_type:
         ethertype = int.from_bytes(frame[16:18], "big")
         at = 18
-    if ethertype <= 1500 and frame[at : at + 6] == _SNAP:
+    if ethertype <= ethernet.LARGEST_LENGTH and frame[at : at + 6] == _SNAP:
         ethertype = int.from_bytes(frame[at + 6 : at + 8], "big")
         at += 8
-    if ethertype == _IPV4:
+    if ethertype == ethernet.IPV4:
         return _ipv4(frame, at)
-    if ethertype == _IPV6:
+    if ethertype == ethernet.IPV6:
         return _ipv6(frame, at)
     return NOTHING
 
@@ -116,7 +115,7 @@ def _ipv6(frame: bytes, at: int) -> Packet:
     fragment = extended = mobile = False
     first = True
     for _ in range(_MOST_EXTENSIONS):
-        if following == _FRAGMENT and transport + 8 <= end:
+        if following == ipv6.FRAGMENT_HEADER and transport + 8 <= end:
             extended = fragment = True
             first = int.from_bytes(frame[transport + 2 : transport + 4], "big") & 0xFFF8 == 0
             following, transport = frame[transport], transport + 8
@@ -128,9 +127,9 @@ def _ipv6(frame: bytes, at: int) -> Packet:
             if transport + length > end:
                 break
             header = frame[transport : transport + length]
-            if following == _ROUTING and header[2] == 2 and header[3] == 1 and length >= 24:
+            if following == ipv6.ROUTING and header[2] == 2 and header[3] == 1 and length >= 24:
                 destination, mobile = header[8:24], True  # RFC 6275, 6.4: type 2, one segment left
-            elif following == _DESTINATION and (home := _home(header)):
+            elif following == ipv6.DESTINATION_OPTIONS and (home := _home(header)):
                 source, mobile = home, True
             following, transport = frame[transport], transport + length
         else:

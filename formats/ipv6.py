@@ -16,7 +16,7 @@ from struct import Struct
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from protocols.transports.tcpip.checksum import Buffer
+    from formats.checksum import Buffer
 
 HEADER = Struct("!IHBB16s16s")
 HEADER_BYTES = 40

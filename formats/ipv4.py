@@ -18,7 +18,7 @@ from __future__ import annotations
 from struct import Struct
 from typing import NamedTuple
 
-from protocols.transports.tcpip.checksum import Buffer, checksum, verifies
+from formats.checksum import Buffer, checksum, verifies
 
 HEADER = Struct("!BBHHHBBH4s4s")
 HEADER_BYTES = 20
