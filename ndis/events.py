@@ -67,7 +67,7 @@ class Event(NamedTuple):
     """
 
     kind: Kind
-    at_us: int
+    at_ns: int
     context: int
     irql: Irql
     adapter: str

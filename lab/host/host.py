@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from ntos.io.system import IoSystem
 from ntos.io.verifier import IrpVerifier
-from ntos.executive.irql import IrqlModel
 from protocols.apis.afd import AfdDriver
 from protocols.apis.winsock.api import Winsock, install_tcpip
 from protocols.apis.winsock.namespace import DnsNames, LlmnrNames, LocalNames, Namespaces, NetbtNames
@@ -21,7 +20,7 @@ from protocols.transports.tcpip.tl_edge import TcpipTransport
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ntos.io.completion import Waiter
+    from ntos.executive.contract import Executive
     from protocols.apis.wsk.npi import ClientNpi
     from protocols.transports.tcpip.stack import Stack
 
@@ -36,33 +35,28 @@ class Upper:
     def __init__(
         self,
         stack: Stack,
-        waiter: Waiter,
+        executive: Executive,
         *,
         host_name: str = "ringwalk",
         verify: bool = True,
         load: bool = True,
-        irql: IrqlModel | None = None,
     ) -> None:
-        """Make the I/O system, TDI and the NMR; load tcpip, AFD, WSK, in this order, unless the caller does.
-
-        ``irql`` is the model of the executive that the host runs on; None: one CPU's.
-        """
+        """Make the I/O system, TDI and the NMR; load tcpip, AFD and WSK unless the caller does."""
         self.stack = stack
-        self.waiter = waiter
+        self.executive = executive
         self.verifier = IrpVerifier()
         self.io = IoSystem(self.verifier if verify else None)
         self.registry = TdiRegistry()
-        self.irql = irql or IrqlModel(lambda: 0)
-        self.nmr = Nmr(waiter, self.irql)
+        self.nmr = Nmr(executive)
         self._processes: list[Winsock] = []
         self._offered = load
-        self.names = Namespaces(waiter)
+        self.names = Namespaces(executive)
         self.netbt = NameService(stack)
         for provider in (
             LocalNames(stack, host_name),
-            DnsNames(stack, waiter.kick),
-            LlmnrNames(stack, waiter.kick),
-            NetbtNames(self.netbt, waiter.kick),
+            DnsNames(stack),
+            LlmnrNames(stack),
+            NetbtNames(self.netbt),
         ):
             self.names.install(provider)
         if load:
@@ -73,20 +67,20 @@ class Upper:
 
     def load_tcpip(self) -> None:
         """DriverEntry of tcpip.sys's upper edges: devices that TDI knows, TLNPI that the NMR knows."""
-        self.devices = TcpipDevices(self.io, self.stack, self.waiter.kick, self.registry)
-        self.nmr.register_provider(TcpipTransport(self.devices, self.waiter.kick))
+        self.devices = TcpipDevices(self.io, self.stack, self.registry)
+        self.nmr.register_provider(TcpipTransport(self.devices))
 
     def load_afd(self) -> None:
         """DriverEntry of afd.sys."""
-        self.afd = AfdDriver(self.io, self.waiter.kick)
+        self.afd = AfdDriver(self.io)
 
     def load_wsk(self) -> None:
         """DriverEntry of wsk.sys; ``wsk.start`` attaches it."""
-        self.wsk = WskSubsystem(self.io, self.nmr, self.irql, self.names, self.waiter.kick)
+        self.wsk = WskSubsystem(self.io, self.nmr, self.executive.irql, self.names)
 
     def wsk_register(self, npi: ClientNpi | None = None) -> WskRegistration:
         """WskRegister: a driver's way to kernel sockets."""
-        return WskRegistration(self.nmr, self.waiter, self.irql, npi)
+        return WskRegistration(self.nmr, self.executive, npi)
 
     def offer_tcpip(self) -> None:
         """Put TCP/IP into every process's catalog, and into those to come."""
@@ -106,7 +100,7 @@ class Upper:
     def process(self, thread: Callable[[], object] = lambda: 0) -> Winsock:
         """Return a new process's Winsock, its catalog filled with TCP/IP."""
         catalog = Catalog()
-        winsock = Winsock(self.io, self.waiter, catalog, thread)
+        winsock = Winsock(self.io, self.executive, catalog, thread)
         self._processes.append(winsock)
         if self._offered:
             install_tcpip(catalog, winsock.base)

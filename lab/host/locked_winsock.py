@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ntos.executive.live_states import Duty
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
-    from lab.host.live import LiveExecutive
+    from ntos.executive.live import LiveExecutive
 
 
 class Locked:
@@ -49,15 +51,19 @@ class Entered(Locked):
     def _guarded(self, found: Callable[..., Any]) -> Callable[..., Any]:
         """Do what ``Entry`` does, without its calls around each of the program's."""
         executive, lock = self._executive, self._executive.lock
+        idle, entered = Duty.IDLE, Duty.ENTERED
 
         def call(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - the target's
             with lock:
-                executive.is_entered = True
+                if executive.duty is not idle:  # from a routine, or from inside another call
+                    with executive.entry:
+                        return found(*arguments, **named)
+                executive.duty = entered
                 try:
                     return found(*arguments, **named)
                 finally:
-                    executive.is_entered = False
-                    if executive.queued:
+                    executive.duty = idle
+                    if executive.queued or executive.waiting:
                         executive.settle()
 
         return call

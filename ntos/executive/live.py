@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import queue
 import select
 import threading
 import time
@@ -107,7 +106,8 @@ class LiveExecutive:
         self._loop: threading.Thread | None = None
         self._threads: list[threading.Thread] = []
         self._workers: list[threading.Thread] = []
-        self._work: queue.SimpleQueue[tuple[str, Callable[[], None]] | None] = queue.SimpleQueue()
+        self._work: deque[tuple[str, Callable[[], None]]] = deque()
+        self._work_to_do = threading.Semaphore(0)
         self._unfinished_work = 0
         self._local = threading.local()
         self._epoll = select.epoll()
@@ -148,13 +148,17 @@ class LiveExecutive:
                 os.eventfd_write(self._wake_loop, 1)
 
     def queue_work_item(self, name: str, routine: Callable[[], None]) -> None:
-        """Queue a work item: it runs on a worker thread, before ``start`` on whoever turns the loop."""
+        """Queue a work item: it runs on a worker thread, before ``start`` on whoever turns the loop.
+
+        They begin in the order in which they were queued.
+        """
         with self.lock:
             if self.life is not _RUNNING:
                 self.queued.append((name, routine))
                 return
             self._unfinished_work += 1
-            self._work.put((name, routine))
+            self._work.append((name, routine))
+            self._work_to_do.release()
             if len(self._workers) < min(self._unfinished_work, MOST_WORKERS):
                 worker = threading.Thread(target=self._serve_work, name="nt work", daemon=True)
                 self._workers.append(worker)
@@ -269,8 +273,7 @@ class LiveExecutive:
             if self.life is _RUNNING:
                 self.life = _STOPPING
             self._call_everybody()
-        for _ in self._workers:
-            self._work.put(None)
+        self._work_to_do.release(max(len(self._workers), 1))
         if self._loop is not None:
             self._loop.join()
         for thread in [*self._workers, *self._threads]:
@@ -476,10 +479,13 @@ class LiveExecutive:
     def _serve_work(self) -> None:
         """Be a worker thread."""
         self._local.thread = SystemThread("work")
-        while (item := self._work.get()) is not None:
+        while True:
+            self._work_to_do.acquire()  # outside of the lock: it waits for work only
             with contextlib.suppress(StoppedError, BugCheckError), self.entry:
+                if self.life is not _RUNNING:
+                    return
                 try:
-                    self._call(*item)
+                    self._call(*self._work.popleft())
                 finally:
                     self._unfinished_work -= 1
 

@@ -153,6 +153,10 @@ class VirtualExecutive:
         """Let the clock drive something that has timers of its own."""
         self._sources.append(source)
 
+    def move_clock(self, now_ns: int) -> None:
+        """Set the clock later; what has become due fires when it is turned next."""
+        self._now_ns = max(self._now_ns, now_ns)
+
     # Running
 
     def step(self) -> bool:

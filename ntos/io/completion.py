@@ -1,53 +1,18 @@
-"""What a request's end may be told by: an event, an APC, a packet in a completion port.
+"""What a request's end may be told by, besides an event: an APC, a packet in a completion port.
 
-Sources: CreateEvent, QueueUserAPC and alertable waits, CreateIoCompletionPort.
+Sources: QueueUserAPC and alertable waits, CreateIoCompletionPort.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ntos.io.status import NtStatus
-
-
-class Waiter(Protocol):
-    """How a thread waits: tests move a virtual clock, a running host sleeps."""
-
-    def now_ns(self) -> int:
-        """Return the time in nanoseconds."""
-
-    def wait(self, until: Callable[[], bool], timeout_ns: int | None) -> bool:
-        """Let things happen until the condition holds; False when the time is over."""
-
-    def kick(self) -> None:
-        """Have what was asked of the stack carried out soon."""
-
-
-class Event:
-    """KEVENT: a notification event (``manual``) or a synchronization event."""
-
-    def __init__(self, *, manual: bool = True, signalled: bool = False) -> None:
-        """Make it."""
-        self.manual = manual
-        self.signalled = signalled
-
-    def set(self) -> None:
-        """SetEvent."""
-        self.signalled = True
-
-    def reset(self) -> None:
-        """ResetEvent."""
-        self.signalled = False
-
-    def consume(self) -> None:
-        """End a wait: an auto-reset event releases one waiter only."""
-        if not self.manual:
-            self.signalled = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ntos.io.completion import Event
+from ntos.executive.dispatcher import Event
 from protocols.apis.winsock.constants import Af, Io, IpOption, Msg, Proto, Shut, So, Sock, Sol
 from protocols.apis.winsock.errors import WinsockError
 from protocols.apis.winsock.overlapped import Overlapped

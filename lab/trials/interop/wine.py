@@ -90,7 +90,7 @@ def _meet(station: Station, peer: Peer, windows: Windows, version: str, progress
 
 def our_answers(station: Station) -> dict[str, int]:
     """Go through the situations with a new process of the station."""
-    winsock: Any = Locked(station.host.upper.process(threading.get_ident), station.host.executive.lock)
+    winsock: Any = Locked(station.host.upper.process(threading.get_ident), station.host.executive.entry)
     return Situations(winsock, LINUX, WINE_PORT, NOBODY).run()
 
 

@@ -180,7 +180,7 @@ class Client:
         with self._host.executive.entry:
             self.registration = self._host.upper.wsk_register()
             self._npi = self.registration.capture_provider_npi()
-            self._blocking = Blocking(self._npi.client, self._host.waiter)
+            self._blocking = Blocking(self._npi.client, self._host.executive)
 
     def call(self, function: Callable[..., NtStatus], *arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - each function has its own
         """Call, and wait. NtError."""

@@ -21,7 +21,9 @@ from protocols.transports.tcpip.tdi_edge.devices import RAWIP, TCP, UDP
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from ntos.io.completion import CompletionPacket, Event, Waiter
+    from ntos.executive.contract import Executive
+    from ntos.executive.dispatcher import Event
+    from ntos.io.completion import CompletionPacket
     from ntos.io.irp import Irp, Memory
     from ntos.io.system import IoSystem
     from protocols.apis.winsock.afdcalls import Handle
@@ -77,13 +79,13 @@ class Winsock:
     def __init__(
         self,
         io: IoSystem,
-        waiter: Waiter,
+        executive: Executive,
         catalog: Catalog,
         thread: Callable[[], object] = lambda: 0,
     ) -> None:
         """Load the library; nothing but ``startup`` works yet."""
         self.io = io
-        self.waiter = waiter
+        self.executive = executive
         self.catalog = catalog
         self._thread = thread
         self._apc_queues: dict[object, ApcQueue] = {}
@@ -92,7 +94,7 @@ class Winsock:
         self._version = (0, 0)
         self._sockets: dict[int, Entry] = {}
         self._next = 0x100
-        self.base = MsafdProvider(io, waiter, self.apcs)
+        self.base = MsafdProvider(io, executive, self.apcs)
         self.extensions = Extensions(self.base)
 
     # The library
@@ -379,26 +381,26 @@ class Winsock:
         alertable: bool = False,
     ) -> int:
         """WSAWaitForMultipleEvents: the first that is set, WAIT_TIMEOUT or WAIT_IO_COMPLETION."""
-        apcs = self.apcs()
+        apcs, thread = self.apcs(), self.executive.current_thread()
         decide = all if wait_all else any
 
         def over() -> bool:
             return decide(event.signalled for event in events) or (alertable and len(apcs) > 0)
 
-        self.waiter.wait(over, timeout_ns)
+        self.executive.wait(over, "events", timeout_ns)
         if alertable and apcs.deliver():
             return WAIT_IO_COMPLETION
         if not decide(event.signalled for event in events):
             return WAIT_TIMEOUT
         first = next(at for at, event in enumerate(events) if event.signalled)
         for event in events if wait_all else [events[first]]:
-            event.consume()
+            event.consume(thread)
         return 0 if wait_all else first
 
     def sleep_ex(self, timeout_ns: int | None) -> bool:
         """SleepEx, alertable: True when APCs ran."""
         apcs = self.apcs()
-        self.waiter.wait(lambda: len(apcs) > 0, timeout_ns)
+        self.executive.wait(lambda: len(apcs) > 0, "an APC", timeout_ns)
         return bool(apcs.deliver())
 
     # Completion ports
@@ -418,7 +420,7 @@ class Winsock:
         self, port: CompletionPort, timeout_ns: int | None = None, most: int = 1
     ) -> list[CompletionPacket]:
         """GetQueuedCompletionStatusEx: at least one packet, or none when the time was over."""
-        self.waiter.wait(lambda: bool(port.packets), timeout_ns)
+        self.executive.wait(lambda: bool(port.packets), "a completion packet", timeout_ns)
         return port.take(most)
 
     # Inside

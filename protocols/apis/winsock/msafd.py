@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ntos.executive.contract import MILLISECOND
 from ntos.io.status import NtError, NtStatus
 from protocols.apis.afd.driver import AFD
 from protocols.apis.afd.requests import (
@@ -22,7 +23,7 @@ from protocols.apis.afd.requests import (
     Receive,
     Send,
 )
-from protocols.apis.winsock.afdcalls import MILLISECOND, Handle
+from protocols.apis.winsock.afdcalls import Handle
 from protocols.apis.winsock.afdevents import EventCalls
 from protocols.apis.winsock.afdoptions import OptionCalls
 from protocols.apis.winsock.constants import Af, IpOption, Leaf, Msg, Shut, Sock, Sol
@@ -64,7 +65,6 @@ class MsafdProvider(OptionCalls, EventCalls):
         if last and handle.stream and handle.options["linger"] and self._linger(handle):
             raise WinsockError(Wsae.WSAEWOULDBLOCK, "it lingers")
         self._io.close(handle.file)
-        self._waiter.kick()
 
     def duplicate_socket(self, handle: Handle) -> Handle:
         """WSPDuplicateSocket: another handle of the same socket, whose options and mode are shared."""
@@ -100,7 +100,7 @@ class MsafdProvider(OptionCalls, EventCalls):
         timeout = int(handle.options["linger"] * 1000) * MILLISECOND
         if not handle.blocking:
             return bool(self._unacknowledged(handle))
-        if not self._waiter.wait(lambda: not self._unacknowledged(handle), timeout):
+        if not self._executive.wait(lambda: not self._unacknowledged(handle), "the last bytes", timeout):
             self._now(handle, Afd.DISCONNECT, Disconnect(abort=True))
         return False
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ntos.io.completion import CompletionPacket, Event
+from ntos.io.completion import CompletionPacket
 from ntos.io.status import NtStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ntos.executive.dispatcher import Event
     from ntos.io.completion import ApcQueue
     from ntos.io.irp import Irp
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ntos.executive.irql import Irql
 from ntos.io.irp import Irp, Major
 from ntos.io.status import NtError, NtStatus
-from ntos.executive.irql import Irql
 from protocols.apis.winsock.constants import Sock
 from protocols.apis.wsk.connection import ConnectionSocket
 from protocols.apis.wsk.constants import NPI_WSK_INTERFACE_ID, Category, ClientControl, Event, Wsk

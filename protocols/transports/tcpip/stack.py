@@ -39,6 +39,11 @@ if TYPE_CHECKING:
     from protocols.transports.tcpip.tcp.connection import Connection, ConnectionHandler
     from protocols.transports.tcpip.tcp.listener import Listener
 
+
+def _no_turn() -> None:
+    """Do nothing: an owner without an executive calls ``flush`` itself."""
+
+
 MAX_ROUNDS = 256  # of loopback traffic in one call; the rest comes with the next
 
 __all__ = ["Stack", "StackConfig"]
@@ -56,6 +61,8 @@ class Stack:
     ) -> None:
         """Make a host with only its loopback interface."""
         self.config = config or StackConfig()
+        self.request_turn: Callable[[], None] = _no_turn
+        """What an edge calls after calls of its own: the owner has ``flush`` follow soon."""
         self.context = Context(now, entropy, self.config)
         self._loopback = LoopbackLink()
         self.interfaces: list[Interface] = [Interface(0, self._loopback, loopback=True)]

@@ -7,9 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
-
 from lab.host.threads import ThreadedExecutive
-from ndis.executive import StuckError
+
 from ndis.miniport import MiniportCharacteristics
 from ndis.oids import Oid
 from ndis.requests import Request
@@ -20,6 +19,7 @@ from ndis.status import Status
 from ndis.suite.bench import Recorder, Transport, frame
 from ndis.verifier.core import Verifier
 from ndis.wrapper import Ndis
+from ntos.executive.contract import StuckError
 
 if TYPE_CHECKING:
     from ndis.packet import Packet

@@ -174,7 +174,7 @@ def test_the_loop_s_own_thread_does_not_wake_itself_for_the_one_that_waits(host:
 
     for _ in range(TICKS):
         with executive.lock:
-            executive.call_at(executive.now_us(), "tick", tick)
+            executive.call_at(executive.now_ns(), "tick", tick)
         assert ticks.acquire(timeout=PATIENCE_S)
     turns = executive.turns - before
     with executive.entry:
@@ -196,7 +196,7 @@ def test_a_timer_that_was_set_while_a_thread_led_fires_after_it_has_left(host: H
 
     def happens() -> None:
         happened.append(1)
-        host.executive.call_at(host.executive.now_us() + 20_000, "later", fired.set)
+        host.executive.call_at(host.executive.now_ns() + 20_000_000, "later", fired.set)
 
     with host.executive.entry:
         host.executive.queue_dpc("happens", happens)

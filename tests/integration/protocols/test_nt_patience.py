@@ -6,7 +6,6 @@ import os
 from typing import TYPE_CHECKING, cast
 
 import pytest
-
 from lab.host.busy_poll import LOOK_NS, TURN_NS, WAKING_NS, Patience
 
 if TYPE_CHECKING:

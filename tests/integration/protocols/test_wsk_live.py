@@ -55,7 +55,7 @@ class Driver:
             self.server = EchoServer(self.registration, host.executive.queue_work_item, buffer_bytes=16384)
         with client.executive.entry:
             npi = client.upper.wsk_register().capture_provider_npi()
-            self.calls = Blocking(npi.client, client.waiter)
+            self.calls = Blocking(npi.client, client.executive)
 
     def call(self, function: Any, *arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - each function has its own
         """Call from this thread."""
@@ -123,9 +123,9 @@ def test_a_capture_waits_in_one_thread_while_another_brings_the_transport(pair: 
             registration.capture_provider_npi(WSK_NO_WAIT)
     later: list[Callable[[], None]] = [upper.load_wsk, partial(_start, host)]
     with executive.entry:
-        due_us = executive.now_us() + 20_000
+        due_ns = executive.now_ns() + 20_000_000
         for at, routine in enumerate(later):
-            executive.call_at(due_us + at * 1000, "test", routine)
+            executive.call_at(due_ns + at * 1_000_000, "test", routine)
 
     with executive.entry:
         npi = registration.capture_provider_npi()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from lab.trials.bench import calls
-from ntos.io.completion import Event
+from ntos.executive.dispatcher import Event
 
 
 def test_calls_are_counted_by_the_folder_of_the_function() -> None:

@@ -1,6 +1,6 @@
 """IRPs, devices and names: completion routines, cancels, pending rules, and the verifier."""
 
-# ruff: noqa: D102, D103, D107 - the names are sentences; doubles need no words
+# ruff: noqa: D102, D103 - the names are sentences; doubles need no words
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ntos.io.completion import ApcQueue, CompletionPacket, CompletionPort, Event
+from ntos.executive.dispatcher import Event, SystemThread
+from ntos.io.completion import ApcQueue, CompletionPacket, CompletionPort
 from ntos.io.irp import Invoke, Irp, Major
 from ntos.io.status import NtError, NtStatus
 from ntos.io.system import IoSystem
@@ -202,8 +203,8 @@ def test_each_broken_rule_is_reported(io: IoSystem, rule: str) -> None:
 def test_an_auto_reset_event_releases_one_wait() -> None:
     manual, auto = Event(signalled=True), Event(manual=False, signalled=True)
 
-    manual.consume()
-    auto.consume()
+    manual.consume(SystemThread("any"))
+    auto.consume(SystemThread("any"))
 
     assert (manual.signalled, auto.signalled) == (True, False)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ntos.io.completion import Event
+from ntos.executive.dispatcher import Event
 from protocols.apis.winsock import WinsockError, Wsae
 from protocols.apis.winsock.constants import Af, Io, IpOption, Msg, Sock, Sol
 from protocols.apis.winsock.control import ControlMessage, PacketInfo

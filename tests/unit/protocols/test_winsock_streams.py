@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ntos.io.completion import Event
+from ntos.executive.dispatcher import Event
 from ntos.io.irp import Irp, Major
 from ntos.io.status import NtStatus
 from protocols.apis.winsock import Winsock, WinsockError, Wsae

@@ -1,7 +1,7 @@
 """tcpip.sys: the protocol driver. It joins one ``Stack`` to NDIS's adapters, clock and turns.
 
-The stack's owner calls ``kick`` after calls of its own; everything else happens in DPCs and
-timers of the executive, which an owner with threads guards by a lock of the executive's.
+Its edges above call ``stack.request_turn`` after calls of their own; everything happens in DPCs and timers of
+the executive.
 """
 
 from __future__ import annotations
@@ -16,15 +16,17 @@ from ndis.oids import MEDIA_DISCONNECTED, Oid
 from ndis.requests import Request
 from ndis.rsc import Coalescing, RscState
 from ndis.status import Status
+from ntos.executive.contract import expect
+from ntos.executive.dispatcher import Dpc
 from protocols.transports.tcpip.ndis_edge import offloads
 from protocols.transports.tcpip.ndis_edge.link import PACKETS, NdisLink
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ndis.executive import Timer
     from ndis.protocol import Open
     from ndis.wrapper import BindContext, Ndis
+    from ntos.executive.contract import Timer
     from protocols.transports.tcpip.stack import Stack
 
 FILTER = PacketFilter.DIRECTED | PacketFilter.MULTICAST | PacketFilter.BROADCAST
@@ -52,13 +54,13 @@ class TcpipDriver:
         """Own the stack's turns; bind nothing yet."""
         self.stack = stack
         self._timers = stack.context.timers
-        self._timers.clock = lambda: ndis.executive.now_us() * 1000
+        self._timers.clock = ndis.executive.now_ns
         self.links: dict[str, NdisLink] = {}
         self._ndis = ndis
         self._large_sends = large_sends
         self._checksums = checksums
         self._coalescing = coalescing and not stack.config.forwarding
-        self._queued = False
+        stack.request_turn = Dpc(ndis.executive, "tcpip", self._turn).queue
         self._timer: Timer | None = None
         self._timer_ns: int | None = None
 
@@ -68,7 +70,7 @@ class TcpipDriver:
         """ProtocolBindAdapter: open, ask the card what it is, and make an interface of it."""
         name = context.adapter.name
         pool = self._ndis.packet_pool(PACKETS)
-        link = NdisLink(name, pool, self.kick, self._reorder)
+        link = NdisLink(name, pool, self.stack.request_turn, self._reorder)
         open_ = context.open(link)
         link.mac = self._query(open_, Oid.O802_3_CURRENT_ADDRESS)
         if len(link.mac) != 6:
@@ -92,7 +94,7 @@ class TcpipDriver:
             link.interface = self.stack.add_interface(link)
         self.stack.set_link_state(link.interface, up=link.up)
         self._set(open_, Oid.GEN_CURRENT_PACKET_FILTER, int(FILTER).to_bytes(4, "little"))
-        self.kick()
+        self.stack.request_turn()
         return Status.SUCCESS
 
     def unbind_adapter(self, open_: Open) -> Status:
@@ -101,7 +103,7 @@ class TcpipDriver:
         self.stack.set_link_state(link.interface, up=False)
         link.stop()
         if not open_.adapter.is_gone:  # what a card has that was pulled out never comes back
-            self._ndis.executive.wait(lambda: link.is_idle, f"{link.name} to give back what was sent")
+            expect(self._ndis.executive, lambda: link.is_idle, f"{link.name} to give back what was sent")
         return link.close()
 
     def _reorder(self, names: Sequence[str]) -> None:
@@ -110,16 +112,9 @@ class TcpipDriver:
 
     # The stack's turns
 
-    def kick(self) -> None:
-        """Have the stack take a turn soon."""
-        if not self._queued:
-            self._queued = True
-            self._ndis.executive.queue_dpc("tcpip", self._turn)
-
     def _turn(self) -> None:
-        self._queued = False
         stack = self.stack
-        now = self._ndis.executive.now_us() * 1000
+        now = self._ndis.executive.now_ns()
         is_settled = False
         for link in self.links.values():
             if link.up != link.interface.up:
@@ -147,7 +142,7 @@ class TcpipDriver:
             self._timer = None
         self._timer_ns = due
         if due is not None:
-            self._timer = self._ndis.executive.call_at(-(-due // 1000), "tcpip", self._fire)
+            self._timer = self._ndis.executive.call_at(due, "tcpip", self._fire)
 
     def _fire(self) -> None:
         self._timer, self._timer_ns = None, None
@@ -190,5 +185,5 @@ class TcpipDriver:
 
     def _ask(self, open_: Open, request: Request) -> Status:
         open_.request(request)
-        self._ndis.executive.wait(lambda: request.status is not Status.PENDING, f"{request!r}")
+        expect(self._ndis.executive, lambda: request.status is not Status.PENDING, f"{request!r}")
         return request.status
