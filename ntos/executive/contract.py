@@ -10,7 +10,8 @@ Source: "Kernel-Mode Driver Architecture", Windows Driver Kit.
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -83,7 +84,8 @@ class WaitFor(enum.Enum):
     ALL = enum.auto()
 
 
-class Wait(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Wait:
     """How a wait for objects ended.
 
     ``index``: which object ended it, the lowest of those signalled; 0 for all of them, None when the time was
