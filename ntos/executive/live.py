@@ -57,6 +57,7 @@ JOIN_S = 5.0
 _NEW, _RUNNING, _STOPPING, _STOPPED, _FAILED = Life
 _IDLE, _ENTERED, _WORKING = Duty  # a global is found faster than an enumeration's member
 _NOBODY, _WAITING, _CALLED = Lead
+_PASSIVE, _APC = Irql.PASSIVE, Irql.APC
 
 
 class StoppedError(StuckError):
@@ -142,6 +143,8 @@ class LiveExecutive:
 
     def queue_dpc(self, name: str, routine: Callable[[], None]) -> None:
         """Queue a DPC, from any thread; wake the loop's thread unless the thread inside carries it out."""
+        if self.instrument is not None:
+            routine = self._observed(name, routine)
         with self.lock:
             self.queued.append((name, routine))
             if self.duty is _IDLE and self.life is _RUNNING:
@@ -152,6 +155,8 @@ class LiveExecutive:
 
         They begin in the order in which they were queued.
         """
+        if self.instrument is not None:
+            routine = self._observed(name, routine)
         with self.lock:
             if self.life is not _RUNNING:
                 self.queued.append((name, routine))
@@ -166,6 +171,8 @@ class LiveExecutive:
 
     def call_at(self, due_ns: int, name: str, routine: Callable[[], None]) -> HeapTimer:
         """Set a timer; the loop's thread sleeps no longer than to the first."""
+        if self.instrument is not None:
+            routine = self._observed(name, routine)
         with self.lock:
             timer = self._timers.set(due_ns, name, routine)
             if self._sleeps_until_ns is not None and due_ns < self._sleeps_until_ns:
@@ -196,7 +203,8 @@ class LiveExecutive:
         Called entered. StoppedError when the executive is stopped meanwhile. Before ``start``, and after
         ``stop``, the calling thread turns the loop.
         """
-        self.irql.require(Irql.APC, what)
+        if self.irql.levels.get(0, _PASSIVE) > _APC:  # ``require``, without its calls
+            self.irql.require(_APC, what)
         end_ns = None if timeout_ns is None else time.monotonic_ns() + timeout_ns
         if self.life is not _RUNNING:
             return self._turn_until(until, end_ns)
@@ -204,6 +212,8 @@ class LiveExecutive:
         if self.queued or self.waiting:
             self.settle()
         nested, self.nested = self.nested, 0
+        if self.instrument is not None:
+            self.instrument.thread_waits(self.current_thread().name, what)
         self.waiting += 1
         left_ns = IDLE_NS
         try:
@@ -350,7 +360,12 @@ class LiveExecutive:
         self.duty = _WORKING
         try:
             for fd, _ in readable:
-                self._serve_descriptor(fd)
+                ready = self._watched.get(fd)
+                if ready is not None:
+                    try:
+                        ready()
+                    except Exception as error:  # noqa: BLE001 - as below
+                        self._contain(f"descriptor {fd}", error)
             while (self.queued and self._run_ready()) or self._fire():
                 pass
         finally:
@@ -368,7 +383,11 @@ class LiveExecutive:
         if not queued:
             return False
         for _ in range(len(queued)):  # what these queue comes after the next look at interrupts
-            self._call(*queued.popleft())
+            name, routine = queued.popleft()
+            try:
+                routine()
+            except Exception as error:  # noqa: BLE001 - one packet's failure; a bug check is raised again
+                self._contain(name, error)
         return True
 
     def _fire(self) -> bool:
@@ -385,16 +404,24 @@ class LiveExecutive:
         return max(most_ns, 0)
 
     def _call(self, name: str, routine: Callable[[], None]) -> None:
-        """Run a routine; contain its failure while the host runs."""
-        instrument = self.instrument
-        if instrument is not None:
-            instrument.routine_begins(name)
+        """Run a routine; contain its failure while the host runs. The fast paths have this inline."""
         try:
             routine()
         except Exception as error:  # noqa: BLE001 - one packet's failure; a bug check is raised again
             self._contain(name, error)
-        if instrument is not None:
-            instrument.routine_ends(name)
+
+    def _observed(self, name: str, routine: Callable[[], None]) -> Callable[[], None]:
+        """Return a routine that tells the instrument of its beginning and end."""
+        instrument = self.instrument
+
+        def run() -> None:
+            if instrument is not None:
+                instrument.routine_begins(name)
+            routine()
+            if instrument is not None:
+                instrument.routine_ends(name)
+
+        return run
 
     def _contain(self, name: str, error: Exception) -> None:
         if isinstance(error, BugCheckError):

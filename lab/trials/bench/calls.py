@@ -29,6 +29,7 @@ FOLDERS: Final = (
     "protocols/transports/tcpip/",
     "protocols/interfaces/tdi/",
     "ntos/io/",
+    "ntos/executive/",
     "protocols/apis/afd/",
     "protocols/apis/winsock/",
     "ndis/",
