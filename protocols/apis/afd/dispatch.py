@@ -11,8 +11,6 @@ from protocols.apis.afd.requests import MAY_BLOCK, MAY_WAIT, Afd, AfdOpen, Kind,
 from protocols.apis.afd.stream import StreamEndpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ntos.io.device import DeviceObject
     from ntos.io.irp import Irp
     from ntos.io.system import IoSystem
@@ -27,14 +25,13 @@ KINDS: dict[Kind, type[Endpoint]] = {
 
 
 class AfdDriver:
-    """The driver. ``kick`` has the stack take a turn soon; ``polls`` wait for endpoints."""
+    """The driver. ``polls`` wait for endpoints."""
 
     name = "afd"
 
-    def __init__(self, io: IoSystem, kick: Callable[[], None]) -> None:
+    def __init__(self, io: IoSystem) -> None:
         """Create the device."""
         self.io = io
-        self.kick = kick
         self.endpoints: set[Endpoint] = set()
         self.withdrawn: frozenset[str] = frozenset()
         self.polls: list[Irp] = []

@@ -33,7 +33,7 @@ class AfdBindings(DriverObject):
 
 def driver_entry(system: System) -> DriverObject:
     """DriverEntry."""
-    afd = AfdDriver(system.io, system.waiter.kick)
+    afd = AfdDriver(system.io)
     system.export(afd)
     return AfdBindings(system, afd)
 

@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ntos.io.irp import Irp, Memory
-    from protocols.apis.winsock.control import PacketInfo
     from protocols.apis.win32.overlapped import Overlapped
+    from protocols.apis.winsock.control import PacketInfo
     from protocols.apis.winsock.spi import ProtocolInfo
 
 ACCESS = int(Access.GENERIC_READ | Access.GENERIC_WRITE | Access.SYNCHRONIZE)

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from ntos.executive.dispatcher import Event
-
     from ntos.io.irp import Irp
     from protocols.apis.winsock.window import Window
 

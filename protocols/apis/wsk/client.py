@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ntos.executive.irql import Irql
 from ntos.io.irp import Irp, Major
 from ntos.io.status import NtError, NtStatus
-from ntos.irql import Irql
 from ntos.object.descriptor import SecurityDescriptor
 from protocols.apis.winsock.constants import Sock
 from protocols.apis.wsk.connection import ConnectionSocket

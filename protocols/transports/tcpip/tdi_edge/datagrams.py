@@ -19,8 +19,6 @@ from protocols.transports.tcpip.tdi_edge.mapped import inward, local_ip, mapped,
 from protocols.transports.tcpip.tdi_edge.sharing import Claim, Claims
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ntos.io.device import FileObject
     from ntos.io.irp import Irp
     from ntos.io.system import IoSystem
@@ -59,7 +57,7 @@ class DatagramAddress(AddressObject):
             self._transmit(data, asked.remote, asked.source)
         except NetworkError as error:
             return self.io.complete(irp, STATUS[error.failure])
-        self.driver.kick()
+        self.driver.stack.request_turn()
         return self.io.complete(irp, NtStatus.SUCCESS, len(data))
 
     def deliver(self, data: memoryview, source: TaAddress, details: dict[str, Any]) -> None:
@@ -125,7 +123,7 @@ class UdpAddress(DatagramAddress):
                 self._set(name, value)
         except NetworkError as error:
             return self.io.complete(irp, STATUS[error.failure])
-        self.driver.kick()
+        self.driver.stack.request_turn()
         return self.io.complete(irp, NtStatus.SUCCESS)
 
     def cleanup(self) -> None:
@@ -133,7 +131,7 @@ class UdpAddress(DatagramAddress):
         super().cleanup()
         self._endpoint.close()
         self._claims.release(self._claim)
-        self.driver.kick()
+        self.driver.stack.request_turn()
 
     def _set(self, name: str, value: Any) -> None:  # noqa: ANN401 - each option has its own type
         if name in SCALARS:
@@ -239,11 +237,10 @@ class RawAddress(DatagramAddress):
 class DatagramDriver(TransportDriver):
     """What both transports know."""
 
-    def __init__(self, io: IoSystem, stack: Stack, kick: Callable[[], None]) -> None:
+    def __init__(self, io: IoSystem, stack: Stack) -> None:
         """Speak for ``stack``."""
         super().__init__(io)
         self.stack = stack
-        self.kick = kick
         self.claims = Claims()
 
     def interface(self, index: int, group: bytes = b"") -> Interface:

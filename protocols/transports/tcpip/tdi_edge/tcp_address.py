@@ -91,6 +91,7 @@ class TcpAddress(AddressObject):
         if self._listener is not None:
             self._listener.close()
             self._listener = None
+            self._stack.request_turn()
 
     def _accept(self, connection: Connection) -> ConnectionHandler:
         key = connection.key
