@@ -237,14 +237,20 @@ class PumpedWire:
         redial: Callable[[], Link | None] | None = None,
         *,
         inner: Wire | None = None,
+        started: bool = True,
     ) -> None:
-        """Start pumping; see ``Pump``. ``inner`` is the wire that was wrapped, for who wants it."""
+        """Pump from now on, or from ``start`` on; see ``Pump``. ``inner`` is the wire that was wrapped."""
         self.inner = inner
         self.spec = spec
         self.framing = framing
         self._end, near = seqpacket_pair()
         self._dials = redial is not None
         self.pump = Pump(near, framing, far, stages, redial)
+        if started:
+            self.pump.start()
+
+    def start(self) -> None:
+        """Start pumping, in a wire that was made without; once."""
         self.pump.start()
 
     @property

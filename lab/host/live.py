@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from functools import partial
 from typing import TYPE_CHECKING
 
-from lab.host.binding_adapters import AfdJoint, NdisJoint, WinsockJoint, WskJoint
 from lab.host.host import Upper
-from lab.host.loader import Loader
 from ndis.miniport import MiniportCharacteristics
 from ndis.wrapper import Ndis
 from ntos.executive.live import LiveExecutive
 from protocols.transports.tcpip import Stack, StackConfig
+from protocols.transports.tcpip import driver as tcpip
 from protocols.transports.tcpip.ndis_edge import TcpipDriver
 from protocols.transports.tcpip.tcp import states
 
@@ -23,7 +21,6 @@ if TYPE_CHECKING:
     from ndis.adapter import MiniportAdapter
     from ndis.events import Observer
     from ndis.hardware import Hardware
-    from ndis.wrapper import RegisteredProtocol
 
 DONE_SENDING = frozenset((states.State.FIN_WAIT_2, states.State.TIME_WAIT))
 """The far end has all of ours, and would take a reset for a loss of what it has not read yet."""
@@ -33,9 +30,6 @@ FAREWELL_NS = 2_000_000_000
 
 class LiveHost:
     """NDIS, TCP/IP and all above on one ``LiveExecutive``, loaded and bound as the INF files say."""
-
-    driver: TcpipDriver
-    protocol: RegisteredProtocol
 
     def __init__(
         self,
@@ -53,38 +47,19 @@ class LiveHost:
         self.ndis = Ndis(self.executive, observer)
         self.stack = Stack(os.urandom, time.monotonic_ns(), config, host_name)
         self.upper = Upper(self.stack, self.executive, host_name=host_name, verify=verify, load=False)
-        self.loader = Loader({"Tcpip": self._load_tcpip, "Afd": self._load_afd, "Wsk": self._load_wsk})
-        self.loader.joints.of["Winsock"] = WinsockJoint(self.upper)
-        self._driver_over = partial(
-            TcpipDriver, large_sends=large_sends, checksums=checksums, coalescing=coalescing
+        self.upper.system.export(self.ndis)
+        self.upper.system.set_parameters(
+            tcpip.SERVICE,
+            **{
+                tcpip.LARGE_SENDS: int(large_sends),
+                tcpip.CHECKSUMS: int(checksums),
+                tcpip.COALESCING: int(coalescing),
+            },
         )
+        self.loader = self.upper.loader
         self.adapters: list[MiniportAdapter] = []
-        self.loader.load_host()
-
-    def _load_tcpip(self) -> None:
-        """DriverEntry of tcpip.sys: its edge to NDIS, and its devices."""
-        self.driver = self._driver_over(self.ndis, self.stack)
-        self.protocol = self.ndis.register_protocol("Tcpip", self.driver)
-        self.loader.joints.of["Tcpip"] = NdisJoint(self.ndis, self.protocol, self.adapter)
-        self.upper.load_tcpip()
-
-    def _load_afd(self) -> None:
-        """DriverEntry of afd.sys."""
-        self.upper.load_afd()
-        self.loader.joints.of["Afd"] = AfdJoint(self.upper)
-
-    def _load_wsk(self) -> None:
-        """DriverEntry of wsk.sys."""
-        self.upper.load_wsk()
-        self.loader.joints.of["Wsk"] = WskJoint(self.upper)
-
-    def adapter(self, instance: str) -> MiniportAdapter:
-        """Return the adapter of a component, virtual ones included. KeyError when it is not there."""
-        name = self.loader.connection(instance)
-        found = next((one for one in self.ndis.adapters if one.name == name), None)
-        if found is None:
-            raise KeyError(instance)
-        return found
+        self.upper.load()
+        self.driver = self.upper.system.find(TcpipDriver)
 
     def add_card(
         self,

@@ -12,6 +12,10 @@
  */
 #pragma once
 
+#ifdef NDEBUG
+#error "the core is built with its assertions: -UNDEBUG"
+#endif
+
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -35,6 +39,9 @@
 #define RW_SCRATCH_BYTES (RW_GATHER_BYTES + RW_TAG_BYTES + RW_FCS_BYTES + RW_MIN_FRAME) /* see the assertions below */
 #define RW_SPLIT_BUFFERS 4u
 #define RW_MOST_SLOTS 256u /* descriptors that one frame may take: device.engine.contract.MOST_SLOTS */
+#define RW_FIFO_KIB 40u /* the packet buffer: device.engine.contract.BUFFER_KIB */
+#define RW_FIFO_LINE_BYTES 8u
+#define RW_FIFO_BLOCK (1u << 17) /* what fifo.c keeps them in */
 #define RW_WORK_BUDGET 65536u /* of one run: device.engine.contract.WORK_BUDGET */
 #define RW_WORK_SEGMENT 4u
 #define RW_WORK_LOOPED 8u
@@ -120,6 +127,16 @@ struct rw_irq_fd {
     bool masked, pending;
 };
 
+/* The receive packet buffer: fifo.h. */
+struct rw_fifo {
+    uint8_t *block;
+    uint32_t at, end;      /* the frames that wait lie from here to there */
+    _Atomic uint32_t held; /* bytes of the buffer that they take */
+};
+
+/* What the link partner was told: reference.flow.Partner. */
+enum rw_partner { RW_PARTNER_SENDS, RW_PARTNER_STOPPED, RW_PARTNER_STOPPED_TWICE };
+
 struct rw_buffer {
     uint8_t *bytes;
     size_t length, room;
@@ -170,7 +187,8 @@ struct rw_card {
     uint32_t rx_ring_cache, rx_data_cache;
     uint8_t *rx_frame;    /* scratch: the wire's last frame */
     struct rw_slot *plan; /* RW_MOST_SLOTS */
-    _Atomic bool flow_stopped;
+    struct rw_fifo fifo;
+    _Atomic uint32_t partner; /* enum rw_partner; tx_lock to change */
 
     /* interrupts and timers: irq_lock */
     int mode;

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ntos.io.device import FileObject
     from ntos.io.irp import Irp
-    from protocols.apis.afd.driver import AfdDriver
+    from protocols.apis.afd.dispatch import AfdDriver
     from protocols.apis.afd.requests import AfdOpen
 
 MOST_BACKLOG = 200

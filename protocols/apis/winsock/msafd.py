@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ntos.executive.contract import MILLISECOND
 from ntos.io.status import NtError, NtStatus
-from protocols.apis.afd.driver import AFD
+from protocols.apis.afd.dispatch import AFD
 from protocols.apis.afd.requests import (
     MAY_BLOCK,
     MAY_WAIT,
