@@ -10,7 +10,7 @@ from cffi import FFI
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))  # pip builds in isolation: the checkout is not importable
 
-from device.vfio_user.hardened import flags
+from device.vfio_user.hardened import flags  # noqa: E402 - only after the path is set
 
 CSRC = HERE / "csrc"
 FLAGS = ("-std=c11", "-O2", "-Wall", "-Wextra", "-D_GNU_SOURCE")
