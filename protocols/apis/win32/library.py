@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ntos.executive.contract import Executive
-
     from ntos.io.system import IoSystem
     from ntos.object.process import Process
     from ntos.object.types import KernelObject, ObjectType
@@ -71,13 +70,13 @@ class Library:
 def win32(function: Callable[Concatenate[L, P], R]) -> Callable[Concatenate[L, P], R]:
     """Have a function report an NtError of what it calls as kernel32 does."""
 
-    @functools.wraps(function)
     def call(self: L, *arguments: P.args, **named: P.kwargs) -> R:
         try:
             return function(self, *arguments, **named)
         except NtError as error:
             raise self.failed(code_of(error.status), str(error)) from error
 
+    functools.update_wrapper(call, function)
     return call
 
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ntos.executive.dispatcher import SystemThread
 from ntos.io.status import NtError, NtStatus
 from ntos.object import sid as names
 from ntos.object.handles import HandleTable
@@ -256,7 +257,11 @@ def test_a_process_that_ends_closes_its_handles_and_is_waited_for_no_longer() ->
 
     process.terminate(3)
 
-    assert (target.handles, process.exit_code, process.is_signalled_for(None)) == (0, 3, True)
+    assert (target.handles, process.exit_code, process.is_signalled_for(SystemThread("watcher"))) == (
+        0,
+        3,
+        True,
+    )
     assert process.id not in objects.processes
     assert objects.initial.handle_table.lookup(watcher, PROCESS).target is process
     with pytest.raises(NtError, match="PROCESS_IS_TERMINATING"):

@@ -269,7 +269,7 @@ def test_a_socket_is_waited_for_like_any_handle(world: World, win32: Win32) -> N
     after = win32.wait_for_multiple_objects([win32.create_event(), near], SECOND)
 
     assert (error.value.code, before, after) == (ErrorCode.IO_PENDING, WAIT_TIMEOUT, WAIT_OBJECT_0 + 1)
-    assert (win32.get_overlapped_result(near, overlapped, wait=True), got[:7]) == (7, b"awaited")
+    assert (win32.get_overlapped_result(near, overlapped, wait=True), bytes(got[:7])) == (7, b"awaited")
 
 
 def test_an_event_is_set_in_place_of_the_file(world: World, win32: Win32) -> None:
@@ -647,7 +647,7 @@ def test_a_synchronous_file_keeps_its_place(win32: Win32, disk: Disk) -> None:
 
     counts = [win32.read_file(handle, got), win32.write_file(handle, b"WXYZ"), win32.read_file(handle, got)]
 
-    assert (counts, got, disk.data[4:8]) == ([4, 4, 4], b"89ab", b"WXYZ")
+    assert (counts, bytes(got), bytes(disk.data[4:8])) == ([4, 4, 4], b"89ab", b"WXYZ")
     assert [win32.read_file(handle, bytearray(100)) for _ in range(2)] == [4, 0]
     win32.flush_file_buffers(handle)
     win32.close_handle(handle)
@@ -658,7 +658,7 @@ def test_an_overlapped_file_has_the_call_s_place(win32: Win32, disk: Disk) -> No
     handle = win32.create_file("\\\\.\\disk0", Access.GENERIC_READ, flags=OVERLAPPED)
     got = bytearray(2)
 
-    assert (win32.read_file(handle, got, Overlapped(offset=10)), got) == (2, b"ab")
+    assert (win32.read_file(handle, got, Overlapped(offset=10)), bytes(got)) == (2, b"ab")
     with pytest.raises(Win32Error) as error:
         win32.read_file(handle, got, Overlapped(offset=16))
     assert code(error, win32) is ErrorCode.HANDLE_EOF
@@ -683,7 +683,7 @@ def test_a_control_code_says_what_the_handle_must_give(win32: Win32, disk: Disk)
 
     with pytest.raises(Win32Error) as error:
         win32.device_io_control(handle, 0x0022_4000, b"abc", into)
-    assert (code(error, win32), error.value.information, into) == (ErrorCode.MORE_DATA, 2, b"ab")
+    assert (code(error, win32), error.value.information, bytes(into)) == (ErrorCode.MORE_DATA, 2, b"ab")
     with pytest.raises(Win32Error) as denied:
         win32.device_io_control(handle, 0x0022_8000)
     assert code(denied, win32) is ErrorCode.ACCESS_DENIED
