@@ -51,8 +51,7 @@ class HandleCalls(Library):
         source, target = self._process(source_process), self._process(target_process)
         if handle in (CURRENT_PROCESS, CURRENT_THREAD) and source is self.process:
             entry = self.entry(handle)
-            kind = entry.target.object_type
-            granted = entry.granted if access is None else kind.mapping.map(access)
+            granted = entry.granted_as(access)
             require(not granted & ~entry.granted, NtStatus.ACCESS_DENIED)
             return target.handle_table.insert(entry.target, granted, inherit=inherit)
         return source.handle_table.duplicate(

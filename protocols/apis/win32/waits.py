@@ -17,24 +17,25 @@ from ntos.executive.dispatcher import (
     SemaphoreLimitExceededError,
     WaitableTimer,
 )
-
 from ntos.io.status import NtError, NtStatus
 from ntos.object.access import Access
 from ntos.object.dispatched import EVENT, MODIFY_STATE, MUTANT, SEMAPHORE, TIMER, Dispatched
+from ntos.object.process import THREAD
 from protocols.apis.win32.errors import ErrorCode
-from protocols.apis.win32.library import Library, require, win32
+from protocols.apis.win32.library import CURRENT_THREAD, Library, require, win32
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ntos.executive.contract import DispatcherObject
-
     from ntos.object.types import ObjectType
 
 WAIT_OBJECT_0 = 0x00
 WAIT_ABANDONED_0 = 0x80
 WAIT_IO_COMPLETION = 0xC0
 WAIT_TIMEOUT = 0x102
+SET_CONTEXT = 0x0010
+"""THREAD_SET_CONTEXT."""
 NAMED = "\\BaseNamedObjects\\"
 KINDS: dict[ObjectType, type] = {EVENT: Event, MUTANT: Mutex, SEMAPHORE: Semaphore, TIMER: WaitableTimer}
 
@@ -177,9 +178,10 @@ class WaitCalls(Library):
         self.executive.wait(lambda: len(apcs) > 0, "an APC", timeout_ns)
         return bool(apcs.deliver())
 
-    def queue_user_apc(self, routine: Callable[[], None]) -> None:
-        """QueueUserAPC, to the calling thread."""
-        self.process.thread.apcs.queue(routine)
+    @win32
+    def queue_user_apc(self, routine: Callable[[], None], thread: int = CURRENT_THREAD) -> None:
+        """QueueUserAPC."""
+        self.entry(thread, THREAD, SET_CONTEXT).target.apcs.queue(routine)
 
     @win32
     def _event_of(self, handle: int) -> Any:  # noqa: ANN401 - an event, which the decorator loses

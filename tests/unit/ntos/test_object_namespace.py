@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from ntos.executive.dispatcher import SystemThread
 from ntos.io.status import NtError, NtStatus
 from ntos.object import sid as names
+from ntos.object.access import Access
 from ntos.object.handles import HandleTable
 from ntos.object.namespace import LINKS_LIMIT, Directory, Namespace, SymbolicLink, fold
 from ntos.object.process import PROCESS, THREAD, ObjectManager, OneThread
@@ -189,7 +190,7 @@ def test_a_duplicate_has_the_same_access_or_less_and_may_be_anothers() -> None:
     mine, theirs, target = HandleTable(), HandleTable(), thing()
     handle = mine.insert(target, 3)
 
-    same = mine.duplicate(handle, theirs)
+    same = mine.duplicate(handle, theirs, Access.MAXIMUM_ALLOWED)
     less = mine.duplicate(handle, theirs, 1, close_source=True)
 
     assert [theirs.lookup(one).granted for one in (same, less)] == [3, 1]
