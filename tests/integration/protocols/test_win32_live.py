@@ -1,12 +1,13 @@
-"""Handles on a live host: threads share a port, wait for one another, have errors and clients of their own."""
+"""Handles on a live host: threads share a port, wait for one another, and have errors of their own."""
 
 # ruff: noqa: D103 - the names are sentences
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from ntos.object.token import user_token
 from protocols.apis.win32 import ErrorCode, Overlapped, Win32Error
 from protocols.apis.win32.library import CURRENT_THREAD
 from protocols.apis.win32.waits import WAIT_IO_COMPLETION, WAIT_OBJECT_0
-from protocols.apis.winsock import WinsockError, Wsae
+from protocols.apis.winsock import WinsockError
 from protocols.apis.winsock.constants import Af, Sock
 from protocols.interfaces.tdi.requests import TaAddress
 from protocols.transports.tcpip.addresses import parse
@@ -48,14 +49,24 @@ def run(*bodies: Callable[[], None]) -> None:
             one.result(JOIN_S)
 
 
-def test_threads_at_one_port_get_each_packet_once(pair: Pair) -> None:
-    near, far = pair.winsocks
+def connected(near: Any, far: Any) -> tuple[int, int]:  # noqa: ANN401 - Winsocks behind a lock
     listener = far.socket(Af.INET, Sock.STREAM)
     far.bind(listener, TaAddress(bytes(4), 80))
     far.listen(listener, 5)
     number = near.socket(Af.INET, Sock.STREAM)
     near.connect(number, TaAddress(parse("10.0.0.2"), 80))
     child, _peer = far.accept(listener)
+    return number, child
+
+
+def begin_receive(winsock: Any, number: int) -> None:  # noqa: ANN401 - the same
+    with contextlib.suppress(WinsockError):  # WSA_IO_PENDING
+        winsock.recv(number, bytearray(1), 0, Overlapped())
+
+
+def test_threads_at_one_port_get_each_packet_once(pair: Pair) -> None:
+    near, far = pair.winsocks
+    number, child = connected(near, far)
     port = far.win32.create_io_completion_port(child, key="child")
     taken: list[CompletionPacket] = []
 
@@ -73,11 +84,7 @@ def test_threads_at_one_port_get_each_packet_once(pair: Pair) -> None:
 
     def ask() -> None:
         for _ in range(PACKETS):
-            try:
-                far.recv(child, bytearray(1), 0, Overlapped())
-            except WinsockError as error:
-                if error.code is not Wsae.WSA_IO_PENDING:
-                    raise
+            begin_receive(far, child)
 
     def send() -> None:
         for _ in range(PACKETS):
