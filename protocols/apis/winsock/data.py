@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from ntos.io.irp import Memory
     from protocols.apis.win32.overlapped import Overlapped
-    from protocols.interfaces.tdi.requests import TaAddress
+    from protocols.interfaces.tdi.address import TdiAddress
 
 MEMORY = (bytes, bytearray, memoryview)
 """What stands for one WSABUF where a list of them may."""
@@ -36,7 +36,7 @@ class DataCalls(Library):
         self,
         number: int,
         data: Memory | Sequence[Memory],
-        address: TaAddress | None,
+        address: TdiAddress | None,
         flags: int = 0,
         overlapped: Overlapped | None = None,
     ) -> int:
@@ -61,7 +61,7 @@ class DataCalls(Library):
         into: bytearray | memoryview | Sequence[Memory],
         flags: int = 0,
         overlapped: Overlapped | None = None,
-    ) -> tuple[int, TaAddress | None]:
+    ) -> tuple[int, TdiAddress | None]:
         """WSARecvFrom. WSAEMSGSIZE: the datagram was longer; the buffer holds its beginning."""
         buffers = [into] if isinstance(into, MEMORY) else list(into)
         count, source = self._call(number, "recvfrom", buffers, flags, overlapped)

@@ -12,7 +12,7 @@ from protocols.apis.winsock.library import Duplicate, Entry, Library
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from protocols.interfaces.tdi.requests import TaAddress
+    from protocols.interfaces.tdi.address import TdiAddress
 
 
 class SocketCalls(Library):
@@ -52,12 +52,12 @@ class SocketCalls(Library):
         except WinsockError as error:
             raise self._failed(error) from None
 
-    def join_leaf(self, number: int, address: TaAddress, flags: int) -> int:
+    def join_leaf(self, number: int, address: TdiAddress, flags: int) -> int:
         """WSAJoinLeaf: receive a group, or send to it; for IP multicast the socket is its own leaf."""
         self._call(number, "join_leaf", address, flags)
         return number
 
-    def bind(self, number: int, address: TaAddress) -> None:
+    def bind(self, number: int, address: TdiAddress) -> None:
         """Give the socket a local address."""
         self._call(number, "bind", address)
 
@@ -65,13 +65,13 @@ class SocketCalls(Library):
         """Wait for connections; SOMAXCONN is the largest backlog there is."""
         self._call(number, "listen", backlog)
 
-    def connect(self, number: int, address: TaAddress) -> None:
+    def connect(self, number: int, address: TdiAddress) -> None:
         """WSAConnect."""
         self._call(number, "connect", address)
 
     def accept(
-        self, number: int, condition: Callable[[TaAddress], bool] | None = None
-    ) -> tuple[int, TaAddress]:
+        self, number: int, condition: Callable[[TdiAddress], bool] | None = None
+    ) -> tuple[int, TdiAddress]:
         """WSAAccept: the new socket and its peer; a ``condition`` that is false refuses the connection."""
         entry = self._entry(number)
         handle, remote = self._call(number, "accept")
@@ -93,14 +93,14 @@ class SocketCalls(Library):
         """End a direction."""
         self._call(number, "shutdown", how)
 
-    def getsockname(self, number: int) -> TaAddress:
+    def getsockname(self, number: int) -> TdiAddress:
         """Return the local address. WSAEINVAL while unbound."""
-        found: TaAddress = self._call(number, "getsockname")
+        found: TdiAddress = self._call(number, "getsockname")
         return found
 
-    def getpeername(self, number: int) -> TaAddress:
+    def getpeername(self, number: int) -> TdiAddress:
         """Return the peer's. WSAENOTCONN."""
-        found: TaAddress = self._call(number, "getpeername")
+        found: TdiAddress = self._call(number, "getpeername")
         return found
 
     def getsockopt(self, number: int, level: int, option: int) -> Any:  # noqa: ANN401 - each option has its own type

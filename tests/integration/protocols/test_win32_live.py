@@ -19,7 +19,7 @@ from protocols.apis.win32.library import CURRENT_THREAD
 from protocols.apis.win32.waits import WAIT_IO_COMPLETION, WAIT_OBJECT_0
 from protocols.apis.winsock import WinsockError
 from protocols.apis.winsock.constants import Af, Sock
-from protocols.interfaces.tdi.requests import TaAddress
+from protocols.interfaces.tdi.address import internet
 from protocols.transports.tcpip.addresses import parse
 from tests.support.nt_pair import Pair
 
@@ -51,10 +51,10 @@ def run(*bodies: Callable[[], None]) -> None:
 
 def connected(near: Any, far: Any) -> tuple[int, int]:  # noqa: ANN401 - Winsocks behind a lock
     listener = far.socket(Af.INET, Sock.STREAM)
-    far.bind(listener, TaAddress(bytes(4), 80))
+    far.bind(listener, internet(bytes(4), 80))
     far.listen(listener, 5)
     number = near.socket(Af.INET, Sock.STREAM)
-    near.connect(number, TaAddress(parse("10.0.0.2"), 80))
+    near.connect(number, internet(parse("10.0.0.2"), 80))
     child, _peer = far.accept(listener)
     return number, child
 

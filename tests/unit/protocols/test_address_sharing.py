@@ -8,10 +8,11 @@ import pytest
 
 from ntos.io.status import NtStatus
 from ntos.object.sid import Sid
-from ntos.object.token import user_token
-from protocols.interfaces.tdi.requests import TaAddress, TransportAddress
+from ntos.object.token import Token, user_token
+from protocols.interfaces.tdi.address import internet
+from protocols.interfaces.tdi.requests import TransportAddress
 from protocols.transports.tcpip.addresses import parse
-from protocols.transports.tcpip.tdi_edge.sharing import Claim, judge
+from protocols.transports.tcpip.tdi_edge.sharing import V6_ONLY, Claim, judge
 
 ANNA, BERT = (user_token(Sid(5, (21, 1, 2, 3, rid))) for rid in (1001, 1002))
 ANY, HERE, ANY6, HERE6 = bytes(4), parse("127.0.0.1"), bytes(16), parse("::1")
@@ -61,17 +62,17 @@ WINE = [
 ]
 
 
-def claim(how: str, address: bytes, owner: object = ANNA, *, dual: bool = False) -> Claim:
-    local = TaAddress(address, 5150)
-    asked = TransportAddress(local, share=how == "R", exclusive=how == "E", dual=dual, owner=owner)  # type: ignore[arg-type]  # one of the two tokens
-    return Claim.of_tdi(asked, local)
+def claim(how: str, address: bytes, owner: Token | None = ANNA, *, dual: bool = False) -> Claim:
+    local = internet(address, 5150)
+    options = {V6_ONLY: int(not dual)}
+    return Claim.of_tdi(TransportAddress(local, how == "R", 0, how == "E", options, owner))
 
 
 @pytest.mark.parametrize("first", COLUMNS)
 @pytest.mark.parametrize("at", range(6))
 @pytest.mark.parametrize(("table", "owner"), [(ONE_USER, ANNA), (TWO_USERS, BERT)], ids=["one", "two"])
 def test_a_second_bind_does_what_the_page_says(
-    first: tuple[str, bool], at: int, table: dict[tuple[str, bool], tuple[NtStatus, ...]], owner: object
+    first: tuple[str, bool], at: int, table: dict[tuple[str, bool], tuple[NtStatus, ...]], owner: Token
 ) -> None:
     """The page "Using SO_REUSEADDR and SO_EXCLUSIVEADDRUSE", Windows Server 2003 on: 36 cells each."""
     second = COLUMNS[at]

@@ -27,7 +27,7 @@ from protocols.apis.win32.ports import NotificationModes
 from protocols.apis.win32.waits import WAIT_ABANDONED_0, WAIT_IO_COMPLETION, WAIT_OBJECT_0, WAIT_TIMEOUT
 from protocols.apis.winsock import WinsockError, Wsae
 from protocols.apis.winsock.constants import Af, Fd, So, Sock, Sol
-from protocols.interfaces.tdi.requests import TaAddress
+from protocols.interfaces.tdi.address import internet
 from tests.support.nt_world import SERVER, World, received
 
 if TYPE_CHECKING:
@@ -579,7 +579,7 @@ def test_a_socket_belongs_to_the_client_that_its_thread_stands_for(world: World)
     host = world.net.hosts[1]
     server = host.process(user_token(ANNA))
     server.startup()
-    any_address, here = TaAddress(bytes(4), 90), TaAddress(SERVER.address, 90)
+    any_address, here = internet(bytes(4), 90), internet(SERVER.address, 90)
     server.bind(server.socket(Af.INET, Sock.STREAM), any_address)
 
     server.process.thread.impersonate(user_token(BERT).duplicate())

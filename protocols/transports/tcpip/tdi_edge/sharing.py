@@ -20,15 +20,19 @@ from ntos.object.access import FILE_MAPPING, FileAccess
 from ntos.object.access_check import access_check
 from ntos.object.acl import Acl, allow
 from ntos.object.descriptor import SecurityDescriptor
+from protocols.interfaces.tdi.address import Ip6Address
 from protocols.interfaces.tlnpi.npi import SYSTEM, Sharing
 from protocols.transports.tcpip.addresses import is_unspecified
-from protocols.transports.tcpip.tdi_edge.mapped import unmapped
+from protocols.transports.tcpip.tdi_edge.mapped import local_ip, own
 
 if TYPE_CHECKING:
     from ntos.object.token import Token
-    from protocols.interfaces.tdi.requests import TaAddress, TransportAddress
+    from protocols.interfaces.tdi.address import InternetAddress
+    from protocols.interfaces.tdi.requests import TransportAddress
     from protocols.interfaces.tlnpi.npi import BindRequest
 
+V6_ONLY = "v6_only"
+"""The option that an IPv6 address object is opened with: without it, it serves IPv4 too."""
 SHARE_ADDRESS = FileAccess.READ_DATA | FileAccess.WRITE_DATA
 """The access that CHECK asks for. Ours: the documents do not name it."""
 
@@ -66,7 +70,7 @@ NOBODY = SecurityDescriptor(dacl=Acl())
 class Claim:
     """A local address that somebody has. Two claims are never equal, whatever they ask for."""
 
-    address: TaAddress
+    address: InternetAddress
     sharing: Sharing
     owner: Token
     security: SecurityDescriptor
@@ -74,16 +78,23 @@ class Claim:
     is_winsock: bool = False
     """Whose table it is judged by, as the second."""
 
-    @classmethod
-    def of_tdi(cls, asked: TransportAddress, address: TaAddress) -> Claim:
-        """Return what opening an address object claims."""
-        sharing = Sharing.EXCLUSIVE if asked.exclusive else Sharing.REUSE if asked.share else Sharing.DEFAULT
-        owner = asked.owner or SYSTEM
-        own = SecurityDescriptor(owner.user, dacl=Acl((allow(owner.user, SHARE_ADDRESS),)))
-        return cls(address, sharing, owner, own, asked.dual, is_winsock=True)
+    @property
+    def ip(self) -> bytes | None:
+        """What TCP/IP binds: None is any address of both families."""
+        return local_ip(self.address, dual=self.dual)
 
     @classmethod
-    def of_tlnpi(cls, asked: BindRequest, address: TaAddress) -> Claim:
+    def of_tdi(cls, asked: TransportAddress) -> Claim:
+        """Return what opening an address object claims. NtError: the address is not TCP/IP's."""
+        address = own(asked.address)
+        dual = isinstance(address, Ip6Address) and not asked.options.get(V6_ONLY, 1)
+        sharing = Sharing.EXCLUSIVE if asked.exclusive else Sharing.REUSE if asked.share else Sharing.DEFAULT
+        owner = asked.owner or SYSTEM
+        security = SecurityDescriptor(owner.user, dacl=Acl((allow(owner.user, SHARE_ADDRESS),)))
+        return cls(address, sharing, owner, security, dual, is_winsock=True)
+
+    @classmethod
+    def of_tlnpi(cls, asked: BindRequest, address: InternetAddress) -> Claim:
         """Return what a bind of WSK's claims."""
         return cls(address, asked.sharing, asked.owner, asked.security or NOBODY, asked.dual)
 
@@ -127,7 +138,7 @@ def judge(second: Claim, first: Claim) -> NtStatus:
 
 def wildcards(one: Claim, other: Claim) -> tuple[bool, bool] | None:
     """Return which of two addresses is the wildcard beside the other; None when they do not meet."""
-    mine, theirs = _ip(one), _ip(other)
+    mine, theirs = one.ip, other.ip
     if mine == theirs:
         both = mine is None or is_unspecified(mine)
         return both, both
@@ -139,11 +150,3 @@ def wildcards(one: Claim, other: Claim) -> tuple[bool, bool] | None:
     if len(mine) != len(theirs) or not (is_unspecified(mine) or is_unspecified(theirs)):
         return None
     return is_unspecified(mine), is_unspecified(theirs)
-
-
-def _ip(claim: Claim) -> bytes | None:
-    """Return what a claim's address is to TCP/IP: None is any of both families."""
-    ip = claim.address.address
-    if not claim.dual:
-        return ip
-    return None if is_unspecified(ip) else unmapped(ip)
