@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from protocols.apis.winsock import Winsock, WinsockError, Wsae
-from protocols.apis.winsock.constants import Af, IpOption, Sock, Sol
+from protocols.apis.winsock.constants import Af, IpOption, So, Sock, Sol
 from protocols.interfaces.tdi.requests import TaAddress
 from protocols.transports.tcpip import StackConfig
 from protocols.transports.tcpip.addresses import parse
@@ -97,8 +97,9 @@ def test_without_the_option_ipv4_is_refused(world: World) -> None:
     assert error.value.code is Wsae.WSAECONNREFUSED
 
 
-def test_the_port_of_a_dual_mode_listener_is_taken_in_both_families(world: World) -> None:
+def test_the_port_of_an_exclusive_dual_mode_listener_is_taken_in_both_families(world: World) -> None:
     listener = dual(world.server)
+    world.server.setsockopt(listener, Sol.SOCKET, So.EXCLUSIVEADDRUSE, 1)
     world.server.bind(listener, ANY6)
     four = world.server.socket(Af.INET, Sock.STREAM)
 
@@ -107,7 +108,7 @@ def test_the_port_of_a_dual_mode_listener_is_taken_in_both_families(world: World
     world.server.closesocket(listener)
     world.server.bind(four, TaAddress(bytes(4), 80))
 
-    assert error.value.code is Wsae.WSAEADDRINUSE
+    assert error.value.code is Wsae.WSAEACCES
 
 
 def test_the_option_comes_before_the_bind(world: World) -> None:
