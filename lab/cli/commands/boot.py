@@ -33,7 +33,6 @@ from lab.stepper.stepped_guest import Steered
 from lab.trials.interop.verified import verdict
 
 if TYPE_CHECKING:
-
     from lab.machines.guest.agent import Result
     from lab.stepper.command import CommandFront
     from lab.stepper.live import Wish

@@ -37,6 +37,10 @@ class AfdDriver:
         self.kick = kick
         self.endpoints: set[Endpoint] = set()
         self.withdrawn: frozenset[str] = frozenset()
+        self.transports: list[str] = []
+        """The instances that AFD is bound to, in that order."""
+        self.watchers: list[Callable[[], None]] = []
+        """Called when ``transports`` has changed."""
         self.polls: list[Irp] = []
         io.create_device(self, AFD)
 

@@ -6,7 +6,7 @@ import pytest
 
 from protocols.apis.winsock.constants import Af, IpOption, So, Sock, Sol
 from protocols.apis.winsock.errors import WinsockError, Wsae
-from protocols.interfaces.tdi.requests import TaAddress
+from protocols.interfaces.tdi.address import internet
 from protocols.transports.tcpip.addresses import parse
 from tests.support.nt_world import World
 
@@ -58,7 +58,7 @@ def bound(world: World, kind: Sock, address: bytes, option: So | None) -> Wsae |
     if wide:
         world.client.setsockopt(number, Sol.IPV6, IpOption.V6ONLY, 0)
     try:
-        world.client.bind(number, TaAddress(address, 5150))
+        world.client.bind(number, internet(address, 5150))
     except WinsockError as error:
         return error.code
     return None

@@ -29,7 +29,7 @@ from protocols.apis.wsk.npi import (
     ListenDispatch,
     WskBuf,
 )
-from protocols.interfaces.tdi.requests import TaAddress
+from protocols.interfaces.tdi.address import InternetAddress, internet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -229,7 +229,7 @@ class EchoServer:
 
     def _bind(self, irp: Irp, socket: DatagramSocket, port: int) -> None:
         self._must(irp, "IPV6_V6ONLY")
-        socket.bind(TaAddress(bytes(16), port), self.irp(lambda done: self._must(done, f"WskBind to {port}")))
+        socket.bind(internet(bytes(16), port), self.irp(lambda done: self._must(done, f"WskBind to {port}")))
 
     def _must(self, irp: Irp, what: str) -> None:
         if not irp.status.ok:
@@ -254,8 +254,8 @@ class EchoServer:
         def accept_event(
             _context: object,
             _flags: Flag,
-            _local: TaAddress,
-            _remote: TaAddress,
+            _local: InternetAddress,
+            _remote: InternetAddress,
             socket: ConnectionSocket | None,
             out: AcceptOut,
         ) -> NtStatus:
