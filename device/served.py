@@ -44,6 +44,8 @@ class ServedBase:
         self.wire = wire
         self.wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self.stopping = False
+        self.clock: Callable[[], int] = time.monotonic_ns
+        """The card's time in nanoseconds: a stepper replaces it by a clock that can stand."""
         self.complain: Callable[[str], None] = lambda _: None
         self._looked = False
 
@@ -55,7 +57,7 @@ class ServedBase:
     def save(self, *, hold: bool = False) -> bytes:
         """Return the card's whole state; ``hold``: it does no DMA from this instant on."""
         with self.lock:
-            self.card.advance(time.monotonic_ns())
+            self.card.advance(self.clock())
             state = self.card.save()
             if hold:
                 self.card.hold()
@@ -68,7 +70,7 @@ class ServedBase:
         interrupt or written configuration space. DEVICE_RESET, or its end, makes an ordinary card of it.
         """
         with self.lock:
-            self.card.advance(time.monotonic_ns())
+            self.card.advance(self.clock())
             self.card.restore(state)
 
     def _use(self, dma: DmaMap) -> None:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lab import cards, scratch, story
-from lab.guest.session import Guest, GuestSpec
+from lab.guest.session import Guest, GuestError, GuestSpec
+from lab.qemu.process import QemuError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,10 +20,11 @@ if TYPE_CHECKING:
 
     Fit = Callable[[CardSpec, Path, int], Fitted]
     Begun = Callable[[Guest], object]
+    Ended = Callable[[Exception], object]
 
 
-def nobody(_: Guest) -> None:
-    """Be told of a guest, and do nothing."""
+def nobody(_: object) -> None:
+    """Be told of a guest, or of its end, and do nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +69,12 @@ def booted(
     machine: GuestSpec,
     fit: Fit = cards.fit,
     begun: Begun = nobody,
+    ended: Ended = nobody,
 ) -> Iterator[Lab]:
     """Boot a guest with cards; at the end of the block nothing of it is left.
 
-    ``fit`` makes each card; ``begun`` is told of the guest when it has started and nothing has answered yet.
+    ``fit`` makes each card; ``begun`` is told of the guest when it has started and nothing has answered yet,
+    ``ended`` of the error by which it fails, while the cards are still there.
 
     Raises ``UsageError``, ``QemuError`` or ``GuestError``.
     """
@@ -89,5 +93,9 @@ def booted(
         stack.callback(guest.close)
         guest.start()
         begun(guest)
-        guest.wait_ready()
-        yield Lab(guest, tuple(fitted), time.monotonic() - began)
+        try:
+            guest.wait_ready()
+            yield Lab(guest, tuple(fitted), time.monotonic() - began)
+        except (GuestError, QemuError) as error:
+            ended(error)
+            raise

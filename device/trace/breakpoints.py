@@ -121,6 +121,8 @@ class Breakpoint:
     once: bool = False
     over: bool = False
     """It was to stop once, and has."""
+    temporary: bool = False
+    """It is forgotten at the next stop, whatever that is for."""
     ran: str = field(default="", repr=False)
 
     def hit(self) -> bool:

@@ -258,7 +258,8 @@ def run_guest(args: argparse.Namespace, steered: Steered) -> int:
     except (GuestError, PeerError) as error:
         if steered.left:
             return 0
-        print(f"ringwalk: {error}", file=sys.stderr)
+        if not steered.told:
+            print(f"ringwalk: {error}", file=sys.stderr)
         return 1
 
 
@@ -266,7 +267,7 @@ def run_linux(args: argparse.Namespace, steered: Steered) -> int:
     """Boot Linux and do what was asked."""
     script = command(args)
     files = copies(args.copy)
-    with booting.booted(card_specs(args), guest_spec(args), steered.fit, steered.begun) as lab:
+    with booting.booted(card_specs(args), guest_spec(args), steered.fit, steered.begun, steered.ended) as lab:
         for host, guest_path in files:
             lab.guest.put(guest_path, host.read_bytes(), host.stat().st_mode & 0o777)
         if args.interactive:
@@ -274,9 +275,13 @@ def run_linux(args: argparse.Namespace, steered: Steered) -> int:
             return lab.guest.wait_end()
         if script is not None:
             lab.configure()
-            return show(lab.guest.run(script, timeout_s=86400), as_json=args.json)
+            status = show(lab.guest.run(script, timeout_s=86400), as_json=args.json)
+            steered.lingers(f"the script has ended with status {status}")
+            return status
         told = lab.tell()
-    print(json.dumps(story.data(told)) if args.json else story.text(told, colour=sys.stdout.isatty()))
+        text = json.dumps(story.data(told)) if args.json else story.text(told, colour=sys.stdout.isatty())
+        print(text, flush=True)
+        steered.lingers("the story has ended")
     return 0 if told.good else 1
 
 

@@ -32,7 +32,7 @@ from lab.serving import Ready
 from lab.step import arguments as stepping
 from lab.step import screen
 from lab.step.live import Live, Wish
-from lab.step.steered import EndedError, end_on_signals, pause_on_interrupt
+from lab.step.signals import EndedError, end_on_signals, pause_on_interrupt
 
 if TYPE_CHECKING:
     import argparse
@@ -354,13 +354,13 @@ def announce(args: argparse.Namespace, wire: Wire, ready: Ready) -> None:
         print(json.dumps(asdict(ready)), flush=True)
         return
     print(f"82574L {args.mac}, {ready.engine} engine, wire {wire.spec}; for QEMU 10.1.1 or later:")
-    print("  " + qemu_arguments(args.socket.absolute()), flush=True)
+    print("  " + qemu_arguments(args.socket.absolute(), waits=stepping.wish(args).watched), flush=True)
 
 
-def qemu_arguments(path: Path) -> str:
-    """Return the arguments for somebody's own QEMU, quoted for a shell."""
+def qemu_arguments(path: Path, *, waits: bool = False) -> str:
+    """Return the arguments for somebody's own QEMU, quoted for a shell; ``waits``: a stop holds its guest."""
     memory = " ".join(memory_arguments(EXAMPLE_MEMORY_MIB))
-    return f"-m {EXAMPLE_MEMORY_MIB}M {memory} -device '{vfio_user_device(path)}'"
+    return f"-m {EXAMPLE_MEMORY_MIB}M {memory} -device '{vfio_user_device(path, waits=waits)}'"
 
 
 def complain(text: str) -> None:

@@ -36,26 +36,29 @@ class VfioUserNic:
 
     socket: Path
     mac: str | None = None
+    waits: bool = False
+    """Whether the guest waits for each of its register writes, so that a stop at one holds it there."""
 
     def arguments(self) -> list[str]:
         """Return the ``-device`` of QEMU's vfio-user client."""
-        return ["-device", vfio_user_device(self.socket)]
+        return ["-device", vfio_user_device(self.socket, waits=self.waits)]
 
     def fds(self) -> Sequence[int]:
         """Return nothing: QEMU connects by the path."""
         return ()
 
 
-def vfio_user_device(socket: Path) -> str:
-    """Return the JSON of a ``vfio-user-pci`` device on ``socket``."""
-    return json.dumps(
-        {
-            "driver": "vfio-user-pci",
-            "socket": {"type": "unix", "path": str(socket)},
-            "x-msg-timeout": MESSAGE_TIMEOUT_MS,
-            "rombar": 0,  # the option ROM is empty, and QEMU warns of that
-        }
-    )
+def vfio_user_device(socket: Path, *, waits: bool = False) -> str:
+    """Return the JSON of a ``vfio-user-pci`` device on ``socket``; ``waits``: it posts no register write."""
+    properties: dict[str, object] = {
+        "driver": "vfio-user-pci",
+        "socket": {"type": "unix", "path": str(socket)},
+        "x-msg-timeout": MESSAGE_TIMEOUT_MS,
+        "rombar": 0,  # the option ROM is empty, and QEMU warns of that
+    }
+    if waits:
+        properties["x-no-posted-writes"] = True
+    return json.dumps(properties)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,15 @@ if TYPE_CHECKING:
     from device.trace.events import Event
 
 
+def _may_go(context: Context) -> None:
+    """Refuse to go on where nothing comes any more."""
+    if context.session.over:
+        raise CommandError(f"{context.session.over}: nothing comes any more; `quit` ends")
+
+
 def step(context: Context, rest: str) -> str:
     """Go on by some kind of step."""
+    _may_go(context)
     words = rest.split()
     kind = words[0] if words and words[0] in STEPS else "stage"
     counts = [word for word in words if word != kind]
@@ -28,14 +35,16 @@ def step(context: Context, rest: str) -> str:
 
 def go_on(context: Context, _: str) -> str:
     """Go on to the next breakpoint."""
+    _may_go(context)
     context.session.run()
     raise GoOn
 
 
 def until(context: Context, rest: str) -> str:
-    """Go on to one event."""
+    """Go on to one event; at another stop the wish is forgotten, as a debugger's ``advance``."""
+    _may_go(context)
     one = _parsed(rest)
-    one.once = True
+    one.once = one.temporary = True
     context.session.add(one)
     context.session.run()
     raise GoOn

@@ -13,6 +13,7 @@ from device.trace.packets import dissect, hexdump
 from lab.step import driver_side
 from lab.step.command import RINGS, AssertionFailedError, CommandError, Context, number
 from lab.step.expressions import EXPRESSION_ERRORS
+from lab.step.last_state import LastState
 
 if TYPE_CHECKING:
     from lab.step.views import Peekable
@@ -160,6 +161,10 @@ def interrupts(context: Context, _: str) -> str:
 
 def _moderation(engine: Peekable) -> list[str]:
     """Return what runs and what is held back at this moment; only the reference engine shows it."""
+    if isinstance(engine, LastState):
+        if engine.kept:
+            return []
+        engine = engine.engine
     if not isinstance(engine, ReferenceEngine):
         return []
     state, now = engine.interrupts, engine.core.now

@@ -51,6 +51,7 @@ class Prompt(CommandFront):
         context = self.context(session)
         self.say(str(stop))
         for line in self._lines:
+            session.lines += 1
             text = line.strip()
             if self._interactive:
                 text = self._last = text or self._last  # an empty line does the last command again

@@ -49,6 +49,16 @@ class Stop(NamedTuple):
         return f"#{self.position} {told}  ({self.reason})" if told else f"#{self.position} {self.reason}"
 
 
+class Held(Protocol):
+    """What stands while the card stands: a clock, a guest."""
+
+    def hold(self) -> None:
+        """Stand."""
+
+    def release(self) -> None:
+        """Go on."""
+
+
 class Front(Protocol):
     """Who is asked at a stop."""
 
@@ -107,6 +117,8 @@ class Session:
         self.watchers: list[Callable[[Event], None]] = []
         self.stop: Stop | None = None
         self.stops = 0
+        self.lines = 0
+        """How many command lines were taken."""
         self.before: dict[int, int] = {}
         """The registers at the last stop."""
         self.now: Callable[[], int] = lambda: 0
@@ -119,6 +131,13 @@ class Session:
         self._pause = ""
         self._numbers = 0
         self.detached = False
+        self.held: list[Held] = []
+        """What stands at each stop, in the order in which it is stopped."""
+        self.wake: Callable[[], object] = lambda: None
+        """Called by ``pause``: whoever can take a quiet card's lock shall call ``stand_idle``."""
+        self._stands = False
+        self.over = ""
+        """Why no event can come any more; empty while one may."""
 
     # -- commands: how to go on ------------------------------------------------------------------------
 
@@ -130,9 +149,29 @@ class Session:
         """Go on until a breakpoint."""
         self._until = None
 
+    @property
+    def stands(self) -> bool:
+        """Whether the card stands at a stop now; from any thread."""
+        return self._stands
+
     def pause(self, why: str = "paused") -> None:
-        """Stop at the next event and say why; any thread may call it."""
+        """Stop at the next event, or at once where none comes, and say why; any thread may call it."""
         self._pause = why
+        self.wake()
+
+    def stand_idle(self) -> None:
+        """Stop here if a pause is still asked for: no event has come. The caller holds the card's lock."""
+        if self._pause and not self._stands and not self.detached:
+            self.halt(Stop(self.position, None, f"{self._pause}; the card is idle"))
+
+    def finish(self, why: str) -> None:
+        """Stand a last time: nothing comes any more, and the last state is there to look at.
+
+        The caller holds the card's lock.
+        """
+        self.over = why
+        if not self.detached:
+            self.halt(Stop(self.position, None, f"{why}; the card's last state is kept"))
 
     def detach(self) -> None:
         """Never stop again."""
@@ -229,8 +268,16 @@ class Session:
         self._until = None
         self.stop = stop
         self.stops += 1
-        self.breakpoints = [one for one in self.breakpoints if not one.over]
-        self.front.stopped(self, stop)
+        self.breakpoints = [one for one in self.breakpoints if not (one.over or one.temporary)]
+        self._stands = True
+        for one in self.held:
+            one.hold()
+        try:
+            self.front.stopped(self, stop)
+        finally:
+            self._stands = False
+            for one in reversed(self.held):
+                one.release()
         self.before = self.look.regs.values()
         self.stop = None
 

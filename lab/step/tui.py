@@ -61,9 +61,9 @@ class Screen(CommandFront):
         self._lines.put(_END)
 
     def pause(self) -> bool:
-        """Stop the card at its next event; False: it stands already. From the screen's thread."""
+        """Stop the card at once; False: it stands already. From the screen's thread."""
         session = self.tools.session if self.tools is not None else None
-        if session is None or session.stop is not None:
+        if session is None or session.stands:
             return False
         session.pause()
         return True
