@@ -112,6 +112,8 @@ class ServedCard(ServedBase):
         self.clock = clock
         self.leaving: Callable[[], None] = lambda: None
         """Called when a client goes, while its memory and the registers are still there."""
+        self.answer_now: Callable[[bytes | None], bool] = lambda _: False
+        """Answers the register access in the middle of which an observer stands, where the server can."""
         self.arrived: Callable[[], None] = lambda: None
         """Called when a client has come and its memory is the card's."""
         self.interrupts = ClientInterrupts()
@@ -336,6 +338,8 @@ def serve_card(
     ours = functools.partial(Server, offered=offered)
     with (make or ours)(at, served, allowed_uids=allowed_uids) as server:
         watcher = threading.Thread(target=_stop_when, args=(stop, server), name="stop", daemon=True)
+        if isinstance(server, Server):
+            served.answer_now = server.answer_now
         cable.start()
         watcher.start()
         try:

@@ -98,6 +98,8 @@ class Machine:
     append: str = ""
     extra: tuple[str, ...] = ()
     monitor_fd: int = -1
+    stepper_fd: int = -1
+    """A second monitor, for who stops the machine while the first is in use."""
     agent_fd: int = -1
     console: Path | None = None
     interactive: bool = False
@@ -108,7 +110,7 @@ class Machine:
 
     def fds(self) -> list[int]:
         """Return every descriptor that QEMU must inherit."""
-        own = [fd for fd in (self.monitor_fd, self.agent_fd) if fd >= 0]
+        own = [fd for fd in (self.monitor_fd, self.stepper_fd, self.agent_fd) if fd >= 0]
         return own + [fd for nic in self.nics for fd in nic.fds()]
 
 
@@ -138,6 +140,9 @@ def arguments(machine: Machine, accelerator: str) -> list[str]:
     if machine.monitor_fd >= 0:
         argv += ["-chardev", f"socket,id=monitor,fd={machine.monitor_fd}"]
         argv += ["-qmp", "chardev:monitor"]
+    if machine.stepper_fd >= 0:
+        argv += ["-chardev", f"socket,id=stepper,fd={machine.stepper_fd}"]
+        argv += ["-qmp", "chardev:stepper"]
     if machine.agent_fd >= 0:
         argv += [
             "-device",
