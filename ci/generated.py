@@ -11,7 +11,7 @@ from pathlib import Path
 
 from device.regs.nic import NIC
 from device.regs.render import markdown
-from lab.fuzz import faults
+from lab.trials.fuzz import faults
 
 TOP = Path(__file__).resolve().parents[1]
 FAULTS_HEAD = """# The fault table

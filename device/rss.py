@@ -12,7 +12,7 @@ from device.regs.nic import NIC
 from device.regs.words import place
 
 if TYPE_CHECKING:
-    from device.packet import Packet
+    from formats.packet import Packet
 
 _MRQC, _RETA, _RSSRK = place("MRQC"), place("RETA"), place("RSSRK")
 _RFCTL, _RXCSUM = place("RFCTL"), place("RXCSUM")

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from device.checksum import FCS_SIZE
 from device.regs.words import place
+from formats.checksum import FCS_SIZE
 
 FULL = 0xFFFF_FFFF
 BROADCAST = b"\xff" * 6

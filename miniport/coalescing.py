@@ -13,6 +13,10 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from formats import ethernet, ipv4, ipv6
+from formats.checksum import ones_sum
+from formats.transport import ACK, ICMP, ICMPV6, PSH, TCP, TCP_FLAGS_AT, UDP
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -20,11 +24,14 @@ OPEN_UNITS = 8
 """Flows that are followed at a time; beyond them the oldest is closed."""
 LARGEST_IP_BYTES = 0xFFFF
 
-_ETHERNET = 14
-_IPV4, _IPV6, _ARP = b"\x08\x00", b"\x86\xdd", b"\x08\x06"
-_TCP = 6
-_PLAIN = (17, 1, 58)  # UDP, ICMP, ICMPv6: no business of any TCP connection
-_ACK, _PSH = 0x10, 0x08
+_ETHERNET = ethernet.HEADER_BYTES
+_IPV4, _IPV6, _ARP = (kind.to_bytes(2) for kind in (ethernet.IPV4, ethernet.IPV6, ethernet.ARP))
+_TCP_V4 = _ETHERNET + ipv4.HEADER_BYTES
+"""Where a TCP header is behind an IPv4 header without options."""
+_TCP_V6 = _ETHERNET + ipv6.HEADER_BYTES
+_ADDRESSES_V4 = slice(_ETHERNET + 12, _TCP_V4)
+_ADDRESSES_V6 = slice(_ETHERNET + 8, _TCP_V6)
+_PLAIN = (UDP, ICMP, ICMPV6)  # no business of any TCP connection
 _TIMESTAMP = b"\x01\x01\x08\x0a"  # NOP, NOP, kind 8, length 10: as every stack lays it out
 
 
@@ -42,7 +49,7 @@ class Segment:
     @property
     def flow(self) -> bytes:
         """Addresses and ports: what names the connection."""
-        addresses = self.frame[26:34] if self.tcp == 34 else self.frame[22:54]
+        addresses = self.frame[_ADDRESSES_V4 if self.tcp == _TCP_V4 else _ADDRESSES_V6]
         return addresses + self.frame[self.tcp : self.tcp + 4]
 
     @property
@@ -50,8 +57,8 @@ class Segment:
         """Everything that segments of one unit have in common, beside the flow."""
         frame, tcp = self.frame, self.tcp
         # Ethernet, version, header length, DS field, DF and hop limit; or flow label and hop limit
-        network = frame[:16] + frame[20:23] if tcp == 34 else frame[:18] + frame[21:22]
-        return network + frame[tcp + 8 : tcp + 13] + frame[tcp + 20 : self.payload]
+        network = frame[:16] + frame[20:23] if tcp == _TCP_V4 else frame[:18] + frame[21:22]
+        return network + frame[tcp + 8 : tcp + TCP_FLAGS_AT] + frame[tcp + 20 : self.payload]
 
     @property
     def sequence(self) -> int:
@@ -92,21 +99,21 @@ def parse(frame: bytes, *, v4: bool = True, v6: bool = True) -> Segment | None:
     kind = frame[12:14]
     if kind == _IPV4 and v4:
         network_ok = len(frame) >= 54 and frame[14] == 0x45 and not frame[20] & 0x3F and not frame[21]
-        if not network_ok or frame[23] != _TCP:
+        if not network_ok or frame[23] != TCP:
             return None
-        tcp, end = 34, _ETHERNET + int.from_bytes(frame[16:18], "big")
+        tcp, end = _TCP_V4, _ETHERNET + int.from_bytes(frame[16:18], "big")
     elif kind == _IPV6 and v6:
-        if len(frame) < 74 or frame[14] >> 4 != 6 or frame[20] != _TCP:
+        if len(frame) < 74 or frame[14] >> 4 != 6 or frame[20] != TCP:
             return None
-        tcp, end = 54, 54 + int.from_bytes(frame[18:20], "big")
+        tcp, end = _TCP_V6, _TCP_V6 + int.from_bytes(frame[18:20], "big")
     else:
         return None
     size = (frame[tcp + 12] >> 4) * 4
     if not tcp + 20 <= tcp + size <= end <= len(frame):
         return None
     options = frame[tcp + 20 : tcp + size]
-    flags = (frame[tcp + 12] & 1) << 8 | frame[tcp + 13]
-    plain = flags & ~_PSH == _ACK and end > tcp + size
+    flags = (frame[tcp + 12] & 1) << 8 | frame[tcp + TCP_FLAGS_AT]
+    plain = flags & ~PSH == ACK and end > tcp + size
     plain = plain and (not options or (size == 32 and options[:4] == _TIMESTAMP))
     return Segment(frame, tcp, tcp + size, end, plain)
 
@@ -181,23 +188,17 @@ def joined(parts: Sequence[Segment]) -> bytes:
     payload = b"".join(part.frame[part.payload : part.end] for part in parts)
     tcp = first.tcp
     size = first.payload - tcp + len(payload)
-    if tcp == 34:
+    if tcp == _TCP_V4:
         struct.pack_into(">H", header, 16, 20 + size)
         struct.pack_into(">H", header, 24, 0)
-        struct.pack_into(">H", header, 24, 0xFFFF - _sum(bytes(header[14:34])))
-        addresses = bytes(header[26:34])
+        struct.pack_into(">H", header, 24, 0xFFFF - ones_sum(bytes(header[_ETHERNET:_TCP_V4])))
+        addresses = bytes(header[_ADDRESSES_V4])
     else:
         struct.pack_into(">H", header, 18, size)
-        addresses = bytes(header[22:54])
-    header[tcp + 13] |= any(part.frame[tcp + 13] & _PSH for part in parts) * _PSH
+        addresses = bytes(header[_ADDRESSES_V6])
+    header[tcp + TCP_FLAGS_AT] |= any(part.frame[tcp + TCP_FLAGS_AT] & PSH for part in parts) * PSH
     header[tcp + 14 : tcp + 16] = last.frame[tcp + 14 : tcp + 16]
     struct.pack_into(">H", header, tcp + 16, 0)
-    pseudo = addresses + struct.pack(">HH", _TCP, size)
-    struct.pack_into(">H", header, tcp + 16, 0xFFFF - _sum(pseudo + bytes(header[tcp:]) + payload))
+    pseudo = addresses + struct.pack(">HH", TCP, size)
+    struct.pack_into(">H", header, tcp + 16, 0xFFFF - ones_sum(pseudo + bytes(header[tcp:]) + payload))
     return bytes(header) + payload
-
-
-def _sum(data: bytes) -> int:
-    """Return the 16-bit ones' complement sum (RFC 1071), not inverted; never 0 for bytes that are not."""
-    value = int.from_bytes(data + b"\0" * (len(data) % 2), "big")
-    return value and (value - 1) % 0xFFFF + 1

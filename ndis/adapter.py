@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ndis import offload6
 from ndis.deserialized import DeserializedSends, OpenGate
-from ndis.errors import BugCheckError, NdisError
+from ndis.errors import NdisError
 from ndis.events import Event, Kind
 from ndis.filter8023 import EthFilter
 from ndis.hardware import Resources
@@ -29,6 +29,7 @@ from ndis.serialized import SerializedGate, SerializedSends
 from ndis.status import Status
 from ndis.timers import WorkItems
 from ndis.upcalls import Upcalls
+from ntos.errors import BugCheckError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -10,15 +10,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from ndis.events import Kind
-from ndis.irql import Irql
 from ndis.packet import Packet, PacketFlags
 from ndis.sends import Sends
 from ndis.status import Status
+from ntos.irql import Irql
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ndis.irql import IrqlModel
+    from ntos.irql import IrqlModel
 
 R = TypeVar("R")
 

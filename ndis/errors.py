@@ -1,4 +1,4 @@
-"""The two ways an NDIS call fails: a status for the caller, or a bug that would stop Windows."""
+"""How an NDIS call fails: with a status. A broken contract is ``ntos.errors.BugCheckError``."""
 
 from __future__ import annotations
 
@@ -15,15 +15,3 @@ class NdisError(Exception):
         """Keep the status, so that a caller can decide by it."""
         super().__init__(f"{status.name} ({status:#010x}): {what}")
         self.status = status
-
-
-class BugCheckError(Exception):
-    """A driver broke the contract in a way after which nothing can be trusted.
-
-    Windows stops with bug check 0x7C (BUGCODE_NDIS_DRIVER). A bug: nobody catches it.
-    """
-
-    def __init__(self, what: str, *parameters: object) -> None:
-        """Keep the objects concerned, for whoever looks at the wreck."""
-        super().__init__(what)
-        self.parameters = parameters

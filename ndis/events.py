@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from ndis.irql import Irql
+    from ntos.irql import Irql
 
 
 class Kind(enum.Enum):

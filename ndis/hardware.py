@@ -11,9 +11,10 @@ import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ndis.errors import BugCheckError, NdisError
+from ndis.errors import NdisError
 from ndis.events import Kind
 from ndis.status import Status
+from ntos.errors import BugCheckError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,11 +11,11 @@ import enum
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ndis.errors import BugCheckError
 from ndis.events import Kind
 from ndis.lwf_requests import FilterRequests
 from ndis.packet import Owner
 from ndis.status import Status
+from ntos.errors import BugCheckError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

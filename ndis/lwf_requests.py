@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ndis.errors import BugCheckError
 from ndis.events import Kind
 from ndis.requests import Request
 from ndis.status import Status
+from ntos.errors import BugCheckError
 
 if TYPE_CHECKING:
     from ndis.lwf import FilterModule, FilterStack

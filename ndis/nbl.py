@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ndis.errors import BugCheckError
 from ndis.packet import Buffer, Memory, Owner, OwnershipError
 from ndis.status import Status
+from ntos.errors import BugCheckError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

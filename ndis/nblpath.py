@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ndis.errors import BugCheckError
 from ndis.events import Kind
 from ndis.nbl import NetBuffer, NetBufferList
 from ndis.oids import MacOption
 from ndis.packet import Owner, Packet, PacketInfo
 from ndis.sends import Sends
 from ndis.status import Status
+from ntos.errors import BugCheckError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

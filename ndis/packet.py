@@ -9,8 +9,9 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING, Any
 
-from ndis.errors import BugCheckError, NdisError
+from ndis.errors import NdisError
 from ndis.status import Status
+from ntos.errors import BugCheckError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -10,11 +10,11 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
-from ndis.errors import BugCheckError
 from ndis.events import Kind
 from ndis.oids import ProtocolOption
 from ndis.packet import Buffer, Owner, Packet, PacketFlags
 from ndis.status import Status
+from ntos.errors import BugCheckError
 
 if TYPE_CHECKING:
     from ndis.adapter import MiniportAdapter

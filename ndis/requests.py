@@ -11,12 +11,13 @@ import enum
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from ndis.errors import BugCheckError, NdisError
+from ndis.errors import NdisError
 from ndis.events import Kind
 from ndis.filter8023 import split_addresses
 from ndis.offload import Offload
 from ndis.oids import Oid, ProtocolOption, oid_name
 from ndis.status import Status
+from ntos.errors import BugCheckError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,12 +8,12 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING
 
-from ndis.errors import BugCheckError
 from ndis.events import Kind
 from ndis.miniport import Attribute
 from ndis.oids import Oid
 from ndis.requests import InformationBuffer, Request, RequestKind
 from ndis.status import Status
+from ntos.errors import BugCheckError
 
 if TYPE_CHECKING:
     from ndis.adapter import MiniportAdapter

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from ndis.errors import BugCheckError
 from ndis.events import Kind
 from ndis.packet import Owner, Packet
 from ndis.status import Status
+from ntos.errors import BugCheckError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

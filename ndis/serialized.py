@@ -14,17 +14,17 @@ from collections import deque
 from typing import TYPE_CHECKING, TypeVar
 
 from ndis.events import Kind
-from ndis.irql import Irql
 from ndis.packet import Owner, Packet, PacketFlags
 from ndis.sends import Sends
 from ndis.status import Status
+from ntos.irql import Irql
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ndis.adapter import MiniportAdapter
     from ndis.executive import Executive
-    from ndis.irql import IrqlModel
+    from ntos.irql import IrqlModel
 
 R = TypeVar("R")
 

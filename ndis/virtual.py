@@ -2,7 +2,7 @@
 
 Queued routines run when ``step`` is called, in the order that ``choose`` picks (the oldest by
 default). It knows nothing of what the routines do. For preemption inside a driver see
-``lab.interleave``.
+``lab.host.interleave``.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ndis.errors import BugCheckError
 from ndis.executive import StuckError
+from ntos.errors import BugCheckError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,6 +1,6 @@
 """NDIS itself: registration of drivers, adapters that come and go, binding and unbinding.
 
-Which protocol is bound to which adapter is decided outside (``ndis.binding``). All calls here are
+Which protocol is bound to which adapter is decided outside (``ntos.netcfg``). All calls here are
 made at PASSIVE_LEVEL. Source: NdisMRegisterMiniport, NdisRegisterProtocol, NdisOpenAdapter.
 """
 
@@ -9,15 +9,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ndis.adapter import MiniportAdapter
-from ndis.errors import BugCheckError, NdisError
+from ndis.errors import NdisError
 from ndis.events import Event, Kind
-from ndis.irql import Irql, IrqlModel
 from ndis.miniport import Medium
 from ndis.oids import Oid
 from ndis.packet import Owner, PacketPool
 from ndis.protocol import Open, OpenState
 from ndis.requests import InformationBuffer, Request, RequestKind
 from ndis.status import Status
+from ntos.errors import BugCheckError
+from ntos.irql import Irql, IrqlModel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lab import tshark
 from lab.errors import UsageError
+from lab.machines import tshark
 
 
 def wireshark(program: str = "tshark") -> list[str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from device.trace import events as ev
 from device.trace.facts import causes
-from device.wire.pcapng import Direction, enhanced_packet, interface_description, section_header
+from formats.pcapng import Direction, enhanced_packet, interface_description, section_header
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,7 +1,7 @@
 """A frame's headers in words and facts, as deep as a person at a breakpoint wants: Ethernet to TCP.
 
 Pure; nothing in a frame is believed before its length is checked. It is for reading, not for forwarding:
-``device.packet`` is the engine's own parser.
+``formats.packet`` is the engine's own parser.
 """
 
 from __future__ import annotations
@@ -10,8 +10,16 @@ import ipaddress
 from dataclasses import dataclass, field
 from typing import Final
 
-_ETHERTYPES: Final = {0x0800: "IPv4", 0x0806: "ARP", 0x86DD: "IPv6", 0x8808: "MAC control", 0x88F7: "PTP"}
-_VLAN: Final = 0x8100
+from formats import ethernet
+
+_ETHERTYPES: Final = {
+    ethernet.IPV4: "IPv4",
+    ethernet.ARP: "ARP",
+    ethernet.IPV6: "IPv6",
+    ethernet.MAC_CONTROL: "MAC control",
+    ethernet.PTP: "PTP",
+}
+_VLAN: Final = ethernet.VLAN
 _TCP_FLAGS: Final = ("FIN", "SYN", "RST", "PSH", "ACK", "URG")
 _PROTOCOLS: Final = {1: "ICMP", 6: "TCP", 17: "UDP", 58: "ICMPv6"}
 
@@ -87,7 +95,7 @@ def _ipv6(data: bytes, out: Dissection) -> None:
     _transport((str(addresses[0]), str(addresses[1])), data[6], data[40:], out)
 
 
-_NETWORK: Final = {0x0800: _ipv4, 0x86DD: _ipv6, 0x0806: _arp}
+_NETWORK: Final = {ethernet.IPV4: _ipv4, ethernet.IPV6: _ipv6, ethernet.ARP: _arp}
 
 
 def _transport(hosts: tuple[str, str], protocol: int, data: bytes, out: Dissection) -> None:

@@ -12,11 +12,11 @@ import time
 from typing import TYPE_CHECKING
 
 from device.wire.contract import Framing, MalformedFrame, WireError
-from device.wire.pcapng import Direction, enhanced_packet, interface_description, section_header
 from device.wire.port import Port
 from device.wire.pump import Link, PumpedWire
 from device.wire.segmentation import segment
 from device.wire.stage import Way
+from formats.pcapng import Direction, enhanced_packet, interface_description, section_header
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -19,6 +19,7 @@ from device.wire.frame import VNET_HEADER, GsoFlag
 from device.wire.port import Port
 from device.wire.pump import Link, PumpedWire
 from device.wire.stage import CutReceived
+from formats import ethernet
 
 _SOL_PACKET: Final = 263
 _PACKET_ADD_MEMBERSHIP: Final = 1
@@ -30,9 +31,9 @@ _ETH_P_ALL: Final = 3
 _AUXDATA: Final = struct.Struct("=IIIHHHH")
 _VLAN_VALID: Final = 1 << 4
 _TPID_VALID: Final = 1 << 6
-_VLAN_TPID: Final = 0x8100
-_TAG_BYTES: Final = 4
-_TAG_AT: Final = 12
+_VLAN_TPID: Final = ethernet.VLAN
+_TAG_BYTES: Final = ethernet.TAG_BYTES
+_TAG_AT: Final = ethernet.TYPE_AT
 _MESSAGE_BYTES: Final = VNET_HEADER.size + LARGEST_FRAME_BYTES + 1
 _SOCKET_BUFFER_BYTES: Final = 4 << 20
 

@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING, Final
 
 from device.wire.contract import MalformedFrame
 from device.wire.frame import GsoFlag, GsoType
+from formats import ethernet, ipv6
+from formats.checksum import checksum
+from formats.transport import CWR, FIN, PSH, TCP, UDP
 
 if TYPE_CHECKING:
     from device.wire.frame import Frame, Gso
@@ -23,26 +26,9 @@ if TYPE_CHECKING:
 MOST_SEGMENTS: Final = 4096
 """One frame becomes no more than this: 64 KiB at 16 bytes each, far below any real MSS."""
 
-_VLAN_TYPES: Final = frozenset({0x8100, 0x88A8, 0x9100})
-_IPV4: Final = 0x0800
-_IPV6: Final = 0x86DD
-_TCP: Final = 6
-_UDP: Final = 17
-_PROTOCOL: Final = {GsoType.TCPV4: _TCP, GsoType.TCPV6: _TCP, GsoType.UDP_L4: _UDP}
-_EXTENSIONS: Final = frozenset({0, 43, 60})  # hop-by-hop, routing, destination options
-_FIN_PSH: Final = 0x09
-_CWR: Final = 0x80
-
-
-def checksum(data: bytes) -> int:
-    """Return the Internet checksum (RFC 1071) of bytes; an odd length is padded with a zero.
-
-    The sum of 16-bit words modulo 0xFFFF is the number itself modulo 0xFFFF, because 2^16 = 1
-    there; the one's complement sum differs only in writing a multiple of 0xFFFF as 0xFFFF instead
-    of 0.
-    """
-    number = int.from_bytes(data, "big") << (8 if len(data) & 1 else 0)
-    return 0xFFFF ^ (number % 0xFFFF or (0xFFFF if number else 0))
+_PROTOCOL: Final = {GsoType.TCPV4: TCP, GsoType.TCPV6: TCP, GsoType.UDP_L4: UDP}
+_EXTENSIONS: Final = frozenset({ipv6.HOP_BY_HOP, ipv6.ROUTING, ipv6.DESTINATION_OPTIONS})
+_FIN_PSH: Final = FIN | PSH
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +45,14 @@ class _Headers:
 def _locate(data: bytes) -> _Headers:
     ethertype, at = int.from_bytes(data[12:14], "big"), 14
     for _ in range(2):
-        if ethertype in _VLAN_TYPES:
+        if ethertype in ethernet.TAG_TYPES:
             ethertype, at = int.from_bytes(data[at + 2 : at + 4], "big"), at + 4
-    if ethertype == _IPV4 and len(data) >= at + 20 and data[at] >> 4 == 4:
+    if ethertype == ethernet.IPV4 and len(data) >= at + 20 and data[at] >> 4 == 4:
         ihl = (data[at] & 15) * 4
         if ihl < 20:
             raise MalformedFrame(f"IHL {ihl:#x}")
         return _Headers(4, at, at + ihl, data[at + 9], data[at + 12 : at + 20])
-    if ethertype == _IPV6 and len(data) >= at + 40 and data[at] >> 4 == 6:
+    if ethertype == ethernet.IPV6 and len(data) >= at + 40 and data[at] >> 4 == 6:
         following, transport = data[at + 6], at + 40
         while following in _EXTENSIONS:
             if transport + 8 > len(data):
@@ -118,7 +104,7 @@ def _cut(data: bytes, gso: Gso) -> list[bytes]:
         if tcp:
             head[at + 4 : at + 8] = ((sequence + start - payload) & 0xFFFFFFFF).to_bytes(4, "big")
             if index:
-                head[at + 13] &= ~_CWR
+                head[at + 13] &= ~CWR
             if index != len(starts) - 1:
                 head[at + 13] &= ~_FIN_PSH
         _patch_transport(head, headers, body, field=16 if tcp else 6)
@@ -133,7 +119,7 @@ def _check(data: bytes, gso: Gso, headers: _Headers) -> bool:
         raise MalformedFrame(
             f"gso_type {gso.type.name} on IPv{headers.version} protocol {headers.protocol:#x}"
         )
-    tcp = headers.protocol == _TCP
+    tcp = headers.protocol == TCP
     if headers.transport + (20 if tcp else 8) > len(data):
         raise MalformedFrame(f"transport header at {headers.transport:#x} runs over the end")
     if gso.size <= 0:
@@ -155,7 +141,7 @@ def _patch_network(head: bytearray, headers: _Headers, body_bytes: int, index: i
 
 
 def _patch_transport(head: bytearray, headers: _Headers, body: bytes, *, field: int) -> None:
-    at, udp = headers.transport, headers.protocol == _UDP
+    at, udp = headers.transport, headers.protocol == UDP
     length = len(head) - at + len(body)
     if udp:
         head[at + 4 : at + 6] = (length & 0xFFFF).to_bytes(2, "big")

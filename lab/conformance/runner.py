@@ -9,7 +9,7 @@ from lab.conformance.bench import Bench, BenchError
 from lab.conformance.check import MismatchError
 from lab.conformance.subject import Subject
 from lab.conformance.verdict import Outcome, Result
-from lab.qtest.client import GoneError
+from lab.machines.qtest.client import GoneError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

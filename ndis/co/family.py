@@ -10,9 +10,10 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ndis.errors import BugCheckError, NdisError
+from ndis.errors import NdisError
 from ndis.events import Kind
 from ndis.status import Status
+from ntos.errors import BugCheckError
 
 if TYPE_CHECKING:
     from ndis.adapter import MiniportAdapter

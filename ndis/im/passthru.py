@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from formats import pcapng
 from ndis.filter8023 import PacketFilter
-from ndis.im import pcapng
 from ndis.im.edge import Intermediate, LowerBinding, VirtualAdapter
 
 if TYPE_CHECKING:
@@ -64,26 +64,26 @@ class Capture(Passthru):
         super().__init__(ndis, name)
         self._sink = sink
         self._interfaces: list[str] = []
-        sink(pcapng.section_header())
+        sink(pcapng.section_header("ndis.im.passthru"))
 
     def lower_bound(self, lower: LowerBinding) -> None:
         """Describe the new interface."""
         self._interfaces.append(lower.name)
-        self._sink(pcapng.interface(lower.name))
+        self._sink(pcapng.interface_description(lower.name))
         super().lower_bound(lower)
 
     def route(self, virtual: VirtualAdapter, packet: Packet) -> Target | None:
         """Write what leaves."""
         target = super().route(virtual, packet)
         if target is not None:
-            self._write(target[0], packet.data, pcapng.OUTBOUND)
+            self._write(target[0], packet.data, pcapng.Direction.OUTBOUND)
         return target
 
     def deliver(self, lower: LowerBinding, frame: bytes) -> list[tuple[VirtualAdapter, bytes]]:
         """Write what arrives."""
-        self._write(lower, frame, pcapng.INBOUND)
+        self._write(lower, frame, pcapng.Direction.INBOUND)
         return super().deliver(lower, frame)
 
-    def _write(self, lower: LowerBinding, frame: bytes, direction: int) -> None:
+    def _write(self, lower: LowerBinding, frame: bytes, direction: pcapng.Direction) -> None:
         number = self._interfaces.index(lower.name)
-        self._sink(pcapng.packet(number, self.ndis.executive.now_us(), frame, direction))
+        self._sink(pcapng.enhanced_packet(frame, self.ndis.executive.now_us() * 1000, direction, number))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
+from formats.checksum import ones_sum
 from ndis.filter8023 import PacketFilter
 from ndis.offload import Offload
 from ndis.oids import Oid
@@ -49,14 +50,14 @@ def _send(here: Party, there: Party) -> None:
     check(starts == [0, SEGMENT_BYTES, 2 * SEGMENT_BYTES], f"sequence numbers at {starts}")
     got = b"".join(f[HEADERS : HEADERS + size] for f, size in zip(frames, sizes, strict=True))
     check(got == payload, "the payload is not what was sent")
-    bad = [n for n, f in enumerate(frames) if _sum(f[14:34]) != 0xFFFF or _tcp_sum(f) != 0xFFFF]
+    bad = [n for n, f in enumerate(frames) if ones_sum(f[14:34]) != 0xFFFF or _tcp_sum(f) != 0xFFFF]
     check(not bad, f"bad checksums in segments {bad}")
     flags = [f[47] for f in frames]
     check(flags == [ACK, ACK, ACK | PSH | FIN], f"flags are {[hex(x) for x in flags]}")
 
 
 def _headers() -> bytes:
-    pseudo = _sum(ADDRESSES + struct.pack(">BBH", 0, 6, 0))  # without the length: the card adds it
+    pseudo = ones_sum(ADDRESSES + struct.pack(">BBH", 0, 6, 0))  # without the length: the card adds it
     tcp = struct.pack(">HHIIBBHHH", 1, 2, FIRST_SEQUENCE, 4, 5 << 4, ACK | PSH | FIN, 512, pseudo, 0)
     size = 40 + PAYLOAD_BYTES
     return struct.pack(">BBHHHBBH", 0x45, 0, size, 7, 0, 64, 6, 0) + ADDRESSES + tcp
@@ -64,13 +65,4 @@ def _headers() -> bytes:
 
 def _tcp_sum(frame: bytes) -> int:
     segment = frame[34 : 14 + int.from_bytes(frame[16:18], "big")]
-    return _sum(frame[26:34] + struct.pack(">BBH", 0, 6, len(segment)) + segment)
-
-
-def _sum(data: bytes) -> int:
-    """Return the ones' complement sum, not inverted."""
-    data += b"\0" * (len(data) % 2)
-    total: int = sum(struct.unpack(f">{len(data) // 2}H", data))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return total
+    return ones_sum(frame[26:34] + struct.pack(">BBH", 0, 6, len(segment)) + segment)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ndis.errors import BugCheckError, NdisError
+from ndis.errors import NdisError
 from ndis.executive import StuckError
 from ndis.suite.cases import CASES
 from ndis.suite.party import CaseError
+from ntos.errors import BugCheckError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ndis.errors import BugCheckError, NdisError
+from ndis.errors import NdisError
 from ndis.hardware import Fault
 from ndis.verifier.rule import Report
+from ntos.errors import BugCheckError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -6,13 +6,13 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from ndis.events import Event, Kind
-from ndis.irql import Irql
 from ndis.nbl import NetBufferList
 from ndis.offload import PacketChecksum
 from ndis.oids import PowerState
 from ndis.packet import Owner, Packet, PacketInfo
 from ndis.status import Status
 from ndis.verifier.rule import Actor, Rule, block
+from ntos.irql import Irql
 
 if TYPE_CHECKING:
     from ndis.verifier.core import Verifier

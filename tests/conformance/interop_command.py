@@ -20,7 +20,7 @@ def run_part(*arguments: str, verify: bool = True, timeout_s: float = 110) -> li
     """
     watch = ["--verify"] if verify else []
     done = subprocess.run(
-        [sys.executable, "-m", "lab.cli", "interop", *arguments, *watch, "--json"],
+        [sys.executable, "-m", "lab.cli.main", "interop", *arguments, *watch, "--json"],
         capture_output=True,
         text=True,
         check=False,

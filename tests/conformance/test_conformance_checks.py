@@ -16,7 +16,7 @@ from lab.conformance.fuzz.generate import Generator
 from lab.conformance.targets.named import target
 from lab.conformance.verdict import Result
 from lab.errors import UsageError
-from lab.qemu import binary
+from lab.machines.qemu import binary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

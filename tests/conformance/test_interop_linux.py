@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from lab.interop.hostile_frames import KINDS
-from lab.interop.impaired import CABLES
-from lab.interop.iperf3 import cases
+from lab.trials.interop.hostile_frames import KINDS
+from lab.trials.interop.impaired import CABLES
+from lab.trials.interop.iperf3 import cases
 from tests.conformance.interop_command import run_part
 
 

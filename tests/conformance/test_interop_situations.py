@@ -7,11 +7,11 @@ import threading
 from contextlib import closing
 from typing import Any
 
-from lab.interop.documented import SITUATIONS
-from lab.interop.echo import SIZES, EchoServer, echoes
-from lab.interop.situations import Situations
-from lab.nt.locked import Locked
-from lab.nt.station import Station
+from lab.host.locked_winsock import Locked
+from lab.host.station import Station
+from lab.trials.interop.documented import SITUATIONS
+from lab.trials.interop.echo import SIZES, EchoServer, echoes
+from lab.trials.interop.situations import Situations
 
 ADDRESS, NOBODY, PORT = "10.82.57.9", "10.82.57.77", 7000
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lab.interop.documented import SITUATIONS
+from lab.trials.interop.documented import SITUATIONS
 from tests.conformance.interop_command import run_part
 
 

@@ -14,12 +14,12 @@ import pytest
 from device.engine.native import NativeEngine
 from device.engine.reference import ReferenceEngine
 from lab.errors import UsageError
-from lab.ndis_rigs import QtestRig
-from lab.qemu import binary
-from lab.qtest.machine import Machine
-from lab.qtest_stack import DEVICE, QtestStack
-from lab.stack import MAC, LocalStack
-from lab.suites.subjects import KNOWN
+from lab.host.inprocess_stack import MAC, LocalStack
+from lab.host.ndis_rigs import QtestRig
+from lab.host.qtest_stack import DEVICE, QtestStack
+from lab.machines.qemu import binary
+from lab.machines.qtest.machine import Machine
+from lab.trials.suites.subjects import KNOWN
 from miniport.hal.pci import Signalling
 from ndis.offload import Checksum, Offload, PacketChecksum
 from ndis.oids import Oid
@@ -31,7 +31,7 @@ from ndis.verifier.core import Verifier
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lab.qemu.binary import Qemu
+    from lab.machines.qemu.binary import Qemu
 
 KINDS: dict[str, tuple[tuple[int, int], bool]] = {
     "serialized": ((5, 1), False),

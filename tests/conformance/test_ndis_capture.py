@@ -11,8 +11,8 @@ from pcapng import FileScanner
 from pcapng.blocks import EnhancedPacket
 
 from lab.errors import UsageError
-from lab.nt.reports import ping
-from lab.nt.station import Station
+from lab.host.reports import ping
+from lab.host.station import Station
 from tests.judges import wireshark
 
 if TYPE_CHECKING:

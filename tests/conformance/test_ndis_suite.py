@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab.suites.sample import SampleRig
+from lab.trials.suites.sample import SampleRig
 from ndis.errors import NdisError
 from ndis.hardware import Fault
 from ndis.samples.loopback_adapter import LoopbackAdapter

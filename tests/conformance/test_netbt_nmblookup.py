@@ -8,8 +8,8 @@ import time
 import pytest
 
 from lab.errors import UsageError
-from lab.nt.station import Station
-from protocols.netbt.names import State
+from lab.host.station import Station
+from protocols.transports.netbt.names import State
 
 pytestmark = pytest.mark.skipif(
     shutil.which("nmblookup") is None, reason="no nmblookup here: install samba-common-bin"

@@ -8,10 +8,10 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 
-from device.checksum import fcs, internet
 from device.effects import DmaFault, FrameSent, Offload
 from device.regs.nic import NIC
 from device.rings.receive import ExtendedRxRead, RxError, RxStatus, SplitRx
+from formats.checksum import checksum, fcs
 from tests.bench import MAC, PEER, RX_BUFFERS, RX_RING, Bench, ethernet, signals
 
 RCTL = NIC["RCTL"]
@@ -313,14 +313,14 @@ def test_the_packet_checksum_starts_at_pcss(bench: Bench) -> None:
 
     bench.engine.receive(frame)
 
-    assert bench.legacy_rx(0).checksum == internet(frame[14:])
+    assert bench.legacy_rx(0).checksum == checksum(frame[14:])
 
 
 def test_a_checksum_that_the_wire_left_open_is_completed(bench: Bench) -> None:
     """Offload.needs_csum: the driver sees a whole frame."""
     bench.receiver()
     whole = bytes(ip(TCP(sport=1, dport=2) / Raw(b"y" * 99)))
-    pseudo = internet(whole[26:34] + b"\0\x06" + (len(whole) - 34).to_bytes(2, "big")) ^ 0xFFFF
+    pseudo = checksum(whole[26:34] + b"\0\x06" + (len(whole) - 34).to_bytes(2, "big")) ^ 0xFFFF
     partial = whole[:50] + pseudo.to_bytes(2, "big") + whole[52:]
 
     bench.engine.receive(partial, Offload(csum_start=34, csum_offset=16, needs_csum=True))

@@ -14,26 +14,26 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from formats.checksum import checksum
+from formats.pcapng import Direction, enhanced_packet, interface_description, section_header
 from lab.errors import UsageError
-from lab.tcpip.capture import PcapWriter
-from lab.tcpip.namespace import Namespace, NamespaceError
-from lab.tcpip.runner import Runner
-from lab.tcpip.streams import Transfer
-from lab.tcpip.tap import TAP_OFFLOAD, TapLink
-from lab.tcpip.wire import PERFECT, Impairment
-from protocols.tcpip.addresses import parse
-from protocols.tcpip.checksum import checksum
-from protocols.tcpip.link import Offload
-from protocols.tcpip.stack import Stack, StackConfig
-from protocols.tcpip.timers import MILLISECOND
+from lab.host.virtual_wire import PERFECT, Impairment
+from lab.trials.tcpip.namespace import Namespace, NamespaceError
+from lab.trials.tcpip.runner import Runner
+from lab.trials.tcpip.streams import Transfer
+from lab.trials.tcpip.tap import TAP_OFFLOAD, TapLink
+from protocols.transports.tcpip.addresses import parse
+from protocols.transports.tcpip.link import Offload
+from protocols.transports.tcpip.stack import Stack, StackConfig
+from protocols.transports.tcpip.timers import MILLISECOND
 from tests.judges import wireshark
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from protocols.tcpip.ping import EchoResult
-    from protocols.tcpip.tcp.connection import Connection
+    from protocols.transports.tcpip.ping import EchoResult
+    from protocols.transports.tcpip.tcp.connection import Connection
 
 OURS = {socket.AF_INET: "10.1.0.1", socket.AF_INET6: "fd00::1"}
 LINUX = {socket.AF_INET: "10.1.0.2", socket.AF_INET6: "fd00::2"}
@@ -254,18 +254,20 @@ def test_tcp_survives_netem(make: Callable[..., Peers], netem: str) -> None:
 def test_every_checksum_that_we_send_is_right(make: Callable[..., Peers], tmp_path: Path) -> None:
     """Let tshark read the frames of a lossy exchange of TCP, UDP and ICMP, both versions."""
     peers = make(Offload(), Impairment(loss=0.02, delay=MILLISECOND))
-    capture = tmp_path / "ours.pcap"
+    capture = tmp_path / "ours.pcapng"
     results: list[EchoResult] = []
-    with PcapWriter(capture) as writer:
-        peers.link.on_frame = writer.write
-        for family in FAMILIES:
-            peers.stack.ping(parse(LINUX[family]), results.append, data=bytes(3001))
-            endpoint = peers.stack.udp_bind(0, lambda _d: None)
-            for size in (0, 1, 999, 5000):
-                endpoint.send(random.Random(size).randbytes(size), parse(LINUX[family]), 9)
-            exchange(peers, family, 100_000, we_connect=True)
-        peers.runner.run(lambda: len(results) == 2, 5)
-        peers.link.on_frame = None
+    frames: list[bytes] = []
+    peers.link.on_frame = frames.append
+    for family in FAMILIES:
+        peers.stack.ping(parse(LINUX[family]), results.append, data=bytes(3001))
+        endpoint = peers.stack.udp_bind(0, lambda _d: None)
+        for size in (0, 1, 999, 5000):
+            endpoint.send(random.Random(size).randbytes(size), parse(LINUX[family]), 9)
+        exchange(peers, family, 100_000, we_connect=True)
+    peers.runner.run(lambda: len(results) == 2, 5)
+    peers.link.on_frame = None
+    blocks = [enhanced_packet(frame, at, Direction.OUTBOUND) for at, frame in enumerate(frames)]
+    capture.write_bytes(section_header("tests") + interface_description("tap0") + b"".join(blocks))
 
     # By default tshark verifies no checksum of TCP and UDP.
     checks = [f"-o{p}.check_checksum:TRUE" for p in ("ip", "tcp", "udp")]

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab.errors import UsageError
-from lab.tcpip import script
-from lab.tcpip.namespace import Namespace, NamespaceError
-from lab.tcpip.script import LinuxTarget, OurTarget
-from lab.tcpip.scripts import DIFFERENCES, SCRIPTS
-from protocols.tcpip.link import Offload
+from lab.trials.tcpip import script
+from lab.trials.tcpip.namespace import Namespace, NamespaceError
+from lab.trials.tcpip.script import LinuxTarget, OurTarget
+from lab.trials.tcpip.scripts import DIFFERENCES, SCRIPTS
+from protocols.transports.tcpip.link import Offload
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

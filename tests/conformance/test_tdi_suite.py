@@ -8,14 +8,13 @@ from typing import Any
 
 import pytest
 
-from lab.nt.virtual import VirtualHosts
-from protocols.io.irp import Irp, Major, Memory
-from protocols.io.status import NtError, NtStatus
-from protocols.tcpip.addresses import parse
-from protocols.tdi.client import TdiClient
-from protocols.tdi.events import Taken
-from protocols.tdi.registration import PnpClient, PnpOpcode, TdiRegistry
-from protocols.tdi.requests import (
+from lab.host.virtual import VirtualHosts
+from ntos.io.irp import Irp, Major, Memory
+from ntos.io.status import NtError, NtStatus
+from protocols.interfaces.tdi.client import TdiClient
+from protocols.interfaces.tdi.events import Taken
+from protocols.interfaces.tdi.registration import PnpClient, PnpOpcode, TdiRegistry
+from protocols.interfaces.tdi.requests import (
     Event,
     Flags,
     Query,
@@ -24,6 +23,7 @@ from protocols.tdi.requests import (
     Transfer,
     TransportAddress,
 )
+from protocols.transports.tcpip.addresses import parse
 
 ANY = bytes(4)
 FAR = parse("10.0.0.2")

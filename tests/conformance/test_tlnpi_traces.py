@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
-from lab.nt.virtual import FAST, VirtualHosts
-from protocols.tcpip import StackConfig
-from protocols.tcpip.addresses import parse
-from protocols.tdi.client import TdiClient
-from protocols.tdi.requests import Flags, TaAddress, Tdi, Transfer, TransportAddress
-from protocols.winsock.constants import Af, Proto, Sock
-from protocols.wsk.constants import Category, DisconnectFlag, ReceiveFlag
-from protocols.wsk.npi import WskBuf
+from lab.host.virtual import FAST, VirtualHosts
+from protocols.apis.winsock.constants import Af, Proto, Sock
+from protocols.apis.wsk.constants import Category, DisconnectFlag, ReceiveFlag
+from protocols.apis.wsk.npi import WskBuf
+from protocols.interfaces.tdi.client import TdiClient
+from protocols.interfaces.tdi.requests import Flags, TaAddress, Tdi, Transfer, TransportAddress
+from protocols.transports.tcpip import StackConfig
+from protocols.transports.tcpip.addresses import parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lab.nt.host import Upper
+    from lab.host.host import Upper
 
 PORT = 4000
 CONFIGS = {Af.INET: FAST, Af.INET6: StackConfig(dad_transmits=0)}

@@ -8,12 +8,12 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Dot1Q, Ether
 from scapy.packet import Packet, Raw
 
-from device.checksum import fcs
 from device.effects import DmaFault, FrameSent, GsoType, Offload
 from device.regs.nic import NIC
 from device.rings.transmit import IP as CTX_IP
 from device.rings.transmit import TCP as CTX_TCP
 from device.rings.transmit import TSE, ContextTx, TxCommand, TxOptions
+from formats.checksum import fcs
 from tests.bench import SEND, TX_RING, Bench, ethernet, signals
 
 FRAME = ethernet(bytes(range(200)))

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab.errors import UsageError
-from lab.nt.station import Station
-from lab.nt.web import WebServer
+from lab.host.station import Station
+from lab.host.web import WebServer
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ import pytest
 
 from device.regs.nic import NIC
 from device.regs.render import c_header
-from lab.fuzz import libfuzzer
+from lab.trials.fuzz import libfuzzer
 from tests.fuzz.sanitized import run
 
 if TYPE_CHECKING:

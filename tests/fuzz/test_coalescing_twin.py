@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from device.rings.receive import RxError
-from lab.fuzz import libfuzzer
+from lab.trials.fuzz import libfuzzer
 from miniport.coalescing import coalesce, parse
 from miniport.rxring import BUFFER_BYTES
 from tests.property.test_miniport_coalescing import UNVERIFIED, VERIFIED, traffic
-from tests.unit.miniport_frames import ones_sum
+from tests.support.miniport_frames import ones_sum
 
 if TYPE_CHECKING:
     from pathlib import Path

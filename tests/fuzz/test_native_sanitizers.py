@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab.errors import UsageError
-from lab.fuzz import clang, corpus, libfuzzer
+from lab.trials.fuzz import clang, corpus, libfuzzer
 from tests.fuzz.sanitized import run
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def test_libfuzzer_hunts_with_every_target_and_finds_nothing(tmp_path: Path) -> 
         clang.find(tmp_path)
     except UsageError as error:
         pytest.skip(f"no clang can be had here: {error}")
-    argv = [sys.executable, "-m", "lab.cli", "fuzz", "--libfuzzer", "--minutes", "0.2", "--json"]
+    argv = [sys.executable, "-m", "lab.cli.main", "fuzz", "--libfuzzer", "--minutes", "0.2", "--json"]
 
     done = run(*argv, "--corpus", tmp_path / "corpus")
 

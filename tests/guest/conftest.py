@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from device.wire.spec import open_wire
-from lab import fetch, story
-from lab.booting import Lab, booted
-from lab.cards import CardSpec
 from lab.errors import UsageError
-from lab.guest.session import GuestSpec
+from lab.machines import boot_report as story
+from lab.machines import fetch
+from lab.machines.cards import CardSpec
+from lab.machines.guest.session import GuestSpec
+from lab.machines.guest_machine import Lab, booted
 from tests.guest.cable_end import CableEnd
 from tests.guest.pairs import Pair, join_pair
 

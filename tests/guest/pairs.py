@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lab.guest.agent import Result
-    from lab.guest.session import Guest
+    from lab.machines.guest.agent import Result
+    from lab.machines.guest.session import Guest
 
 PORT = 8257
 LINK_TENTHS = 300

@@ -7,11 +7,11 @@ import lzma
 import tarfile
 from typing import TYPE_CHECKING
 
-from lab import fetch
-from lab.guest.elf import needs
+from lab.machines import fetch
+from lab.machines.guest.elf import needs
 
 if TYPE_CHECKING:
-    from lab.guest.session import Guest
+    from lab.machines.guest.session import Guest
 
 PROGRAMS = ("pppoe-server", "pppoe", "pppd")
 LIBRARIES = "usr/lib/x86_64-linux-gnu"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab import cli
+from lab.cli import main as cli
 
 if TYPE_CHECKING:
     from pathlib import Path

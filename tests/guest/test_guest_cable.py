@@ -14,10 +14,10 @@ import pytest
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.l2 import ARP, Dot1Q, Ether
 
-from lab import story
+from lab.machines import boot_report as story
 
 if TYPE_CHECKING:
-    from lab.booting import Lab
+    from lab.machines.guest_machine import Lab
     from tests.guest.cable_end import CableEnd
 
 Cabled = tuple["Lab", "CableEnd"]

@@ -15,9 +15,9 @@ from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
 
 from device.wire.spec import open_wire
-from lab.booting import booted
-from lab.cards import CardSpec
-from lab.guest.session import GuestSpec
+from lab.machines.cards import CardSpec
+from lab.machines.guest.session import GuestSpec
+from lab.machines.guest_machine import booted
 from tests.guest.cable_end import PATIENCE_S, CableEnd
 from tests.guest.conftest import fetched_or_skipped
 from tests.guest.testpmd import Testpmd
@@ -56,7 +56,7 @@ def forwarder(engine: str) -> Iterator[Forwarder]:
         memory_mib=1024,
         extras=("dpdk",),
         features=("kernel-irqchip=split",),
-        append="intel_iommu=on iommu=nopt no_timer_check",  # why the last: lab.nt_guest.machine
+        append="intel_iommu=on iommu=nopt no_timer_check",  # why the last: lab.host.nt_guest.machine
         extra=("-device", "intel-iommu,intremap=on,caching-mode=on"),
     )
     with tempfile.TemporaryDirectory(prefix="rw-") as folder:

@@ -14,10 +14,10 @@ import pytest
 
 from device.leds import Light, Port, shown
 from device.regs.nic import NIC
-from lab import story
+from lab.machines import boot_report as story
 
 if TYPE_CHECKING:
-    from lab.booting import Lab
+    from lab.machines.guest_machine import Lab
 
 pytestmark = [pytest.mark.guest, pytest.mark.timeout(300)]
 

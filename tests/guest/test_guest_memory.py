@@ -13,9 +13,9 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from device.served import PRIVATE_MEMORY
-from lab.guest.session import Guest, GuestSpec
-from lab.qemu.command import VfioUserNic
-from lab.serving import start_card
+from lab.machines.card_process import start_card
+from lab.machines.guest.session import Guest, GuestSpec
+from lab.machines.qemu.command import VfioUserNic
 from tests.guest.conftest import ENGINES
 
 pytestmark = pytest.mark.guest

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from device.regs.nic import NIC
-from lab import story
-from lab.story import interrupt_kind
+from lab.machines import boot_report as story
+from lab.machines.boot_report import interrupt_kind
 
 if TYPE_CHECKING:
-    from lab.booting import Lab
+    from lab.machines.guest_machine import Lab
     from tests.guest.pairs import Pair
 
 Four = tuple["Lab", "Pair", "Pair"]

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab import children, fetch
-from lab.qemu import binary
-from lab.qemu.command import memory_arguments, vfio_user_device
-from lab.serving import start_card
+from lab.machines import child_processes as children
+from lab.machines import fetch
+from lab.machines.card_process import start_card
+from lab.machines.qemu import binary
+from lab.machines.qemu.command import memory_arguments, vfio_user_device
 from tests.guest import boot_server
 from tests.guest.conftest import fetched_or_skipped
 

@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from lab.interop.guest import IPERF3_CASES, NETEM
-from lab.nt.meeting import DOWN
+from lab.host.boot_stack import DOWN
+from lab.trials.interop.guest import IPERF3_CASES, NETEM
 from protocols.osi import COMPONENTS
 from tests.conformance.interop_command import run_part
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.guest
 def test_boot_stack_pings_and_moves_data_both_ways_and_names_the_hops() -> None:
     """The hops are those that a send was seen to pass, with their layers; the verifiers are silent."""
     done = subprocess.run(
-        [sys.executable, "-m", "lab.cli", "boot", "--stack", "--verify", "--json"],
+        [sys.executable, "-m", "lab.cli.main", "boot", "--stack", "--verify", "--json"],
         capture_output=True,
         text=True,
         check=False,

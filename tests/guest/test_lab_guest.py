@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab import story
-from lab.guest.session import GuestError
+from lab.machines import boot_report as story
+from lab.machines.guest.session import GuestError
 
 if TYPE_CHECKING:
-    from lab.booting import Lab
+    from lab.machines.guest_machine import Lab
 
 pytestmark = [pytest.mark.guest, pytest.mark.timeout(300)]
 

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab import libvfio
-from lab.booting import booted
-from lab.cards import CardSpec
 from lab.errors import UsageError
-from lab.guest.session import GuestSpec
+from lab.machines import libvfio_user as libvfio
+from lab.machines.cards import CardSpec
+from lab.machines.guest.session import GuestSpec
+from lab.machines.guest_machine import booted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lab.booting import Lab
+    from lab.machines.guest_machine import Lab
 
 pytestmark = [pytest.mark.guest, pytest.mark.timeout(300)]
 

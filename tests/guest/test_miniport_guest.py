@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from lab.cards import CardSpec
 from lab.errors import UsageError
-from lab.guest.session import GuestSpec
-from lab.nt_guest import run_inside
+from lab.host.nt_guest import run_inside
+from lab.machines.cards import CardSpec
+from lab.machines.guest.session import GuestSpec
 
 ECHOES = 5
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab.booting import booted
-from lab.cards import CardSpec
-from lab.guest.session import GuestSpec
-from lab.ndis_rigs import ISR_REGISTERS
-from lab.story import parse_ping
-from lab.wired import Wired
+from lab.host.ndis_rigs import ISR_REGISTERS
+from lab.host.wired_cards import Wired
+from lab.machines.boot_report import parse_ping
+from lab.machines.cards import CardSpec
+from lab.machines.guest.session import GuestSpec
+from lab.machines.guest_machine import booted
 from ndis.im.lbfo import Lbfo, Mode
 from ndis.im.mux import Mux, Vlan
 from ndis.im.passthru import Capture
@@ -24,7 +24,7 @@ from tests.guest.ndis_host import Host
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lab.guest.session import Guest
+    from lab.machines.guest.session import Guest
 
 pytestmark = [pytest.mark.guest, pytest.mark.timeout(300)]
 

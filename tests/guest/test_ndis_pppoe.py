@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lab import fetch
-from lab.booting import booted
-from lab.cards import CardSpec
 from lab.errors import UsageError
-from lab.guest.session import GuestSpec
-from lab.ndis_rigs import ISR_REGISTERS
-from lab.story import parse_ping
-from lab.wired import Wired
+from lab.host.ndis_rigs import ISR_REGISTERS
+from lab.host.wired_cards import Wired
+from lab.machines import fetch
+from lab.machines.boot_report import parse_ping
+from lab.machines.cards import CardSpec
+from lab.machines.guest.session import GuestSpec
+from lab.machines.guest_machine import booted
 from ndis.co.pppoe import PppoeManager
 from ndis.oids import Oid
 from ndis.requests import Request
@@ -29,7 +29,7 @@ from tests.guest.pppoe_server import FIRST, PASSWORD, SERVER, USER, install, sta
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lab.guest.session import Guest
+    from lab.machines.guest.session import Guest
     from ndis.co.family import AddressFamily, VirtualCircuit
 
 pytestmark = [

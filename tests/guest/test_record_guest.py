@@ -12,7 +12,7 @@ import pytest
 pytestmark = [pytest.mark.guest, pytest.mark.timeout(300)]
 
 TOP = Path(__file__).resolve().parents[2]
-RINGWALK = (sys.executable, "-m", "lab.cli")
+RINGWALK = (sys.executable, "-m", "lab.cli.main")
 
 
 def ringwalk(*words: object) -> subprocess.CompletedProcess[str]:

@@ -13,15 +13,15 @@ import pexpect
 import pytest
 
 from device.trace.recording import Recording
-from lab.booting import booted
-from lab.cards import CardSpec
-from lab.guest.session import GuestSpec
-from lab.step.live import Wish
-from lab.step.replaying import Replay
-from lab.step.steered import Steered
+from lab.machines.cards import CardSpec
+from lab.machines.guest.session import GuestSpec
+from lab.machines.guest_machine import booted
+from lab.stepper.live import Wish
+from lab.stepper.replaying import Replay
+from lab.stepper.stepped_guest import Steered
 
 if TYPE_CHECKING:
-    from lab.step.session import Session, Stop
+    from lab.stepper.session import Session, Stop
 
 pytestmark = [pytest.mark.guest, pytest.mark.timeout(300)]
 
@@ -91,7 +91,7 @@ def test_a_script_drives_boot_and_leaves_a_recording_that_checks(
     """As a user would: `boot --command --record --html`, then `replay --check` on both engines."""
     script, recording, page = tmp_path / "script", tmp_path / "run.rw", tmp_path / "run.html"
     script.write_text("until fetch tx0\nring tx0\nassert tx[0].pending > 0\ndescriptor tx0 0\ndetach\n")
-    run = [sys.executable, "-m", "lab.cli"]
+    run = [sys.executable, "-m", "lab.cli.main"]
 
     booted_ = subprocess.run(
         [
@@ -136,7 +136,7 @@ def test_a_user_at_the_prompt_stops_looks_injects_pauses_and_leaves(
     tmp_path: Path,
 ) -> None:
     """`boot --step` on a terminal: a hook loaded and reloaded while the guest runs, Ctrl-C, `quit`."""
-    hook, head = tmp_path / "hook.py", "from lab.step.hooks import DROP, Delay\nclass Tracer:\n"
+    hook, head = tmp_path / "hook.py", "from lab.stepper.hooks import DROP, Delay\nclass Tracer:\n"
     hook.write_text(head + "    def on_frame_received(self, data): return Delay(us=500)\n")
     said: list[str] = []
 
@@ -146,7 +146,7 @@ def test_a_user_at_the_prompt_stops_looks_injects_pauses_and_leaves(
         child.expect(r"\(ringwalk\) ")
         said.append(line)
 
-    arguments = ["-m", "lab.cli", "boot", "--step", "--exec", "ping -c 10000 -i 0.1 10.82.57.1"]
+    arguments = ["-m", "lab.cli.main", "boot", "--step", "--exec", "ping -c 10000 -i 0.1 10.82.57.1"]
     with pexpect.spawn(sys.executable, arguments, cwd=str(TOP), encoding="utf-8", timeout=120) as child:
         child.expect(r"\(ringwalk\) ")
         ask(child, "until frame proto=icmp host=10.82.57.1", r"frame +tx\[0\] to the wire: .*icmp")

@@ -9,8 +9,8 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from lab.guest.session import Guest, GuestSpec
-from lab.qemu.command import VfioUserNic
+from lab.machines.guest.session import Guest, GuestSpec
+from lab.machines.qemu.command import VfioUserNic
 
 pytestmark = pytest.mark.guest
 

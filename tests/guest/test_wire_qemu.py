@@ -17,7 +17,7 @@ from scapy.layers.l2 import Ether
 from device.wire.frame import Frame
 from device.wire.port import Port
 from device.wire.spec import open_wire
-from lab.qemu import binary
+from lab.machines.qemu import binary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

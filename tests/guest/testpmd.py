@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lab.guest.session import Guest
+    from lab.machines.guest.session import Guest
 
 LIBRARIES = "/usr/lib/x86_64-linux-gnu"
 SAID, TOLD = "/run/testpmd.out", "/run/testpmd.in"

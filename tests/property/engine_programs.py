@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 from hypothesis import strategies as st
 
-from device.checksum import internet, ones_sum
 from device.effects import Offload
 from device.engine.contract import InterruptMode
 from device.regs.bank import Owner
 from device.regs.nic import NIC
 from device.rings.transmit import ContextTx, DataTx, LegacyTx, TxCommand, TxOptions
+from formats.checksum import checksum, ones_sum
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,7 +95,7 @@ def _network(rng: random.Random, payload: bytes, protocol: int) -> bytes:
             + options
         )
         if rng.random() < 0.8:
-            header[10:12] = internet(header).to_bytes(2, "big")
+            header[10:12] = checksum(header).to_bytes(2, "big")
         return b"\x08\x00" + bytes(header) + payload
     extensions = b""
     following = protocol
@@ -156,7 +156,7 @@ def frame(rng: random.Random, largest: int = 1800) -> bytes:
         network[where + check : where + check + 2] = b"\0\0"
         addresses = network[14:22] if network[0] == 8 else network[10:42]
         pseudo = ones_sum(addresses, protocol + len(segment))
-        value = internet(network[where:], pseudo) or 0xFFFF
+        value = checksum(network[where:], pseudo) or 0xFFFF
         network[where + check : where + check + 2] = value.to_bytes(2, "big")
     tag = b""
     if rng.random() < 0.2:

@@ -12,7 +12,7 @@ from device.rings.receive import ExtendedRx, RxError, RxStatus
 from miniport.coalescing import Unit, coalesce, parse
 from miniport.coalescingring import CoalescingRing
 from miniport.rxring import BUFFER_BYTES, RxBuffer
-from tests.unit.miniport_frames import Memory, ones_sum
+from tests.support.miniport_frames import Memory, ones_sum
 
 VERIFIED = RxStatus.DD | RxStatus.EOP | RxStatus.TCPCS | RxStatus.IPCS
 UNVERIFIED = RxStatus.DD | RxStatus.EOP

@@ -9,9 +9,9 @@ import random
 
 import pytest
 
-from lab.interleave import Interleaver
-from lab.suites.schedules import play
-from lab.suites.world import CARDS, Card, FreeCard, World
+from lab.host.interleave import Interleaver
+from lab.trials.suites.schedules import play
+from lab.trials.suites.world import CARDS, Card, FreeCard, World
 from ndis.status import Status
 
 SCHEDULES = 300

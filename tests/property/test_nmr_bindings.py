@@ -17,12 +17,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, precondition, rule
 
-from ndis.irql import IrqlModel
-from protocols.io.status import NtStatus
-from protocols.nmr import Attached, ModuleId, Nmr, RegistrationInstance
+from ntos.io.status import NtStatus
+from ntos.irql import IrqlModel
+from protocols.interfaces.nmr import Attached, ModuleId, Nmr, RegistrationInstance
 
 if TYPE_CHECKING:
-    from protocols.nmr.binding import Binding, Registered
+    from protocols.interfaces.nmr.binding import Binding, Registered
 
 NPIS = [UUID(int=1), UUID(int=2)]
 NOINTERFACE, SUCCESS, PENDING = NtStatus.NOINTERFACE, NtStatus.SUCCESS, NtStatus.PENDING

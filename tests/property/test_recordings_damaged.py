@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from device.trace.player import Player
 from device.trace.recording import Recording, RecordingError
-from lab.commands import replay
+from lab.cli.commands import replay
 from lab.errors import UsageError
-from lab.exerciser import Exerciser
-from lab.step.workbench import build
+from lab.stepper.workbench import build
+from lab.trials.loopback_driver import Exerciser
 from tests.recorded import record
 
 if TYPE_CHECKING:

@@ -6,17 +6,19 @@ import random
 
 import pytest
 
-from lab.tcpip.script import LOCAL, LOCAL_MAC, PEER, PEER_MAC, OurTarget
-from lab.tcpip.streams import Transfer
-from lab.tcpip.wire import Network
-from protocols.tcpip import addresses, ethernet, icmp, ipv4, ipv6, packet
-from protocols.tcpip.addresses import parse
-from protocols.tcpip.checksum import ones_sum_of, pseudo_sum
-from protocols.tcpip.link import Offload, RxFrame
-from protocols.tcpip.stack import Stack, StackConfig
-from protocols.tcpip.tcp import segment
-from protocols.tcpip.tcp.states import State
-from protocols.tcpip.timers import MILLISECOND, SECOND
+from formats import ethernet, ipv4, ipv6
+from formats.checksum import ones_sum_of, pseudo_sum
+from formats.transport import ACK, ICMP, PSH, SYN, TCP, UDP
+from lab.host.virtual_wire import Network
+from lab.trials.tcpip.script import LOCAL, LOCAL_MAC, PEER, PEER_MAC, OurTarget
+from lab.trials.tcpip.streams import Transfer
+from protocols.transports.tcpip import addresses, icmp
+from protocols.transports.tcpip.addresses import parse
+from protocols.transports.tcpip.link import Offload, RxFrame
+from protocols.transports.tcpip.stack import Stack, StackConfig
+from protocols.transports.tcpip.tcp import segment
+from protocols.transports.tcpip.tcp.states import State
+from protocols.transports.tcpip.timers import MILLISECOND, SECOND
 
 
 def tcp_frame(
@@ -31,9 +33,9 @@ def tcp_frame(
 ) -> bytes:
     """Return a frame to LOCAL with a right checksum."""
     raw = segment.build(ports, sequence, ack, flags, 65535, options=options) + payload
-    value = 0xFFFF - ones_sum_of((raw,), pseudo_sum(source, LOCAL, packet.TCP) + len(raw))
+    value = 0xFFFF - ones_sum_of((raw,), pseudo_sum(source, LOCAL, TCP) + len(raw))
     raw = raw[:16] + value.to_bytes(2) + raw[18:]
-    head = ipv4.build(source, LOCAL, packet.TCP, len(raw), ttl=64)
+    head = ipv4.build(source, LOCAL, TCP, len(raw), ttl=64)
     return ethernet.header(LOCAL_MAC, PEER_MAC, ethernet.IPV4) + head + raw
 
 
@@ -46,7 +48,7 @@ def flood(victim: OurTarget, count: int) -> None:
     """Send SYNs from many addresses to port 8080."""
     for number in range(count):
         source = bytes((10, 9, 0, 3 + number % 250))
-        victim.inject(tcp_frame((1000 + number % 60000, 8080), number * 7919, 0, segment.SYN, source=source))
+        victim.inject(tcp_frame((1000 + number % 60000, 8080), number * 7919, 0, SYN, source=source))
 
 
 def test_a_syn_flood_is_answered_with_cookies_and_no_memory() -> None:
@@ -58,16 +60,16 @@ def test_a_syn_flood_is_answered_with_cookies_and_no_memory() -> None:
     victim.collect(1)
 
     options = segment.syn_options(1400, 5, (123456, 0), sack=True)
-    victim.inject(tcp_frame((5555, 8080), 100, 0, segment.SYN, options=options))
-    from lab.tcpip.script import parse_tcp  # noqa: PLC0415 - beside its only use
+    victim.inject(tcp_frame((5555, 8080), 100, 0, SYN, options=options))
+    from lab.trials.tcpip.script import parse_tcp  # noqa: PLC0415 - beside its only use
 
     answers = [s for f in victim.collect(1) if (s := parse_tcp(f)) and s.destination_port == 5555]
     assert len(answers) == 1
     reply = answers[0]
     echo = segment.timestamps(123457, reply.ts_value or 0)
     ack = (reply.sequence + 1) & segment.MASK
-    victim.inject(tcp_frame((5555, 8080), 101, ack, segment.ACK, options=echo))
-    victim.inject(tcp_frame((5555, 8080), 101, ack, segment.ACK | segment.PSH, b"hello", options=echo))
+    victim.inject(tcp_frame((5555, 8080), 101, ack, ACK, options=echo))
+    victim.inject(tcp_frame((5555, 8080), 101, ack, ACK | PSH, b"hello", options=echo))
 
     assert victim.events == ["connected"]
     connection = victim.connection
@@ -81,12 +83,12 @@ def test_a_guessed_cookie_is_refused() -> None:
     """Only the stack that knows the secret can make one; and none is believed in quiet times."""
     victim = target(StackConfig(ipv6=False, half_open_limit=4))
     victim.app("listen", 0)
-    victim.inject(tcp_frame((4000, 8080), 1, 1, segment.ACK))
+    victim.inject(tcp_frame((4000, 8080), 1, 1, ACK))
     assert "tcp.cookies_failed" not in victim.stack.counters
     flood(victim, 50)
 
     for guess in range(300):
-        victim.inject(tcp_frame((4000, 8080), 77, guess * 1_000_003, segment.ACK))
+        victim.inject(tcp_frame((4000, 8080), 77, guess * 1_000_003, ACK))
 
     assert victim.events == []
     assert victim.stack.counters["tcp.cookies_failed"] == 300
@@ -106,7 +108,7 @@ def test_half_open_connections_are_given_up() -> None:
 def fragment(ident: int, offset: int, data: bytes, *, more: bool) -> bytes:
     """Return a frame with an IPv4 fragment of a UDP datagram."""
     word = (ipv4.MORE_FRAGMENTS if more else 0) | offset // 8
-    head = ipv4.build(PEER, LOCAL, packet.UDP, len(data), ttl=64, identification=ident, fragment=word)
+    head = ipv4.build(PEER, LOCAL, UDP, len(data), ttl=64, identification=ident, fragment=word)
     return ethernet.header(LOCAL_MAC, PEER_MAC, ethernet.IPV4) + head + data
 
 
@@ -205,7 +207,7 @@ def test_the_oldest_time_exceeded_quotes_the_first_fragment() -> None:
 
     sent = victim.collect(31_000)
 
-    errors = [f for f in sent if f[23] == packet.ICMP]
+    errors = [f for f in sent if f[23] == ICMP]
     assert [(f[34], f[35]) for f in errors] == [(icmp.TIME_EXCEEDED, 1)]
 
 
@@ -214,11 +216,11 @@ def established(config: StackConfig | None = None) -> tuple[OurTarget, int]:
     victim = target(config)
     victim.app("listen", 0)
     victim.inject(
-        tcp_frame((4000, 8080), 0, 0, segment.SYN, options=segment.syn_options(1460, None, None, sack=True))
+        tcp_frame((4000, 8080), 0, 0, SYN, options=segment.syn_options(1460, None, None, sack=True))
     )
     assert victim.stack.tcp.connections
     isn = next(iter(victim.stack.tcp.connections.values())).iss & segment.MASK
-    victim.inject(tcp_frame((4000, 8080), 1, isn + 1, segment.ACK))
+    victim.inject(tcp_frame((4000, 8080), 1, isn + 1, ACK))
     victim.collect(1)
     assert victim.connection is not None
     return victim, isn
@@ -228,7 +230,7 @@ def test_a_million_tiny_early_segments_stay_bounded() -> None:
     """Every other byte of the window: the number of ranges has a limit (CVE-2018-5390's lesson)."""
     victim, isn = established()
     for number in range(3000):
-        victim.inject(tcp_frame((4000, 8080), 3 + 2 * number, isn + 1, segment.ACK, b"x"))
+        victim.inject(tcp_frame((4000, 8080), 3 + 2 * number, isn + 1, ACK, b"x"))
     assert victim.connection is not None
     received = victim.connection.received
 
@@ -240,7 +242,7 @@ def test_tiny_segments_in_order_do_not_pin_their_frames() -> None:
     """Ten thousand bytes in ten thousand frames cost ten thousand bytes."""
     victim, isn = established()
     for number in range(10_000):
-        victim.inject(tcp_frame((4000, 8080), 1 + number, isn + 1, segment.ACK, b"x"))
+        victim.inject(tcp_frame((4000, 8080), 1 + number, isn + 1, ACK, b"x"))
     assert victim.connection is not None
 
     assert victim.connection.received.size == 10_000
@@ -251,7 +253,7 @@ def test_the_receive_window_bounds_memory() -> None:
     """An application that never reads cannot be drowned."""
     victim, isn = established(StackConfig(ipv6=False, receive_buffer=20_000))
     for number in range(100):
-        victim.inject(tcp_frame((4000, 8080), 1 + 1000 * number, isn + 1, segment.ACK, bytes(1000)))
+        victim.inject(tcp_frame((4000, 8080), 1 + 1000 * number, isn + 1, ACK, bytes(1000)))
     assert victim.connection is not None
 
     assert victim.connection.received.size + victim.connection.received.early_bytes <= 20_000
@@ -259,10 +261,10 @@ def test_the_receive_window_bounds_memory() -> None:
 
 def lie(kind: int, code: int, rest: int, quoted_sequence: int) -> bytes:
     """Return an ICMP error about a segment of the connection."""
-    inner = ipv4.build(LOCAL, PEER, packet.TCP, 1480, ttl=64)
+    inner = ipv4.build(LOCAL, PEER, TCP, 1480, ttl=64)
     inner += (8080).to_bytes(2) + (4000).to_bytes(2) + (quoted_sequence & segment.MASK).to_bytes(4)
     body = icmp.build4(kind, code, rest, inner)
-    head = ipv4.build(PEER, LOCAL, packet.ICMP, len(body), ttl=64)
+    head = ipv4.build(PEER, LOCAL, ICMP, len(body), ttl=64)
     return ethernet.header(LOCAL_MAC, PEER_MAC, ethernet.IPV4) + head + body
 
 
@@ -302,7 +304,7 @@ def test_sack_lies_are_ignored() -> None:
     victim.app("write", 3000)
     blocks = [(isn + 9000, isn + 12000), (isn + 2000, isn + 1500), (isn - 500, isn)]
 
-    victim.inject(tcp_frame((4000, 8080), 1, isn + 1, segment.ACK, options=segment.sack_blocks(blocks)))
+    victim.inject(tcp_frame((4000, 8080), 1, isn + 1, ACK, options=segment.sack_blocks(blocks)))
 
     assert victim.connection is not None
     assert not victim.connection.scoreboard
@@ -313,9 +315,9 @@ def test_a_peer_that_reneges_gets_its_data_again() -> None:
     victim, isn = established()
     victim.app("write", 4380)
     sacked = segment.sack_blocks([(isn + 1461, isn + 4381)])
-    victim.inject(tcp_frame((4000, 8080), 1, isn + 1, segment.ACK, options=sacked))
+    victim.inject(tcp_frame((4000, 8080), 1, isn + 1, ACK, options=sacked))
     victim.collect(100)
-    victim.inject(tcp_frame((4000, 8080), 1, isn + 1461, segment.ACK))
+    victim.inject(tcp_frame((4000, 8080), 1, isn + 1461, ACK))
     sent = [f for f in victim.collect(5000) if len(f) > 1000]
 
     sequences = {int.from_bytes(f[38:42]) - isn for f in sent}

@@ -9,13 +9,13 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lab.tcpip.script import App, OurTarget, Send, Step, Wait, run
-from lab.tcpip.scripts import ALL, MSS_SACK
-from protocols.tcpip.errors import NetworkError
-from protocols.tcpip.link import Offload
-from protocols.tcpip.stack import StackConfig
-from protocols.tcpip.tcp.connection import Connection
-from protocols.tcpip.tcp.segment import timestamps
+from lab.trials.tcpip.script import App, OurTarget, Send, Step, Wait, run
+from lab.trials.tcpip.scripts import ALL, MSS_SACK
+from protocols.transports.tcpip.errors import NetworkError
+from protocols.transports.tcpip.link import Offload
+from protocols.transports.tcpip.stack import StackConfig
+from protocols.transports.tcpip.tcp.connection import Connection
+from protocols.transports.tcpip.tcp.segment import timestamps
 
 UNIT = 500
 segments = st.builds(

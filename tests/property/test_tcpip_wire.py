@@ -8,12 +8,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lab.tcpip.streams import Transfer
-from lab.tcpip.wire import FULL_OFFLOAD, Impairment, Network
-from protocols.tcpip.addresses import parse
-from protocols.tcpip.link import Offload
-from protocols.tcpip.stack import Stack, StackConfig
-from protocols.tcpip.timers import MILLISECOND, SECOND
+from lab.host.virtual_wire import FULL_OFFLOAD, Impairment, Network
+from lab.trials.tcpip.streams import Transfer
+from protocols.transports.tcpip.addresses import parse
+from protocols.transports.tcpip.link import Offload
+from protocols.transports.tcpip.stack import Stack, StackConfig
+from protocols.transports.tcpip.timers import MILLISECOND, SECOND
 
 SETTINGS = settings(
     max_examples=120, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]

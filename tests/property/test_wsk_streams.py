@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lab.tcpip.wire import PERFECT, Impairment
-from protocols.io.status import NtStatus
-from protocols.winsock.constants import Sol
-from protocols.wsk.constants import ControlType, Event, ReceiveFlag, SoWsk
-from protocols.wsk.npi import ConnectionDispatch, DataIndication, EventCallbackControl, SizeOut, WskBuf
-from tests.unit.wsk_world import WskWorld
+from lab.host.virtual_wire import PERFECT, Impairment
+from ntos.io.status import NtStatus
+from protocols.apis.winsock.constants import Sol
+from protocols.apis.wsk.constants import ControlType, Event, ReceiveFlag, SoWsk
+from protocols.apis.wsk.npi import ConnectionDispatch, DataIndication, EventCallbackControl, SizeOut, WskBuf
+from tests.support.wsk_world import WskWorld
 
 BAD = Impairment(loss=0.05, reorder=0.1, duplicate=0.05)
 SIZES = st.sampled_from([1, 2, 100, 1460, 5000, 40_000, 200_000])

@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from device import rss
-from device.checksum import internet, ones_sum
 from device.regs.nic import NIC
 from device.regs.words import place
 from device.rings.receive import RX_PACKET_SHIFT, RxError, RxPacket, RxStatus
+from formats.checksum import checksum, ones_sum
 
 if TYPE_CHECKING:
-    from device.packet import Packet
+    from formats.packet import Packet
 
 _RXCSUM, _RFCTL = place("RXCSUM"), place("RFCTL")
 _PCSS = NIC["RXCSUM"]["PCSS"].mask
@@ -64,7 +64,7 @@ def checksums(words: list[int], frame: bytes, packet: Packet) -> tuple[int, int]
     status = errors = 0
     if packet.version == 4 and rxcsum & _IPOFL:
         status |= _IPCS
-        if internet(frame[packet.network : packet.transport]):
+        if checksum(frame[packet.network : packet.transport]):
             errors |= _IPE
     if rxcsum & _TUOFL and packet.payload:
         given = True
@@ -76,7 +76,7 @@ def checksums(words: list[int], frame: bytes, packet: Packet) -> tuple[int, int]
             bits = _TCPCS
         if given:
             status |= bits
-            if internet(frame[packet.transport : packet.end], _pseudo(frame, packet)):
+            if checksum(frame[packet.transport : packet.end], _pseudo(frame, packet)):
                 errors |= _TCPE
     return status or _IXSM, errors
 
@@ -114,9 +114,9 @@ def describe(words: list[int], frame: bytes, packet: Packet, crc: bytes) -> Meta
     if rxcsum & _IPPCSE:
         summed = 0
         if packet.fragment and packet.protocol == 17:
-            summed = internet(frame[packet.transport : packet.end])
+            summed = checksum(frame[packet.transport : packet.end])
             if packet.first and frame[packet.transport + 6 : packet.transport + 8] not in (b"\0\0", b""):
                 status |= _UDPV
     else:
-        summed = internet((frame + crc)[rxcsum & _PCSS :])
+        summed = checksum((frame + crc)[rxcsum & _PCSS :])
     return Metadata(status, errors, summed, ip_id, 0, 0, ack)

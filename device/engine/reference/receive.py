@@ -18,8 +18,7 @@ from __future__ import annotations
 from struct import Struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from device import filters, packet, statistics
-from device.checksum import FCS_SIZE, fcs, internet
+from device import filters, statistics
 from device.engine.contract import MOST_SLOTS, InterruptMode
 from device.engine.reference import wake
 from device.engine.reference.core import ADDRESS_MASK
@@ -37,6 +36,8 @@ from device.trace.events import (
     FrameDropped,
     FrameFiltered,
 )
+from formats import packet
+from formats.checksum import FCS_SIZE, checksum, fcs
 
 if TYPE_CHECKING:
     from device.effects import Offload
@@ -408,7 +409,7 @@ def completed(frame: bytes, offload: Offload) -> bytes:
     where = offload.csum_start + offload.csum_offset
     if offload.csum_start >= len(frame) or where + 2 > len(frame):
         return frame
-    value = internet(frame[offload.csum_start :])
+    value = checksum(frame[offload.csum_start :])
     if value == 0 and offload.csum_offset == 6:
         value = 0xFFFF
     return frame[:where] + value.to_bytes(2, "big") + frame[where + 2 :]

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from device.checksum import insert, ones_sum
 from device.effects import GsoType, Offload
 from device.rings.transmit import IP, TCP, TSE, TxOptions
+from formats.checksum import insert, ones_sum
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,7 @@ from device.regs.words import place
 
 if TYPE_CHECKING:
     from device.engine.reference.core import Core
-    from device.packet import Packet
+    from formats.packet import Packet
 
 _CONTROL = place("TSYNCRXCTL")
 _VALID, _ENABLED = NIC["TSYNCRXCTL"]["VALID"].mask, NIC["TSYNCRXCTL"]["ENABLED"].mask

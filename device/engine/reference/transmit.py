@@ -23,7 +23,7 @@ from __future__ import annotations
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
-from device import checksum, statistics
+from device import statistics
 from device.effects import DmaError, FrameSent
 from device.engine.contract import (
     WORK_BUDGET,
@@ -55,6 +55,7 @@ from device.trace.events import (
     FrameCompleted,
     FrameDropped,
 )
+from formats import checksum
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from device.regs.nic import NIC
 from lab.conformance.bench import Capability
 from lab.conformance.check import Topic, expect, is_true
-from lab.conformance.pins import TWO_ADDRESS_BYTES, WRDI, WREN, WRITE, WRSR, Pins
+from lab.conformance.eeprom_pins import TWO_ADDRESS_BYTES, WRDI, WREN, WRITE, WRSR, Pins
 
 if TYPE_CHECKING:
     from lab.conformance.subject import Subject

@@ -1,7 +1,7 @@
 """``guest:CARD``: a card in a guest, reached by the guest's VFIO, as silicon is on a host with an IOMMU.
 
 The guest has a virtual IOMMU, the card, and a virtio-net card at the other end of the cable; it mounts this
-machine's files read-only and runs this checkout in them (``lab.nt_guest``), with the target
+machine's files read-only and runs this checkout in them (``lab.host.nt_guest``), with the target
 ``vfio:DDDD:BB:DD.F,wire=IFNAME``. Here the guest is booted and the outcomes are brought home.
 """
 
@@ -13,15 +13,15 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from lab.booting import booted
-from lab.cards import KINDS, CardSpec
-from lab.commands.boot import ENGINES
+from lab.cli.commands.boot import ENGINES
 from lab.conformance import catalogue
 from lab.conformance.verdict import Outcome, Result
 from lab.errors import UsageError
-from lab.guest.session import GuestError, GuestSpec
-from lab.nt_guest import PREPARE, machine, python
-from lab.qemu.process import QemuError
+from lab.host.nt_guest import PREPARE, machine, python
+from lab.machines.cards import KINDS, CardSpec
+from lab.machines.guest.session import GuestError, GuestSpec
+from lab.machines.guest_machine import booted
+from lab.machines.qemu.process import QemuError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -63,7 +63,7 @@ def outcomes(target: str, spec: CardSpec, checks: Sequence[Check]) -> Iterator[O
 
 
 def _run_inside(target: str, spec: CardSpec, ids: Sequence[str]) -> list[str]:
-    """Return the lines that ``lab.conformance.inside`` prints. UsageError, GuestError, QemuError."""
+    """Return the lines that ``lab.conformance.inside_guest`` prints. UsageError, GuestError, QemuError."""
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="rw-"))
         near, far = f"{folder}/a,{folder}/b", f"{folder}/b,{folder}/a"
@@ -71,7 +71,7 @@ def _run_inside(target: str, spec: CardSpec, ids: Sequence[str]) -> list[str]:
         running = stack.enter_context(booted(specs, machine(GuestSpec(accel="auto"))))
         running.guest.run(PREPARE, check=True)
         peer = running.guest.run(_QUIET_PEER.format(mac=PEER_MAC), check=True).out.strip()
-        arguments = ("-m", "lab.conformance.inside", "--wire", peer, "--target", target)
+        arguments = ("-m", "lab.conformance.inside_guest", "--wire", peer, "--target", target)
         result = running.guest.run(python(*arguments), data=json.dumps(ids).encode(), timeout_s=LIMIT_S)
         if not result.ok:
             raise GuestError(f"the checks did not run in the guest:\n{result.err.strip() or result.out}")

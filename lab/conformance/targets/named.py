@@ -70,7 +70,7 @@ def _native(_: str) -> Bench:
 
 def _qtest(device: str) -> Bench:
     from lab.conformance.targets.qtest import QtestBench  # noqa: PLC0415 - only when it is asked for
-    from lab.qemu import binary  # noqa: PLC0415 - the same
+    from lab.machines.qemu import binary  # noqa: PLC0415 - the same
 
     return QtestBench(binary.find(), device or "e1000e")
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from lab.conformance.bench import BenchError, Capability, Signal
 from lab.conformance.targets import capabilities
 from lab.errors import UsageError
-from lab.qtest import protocol
-from lab.qtest.client import GoneError
-from lab.qtest.machine import RAM_BYTES, Machine
+from lab.machines.qtest import protocol
+from lab.machines.qtest.client import GoneError
+from lab.machines.qtest.machine import RAM_BYTES, Machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lab.qemu.binary import Qemu
+    from lab.machines.qemu.binary import Qemu
 
 DMA = range(0x0100_0000, 0x0110_0000)
 MAILBOX = 0x0120_0000

@@ -1,0 +1,1 @@
+"""The command line: ``main`` finds the commands of ``lab.cli.commands`` and runs one."""

@@ -1,0 +1,375 @@
+"""``ringwalk boot``: a Linux guest with our card (or another), and the proof that traffic flowed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import sys
+import termios
+import threading
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lab.errors import UsageError
+from lab.host import boot_stack as meeting
+from lab.host import nt_guest
+from lab.host.station import Station
+from lab.machines import boot_report as story
+from lab.machines import guest_machine as booting
+from lab.machines.cards import KINDS, LOCAL_MAC, CardSpec, default_mac
+from lab.machines.guest.session import GuestError, GuestSpec, check_kernel
+from lab.machines.libvfio_user import TRANSPORTS
+from lab.machines.peer import PeerError
+from lab.machines.qemu.process import QemuError
+from lab.machines.signals import interrupt_on_signals
+from lab.stepper import arguments as stepping
+from lab.stepper import screen
+from lab.stepper.stepped_guest import Steered
+from lab.trials.interop.verified import verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lab.machines.guest.agent import Result
+    from lab.stepper.command import CommandFront
+    from lab.stepper.live import Wish
+
+NAME = "boot"
+HELP = "boot a Linux guest whose own driver drives the card, and move traffic"
+NT_ECHOES = 10
+EXAMPLES = (
+    "  ringwalk boot                                  the whole story\n"
+    "  ringwalk boot -i                               a shell in the guest\n"
+    "  ringwalk boot --exec 'ethtool -S eth0'         one command's output and status\n"
+    "  ringwalk boot --copy t.sh:/opt/t.sh --exec 'sh /opt/t.sh'\n"
+    "  ringwalk boot --nic 82574l --nic virtio-net    two cards\n"
+    "  ringwalk boot --wire netns,loss=1%,delay=5ms   a bad cable\n"
+    "  ringwalk boot --transport libvfio-user         the card served by libvfio-user\n"
+    "  ringwalk boot --guest nt                       our own driver and NDIS in the guest\n"
+    "  ringwalk boot --wire passt                     a guest that reaches the outside\n"
+    "  ringwalk boot --step                           stop at every access and descriptor\n"
+    "  ringwalk boot --record run.rw                  keep the card's whole life, for `replay`\n"
+    "  ringwalk boot --stack                          the guest and an NT stack on one switch"
+)
+ENGINES = ("native", "reference")
+UNITS = {"": 1, "m": 1, "g": 1024}
+LEAST_MEMORY_MIB = 192
+
+
+def memory_mib(text: str) -> int:
+    """Read an amount of memory: 512, 512M or 1G."""
+    match = re.fullmatch(r"(\d+)([mMgG]?)", text)
+    amount = int(match[1]) * UNITS[match[2].lower()] if match else 0
+    if amount < LEAST_MEMORY_MIB:
+        raise argparse.ArgumentTypeError(f"{text}: give at least {LEAST_MEMORY_MIB}M, as in 512M or 1G")
+    return amount
+
+
+def mac(text: str) -> str:
+    """Read a unicast MAC address."""
+    if not re.fullmatch(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}", text) or int(text[:2], 16) & 1:
+        raise argparse.ArgumentTypeError(f"{text}: give a unicast address such as {LOCAL_MAC.format(1)}")
+    return text.lower()
+
+
+def positive(text: str) -> int:
+    """Read a number of at least 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: give a number of at least 1")
+    return int(text)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    what = parser.add_argument_group("what to do in the guest (default: the story)")
+    what.add_argument(
+        "-i", "--interactive", action="store_true", help="give the guest's console; `exit` ends it"
+    )
+    what.add_argument(
+        "--exec", metavar="CMD", help="run a shell command, print its output, exit with its status"
+    )
+    what.add_argument("--script", metavar="FILE", type=Path, help="run a shell script of the host; as --exec")
+    what.add_argument(
+        "--copy", metavar="HOST:GUEST", action="append", default=[], help="copy a file first (repeatable)"
+    )
+    what.add_argument(
+        "--guest",
+        choices=("linux", "nt"),
+        default="linux",
+        help="who drives the card: the guest's Linux, or our miniport and NDIS in the guest (by VFIO)",
+    )
+    what.add_argument("--deserialized", action="store_true", help="with --guest nt: the deserialized driver")
+    card = parser.add_argument_group("the cards")
+    card.add_argument("--nic", action="append", choices=KINDS, help="a card (repeatable; default 82574l)")
+    card.add_argument(
+        "--engine", choices=ENGINES, default="native", help="who moves our card's frames (default native)"
+    )
+    card.add_argument(
+        "--transport",
+        choices=TRANSPORTS,
+        default=TRANSPORTS[0],
+        help="whose vfio-user our card is served by (default ours)",
+    )
+    card.add_argument(
+        "--wire",
+        action="append",
+        metavar="SPEC",
+        help="a card's cable, in the order of --nic (default netns)",
+    )
+    card.add_argument("--mac", action="append", type=mac, help="a card's address, in the order of --nic")
+    card.add_argument("--pcap", metavar="FILE", type=Path, help="capture what passes, both ways, as pcapng")
+    machine = parser.add_argument_group("the machine")
+    machine.add_argument("--accel", choices=("auto", "kvm", "tcg"), default="auto")
+    machine.add_argument("--cpus", type=positive, default=1)
+    machine.add_argument(
+        "--memory", type=memory_mib, default=512, metavar="SIZE", help="512M, 1G (default 512M)"
+    )
+    machine.add_argument("--kernel", type=Path, help="another kernel (its modules must be in --initrd)")
+    machine.add_argument("--initrd", type=Path, help="another initramfs")
+    machine.add_argument("--qemu", metavar="PATH", help="another QEMU")
+    machine.add_argument(
+        "--qemu-arg",
+        action="append",
+        default=[],
+        metavar="ARG",
+        help="one more argument for QEMU (repeatable)",
+    )
+    stepping.add_arguments(parser)
+    parser.add_argument(
+        "--stack", action="store_true", help="also run an NT stack on a card of its own, and let both talk"
+    )
+    parser.add_argument(
+        "--verify", action="store_true", help="--stack: watch every driver by NDIS's verifier, keep a log"
+    )
+    parser.add_argument(
+        "--hold",
+        action="store_true",
+        help="--stack, --guest nt: go on until Ctrl-C, for `ringwalk ndis` and `ringwalk net` to look",
+    )
+    parser.add_argument("--offline", action="store_true", help="use only what is in the cache")
+    parser.add_argument("--json", action="store_true", help="the same as data, on standard output")
+
+
+def card_specs(args: argparse.Namespace) -> list[CardSpec]:
+    """Join the repeated --nic, --wire and --mac into cards."""
+    kinds: list[str] = args.nic or [KINDS[0]]
+    wires: list[str] = args.wire or []
+    macs: list[str] = args.mac or []
+    for name, values in (("--wire", wires), ("--mac", macs)):
+        if len(values) > len(kinds):
+            raise UsageError(f"{len(values)} {name} for {len(kinds)} cards: give --nic as often")
+    wires = wires + ["netns"] * (len(kinds) - len(wires))
+    macs = macs + [default_mac(wires[n], n + 1) for n in range(len(macs), len(kinds))]
+    if len(set(macs)) < len(macs):
+        raise UsageError("two cards have one address: give each --mac its own")
+    captured = [captured_wire(wire, args.pcap, n) for n, wire in enumerate(wires)]
+    return [
+        CardSpec(kind, wire, address, args.engine, args.transport)
+        for kind, wire, address in zip(kinds, captured, macs, strict=True)
+    ]
+
+
+def captured_wire(wire: str, pcap: Path | None, number: int) -> str:
+    """Add a capture to a wire; the second card's file has a 1 before its suffix, and so on."""
+    if pcap is None:
+        return wire
+    path = pcap.absolute()
+    path = path.with_stem(f"{path.stem}{number}") if number else path
+    if "," in str(path):
+        raise UsageError(f"--pcap {pcap}: no comma may be in the path, since it ends an option of the wire")
+    if not path.parent.is_dir():
+        raise UsageError(f"--pcap {pcap}: its directory is missing, make it first")
+    separator = "," if ":" in wire or "," in wire else ":"
+    return f"{wire}{separator}pcap={path}"
+
+
+def copies(pairs: list[str]) -> list[tuple[Path, str]]:
+    """Read the --copy arguments; a guest's path is absolute, and a directory if it ends in a slash."""
+    found = []
+    for pair in pairs:
+        host, colon, guest = pair.rpartition(":")
+        if not colon or not guest.startswith("/"):
+            raise UsageError(f"--copy {pair}: give HOST:GUEST, where GUEST is an absolute path")
+        if not Path(host).is_file():
+            raise UsageError(f"--copy {pair}: {host} is no file of the host")
+        found.append((Path(host), guest + Path(host).name if guest.endswith("/") else guest))
+    return found
+
+
+def guest_spec(args: argparse.Namespace) -> GuestSpec:
+    """Return the machine that the arguments describe, without its cards."""
+    check_kernel(args.kernel)
+    check_kernel(args.initrd)
+    return GuestSpec(
+        cpus=args.cpus,
+        memory_mib=args.memory,
+        accel=args.accel,
+        qemu=args.qemu,
+        kernel=args.kernel,
+        initrd=args.initrd,
+        extra=tuple(args.qemu_arg),
+        interactive=args.interactive,
+        offline=args.offline,
+        patient=stepping.wish(args).watched,
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Boot, do what was asked, leave nothing behind."""
+    interrupt_on_signals()
+    if args.hold and not args.stack and args.guest != "nt":
+        raise UsageError("--hold is for --stack and --guest nt: a guest alone is held by -i")
+    if args.verify and not args.stack:
+        raise UsageError("--verify is for --stack: --guest nt always verifies")
+    wish = stepping.wish(args)
+    if wish.step and wish.commands is None and args.interactive:
+        raise UsageError("-i and the stepper both want the terminal: give the stepper a --command file")
+    if wish.screen:
+        return run_on_screen(args, wish)
+    with terminal_restored():
+        return run_guest(args, Steered(wish))
+
+
+def run_on_screen(args: argparse.Namespace, wish: Wish) -> int:
+    """Boot in a thread, with the stepper on a full screen; return the boot's status, 0 when it was left."""
+    steered = Steered(wish)
+    statuses: list[int] = []
+
+    def work(front: CommandFront) -> str:
+        steered.front = front
+        statuses.append(run_guest(args, steered))
+        return ""
+
+    failed = screen.run(work, steered.leave)
+    return failed or (statuses[0] if statuses else 0)
+
+
+def run_guest(args: argparse.Namespace, steered: Steered) -> int:
+    """Boot what was asked for, and say what went wrong."""
+    work = meet if args.stack else run_nt if args.guest == "nt" else run_linux
+    try:
+        return work(args, steered)
+    except QemuError as error:
+        if steered.left:
+            return 0
+        raise UsageError(f"{error}; look at --qemu, --qemu-arg and --memory") from error
+    except (GuestError, PeerError) as error:
+        if steered.left:
+            return 0
+        if not steered.told:
+            print(f"ringwalk: {error}", file=sys.stderr)
+        return 1
+
+
+def run_linux(args: argparse.Namespace, steered: Steered) -> int:
+    """Boot Linux and do what was asked."""
+    script = command(args)
+    files = copies(args.copy)
+    with booting.booted(card_specs(args), guest_spec(args), steered.fit, steered.begun, steered.ended) as lab:
+        for host, guest_path in files:
+            lab.guest.put(guest_path, host.read_bytes(), host.stat().st_mode & 0o777)
+        if args.interactive:
+            lab.configure()
+            return lab.guest.wait_end()
+        if script is not None:
+            lab.configure()
+            status = show(lab.guest.run(script, timeout_s=86400), as_json=args.json)
+            steered.lingers(f"the script has ended with status {status}")
+            return status
+        told = lab.tell()
+        text = json.dumps(story.data(told)) if args.json else story.text(told, colour=sys.stdout.isatty())
+        print(text, flush=True)
+        steered.lingers("the story has ended")
+    return 0 if told.good else 1
+
+
+def run_nt(args: argparse.Namespace, steered: Steered) -> int:
+    """Let our own driver drive the card in the guest, and ping the far end with it."""
+    if args.interactive or args.exec is not None or args.script is not None:
+        raise UsageError("--guest nt runs our stack and nothing else: leave out -i, --exec and --script")
+    told = nt_guest.run_inside(
+        card_specs(args),
+        guest_spec(args),
+        deserialized=args.deserialized,
+        count=NT_ECHOES,
+        hold=hold if args.hold else None,
+        fit=steered.fit,
+        begun=steered.begun,
+    )
+    print(json.dumps(told) if args.json else nt_guest.text(told))
+    return 0 if told["echoes_answered"] == told["echoes_sent"] and not told["verifier"] else 1
+
+
+def meet(args: argparse.Namespace, steered: Steered) -> int:
+    """Boot a guest beside an NT stack on one switch, and tell what passed between them."""
+    if args.wire or args.nic or args.interactive or args.exec is not None or args.script is not None:
+        raise UsageError("--stack has its own cards and its own story: leave out --nic, --wire, -i, --exec")
+    wire = f"switch:stack{os.getpid()}"
+    guest_card = CardSpec("82574l", wire, LOCAL_MAC.format(1), args.engine)
+    with booting.booted([guest_card], guest_spec(args), steered.fit, steered.begun) as lab:
+        station = Station(wire, mac=LOCAL_MAC.format(2), engine=args.engine, verify=args.verify)
+        try:
+            station.configure(f"{meeting.HOST}/{meeting.BITS}")
+            (interface,) = lab.interfaces()
+            lab.guest.run(f"ip link set {interface} up", check=True)
+            lab.guest.wait_link(interface)
+            with station.publish(f"boot-{os.getpid()}", "boot --stack") as control:
+                told = meeting.meet(lab.guest, interface, station)
+                if args.hold:
+                    hold(control.name)
+        finally:
+            station.close()
+        if args.verify:
+            seen = verdict(station)
+            told.append(meeting.Told(seen.what, f"{seen.result} {seen.note}".strip(), good=seen.good))
+    print(json.dumps([asdict(one) for one in told]) if args.json else meeting.text(told), end="")
+    return 0 if all(one.good for one in told) else 1
+
+
+def hold(name: str) -> None:
+    """Wait for Ctrl-C."""
+    print(f"ringwalk: the stack {name} goes on; Ctrl-C ends it", file=sys.stderr)
+    with suppress(KeyboardInterrupt):
+        threading.Event().wait()
+
+
+def command(args: argparse.Namespace) -> str | None:
+    """Return the script for the guest, if there is one."""
+    if sum((args.interactive, args.exec is not None, args.script is not None)) > 1:
+        raise UsageError("-i, --exec and --script exclude each other: give one")
+    if args.interactive and args.json:
+        raise UsageError("-i gives a console, not data: leave out --json")
+    if args.interactive and not sys.stdin.isatty():
+        raise UsageError("-i needs a terminal: use --script FILE or --exec CMD from a pipe")
+    if args.script is not None:
+        if not args.script.is_file():
+            raise UsageError(f"--script {args.script}: no such file")
+        return str(args.script.read_text())
+    return args.exec  # type: ignore[no-any-return]  # argparse gives a str or None here
+
+
+@contextmanager
+def terminal_restored() -> Iterator[None]:
+    """Give the terminal its settings back: QEMU makes it raw, and may be killed."""
+    if not sys.stdin.isatty():
+        yield
+        return
+    before = termios.tcgetattr(sys.stdin)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
+
+
+def show(result: Result, *, as_json: bool) -> int:
+    """Print what a script in the guest gave back; return its status."""
+    if as_json:
+        print(json.dumps({"status": result.status, "stdout": result.out, "stderr": result.err}))
+    else:
+        sys.stdout.write(result.out)
+        sys.stderr.write(result.err)
+    return result.status

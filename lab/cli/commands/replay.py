@@ -1,0 +1,233 @@
+"""``ringwalk replay``: run a recording again, check it, step through it backwards, compare, export."""
+
+from __future__ import annotations
+
+import json
+import mmap
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from device.trace import swift
+from device.trace.compare import compare
+from device.trace.player import REFERENCE, Player
+from device.trace.recording import Recording, RecordingError
+from device.trace.rules import Severity
+from lab.errors import UsageError
+from lab.stepper import screen
+from lab.stepper.export import export
+from lab.stepper.model_report import against
+from lab.stepper.prompt import Prompt
+from lab.stepper.replaying import Replay
+from lab.stepper.tools import Tools
+
+if TYPE_CHECKING:
+    import argparse
+
+    from lab.stepper.command import CommandFront
+    from lab.stepper.session import Front
+
+NAME = "replay"
+HELP = "run a recording again without a guest: check it, step through it, go back"
+EXAMPLES = (
+    "  ringwalk replay run.rw                     play it and say what was in it\n"
+    "  ringwalk replay run.rw --check             fail if the engine answers otherwise, or the driver errs\n"
+    "  ringwalk replay run.rw --check --engine native\n"
+    "  ringwalk replay run.rw --step              the stepper, backwards too\n"
+    "  ringwalk replay --diff good.rw bad.rw      the first difference\n"
+    "  ringwalk replay run.rw --against qtest:e1000e   where QEMU's model does otherwise\n"
+    "  ringwalk replay run.rw --export run.pcapng --export run.pftrace --html run.html"
+)
+ENGINES = (REFERENCE.name, swift.NATIVE.name)
+CHECKS = ("all", "engine", "driver")
+_SHOWN = 10
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("file", nargs="?", type=Path, help="the recording")
+    parser.add_argument("--engine", choices=ENGINES, default="reference", help="who plays it")
+    parser.add_argument(
+        "--check",
+        nargs="?",
+        choices=CHECKS,
+        const="all",
+        help="fail if the engine answers otherwise than recorded, or the driver breaks a rule of the lint",
+    )
+    parser.add_argument("--step", action="store_true", help="step through it, with a prompt")
+    parser.add_argument("--tui", action="store_true", help="step through it on a full screen (extra: tui)")
+    parser.add_argument(
+        "--command", metavar="FILE", type=Path, help="take the stepper's commands from a file"
+    )
+    parser.add_argument(
+        "--diff", nargs=2, metavar=("A", "B"), type=Path, help="find where two recordings part"
+    )
+    parser.add_argument(
+        "--against",
+        metavar="qtest:DEVICE",
+        help="play it in lockstep with QEMU's model (qtest:e1000e): where does it do other than our engine?",
+    )
+    parser.add_argument(
+        "--ignore",
+        metavar="PATTERN",
+        action="append",
+        default=[],
+        help="with --against: differences to pass over, as 'read ICR' or 'rx0.desc*'",
+    )
+    parser.add_argument("--partial", action="store_true", help="take what is whole of a damaged recording")
+    parser.add_argument("--html", metavar="FILE", type=Path, help="write a page of statistics")
+    parser.add_argument(
+        "--export",
+        metavar="FILE",
+        type=Path,
+        action="append",
+        default=[],
+        help="write FILE.pcapng (Wireshark), FILE.pftrace (Perfetto) or FILE.json (Chrome's tracing)",
+    )
+    parser.add_argument("--json", action="store_true", help="the same as data")
+
+
+def load(path: Path, *, partial: bool = False) -> Recording:
+    """Read a recording. UsageError where it is none."""
+    try:
+        with path.open("rb") as file:
+            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        return Recording(memoryview(data), partial=partial)
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from error
+    except ValueError as error:  # mmap's word for an empty file
+        raise UsageError(f"{path}: this is no Ringwalk recording: it is empty") from error
+    except RecordingError as error:
+        hint = "" if error.offset == 0 else "; --partial takes what is whole before that"
+        raise UsageError(f"{path}: {error}{hint}") from error
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do what was asked."""
+    if args.diff:
+        return diff(*args.diff, partial=args.partial)
+    if args.file is None:
+        raise UsageError("give a recording, or --diff A B")
+    recording = load(args.file, partial=args.partial)
+    if recording.damage is not None:
+        print(
+            f"ringwalk: {args.file}: {recording.damage}: playing what is whole before that", file=sys.stderr
+        )
+    if args.against is not None:
+        return against(recording, args.against, args.ignore, as_json=args.json)
+    if args.step or args.tui or args.command:
+        return step(recording, args)
+    if args.engine != "reference" and (args.html or args.export or args.check == "driver"):
+        raise UsageError("only the reference engine shows its stages: leave out --engine native for that")
+    return play(recording, args)
+
+
+def step(recording: Recording, args: argparse.Namespace) -> int:
+    """Step through it; the status is 1 when a command of a script failed."""
+    if args.engine != "reference":
+        raise UsageError("only the reference engine can be stepped: leave out --engine native")
+    if args.tui:
+        return screen.run(lambda front: again(recording, front, args))
+    lines = None
+    if args.command is not None:
+        try:
+            lines = args.command.read_text().splitlines()
+        except OSError as error:
+            raise UsageError(f"--command {args.command}: {error.strerror}") from error
+    prompt = Prompt(lines, echo=lines is not None)
+    again(recording, prompt, args)
+    return 1 if prompt.failed and lines is not None else 0
+
+
+def again(recording: Recording, front: CommandFront, args: argparse.Namespace) -> str:
+    """Play it with a front end; say what was written."""
+    replay = Replay(recording, front)
+    front.tools = Tools(replay.session)
+    replay.run()
+    return front.tools.statistics(args.html) if args.html else ""
+
+
+class Onlooker:
+    """A front end that lets everything pass."""
+
+    def stopped(self, session: object, stop: object) -> None:
+        """Go on."""
+
+
+def playing(recording: Recording, engine: str) -> Player:
+    """Play a recording to its end on an engine, without anybody who looks at its stages."""
+    if engine == swift.NATIVE.name:
+        return swift.play(recording)
+    player = Player(recording, REFERENCE)
+    player.run()
+    return player
+
+
+def play(recording: Recording, args: argparse.Namespace) -> int:
+    """Play to the end; report, check, export."""
+    began = time.perf_counter()
+    front: Front = Onlooker()
+    tools = None
+    driver = args.engine == "reference" and (args.check in ("all", "driver") or args.html or args.export)
+    if driver:
+        replay = Replay(recording, front)
+        replay.session.run()
+        tools = Tools(replay.session)
+        exports = [export(path, replay.session, recording) for path in args.export]
+        replay.run()
+        player = replay.player
+        for finish in exports:
+            finish()
+        if args.html:
+            tools.statistics(args.html)
+    else:
+        player = playing(recording, args.engine)
+    took = time.perf_counter() - began
+    findings = tools.checker.findings() if tools is not None else []
+    errors = [one for one in findings if one.rule.severity is Severity.ERROR]
+    wrong = args.check in ("all", "engine") and bool(player.differences)
+    wrong |= args.check in ("all", "driver") and bool(errors)
+    account = player.card.account
+    if args.json:
+        print(
+            json.dumps(
+                {
+                    "inputs": player.turn,
+                    "seconds": player.lived_ns / 1e9,
+                    "took": took,
+                    "engine": args.engine,
+                    "frames_sent": account.frames_sent,
+                    "frames_received": account.frames_received,
+                    "differences": [str(one) for one in player.differences],
+                    "findings": [str(one) for one in findings],
+                    "failed": wrong,
+                }
+            )
+        )
+        return int(wrong)
+    print(
+        f"{player.turn} inputs of {player.lived_ns / 1e9:.1f} s played in {took:.2f} s"
+        f" on the {args.engine} engine:"
+        f" {account.frames_sent} frames sent, {account.frames_received} received,"
+        f" {account.descriptors} transmit descriptors, {account.interrupts} interrupts"
+    )
+    for one in player.differences[:_SHOWN]:
+        print(f"differs: {one}")
+    if len(player.differences) > _SHOWN:
+        print(f"... and {len(player.differences) - _SHOWN} more")
+    for finding in findings:
+        print(finding)
+    if args.check:
+        print("check failed" if wrong else "check passed")
+    return int(wrong)
+
+
+def diff(first: Path, second: Path, *, partial: bool) -> int:
+    """Print where two recordings part; the status is 1 if they do."""
+    found = compare(load(first, partial=partial), load(second, partial=partial))
+    if found is None:
+        print("the two recordings say the same")
+        return 0
+    print(found)
+    return 1

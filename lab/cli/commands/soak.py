@@ -1,0 +1,98 @@
+"""``ringwalk soak``: a long mixed load on a live card; memory, descriptors and rates have to stay flat."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from device.vfio_user import TransportError
+from lab.cli.commands.boot import ENGINES
+from lab.cli.commands.fuzz import count
+from lab.machines import scratch
+from lab.machines.card_process import start_card
+from lab.trials.soak import measure
+from lab.trials.soak.load import Load
+
+if TYPE_CHECKING:
+    import argparse
+
+    from lab.machines.card_process import CardProcess
+
+NAME = "soak"
+HELP = "mix traffic, resets, map changes and interrupts for a long time; nothing may grow or slow down"
+EXAMPLES = (
+    "  ringwalk soak                              two minutes\n"
+    "  ringwalk soak --minutes 600 > soak.tsv     a night; columns for a plot\n"
+    "  ringwalk soak --engine reference --json"
+)
+SAMPLES = 60
+LEAST_INTERVAL_S = 0.5
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("--minutes", type=float, default=2.0, metavar="N", help="how long (default 2)")
+    parser.add_argument("--engine", choices=ENGINES, default=ENGINES[0], help="which engine (default native)")
+    parser.add_argument("--seed", type=count, default=1, metavar="S", help="what is drawn (default 1)")
+    parser.add_argument("--json", action="store_true", help="print samples and verdict as data")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Load and sample; 1 when something failed or is not flat."""
+    folder = scratch.make()
+    card = start_card(folder / "card", "loopback", engine=args.engine)
+    samples: list[measure.Sample] = []
+    failure = None
+    if not args.json:
+        print("\t".join(measure.COLUMNS), flush=True)
+    try:
+        soak(card, args.minutes * 60, args.seed, samples, quiet=args.json)
+    except (OSError, TransportError, AssertionError) as error:  # TimeoutError is an OSError
+        failure = f"{error!r}; the card's process {'lives' if card.running else 'is dead'}"
+    finally:
+        card.close()
+        shutil.rmtree(folder, ignore_errors=True)
+    found = ([failure] if failure else []) + measure.verdict(samples)
+    if args.json:
+        print(json.dumps({"flat": not found, "found": found, "samples": [asdict(one) for one in samples]}))
+    else:
+        print("# " + ("; ".join(found) if found else "flat: memory, descriptors, threads, rate"))
+    return int(bool(found))
+
+
+def soak(
+    card: CardProcess, seconds: float, seed: int, samples: list[measure.Sample], *, quiet: bool = False
+) -> None:
+    """Run the load for ``seconds`` and append about ``SAMPLES`` samples. Raises what the load raises."""
+    load = Load(card.ready.socket, seed)
+    began = last = time.monotonic()
+    interval = max(LEAST_INTERVAL_S, seconds / SAMPLES)
+    frames = 0
+    try:
+        while (now := time.monotonic()) - began < seconds:
+            load.step()
+            if now - last < interval:
+                continue
+            tally, process = load.tally, measure.sample(card.ready.pid)
+            one = measure.Sample(
+                seconds=now - began,
+                resident_kib=process.resident_kib,
+                fds=process.fds,
+                threads=process.threads,
+                cpu_seconds=process.cpu_seconds,
+                frames=tally.frames,
+                frames_per_second=(tally.frames - frames) / (now - last),
+                interrupts=tally.interrupts,
+                resets=tally.resets,
+                map_changes=tally.map_changes,
+                connections=tally.connections,
+            )
+            samples.append(one)
+            frames, last = tally.frames, now
+            if not quiet:
+                print(measure.row(one), flush=True)
+    finally:
+        load.close()

@@ -1,0 +1,253 @@
+"""What ``ringwalk net`` prints of a running stack: each tool is a function from host and arguments to text.
+
+They are called with the host's lock held; those that ask the network (ping, tracert, nslookup) give it up
+while they wait.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lab.host.control_socket import QuestionError
+from protocols.apis.winsock.constants import Ns
+from protocols.apis.winsock.errors import WinsockError
+from protocols.transports.netbt.message import GROUP
+from protocols.transports.tcpip.addresses import mac_text, parse, text
+from protocols.transports.tcpip.icmp import ErrorKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from lab.host.host import Upper
+    from protocols.transports.netbt.names import Owned, Status
+    from protocols.transports.tcpip.ping import EchoResult
+
+PING_COUNT = 4
+PING_TIMEOUT_NS = 4_000_000_000
+MOST_HOPS = 30
+
+
+class ReportError(QuestionError):
+    """A question about TCP/IP that cannot be answered."""
+
+
+def ipconfig(host: Upper, _arguments: Sequence[str]) -> str:
+    """Interfaces with their addresses, gateways and resolvers."""
+    lines = ["Windows IP Configuration (Ringwalk)", ""]
+    for interface in host.stack.interfaces[1:]:
+        lines.append(f"Ethernet adapter {interface.name}:")
+        lines.append("")
+        fields = [
+            ("Media State", "connected" if interface.up else "disconnected"),
+            ("Physical Address", mac_text(interface.mac).upper()),
+            ("MTU", str(interface.mtu)),
+        ]
+        for entry in interface.addresses.values():
+            name = "IPv4 Address" if len(entry.address) == 4 else "IPv6 Address"
+            fields.append(
+                (name, f"{text(entry.address)}/{entry.prefix_length} ({entry.origin}, {entry.state.name})")
+            )
+        fields += [
+            ("Default Gateway", text(row.gateway))
+            for row in host.stack.ip.routes
+            if row.interface is interface and row.gateway and not row.prefix.length
+        ]
+        lines += [f"   {name:.<28}: {value}" for name, value in fields]
+        lines.append("")
+    servers = ", ".join(map(text, host.stack.dns_servers())) or "none"
+    return "\n".join([*lines, f"DNS Servers: {servers}", ""])
+
+
+def netstat(host: Upper, arguments: Sequence[str]) -> str:
+    """Print connections and open ports; ``-s``: the counters."""
+    if "-s" in arguments:
+        return "".join(f"{name:<36}{value}\n" for name, value in sorted(host.stack.counters.items()))
+    rows = [("Proto", "Local Address", "Foreign Address", "State")]
+    tcp = host.stack.tcp
+    rows += [
+        ("TCP", _endpoint(listener.local or bytes(4), listener.port), "*:*", "LISTENING")
+        for listener in tcp.listeners.values()
+    ]
+    for connection in tcp.connections.values():
+        key = connection.key
+        local, remote = _endpoint(key.local, key.local_port), _endpoint(key.remote, key.remote_port)
+        rows.append(("TCP", local, remote, connection.state.name))
+    for endpoints in host.stack.udp.endpoints.values():
+        for one in endpoints:
+            peer = _endpoint(*one.peer) if one.peer else "*:*"
+            rows.append(("UDP", _endpoint(one.local or bytes(4), one.port), peer, ""))
+    return _table(rows)
+
+
+def route(host: Upper, _arguments: Sequence[str]) -> str:
+    """Print the routing table."""
+    rows = [("Destination", "Gateway", "Interface", "Metric", "Origin")]
+    for row in host.stack.ip.routes:
+        gateway = text(row.gateway) if row.gateway else "on-link"
+        rows.append((str(row.prefix), gateway, row.interface.name, str(row.metric), row.origin))
+    return _table(rows)
+
+
+def arp(host: Upper, _arguments: Sequence[str]) -> str:
+    """Print the neighbours of both IP versions."""
+    rows = [("Internet Address", "Physical Address", "State", "Interface")]
+    for interface in host.stack.interfaces[1:]:
+        for cache in (interface.neighbours4, interface.neighbours6):
+            for entry in cache.entries.values():
+                mac = mac_text(entry.mac) if entry.mac else "-"
+                rows.append((text(entry.address), mac, entry.state.name.lower(), interface.name))
+    return _table(rows)
+
+
+def ping(host: Upper, arguments: Sequence[str]) -> str:
+    """Four echo requests."""
+    address = _resolved(host, arguments)
+    lines = [f"Pinging {arguments[0]} [{text(address)}] with 32 bytes of data:"]
+    times: list[int] = []
+    for _ in range(PING_COUNT):
+        result = _echo(host, address, 0)
+        if result.source is not None and result.error is None:
+            times.append(result.rtt)
+            lines.append(
+                f"Reply from {text(result.source)}: bytes={len(result.data)} "
+                f"time={result.rtt / 1e6:.3f}ms TTL={result.ttl}"
+            )
+        else:
+            lines.append(result.error.name if result.error else "Request timed out.")
+    lost = PING_COUNT - len(times)
+    lines.append(f"Packets: Sent = {PING_COUNT}, Received = {len(times)}, Lost = {lost}")
+    if times:
+        low, mean, high = min(times) / 1e6, sum(times) / len(times) / 1e6, max(times) / 1e6
+        lines.append(f"Minimum = {low:.3f}ms, Maximum = {high:.3f}ms, Average = {mean:.3f}ms")
+    return "\n".join([*lines, ""])
+
+
+def tracert(host: Upper, arguments: Sequence[str]) -> str:
+    """Echo requests with growing time to live."""
+    address = _resolved(host, arguments)
+    lines = [f"Tracing route to {arguments[0]} [{text(address)}] over a maximum of {MOST_HOPS} hops:"]
+    for hop in range(1, MOST_HOPS + 1):
+        result = _echo(host, address, hop)
+        if result.source is None:
+            lines.append(f"{hop:3}     *        Request timed out.")
+            continue
+        lines.append(f"{hop:3}  {result.rtt / 1e6:7.3f} ms  {text(result.source)}")
+        if result.error is not ErrorKind.HOPS_EXCEEDED:
+            break
+    return "\n".join([*lines, ""])
+
+
+def nslookup(host: Upper, arguments: Sequence[str]) -> str:
+    """Print a name's addresses, by DNS alone."""
+    name = _argument(arguments)
+    try:
+        found = host.names.lookup(name, Ns.DNS)
+    except WinsockError as error:
+        raise ReportError(f"{name}: no answer ({error.code.name})") from error
+    servers = ", ".join(map(text, host.stack.dns_servers()))
+    return "\n".join([f"Server: {servers}", f"Name: {name}", *(f"Address: {text(a)}" for a in found), ""])
+
+
+def resolve(host: Upper, arguments: Sequence[str]) -> str:
+    """Print what getaddrinfo finds for a name, by all namespace providers in their order."""
+    name = _argument(arguments)
+    try:
+        found = host.names.getaddrinfo(name, None)
+    except WinsockError as error:
+        raise ReportError(f"{name}: no answer ({error.code.name})") from error
+    asked = ", ".join(provider for _namespace, provider in host.names.enumerate())
+    addresses = dict.fromkeys(text(one.address.address) for one in found)
+    return "\n".join([f"Asked: {asked}", f"Name: {name}", *(f"Address: {one}" for one in addresses), ""])
+
+
+def catalog(host: Upper, arguments: Sequence[str]) -> str:
+    """Print the transport catalog of a new process and the namespace catalog, each in its order."""
+    del arguments
+    entries = host.process().catalog.entries
+    spaces = host.names.enumerate()
+    return "\n".join(
+        [
+            "Transport providers",
+            *(f"  {entry.number}  {entry.name}  {entry.device}" for entry in entries),
+            "Namespace providers",
+            *(f"  {Ns(namespace).name:9}  {name}" for namespace, name in spaces),
+            "",
+        ]
+    )
+
+
+def nbtstat(host: Upper, arguments: Sequence[str]) -> str:
+    """Print NetBIOS names: ours, or with a host or address those that it says it has."""
+    if not arguments:
+        rows = [(str(one.name), "GROUP" if one.group else "UNIQUE", one.state.value) for one in _sorted(host)]
+        return "NetBIOS local name table\n" + _table([("Name", "Type", "Status"), *rows])
+    address = _resolved(host, arguments, 4)
+    found: list[Status | None] = []
+    host.netbt.adapter_status(address, found.append)
+    host.waiter.kick()
+    host.waiter.wait(lambda: bool(found), PING_TIMEOUT_NS)
+    if not found or found[0] is None:
+        raise ReportError(f"{text(address)}: host not found")
+    names, mac = found[0]
+    theirs = [(str(name), "GROUP" if flags & GROUP else "UNIQUE") for name, flags in names]
+    return f"Names of {text(address)}\n{_table([('Name', 'Type'), *theirs])}\nMAC Address = {mac_text(mac)}\n"
+
+
+def _sorted(host: Upper) -> list[Owned]:
+    return sorted(host.netbt.names.values(), key=lambda one: (one.group, str(one.name)))
+
+
+TOOLS: dict[str, Callable[[Upper, Sequence[str]], str]] = {
+    "ipconfig": ipconfig,
+    "netstat": netstat,
+    "route": route,
+    "arp": arp,
+    "ping": ping,
+    "tracert": tracert,
+    "nslookup": nslookup,
+    "resolve": resolve,
+    "catalog": catalog,
+    "nbtstat": nbtstat,
+}
+
+
+def _echo(host: Upper, address: bytes, ttl: int) -> EchoResult:
+    results: list[EchoResult] = []
+    host.stack.ping(address, results.append, timeout=PING_TIMEOUT_NS, ttl=ttl)
+    host.waiter.kick()
+    host.waiter.wait(lambda: bool(results), 2 * PING_TIMEOUT_NS)
+    if not results:
+        raise ReportError("the stack took no turn")
+    return results[0]
+
+
+def _resolved(host: Upper, arguments: Sequence[str], size: int = 0) -> bytes:
+    """Return the address of a host, of ``size`` bytes where only one version will do."""
+    name = _argument(arguments)
+    try:
+        found = [parse(name)]
+    except ValueError:
+        try:
+            found = host.names.lookup(name)
+        except WinsockError as error:
+            raise ReportError(f"could not find host {name}; give an address or a resolver") from error
+    fitting = [one for one in found if size in (0, len(one))]
+    if not fitting:
+        raise ReportError(f"{name} has no {'IPv4' if size == 4 else 'IPv6'} address")
+    return fitting[0]
+
+
+def _argument(arguments: Sequence[str]) -> str:
+    if len(arguments) != 1:
+        raise ReportError("give one host name or address")
+    return arguments[0]
+
+
+def _endpoint(address: bytes, port: int) -> str:
+    return f"{text(address)}:{port}" if len(address) == 4 else f"[{text(address)}]:{port}"
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    return "".join(line.rstrip() + "\n" for line in lines)

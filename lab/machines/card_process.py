@@ -1,0 +1,172 @@
+"""The card as a process of its own: what ``boot`` and the guest tests start, and talk to.
+
+A crash of the card cannot take the lab along, and its engine has the interpreter for itself.
+"""
+
+from __future__ import annotations
+
+import json
+import select
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lab.errors import UsageError
+from lab.machines import child_processes as children
+from lab.machines.libvfio_user import OURS
+from lab.machines.peer import Control, PeerError, RemotePeer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+READY_TIMEOUT_S = 30.0
+OURS_TO_SAY = "ringwalk: "
+"""What a line for the user begins with; what else a process writes to stderr is for its developers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What ``ringwalk serve --json`` says when a VMM may connect."""
+
+    socket: str
+    mac: str
+    engine: str
+    wire: str
+    peer_address: str | None
+    """The far end's IP address with its prefix length, where the far end is ours."""
+    has_peer: bool
+    pid: int
+
+
+class CardProcess:
+    """A running ``ringwalk serve``; ends with us, whatever happens to us."""
+
+    def __init__(self, process: subprocess.Popen[bytes], control: Control, ready: Ready) -> None:
+        """Own the process and its control connection."""
+        self._process = process
+        self._control = control
+        self.ready = ready
+        self.peer = RemotePeer(control) if ready.has_peer else None
+
+    def account(self) -> dict[str, int]:
+        """Return what the card counted: frames, descriptors, doorbells, interrupts."""
+        counts: dict[str, int] = self._control.ask("account")["account"]
+        return counts
+
+    def save(self) -> None:
+        """Have the card's state written to its file; it does no DMA from that instant on. ``PeerError``."""
+        self._control.ask("save")
+
+    @property
+    def running(self) -> bool:
+        """Whether the card's process is alive."""
+        return self._process.poll() is None
+
+    def stop(self) -> str:
+        """Hang up, end the process, and return what it complained of while it ran."""
+        self._control.close()
+        try:
+            self._process.wait(2)
+        except subprocess.TimeoutExpired:
+            children.end(self._process)
+        said = self._process.stderr.read() if self._process.stderr is not None else b""
+        self.close()
+        return said.decode(errors="replace")
+
+    def close(self) -> None:
+        """Hang up and end the process. Idempotent."""
+        self._control.close()
+        try:
+            self._process.wait(2)
+        except subprocess.TimeoutExpired:
+            children.end(self._process)
+        self._pass_on()
+        for stream in (self._process.stdout, self._process.stderr):
+            if stream is not None:
+                stream.close()
+
+    def _pass_on(self) -> None:
+        """Say what the card has said at its end: of a recording that lacks something, for one."""
+        if self._process.stderr is None or self._process.stderr.closed:
+            return
+        for line in self._process.stderr.read().decode(errors="replace").splitlines():
+            if line.startswith(OURS_TO_SAY):
+                print(line, file=sys.stderr)
+
+
+def serve_arguments(
+    socket_path: Path,
+    wire: str,
+    *,
+    mac: str | None,
+    engine: str,
+    control_fd: int,
+    state: Path | None = None,
+    transport: str = OURS,
+    options: tuple[str, ...] = (),
+) -> list[str]:
+    """Return the arguments of the card's process."""
+    argv = [sys.executable, "-m", "lab.cli.main", "serve", "--json", "--socket", str(socket_path)]
+    argv += ["--wire", wire, "--engine", engine, "--control-fd", str(control_fd)]
+    argv += [] if transport == OURS else ["--transport", transport]
+    argv += ["--state", str(state)] if state else []
+    return [*argv, *(["--mac", mac] if mac else []), *options]
+
+
+def start_card(
+    socket_path: Path,
+    wire: str,
+    *,
+    mac: str | None = None,
+    engine: str = "native",
+    transport: str = OURS,
+    state: Path | None = None,
+    options: tuple[str, ...] = (),
+) -> CardProcess:
+    """Start a card on ``socket_path`` with ``wire`` and wait until it listens.
+
+    ``state``: the file that it starts from, if it is there, and that ``save`` writes. ``extra``: more
+    arguments of ``serve``.
+
+    Raises ``UsageError`` with the card's own words when it cannot.
+    """
+    ours, theirs = socket.socketpair()
+    with theirs:
+        process = children.start(
+            serve_arguments(
+                socket_path,
+                wire,
+                mac=mac,
+                engine=engine,
+                control_fd=theirs.fileno(),
+                state=state,
+                transport=transport,
+                options=options,
+            ),
+            fds=[theirs.fileno()],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+    try:
+        return CardProcess(process, Control(ours), wait_ready(process))
+    except BaseException:
+        ours.close()
+        children.end(process)
+        raise
+
+
+def wait_ready(process: subprocess.Popen[bytes]) -> Ready:
+    """Read the line that says the card listens."""
+    if process.stdout is None or process.stderr is None:
+        raise PeerError("the card's process has no output")
+    waiting = select.poll()
+    waiting.register(process.stdout, select.POLLIN)
+    line = process.stdout.readline() if waiting.poll(READY_TIMEOUT_S * 1000) else b""
+    if not line:
+        children.end(process)
+        said = process.stderr.read().decode(errors="replace").strip().splitlines()
+        raise UsageError((said[-1] if said else "the card's process said nothing").removeprefix("ringwalk: "))
+    fields: dict[str, Any] = json.loads(line)
+    return Ready(**fields)

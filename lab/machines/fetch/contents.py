@@ -1,0 +1,81 @@
+"""What is kept of each set's packages, and what is made of them before the set is called complete."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from typing import TYPE_CHECKING
+
+from lab.errors import UsageError
+from lab.machines import recipes
+from lab.machines.fetch import libvfio, prefix
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+DOCUMENTATION = re.compile(r"\./usr/share/(doc|man|info|locale|lintian|bash-completion|perl5?|bug)/")
+MODULE = re.compile(r"\./(?:usr/)?lib/modules/[^/]+/kernel/(?P<path>.+)")
+KERNEL_TOP = re.compile(r"\./boot/(vmlinuz|config)-|\./(?:usr/)?lib/modules/[^/]+/modules\.")
+
+
+def program_files(path: str) -> bool:
+    """Keep all but documentation and translations."""
+    return DOCUMENTATION.match(path) is None
+
+
+def guest_files(keep: tuple[str, ...]) -> Callable[[str], bool]:
+    """Keep the kernel, the modules below ``keep``, and programs with their libraries."""
+
+    def wanted(path: str) -> bool:
+        if module := MODULE.fullmatch(path):
+            return module["path"].startswith(keep)
+        if path.startswith("./boot/"):
+            return KERNEL_TOP.match(path) is not None
+        return program_files(path)
+
+    return wanted
+
+
+def filter_of(name: str) -> Callable[[str], bool]:
+    """Return the question to ask each path of the set ``name``."""
+    if name == "guest":
+        return guest_files(tuple(recipes.load("guest.toml")["keep"]))
+    return program_files
+
+
+def finish(name: str, tree: Path) -> None:
+    """Make what is made of packages: the tables of the guest's modules, a library out of its source."""
+    if name == libvfio.NAME:
+        libvfio.build(tree, tree / "source")
+    if name == "clang":  # what packages of an installed system find there; the linker asks for it
+        for name_at_root in ("lib", "lib64"):
+            if not (tree / name_at_root).exists():
+                (tree / name_at_root).symlink_to(f"usr/{name_at_root}")
+    if name == "wine":
+        link_foreign_dlls(tree)
+    if name != "guest":
+        return
+    for folder in sorted((tree / "usr/lib/modules").iterdir()):
+        depmod(tree, tree, folder.name)
+
+
+def link_foreign_dlls(tree: Path) -> None:
+    """Put the libraries of other packages beside Wine's, as libwine's own installation script does."""
+    dlls = tree / "usr/lib/x86_64-linux-gnu/wine/x86_64-windows"
+    for library in (tree / "usr/x86_64-w64-mingw32/lib").glob("zlib1.dll"):
+        (dlls / library.name).symlink_to(f"/{library.relative_to(tree)}")
+
+
+def depmod(tree: Path, base: Path, version: str) -> None:
+    """Write the dependency tables of the modules in ``base``/usr/lib/modules with the depmod of ``tree``."""
+    if not (base / "lib").exists():
+        (base / "lib").symlink_to("usr/lib")  # depmod looks there
+    done = subprocess.run(
+        [*prefix.command(tree, "usr/bin/kmod", name="depmod"), "-b", base, version],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise UsageError(f"depmod failed on the guest's modules: {done.stderr.strip()}")

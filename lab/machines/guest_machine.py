@@ -1,0 +1,102 @@
+"""Puts a guest together: the cards, their wires, QEMU; and takes it apart again, whatever happened."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lab.machines import boot_report as story
+from lab.machines import cards, scratch
+from lab.machines.guest.session import Guest, GuestError, GuestSpec
+from lab.machines.qemu.process import QemuError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from lab.machines.cards import CardSpec, Fitted
+
+    Fit = Callable[[CardSpec, Path, int], Fitted]
+    Begun = Callable[[Guest], object]
+    Ended = Callable[[Exception], object]
+
+
+def nobody(_: object) -> None:
+    """Be told of a guest, or of its end, and do nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lab:
+    """A running guest and what it was fitted with."""
+
+    guest: Guest
+    fitted: tuple[Fitted, ...]
+    boot_seconds: float
+
+    def interfaces(self) -> list[str]:
+        """Return the guest's interface of each card, in their order."""
+        names = self.guest.interfaces()
+        return [names.get(one.spec.mac, f"eth{n}") for n, one in enumerate(self.fitted)]
+
+    def configure(self) -> None:
+        """Bring the cards up and give them their addresses, so that commands find a network."""
+        for one, interface in zip(self.fitted, self.interfaces(), strict=True):
+            self.guest.wait_link(interface)
+            story.configure(self.guest, interface, one.far_end)
+
+    def tell(self) -> story.Story:
+        """Move traffic over every card and return the whole account."""
+        told = tuple(
+            story.observe_card(self.guest, one, interface)
+            for one, interface in zip(self.fitted, self.interfaces(), strict=True)
+        )
+        return story.Story(
+            qemu=f"QEMU {self.guest.qemu.version_text} ({self.guest.qemu.origin})",
+            accelerator=self.guest.choice.accelerator,
+            reason=self.guest.choice.reason,
+            kernel=self.guest.run("uname -r", check=True).out.strip(),
+            boot_seconds=round(self.boot_seconds, 2),
+            cards=told,
+            complaints=story.complaints(self.guest.dmesg()),
+        )
+
+
+@contextmanager
+def booted(
+    specs: list[CardSpec],
+    machine: GuestSpec,
+    fit: Fit = cards.fit,
+    begun: Begun = nobody,
+    ended: Ended = nobody,
+) -> Iterator[Lab]:
+    """Boot a guest with cards; at the end of the block nothing of it is left.
+
+    ``fit`` makes each card; ``begun`` is told of the guest when it has started and nothing has answered yet,
+    ``ended`` of the error by which it fails, while the cards are still there.
+
+    Raises ``UsageError``, ``QemuError`` or ``GuestError``.
+    """
+    specs = cards.prepare(specs, offline=machine.offline)
+    with ExitStack() as stack:
+        folder = scratch.make()
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        guest = Guest(machine)  # finds and fetches, before anything is started
+        fitted = []
+        for number, spec in enumerate(specs):
+            one = fit(spec, folder, number)
+            stack.callback(one.close)
+            fitted.append(one)
+        guest.fit(tuple(one.attachment for one in fitted))
+        began = time.monotonic()
+        stack.callback(guest.close)
+        guest.start()
+        begun(guest)
+        try:
+            guest.wait_ready()
+            yield Lab(guest, tuple(fitted), time.monotonic() - began)
+        except (GuestError, QemuError) as error:
+            ended(error)
+            raise

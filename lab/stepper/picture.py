@@ -1,0 +1,74 @@
+"""What the full screen shows of a stop, as texts: made in the card's thread, while the card stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from lab.stepper import driver_side
+from lab.stepper.command import CommandError
+from lab.stepper.commands import execute
+
+if TYPE_CHECKING:
+    from lab.stepper.command import Context
+    from lab.stepper.session import Stop
+
+_ABOUT: Final = {
+    "DescriptorFetched": "descriptor",
+    "DescriptorWrittenBack": "descriptor",
+    "FrameCompleted": "frame",
+    "FrameArrived": "frame",
+}
+"""The command that shows what an event is about; for others the interrupts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A line of the rings' panel; ``ring`` is empty for a title."""
+
+    text: str
+    ring: str = ""
+    index: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """The panels' contents."""
+
+    title: str
+    rings: tuple[Slot, ...]
+    event: str
+    changed: str
+    history: str
+
+
+def take(context: Context, stop: Stop) -> Picture:
+    """Look at the card."""
+    return Picture(
+        title=str(stop),
+        rings=tuple(_rings(context)),
+        event=_about(context, stop),
+        changed=f"{execute(context, 'registers changed')}\n\n{execute(context, 'writes')}",
+        history=execute(context, "history 40"),
+    )
+
+
+def _rings(context: Context) -> list[Slot]:
+    look = context.session.look
+    slots = []
+    if look.driver is not None:
+        slots += [Slot(line) for line in driver_side.lines(look.driver, look.tx, look.rx)]
+    for ring in (*look.tx, *look.rx):
+        if ring.count:
+            slots += [Slot(ring.title()), Slot(ring.bar())]
+            name = f"{ring.kind}{ring.queue}"
+            slots += [Slot(ring.slot(index), name, index) for index in ring.shown()]
+    return slots or [Slot("no ring is set up yet")]
+
+
+def _about(context: Context, stop: Stop) -> str:
+    command = _ABOUT.get(type(stop.event).__name__, "interrupts")
+    try:
+        return execute(context, command)
+    except CommandError as error:
+        return str(error)

@@ -1,0 +1,1 @@
+"""Long runs that judge: interop, measurements, fuzzing, soaks, suites."""

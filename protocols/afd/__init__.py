@@ -1,5 +1,0 @@
-"""AFD: sockets as files. A file-system-like driver above TDI; Winsock's provider is its client."""
-
-from protocols.afd.driver import AFD, AfdDriver
-
-__all__ = ["AFD", "AfdDriver"]

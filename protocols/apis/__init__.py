@@ -1,0 +1,1 @@
+"""The APIs that programs and drivers call: AFD, Winsock, WSK."""

@@ -1,0 +1,202 @@
+"""What all sockets share: the poll state, recorded network events, and who waits for them.
+
+Level and edge are two things: ``ready`` says what is the case now (``select``), ``record`` remembers that
+something happened (WSAEventSelect). An event that was recorded is recorded again only after the call that
+re-enables it: FD_READ after a receive, FD_ACCEPT after an accept, FD_WRITE after a send that would have
+blocked; FD_CONNECT and FD_CLOSE come once. Source: WSAEventSelect, "Remarks".
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ntos.io.status import NtError, NtStatus
+from protocols.apis.afd.requests import AfdOpen, Bind, Kind, Poll
+from protocols.interfaces.tdi.client import TdiClient
+from protocols.interfaces.tdi.requests import Event, Query, TaAddress, TransportAddress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ntos.io.device import FileObject
+    from ntos.io.irp import Irp
+    from protocols.apis.afd.driver import AfdDriver
+
+DEFAULT_BUFFER = 65536
+
+
+class Endpoint:
+    """A socket's half of AFD; subclasses add methods named as the ``Afd`` requests in lower case."""
+
+    def __init__(self, driver: AfdDriver, opened: AfdOpen) -> None:
+        """Start unbound."""
+        self.driver = driver
+        self.io = driver.io
+        self.tdi = TdiClient(driver.io)
+        self.opened = opened
+        self.file: FileObject | None = None
+        self.address: FileObject | None = None
+        self.local: TaAddress | None = None
+        self.remote: TaAddress | None = None
+        self.receive_limit = DEFAULT_BUFFER
+        self.send_limit = DEFAULT_BUFFER
+        self.options: dict[str, Any] = {}
+        self.error = NtStatus.SUCCESS  # SO_ERROR
+        self.event_errors: dict[Poll, NtStatus] = {}
+        self.closed = False
+        self.copied_bytes = 0
+        self._wanted = Poll.NONE  # WSAEventSelect
+        self._signal: Any = None
+        self._recorded = Poll.NONE  # happened, and not enabled again yet; nothing while nothing is wanted
+        self._unreported = Poll.NONE  # of these, what WSAEnumNetworkEvents has not told yet
+
+    # What subclasses say
+
+    def ready(self) -> Poll:
+        """Return what is the case now."""
+        return Poll.NONE
+
+    def transport_options(self) -> dict[str, Any]:
+        """Return what of the options is the transport's."""
+        own = ("no_delay", "keepalive", "ttl", "tos", "broadcast", "multicast_ttl", "multicast_loop")
+        return {k: v for k, v in self.options.items() if k in (*own, "dont_fragment", "multicast_interface")}
+
+    def transport_address(self, asked: Bind) -> TransportAddress:
+        """Return what an address object is opened with."""
+        dual = self.opened.family_bytes == 16 and not self.options.get("v6_only", 1)
+        protocol = self.opened.protocol if self.opened.kind is not Kind.STREAM else 0
+        return TransportAddress(asked.address, asked.share, protocol, asked.exclusive, dual)
+
+    def cleanup(self) -> None:
+        """End: the last handle is closed."""
+        self.closed = True
+        self._wanted, self._signal = Poll.NONE, None
+        self.changed()
+
+    def event_handlers(self) -> dict[Event, Callable[..., Any]]:
+        """Return what the transport is to call on an address of this socket."""
+        return {}
+
+    # Its address
+
+    def bind(self, irp: Irp) -> NtStatus:
+        """IOCTL_AFD_BIND."""
+        if self.address is not None:
+            return self.io.complete(irp, NtStatus.INVALID_PARAMETER)
+        try:
+            self._open(irp.location.parameters)
+        except NtError as error:
+            return self.io.complete(irp, error.status)
+        return self.io.complete(irp, NtStatus.SUCCESS, result=self.local)
+
+    def _open_any(self) -> None:
+        """Open an address of the transport's choice. NtError."""
+        self._open(Bind(TaAddress(bytes(self.opened.family_bytes), 0)))
+
+    def _open(self, asked: Bind) -> None:
+        """Open the address object and give it this socket's handlers and options. NtError."""
+        self.address = self.tdi.open_address(self.opened.transport, self.transport_address(asked))
+        for event, handler in self.event_handlers().items():
+            self.tdi.set_event_handler(self.address, event, handler)
+        self.local = self.tdi.query(self.address, Query.ADDRESS_INFO)
+        if options := self.transport_options():
+            self.tdi.set_information(self.address, **options)
+
+    # Polls and recorded events
+
+    def record(self, event: Poll, status: NtStatus = NtStatus.SUCCESS) -> None:
+        """Remember that something happened, and signal whoever wants to know."""
+        if self._wanted:
+            self._remember(event, status)
+        self.changed()
+
+    def rearm(self, event: Poll) -> None:
+        """Enable an event again; when it is the case already, it happens at once.
+
+        Polls need no such thing: they are told when something becomes the case.
+        """
+        if not self._wanted:
+            return
+        self._recorded = Poll(int(self._recorded) & ~int(event)) if self._recorded else self._recorded
+        now = int(event) & int(self.ready())
+        if now:
+            self.record(Poll(now))
+
+    def changed(self) -> None:
+        """Have the polls that wait for this endpoint looked at again."""
+        if self.driver.polls:
+            self.driver.endpoint_changed(self)
+
+    def _remember(self, event: Poll, status: NtStatus) -> None:
+        fresh = event & ~self._recorded
+        self._recorded |= event
+        self._unreported |= fresh
+        for bit in Poll:
+            if bit & event:
+                self.event_errors[bit] = status
+        if fresh & self._wanted and self._signal is not None:
+            self._signal()
+
+    def event_select(self, irp: Irp) -> NtStatus:
+        """IOCTL_AFD_EVENT_SELECT: what is the case already is recorded now."""
+        asked = irp.location.parameters
+        self._wanted, self._signal = asked.events, asked.signal
+        self._recorded = self._unreported = Poll.NONE
+        if asked.signal is not None:
+            self.record(self.ready() & asked.events)
+        return self.io.complete(irp, NtStatus.SUCCESS)
+
+    def enum_network_events(self, irp: Irp) -> NtStatus:
+        """IOCTL_AFD_ENUM_NETWORK_EVENTS: what was recorded, with its errors; it is forgotten."""
+        found = self._unreported & self._wanted
+        self._unreported &= ~found
+        codes = {bit: self.event_errors.get(bit, NtStatus.SUCCESS) for bit in Poll if bit and bit & found}
+        return self.io.complete(irp, NtStatus.SUCCESS, result=(found, codes))
+
+    # Names and options
+
+    def get_sock_name(self, irp: Irp) -> NtStatus:
+        """IOCTL_AFD_GET_SOCK_NAME."""
+        if self.local is None:
+            return self.io.complete(irp, NtStatus.INVALID_PARAMETER)
+        return self.io.complete(irp, NtStatus.SUCCESS, result=self.local)
+
+    def get_peer_name(self, irp: Irp) -> NtStatus:
+        """IOCTL_AFD_GET_PEER_NAME."""
+        if self.remote is None:
+            return self.io.complete(irp, NtStatus.CONNECTION_INVALID)
+        return self.io.complete(irp, NtStatus.SUCCESS, result=self.remote)
+
+    def get_info(self, irp: Irp) -> NtStatus:
+        """IOCTL_AFD_GET_INFO."""
+        return self.io.complete(irp, NtStatus.SUCCESS, result=self.information())
+
+    def information(self) -> dict[str, Any]:
+        """Return what a socket can be asked."""
+        found = {
+            "receive_buffer": self.receive_limit,
+            "send_buffer": self.send_limit,
+            "error": self.error,
+            "available": 0,
+            "copied_bytes": self.copied_bytes,
+        }
+        return {**self.options, **found}
+
+    def set_info(self, irp: Irp) -> NtStatus:
+        """IOCTL_AFD_SET_INFO."""
+        for name, value in irp.location.parameters.values.items():
+            if name == "receive_buffer":
+                self.receive_limit = value
+            elif name == "send_buffer":
+                self.send_limit = value
+            elif name == "error":
+                self.error = NtStatus(value)
+            else:
+                self.options[name] = value
+        status = self.options_changed(irp.location.parameters.values)
+        return self.io.complete(irp, status)
+
+    def options_changed(self, values: dict[str, Any]) -> NtStatus:
+        """Tell the transport."""
+        del values
+        return NtStatus.SUCCESS

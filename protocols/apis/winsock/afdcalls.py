@@ -1,0 +1,122 @@
+"""Winsock's way to AFD: a socket's handle, and a request that is asked, awaited and judged.
+
+A call without an overlapped structure on a blocking socket waits by the process's ``Waiter``; on a
+non-blocking one it says ``immediate`` to AFD. It knows no function of Winsock: those are in ``msafd``.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+from ntos.io.irp import Irp, Major
+from protocols.apis.afd.requests import Afd
+from protocols.apis.winsock.constants import Sock
+from protocols.apis.winsock.errors import WinsockError, Wsae, error_of
+from protocols.apis.winsock.options import DEFAULTS
+from protocols.apis.winsock.qos import Qos
+from protocols.apis.winsock.spi import Provider
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ntos.io.completion import ApcQueue, Waiter
+    from ntos.io.device import FileObject
+    from ntos.io.irp import Memory
+    from ntos.io.system import IoSystem
+    from protocols.apis.winsock.overlapped import Overlapped
+    from protocols.apis.winsock.spi import ProtocolInfo
+
+MILLISECOND = 1_000_000
+_has_completed = attrgetter("completed")
+"""Asked of a request before and after each sleep; in C, as no lambda is."""
+
+
+class Handle:
+    """A socket as the provider knows it: its file, and what Winsock itself remembers."""
+
+    def __init__(self, file: FileObject, info: ProtocolInfo, protocol: int) -> None:
+        """Wrap an open file."""
+        self.file = file
+        self.info = info
+        self.protocol = protocol
+        self.stream = info.kind is Sock.STREAM
+        self.blocking = True
+        self.options: dict[str, Any] = dict(DEFAULTS)
+        self.connecting = False
+        self.bound = False
+        self.qos = Qos()
+
+
+class AfdCalls(Provider):
+    """A provider that asks AFD."""
+
+    def __init__(self, io: IoSystem, waiter: Waiter, apcs: Callable[[], ApcQueue]) -> None:
+        """``apcs`` returns the calling thread's queue."""
+        self._io = io
+        self._waiter = waiter
+        self._apcs = apcs
+
+    def request(
+        self,
+        handle: Handle,
+        code: Afd,
+        parameters: object,
+        buffers: Sequence[Memory] = (),
+        overlapped: Overlapped | None = None,
+    ) -> Irp:
+        """Ask AFD directly, as the extension functions do; without ``overlapped`` wait and raise."""
+        return self._finish(self._ask(handle, code, parameters, buffers, overlapped), overlapped)
+
+    def _ask(
+        self,
+        handle: Handle,
+        code: Afd,
+        parameters: object,
+        buffers: Sequence[Memory] = (),
+        overlapped: Overlapped | None = None,
+    ) -> Irp:
+        file = handle.file
+        irp = Irp(
+            file.device,
+            Major.DEVICE_CONTROL,
+            file,
+            minor=code,
+            parameters=parameters,
+            buffers=buffers,
+        )
+        if overlapped is not None:
+            overlapped.begin()
+            overlapped.irp = irp
+            apcs, told = self._apcs(), overlapped
+            irp.done = lambda done: told.finish(done, apcs)
+        self._io.call(irp)
+        if code is not Afd.RECEIVE and code is not Afd.SEND:  # where TDI is asked for these, it kicks
+            self._waiter.kick()
+        return irp
+
+    def _now(self, handle: Handle, code: Afd, parameters: object = None) -> Any:  # noqa: ANN401 - each request has its own result
+        irp = self._ask(handle, code, parameters)
+        self._raise(irp)
+        return irp.result
+
+    def _raise(self, irp: Irp) -> None:
+        if not irp.status.ok:
+            raise error_of(irp.status)
+
+    def _finish(self, irp: Irp, overlapped: Overlapped | None = None, timeout_ms: int = 0) -> Irp:
+        """Return a request that has ended well; an overlapped one is not waited for. 0: wait for ever."""
+        if not irp.completed:
+            if overlapped is not None:
+                raise WinsockError(Wsae.WSA_IO_PENDING)
+            if not self._waiter.wait(partial(_has_completed, irp), timeout_ms * MILLISECOND or None):
+                self._io.cancel(irp)
+                raise WinsockError(Wsae.WSAETIMEDOUT)
+        if not irp.status.ok:
+            raise error_of(irp.status)
+        return irp
+
+    def _info(self, handle: Handle) -> dict[str, Any]:
+        found: dict[str, Any] = self._now(handle, Afd.GET_INFO)
+        return found

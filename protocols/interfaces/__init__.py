@@ -1,0 +1,1 @@
+"""The edges that protocol drivers export and import: TDI, TLNPI, NMR."""

@@ -1,0 +1,1 @@
+"""Transport protocols: one folder each, with its edges."""

@@ -1,0 +1,37 @@
+"""From TCP/IP's reasons to NTSTATUS. Data only."""
+
+from __future__ import annotations
+
+from ntos.io.status import NtStatus
+from protocols.transports.tcpip.errors import Failure
+from protocols.transports.tcpip.icmp import ErrorKind
+
+STATUS: dict[Failure, NtStatus] = {
+    Failure.TIMED_OUT: NtStatus.IO_TIMEOUT,
+    Failure.REFUSED: NtStatus.CONNECTION_REFUSED,
+    Failure.RESET: NtStatus.CONNECTION_RESET,
+    Failure.ABORTED: NtStatus.CONNECTION_ABORTED,
+    Failure.NET_UNREACHABLE: NtStatus.NETWORK_UNREACHABLE,
+    Failure.HOST_UNREACHABLE: NtStatus.HOST_UNREACHABLE,
+    Failure.PORT_UNREACHABLE: NtStatus.PORT_UNREACHABLE,
+    Failure.PROTOCOL_UNREACHABLE: NtStatus.PROTOCOL_UNREACHABLE,
+    Failure.ADDRESS_IN_USE: NtStatus.ADDRESS_ALREADY_EXISTS,
+    Failure.ADDRESS_NOT_AVAILABLE: NtStatus.INVALID_ADDRESS_COMPONENT,
+    Failure.ADDRESS_REMOVED: NtStatus.ADDRESS_CLOSED,
+    Failure.MESSAGE_TOO_LONG: NtStatus.BUFFER_OVERFLOW,
+    Failure.NO_PORTS: NtStatus.TOO_MANY_ADDRESSES,
+    Failure.NO_RESOURCES: NtStatus.INSUFFICIENT_RESOURCES,
+    Failure.NOT_CONNECTED: NtStatus.CONNECTION_INVALID,
+    Failure.SHUT_DOWN: NtStatus.LOCAL_DISCONNECT,
+    Failure.WOULD_BLOCK: NtStatus.DEVICE_NOT_READY,
+}
+
+ICMP: dict[ErrorKind, NtStatus] = {
+    ErrorKind.NET_UNREACHABLE: NtStatus.NETWORK_UNREACHABLE,
+    ErrorKind.HOST_UNREACHABLE: NtStatus.HOST_UNREACHABLE,
+    ErrorKind.PROTOCOL_UNREACHABLE: NtStatus.PROTOCOL_UNREACHABLE,
+    ErrorKind.PORT_UNREACHABLE: NtStatus.PORT_UNREACHABLE,
+    ErrorKind.PROHIBITED: NtStatus.HOST_UNREACHABLE,
+    ErrorKind.HOPS_EXCEEDED: NtStatus.IO_TIMEOUT,
+}
+"""What of an ICMP error is told; others are the stack's own business."""

@@ -1,0 +1,44 @@
+r"""The transport behind \Device\Tcp: what opens make, and what it says of itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from protocols.interfaces.tdi.transport import TransportDriver
+from protocols.transports.tcpip.tdi_edge.claims import Claims
+from protocols.transports.tcpip.tdi_edge.tcp import TcpConnection
+from protocols.transports.tcpip.tdi_edge.tcp_address import TcpAddress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ntos.io.device import FileObject
+    from ntos.io.system import IoSystem
+    from protocols.interfaces.tdi.requests import TransportAddress
+    from protocols.transports.tcpip.stack import Stack
+
+
+class TcpDriver(TransportDriver):
+    """The transport."""
+
+    name = "tcp"
+    connection_kind = TcpConnection
+
+    def __init__(self, io: IoSystem, stack: Stack, kick: Callable[[], None]) -> None:
+        """Speak for ``stack``; ``kick`` has it take a turn."""
+        super().__init__(io)
+        self.stack = stack
+        self.kick = kick
+        self.claims = Claims()
+
+    def open_address(self, file: FileObject, asked: TransportAddress) -> TcpAddress:
+        """Claim an address."""
+        return TcpAddress(self, file, asked)
+
+    def provider_info(self) -> dict[str, Any]:
+        """TDI_PROVIDER_INFO."""
+        return {"name": self.name, "version": 4, "connections": True, "orderly": True, "expedited": True}
+
+    def statistics(self) -> dict[str, int]:
+        """TDI_PROVIDER_STATISTICS."""
+        return {k: v for k, v in self.stack.counters.items() if k.startswith("tcp.")}
