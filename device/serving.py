@@ -114,6 +114,8 @@ class ServedCard(ServedBase):
         """Called when a client goes, while its memory and the registers are still there."""
         self.answer_now: Callable[[bytes | None], bool] = lambda _: False
         """Answers the register access in the middle of which an observer stands, where the server can."""
+        self.accessed: Callable[[], None] = lambda: None
+        """Called at the end of each access."""
         self.arrived: Callable[[], None] = lambda: None
         """Called when a client has come and its memory is the card's."""
         self.interrupts = ClientInterrupts()
@@ -135,7 +137,9 @@ class ServedCard(ServedBase):
         """Read, at the present time: SYSTIM and the timers have moved on."""
         with self.lock:
             self.card.advance(self.clock())
-            return self.card.read_region(index, offset, count)
+            data = self.card.read_region(index, offset, count)
+            self.accessed()
+            return data
 
     def write_region(self, index: int, offset: int, data: bytes) -> None:
         """Write, and do the work that it makes."""
@@ -145,6 +149,7 @@ class ServedCard(ServedBase):
             if index == CONFIG:
                 self._configured()
             self._stir()
+            self.accessed()
 
     def reset(self) -> None:
         """Power-cycle the card; the cable stays plugged in."""

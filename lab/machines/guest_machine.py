@@ -70,12 +70,14 @@ def booted(
     machine: GuestSpec,
     fit: Fit = cards.fit,
     begun: Begun = nobody,
+    *,
     ended: Ended = nobody,
+    ready: Begun = nobody,
 ) -> Iterator[Lab]:
     """Boot a guest with cards; at the end of the block nothing of it is left.
 
     ``fit`` makes each card; ``begun`` is told of the guest when it has started and nothing has answered yet,
-    ``ended`` of the error by which it fails, while the cards are still there.
+    ``ready`` when its agent answers, ``ended`` of the error by which it fails, while its cards are there.
 
     Raises ``UsageError``, ``QemuError`` or ``GuestError``.
     """
@@ -96,6 +98,7 @@ def booted(
         begun(guest)
         try:
             guest.wait_ready()
+            ready(guest)
             yield Lab(guest, tuple(fitted), time.monotonic() - began)
         except (GuestError, QemuError) as error:
             ended(error)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from device.trace.events import Event
+
 
 class StandingClock:
     """Monotonic time in nanoseconds, less all the time for which it stood.
@@ -26,7 +28,7 @@ class StandingClock:
         stands_at = self._stands_at_ns
         return self._source() - self._lost_ns if stands_at is None else stands_at
 
-    def hold(self) -> None:
+    def hold(self, _event: Event | None = None) -> None:
         """Stand at the present time. A clock that stands already stays where it is."""
         if self._stands_at_ns is None:
             self._stands_at_ns = self()

@@ -98,6 +98,12 @@ COMMANDS: Final = (
     Command(("disable",), "N", "switch a breakpoint off", going.switch(on=False)),
     Command(("where", "w"), "", "where the card stands, and its rings in a line each", looking.where),
     Command(
+        ("backtrace", "bt"),
+        "",
+        "the guest's function that made the access, and the calls above it (boot --step)",
+        looking.backtrace,
+    ),
+    Command(
         ("ring", "r"),
         "[tx0|tx1|rx0|rx1] [all]",
         "a ring: head, tail, who owns each slot",

@@ -161,6 +161,10 @@ class Live:
             self.tools.quit = stop.set
         try:
             return serve_card(self.served, at, lambda _: ready(self.served), stop, allowed_uids)
+        except Exception:
+            if self.tools is not None:
+                self.tools.quit()  # a card that is gone would leave its guest waiting for ever
+            raise
         finally:
             self.finish()
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 from lab.stepper.command import CommandError, CommandFront, GoOn
 from lab.stepper.commands import execute
 from lab.stepper.completion import complete
+from lab.stepper.view_commands import driver_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -49,7 +50,7 @@ class Prompt(CommandFront):
     def stopped(self, session: Session, stop: Stop) -> None:
         """Do commands until one lets the card go on."""
         context = self.context(session)
-        self.say(str(stop))
+        self.say("\n".join([str(stop), *driver_line(session)]))
         for line in self._lines:
             session.lines += 1
             text = line.strip()

@@ -21,10 +21,13 @@ if TYPE_CHECKING:
 
     from device.trace.breakpoints import Breakpoint
     from device.trace.events import Event
+    from lab.stepper.kernel_symbols import Place
     from lab.stepper.views import Look
 
 HISTORY: Final = 4096
 WRITES: Final = 32
+_CALLS: Final = frozenset({"caller", "calls"})
+"""Names in an expression for which the guest has to be stopped."""
 
 STEPS: Final[dict[str, frozenset[type]]] = {
     "stage": KINDS["any"],
@@ -52,11 +55,18 @@ class Stop(NamedTuple):
 class Held(Protocol):
     """What stands while the card stands: a clock, a guest."""
 
-    def hold(self) -> None:
-        """Stand."""
+    def hold(self, event: Event | None) -> None:
+        """Stand at an event, or at none. A second time does nothing."""
 
     def release(self) -> None:
         """Go on."""
+
+
+class Driver(Held, Protocol):
+    """A guest's driver: held like the rest, and asked where it stood."""
+
+    def calls(self) -> list[Place]:
+        """Return the function that it stood in and those that called it, innermost first."""
 
 
 class Front(Protocol):
@@ -133,9 +143,11 @@ class Session:
         self.detached = False
         self.held: list[Held] = []
         """What stands at each stop, in the order in which it is stopped."""
+        self.driver: Driver | None = None
+        """Whose register accesses these are, where it can be asked."""
         self.wake: Callable[[], object] = lambda: None
         """Called by ``pause``: whoever can take a quiet card's lock shall call ``stand_idle``."""
-        self._stands = False
+        self._stands = self._asked_driver = False
         self.over = ""
         """Why no event can come any more; empty while one may."""
 
@@ -220,6 +232,9 @@ class Session:
         reason = self._why(event)
         if reason:
             self.halt(Stop(self.position, event, reason))
+        elif self._asked_driver and self.driver is not None:  # by a condition that did not hold
+            self.driver.release()
+        self._asked_driver = False
 
     def _search(self, event: Event) -> None:
         scan = self.scan
@@ -271,7 +286,7 @@ class Session:
         self.breakpoints = [one for one in self.breakpoints if not (one.over or one.temporary)]
         self._stands = True
         for one in self.held:
-            one.hold()
+            one.hold(stop.event)
         try:
             self.front.stopped(self, stop)
         finally:
@@ -300,10 +315,23 @@ class Session:
             **NAMES,
         }
 
+    def calls(self, event: Event | None = None) -> list[Place]:
+        """Return where the driver stands: its function and those that called it. ValueError: nobody knows."""
+        if self.driver is None:
+            raise ValueError("where the driver stood is known of a guest of `boot --step` alone")
+        self._asked_driver = True
+        self.driver.hold(event)
+        return self.driver.calls()
+
     def evaluate(self, expression: str, event: Event | None = None) -> Any:  # noqa: ANN401 - whatever it is
         """Evaluate a Python expression against the card. ``EXPRESSION_ERRORS``.
 
         It is its user's own code on their own machine, as in any debugger; no builtins that open things.
         """
         code = compile(expression, "<expression>", "eval")
-        return eval(code, self.names(event) | {"__builtins__": {}})  # noqa: S307 - see the docstring
+        names = self.names(event) | {"__builtins__": {}}
+        asked = _CALLS & set(code.co_names)
+        if asked:
+            names["calls"] = [place.function for place in self.calls(event)]
+            names["caller"] = next(iter(names["calls"]), "")
+        return eval(code, names)  # noqa: S307 - see the docstring

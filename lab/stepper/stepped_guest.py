@@ -15,6 +15,8 @@ from lab.errors import UsageError
 from lab.machines import cards
 from lab.machines.cards import FarEnd, Fitted
 from lab.machines.qemu.command import VfioUserNic
+from lab.stepper.guest_hold import GuestHold
+from lab.stepper.guest_symbols import learn, symbols
 from lab.stepper.live import start
 from lab.stepper.signals import pause_on_interrupt
 
@@ -23,8 +25,9 @@ if TYPE_CHECKING:
 
     from lab.machines.cards import CardSpec
     from lab.machines.guest.session import Guest
+    from lab.stepper.guest_hold import Symbols
     from lab.stepper.live import LiveThread, Wish
-    from lab.stepper.session import Front
+    from lab.stepper.session import Front, Session
 
 STEPPED: Final = "82574l"
 LOOK_S: Final = 0.2
@@ -43,6 +46,9 @@ class Steered:
         self._guest: Guest | None = None
         self._thread: LiveThread | None = None
         self._leaving = threading.Event()
+        self._symbols: Symbols | None = None
+        self.modules: list[Path] = []
+        """Files of modules that the user brings into the guest."""
         self.told = False
         """Whether the user has been told why the guest ended."""
 
@@ -50,6 +56,11 @@ class Steered:
     def left(self) -> bool:
         """Whether the user ended it: what fails then is no failure."""
         return self._leaving.is_set()
+
+    @property
+    def session(self) -> Session | None:
+        """The session, once the card is fitted; None: nobody steps."""
+        return self._thread.live.session if self._thread is not None else None
 
     def fit(self, spec: CardSpec, folder: Path, number: int) -> Fitted:
         """Fit a card: the first of ours as wished, the others as always."""
@@ -65,10 +76,21 @@ class Steered:
     def begun(self, guest: Guest) -> None:
         """Know the guest as soon as it has a console."""
         self._guest = guest
-        if self._thread is not None and self._thread.live.tools is not None:
-            self._thread.live.tools.console = lambda: guest.console_log
+        live = self._thread.live if self._thread is not None else None
+        if live is not None and live.tools is not None and live.session is not None:
+            live.tools.console = lambda: guest.console_log
+            self._symbols = symbols(guest.kernel, self.modules)
+            hold = GuestHold(guest.process, live.served.answer_now, self._symbols)
+            live.session.driver = hold
+            live.served.accessed = hold.access_ended
+            live.session.held.append(hold)
         if self._wanted.step and self.front is None and self._wanted.commands is None:
             print(f"the guest's console: `console` at the prompt, or tail -f {guest.process.console_path}")
+
+    def ready(self, guest: Guest) -> None:
+        """Learn the kernel's symbols, once for each kernel."""
+        if self._symbols is not None:
+            learn(guest, guest.kernel, self._symbols)
 
     def leave(self) -> None:
         """End the guest; from any thread, and never waiting for it."""
@@ -89,10 +111,9 @@ class Steered:
 
         A script of commands does what is left of it, and the guest ends; a user may let the guest go on.
         """
-        thread = self._thread
-        if not self._asks or thread is None or thread.live.session is None or self.left:
+        session = self.session
+        if session is None or not self._asks or self.left:
             return
-        session = thread.live.session
         if self._wanted.commands is not None:
             self._stand(done)
             return
@@ -105,7 +126,7 @@ class Steered:
     @property
     def _asks(self) -> bool:
         """Whether somebody, or a script, is asked at stops."""
-        session = self._thread.live.session if self._thread is not None else None
+        session = self.session
         return session is not None and not session.detached and self._wanted.watched
 
     def _stand(self, why: str) -> None:

@@ -16,6 +16,7 @@ from lab.stepper.expressions import EXPRESSION_ERRORS
 from lab.stepper.last_state import LastState
 
 if TYPE_CHECKING:
+    from lab.stepper.session import Session
     from lab.stepper.views import Peekable
 
 LINE: Final = NIC["EITR"].count
@@ -28,9 +29,32 @@ def where(context: Context, _: str) -> str:
     """Say where the card stands."""
     session = context.session
     lines = [str(session.stop)] if session.stop else []
+    lines += driver_line(session)
     lines.append(f"card time {session.now() / 1e9:.9f} s")
     lines += [one.lines()[0] for one in (*session.look.tx, *session.look.rx) if one.count]
     return "\n".join(lines)
+
+
+def driver_line(session: Session) -> list[str]:
+    """Return the line that says in which function the guest's driver stands; nothing where nobody knows."""
+    if session.driver is None or not session.stands:
+        return []
+    found = session.driver.calls()
+    return [f"  in {found[0]}" + (f", called by {found[1].function}" if found[1:] else "")] if found else []
+
+
+def backtrace(context: Context, _: str) -> str:
+    """Return the function that the guest's driver stands in, and the calls above."""
+    session = context.session
+    try:
+        found = session.calls(session.stop.event if session.stop else None)
+    except ValueError as error:
+        raise CommandError(str(error)) from error
+    if not found:
+        raise CommandError(
+            "where the guest stands is not known: its kernel's symbols or its QEMU are not there"
+        )
+    return "\n".join(f"{number:2} {place}" for number, place in enumerate(found))
 
 
 def ring(context: Context, rest: str) -> str:

@@ -27,7 +27,7 @@ from lab.machines.peer import PeerError
 from lab.machines.qemu.process import QemuError
 from lab.machines.signals import interrupt_on_signals
 from lab.stepper import arguments as stepping
-from lab.stepper import screen
+from lab.stepper import guest_symbols, screen
 from lab.stepper.stepped_guest import Steered
 from lab.trials.interop.verified import verdict
 
@@ -215,6 +215,7 @@ def guest_spec(args: argparse.Namespace) -> GuestSpec:
         interactive=args.interactive,
         offline=args.offline,
         patient=stepping.wish(args).watched,
+        append=guest_symbols.APPEND if stepping.wish(args).watched else "",
     )
 
 
@@ -269,7 +270,15 @@ def run_linux(args: argparse.Namespace, steered: Steered) -> int:
     """Boot Linux and do what was asked."""
     script = command(args)
     files = copies(args.copy)
-    with booting.booted(card_specs(args), guest_spec(args), steered.fit, steered.begun, steered.ended) as lab:
+    steered.modules = [host for host, _ in files if ".ko" in host.suffixes]
+    with booting.booted(
+        card_specs(args),
+        guest_spec(args),
+        steered.fit,
+        steered.begun,
+        ended=steered.ended,
+        ready=steered.ready,
+    ) as lab:
         for host, guest_path in files:
             lab.guest.put(guest_path, host.read_bytes(), host.stat().st_mode & 0o777)
         if args.interactive:
@@ -310,7 +319,14 @@ def meet(args: argparse.Namespace, steered: Steered) -> int:
         raise UsageError("--stack has its own cards and its own story: leave out --nic, --wire, -i, --exec")
     wire = f"switch:stack{os.getpid()}"
     guest_card = CardSpec("82574l", wire, LOCAL_MAC.format(1), args.engine)
-    with booting.booted([guest_card], guest_spec(args), steered.fit, steered.begun) as lab:
+    with booting.booted(
+        [guest_card],
+        guest_spec(args),
+        steered.fit,
+        steered.begun,
+        ended=steered.ended,
+        ready=steered.ready,
+    ) as lab:
         station = Station(wire, mac=LOCAL_MAC.format(2), engine=args.engine, verify=args.verify)
         try:
             station.configure(f"{meeting.HOST}/{meeting.BITS}")

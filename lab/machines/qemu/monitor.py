@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import threading
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -29,7 +28,6 @@ class Monitor:
         self._received = bytearray()
         self._greeted = False
         self._number = 0
-        self.lock = threading.Lock()
 
     def send(self, name: str, **arguments: object) -> int:
         """Send a command; return its number, for ``answer``. MonitorError."""
@@ -65,6 +63,10 @@ class Monitor:
     def say(self, line: str) -> str:
         """Run a line of QEMU's human monitor; return what it prints. MonitorError."""
         return str(self.ask("human-monitor-command", **{"command-line": line}))
+
+    def patience(self, timeout_s: float) -> None:
+        """Wait so long for answers from now on."""
+        self._socket.settimeout(timeout_s)
 
     def close(self) -> None:
         """End the conversation."""

@@ -224,3 +224,34 @@ def test_a_signal_at_the_prompt_of_a_served_card_ends_it_and_removes_the_socket(
         client.join(60)
 
     assert (child.exitstatus, path.exists(), client.is_alive()) == (0, False, False)
+
+
+def test_ctrl_c_opens_the_prompt_of_a_served_card_that_nobody_uses(tmp_path: Path) -> None:
+    """No event comes to stop at; and the state of a client that has died is there to look at."""
+    path = tmp_path / "card"
+    with pexpect.spawn(
+        RINGWALK[0],
+        [*RINGWALK[1:], "serve", "--socket", str(path), "--wire", "none", "--step"],
+        cwd=str(TOP),
+        encoding="utf-8",
+        timeout=60,
+    ) as child:
+        child.expect('"x-no-posted-writes": true')
+        child.sendintr()
+        child.expect("paused; the card is idle")
+        child.expect(PROMPT)
+        child.sendline("continue")
+        with Client.connect(path) as client:
+            client.write(0, NIC["TDLEN0"].offset, (128).to_bytes(4, "little"))
+        child.expect("the client has left, and its last state is kept; the card is idle")
+        child.expect(PROMPT)
+        child.sendline("ring tx0")
+        child.expect("8 slots")
+        child.expect(PROMPT)
+        child.sendintr()
+        child.expect("Ctrl-C once more ends it")
+        child.sendintr()
+        child.expect(pexpect.EOF)
+
+    assert child.wait() == 130
+    assert not path.exists()
