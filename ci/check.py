@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -21,6 +22,10 @@ TOP = HERE.parent
 PYTEST_NOTHING_COLLECTED = 5
 TEST_KINDS = frozenset({"tests", "guest", "extra tests"})
 EXTRA_KINDS = frozenset({"extra", "extra tests"})
+COMPUTED_PARAMETERS = re.compile(
+    r"""ids=|parametrize\(\s*(?:\([^)]*\)|"[^"]*"),\s*[^\s\[(]|params=\s*[^\s\[(]"""
+)
+"""A test whose ids may hold words that its file does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,11 @@ class Wish:
         """Whether a selection was made: then only the tests are wanted."""
         return self.keyword is not None or bool(self.pytest)
 
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The files, folders and node ids among the arguments for pytest."""
+        return tuple(word for word in self.pytest if (TOP / word.partition("::")[0]).exists())
+
 
 def read_steps(text: str) -> list[Step]:
     """Read steps.toml."""
@@ -76,13 +86,15 @@ def hooks(folder: Path) -> list[Step]:
 
 def plan(steps: list[Step], wish: Wish, extra: list[Step]) -> list[Step]:
     """Return what is to be run: hooks in their place, what was not wanted left out, arguments filled in."""
+    if wish.only_tests and not wish.extra:
+        return [selection(wish)]
     chosen: list[Step] = []
     for step in steps:
         if wish.extra != (step.kind in EXTRA_KINDS):
             continue
         if wish.fast and step.kind in {"guest", "fetch"}:
             continue
-        if wish.only_tests and step.kind in {"lint", "hooks", "extra"}:
+        if wish.only_tests and step.kind != "extra tests":
             continue
         if step.kind == "hooks":
             chosen += extra
@@ -92,6 +104,36 @@ def plan(steps: list[Step], wish: Wish, extra: list[Step]) -> list[Step]:
             argv += (("-k", wish.keyword) if wish.keyword is not None else ()) + wish.pytest
         chosen.append(Step(step.name, step.kind, argv))
     return chosen
+
+
+def selection(wish: Wish) -> Step:
+    """Return the one step of a selection: each test brings what it needs, and few tests want no workers."""
+    kinds = "not extra" if not wish.fast else "not extra and not guest"
+    argv: tuple[str, ...] = (sys.executable, "-m", "pytest", "-q", "-m", kinds)
+    if wish.keyword is not None:
+        argv += ("-k", wish.keyword)
+        if not wish.paths:
+            argv += tuple(candidates(wish.keyword, TOP / "tests"))
+    return Step("tests", "tests", argv + wish.pytest)
+
+
+def candidates(expression: str, folder: Path) -> list[str]:
+    """Return the test files in which a test of ``-k EXPRESSION`` may be: reading them all takes seconds.
+
+    A file is left out only when none of the words is in its path or text, and its parameters are all written
+    in it. With ``not`` in the expression, or when no file is left, nothing is left out.
+    """
+    words = [word.lower() for word in re.findall(r"\w+", expression)]
+    if "not" in words:
+        return []
+    words = [word for word in words if word not in {"and", "or"}]
+    found = []
+    for path in sorted(folder.rglob("test_*.py")):
+        text = path.read_text(encoding="utf-8")
+        low = f"{path.relative_to(folder)} {text}".lower()
+        if any(word in low for word in words) or COMPUTED_PARAMETERS.search(text):
+            found.append(str(path))
+    return found
 
 
 def is_empty(step: Step, status: int, wish: Wish) -> bool:

@@ -12,7 +12,6 @@ import fcntl
 import functools
 import os
 import select
-import threading
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
@@ -21,7 +20,7 @@ from device.card import REGION_SIZES, Account, Card
 from device.engine.native import MAPPED_DOORBELLS, NativeEngine, ask_before_waiting
 from device.engine.transport import transport_factory
 from device.regs.nic import VECTORS
-from device.served import CARRIER_POLL_S, ServedBase
+from device.served import CARRIER_POLL_S, ServedBase, stop_when
 from device.trace.native import NativeRecorder, RecordedCard
 from device.trace.recording import About
 from device.vfio_user import NO_REGION, RegionInfo, Server, ServerFactory
@@ -30,12 +29,14 @@ from device.vfio_user.messages import MmapArea
 from device.vfio_user.protocol import Protection
 from device.vfio_user.session import SERVER_CAPABILITIES
 from device.wire.contract import Framing
+from device.worker import Worker
 
 if TYPE_CHECKING:
     import socket
+    import threading
     from collections.abc import Callable, Collection
 
-    from device.vfio_user import DmaMap, IrqChange, Irqs, Serving
+    from device.vfio_user import DmaMap, IrqChange, Irqs
     from device.wire.contract import Wire
 
 _CONFIG: Final = 7
@@ -258,7 +259,7 @@ def serve_native(
     A server from ``make`` brings all register accesses through Python; the rings stay C's.
     """
     served = NativeServedCard(wire, mac, tuning, tape)
-    keeper = threading.Thread(target=served.keep_house, name="housekeeper", daemon=True)
+    keeper = Worker("housekeeper", served.keep_house, stop.set)
     try:
         ours = functools.partial(
             Server,
@@ -266,7 +267,7 @@ def serve_native(
             offered=replace(SERVER_CAPABILITIES, write_multiple=tuning.write_multiple),
         )
         with (make or ours)(at, served, allowed_uids=allowed_uids) as server:
-            watcher = threading.Thread(target=_stop_when, args=(stop, server), name="stop", daemon=True)
+            watcher = Worker("stop", functools.partial(stop_when, stop, server), stop.set)
             keeper.start()
             watcher.start()
             try:
@@ -275,13 +276,9 @@ def serve_native(
             finally:
                 stop.set()
                 served.stop()
-                keeper.join()
-                watcher.join()
+                keeper.end_surely()
+                watcher.end_surely()
         return served.account()
     finally:
-        served.close()
-
-
-def _stop_when(stop: threading.Event, server: Serving) -> None:
-    stop.wait()
-    server.stop()
+        if not keeper.running:  # else it still uses the card
+            served.close()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from device.card import Card
-    from device.vfio_user import DmaMap, Feature, Irqs
+    from device.vfio_user import DmaMap, Feature, Irqs, Serving
     from device.wire.contract import Wire
 
 PRIVATE_MEMORY: Final = (
@@ -29,6 +29,12 @@ PRIVATE_MEMORY: Final = (
 IRQ_COUNTS: Final = (1, 1, VECTORS, 1, 1)
 CARRIER_POLL_S: Final = 0.25
 """How often the carrier of the wire is looked at."""
+
+
+def stop_when(stop: threading.Event, server: Serving) -> None:
+    """Wait until ``stop`` is set, and then stop the server: the body of a thread."""
+    stop.wait()
+    server.stop()
 
 
 class ServedBase:

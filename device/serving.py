@@ -23,12 +23,13 @@ from device.effects import FrameSent, GuestMemory, Offload
 from device.engine.reference import ReferenceEngine
 from device.native_serving import NativeServedCard, Tape, Tuning, serve_native
 from device.regs.nic import NIC
-from device.served import CARRIER_POLL_S, ServedBase
-from device.vfio_user import NO_REGION, PciIrq, RegionInfo, Server, ServerFactory, Serving
+from device.served import CARRIER_POLL_S, ServedBase, stop_when
+from device.vfio_user import NO_REGION, PciIrq, RegionInfo, Server, ServerFactory
 from device.vfio_user.session import SERVER_CAPABILITIES
 from device.wire.contract import Framing, Wire, WireClosed
 from device.wire.frame import Frame, Gso, GsoFlag, GsoType
 from device.wire.port import Port
+from device.worker import Worker
 
 if TYPE_CHECKING:
     import socket
@@ -127,7 +128,6 @@ class ServedCard(ServedBase):
         self.card.advance(self.clock())
         self.card.set_carrier(present=wire.link)
         self.listens = False
-        self.told = False
         self.sleeps_until: int | None = None
         self._unsubscribe: Callable[[], None] = lambda: None
 
@@ -223,13 +223,11 @@ class ServedCard(ServedBase):
                 self.card.advance(self.clock())  # receive timestamps are of now, not of the last access
                 if open_ended:
                     open_ended = self._take_frames()
-                self._tell_starved(open_ended=open_ended)
                 self._flush()
                 self.card.advance(self.clock())
                 self.card.set_carrier(present=self.wire.link)
                 self.listens = open_ended and self._wants_frames()
-                alert = self.listens or (open_ended and not self.told)
-                wanted = select.POLLIN * alert | select.POLLOUT * bool(self.backlog)
+                wanted = select.POLLIN * self.listens | select.POLLOUT * bool(self.backlog)
                 deadline = self.sleeps_until = self.card.deadline()
             if wanted != registered and self.wire.fd >= 0:
                 poll.register(self.wire.fd, wanted) if wanted else poll.unregister(self.wire.fd)
@@ -258,19 +256,6 @@ class ServedCard(ServedBase):
         except WireClosed:
             return False
         return True
-
-    def _tell_starved(self, *, open_ended: bool) -> None:
-        """Let the card pause its partner once, while a frame waits that it has no descriptors for."""
-        if not open_ended or self._wants_frames():
-            self.told = False
-        elif not self.told and self.wire.fd >= 0 and self._frame_waits():
-            self.card.starve()
-            self.told = True
-
-    def _frame_waits(self) -> bool:
-        looking = select.poll()  # select(2) ends at descriptor 1023
-        looking.register(self.wire.fd, select.POLLIN)
-        return bool(looking.poll(0))
 
     def _flush(self) -> None:
         while self.backlog and self._write(self.backlog[0]):
@@ -306,10 +291,6 @@ def _wait(poll: select.poll, timeout_s: float) -> None:
         time.sleep(timeout_s)
 
 
-_LEAVING_S: Final = 2.0
-"""How long the card's threads may take to end: an observer may stand in one of them and wait for its user."""
-
-
 def _serve_reference(
     at: str | socket.socket,
     wire: Wire,
@@ -338,11 +319,11 @@ def serve_card(
     make: ServerFactory | None = None,
 ) -> Account:
     """Serve a card that was built until ``stop`` is set; see ``serve``. Its threads end before it returns."""
-    cable = threading.Thread(target=served.run_cable, name="cable", daemon=True)
+    cable = Worker("cable", served.run_cable, stop.set)
     offered = replace(SERVER_CAPABILITIES, write_multiple=tuning.write_multiple)
     ours = functools.partial(Server, offered=offered)
     with (make or ours)(at, served, allowed_uids=allowed_uids) as server:
-        watcher = threading.Thread(target=_stop_when, args=(stop, server), name="stop", daemon=True)
+        watcher = Worker("stop", functools.partial(stop_when, stop, server), stop.set)
         if isinstance(server, Server):
             served.answer_now = server.answer_now
         cable.start()
@@ -353,15 +334,11 @@ def serve_card(
         finally:
             stop.set()
             served.stop_cable()
-            cable.join(_LEAVING_S)
-            watcher.join(_LEAVING_S)
-    served.close()
+            ended = cable.end()
+            watcher.end_surely()
+    if ended:  # else an observer stands in it, and waits for its user
+        served.close()
     return served.account()
-
-
-def _stop_when(stop: threading.Event, server: Serving) -> None:
-    stop.wait()
-    server.stop()
 
 
 CardBuilder = Callable[[GuestMemory, bool, bytes, Callable[[FrameSent], None], InterruptSink], Card]

@@ -11,6 +11,6 @@ from lab.machines import tshark
 def wireshark(program: str = "tshark") -> list[str]:
     """Return the arguments that run one of Wireshark's programs; skip, with the reason, where it is not."""
     try:
-        return tshark.command(program)
+        return tshark.command(program, offline=False)
     except UsageError as reason:
         pytest.skip(str(reason))

@@ -57,6 +57,11 @@ class Namespace:
         self._forker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="netns-fork")
         self._open = True
 
+    @property
+    def fds(self) -> tuple[int, int]:
+        """The descriptors that it lives by: of the user namespace and of the network's."""
+        return self._fds
+
     def popen(self, argv: Sequence[str], **options: Any) -> subprocess.Popen[Any]:  # noqa: ANN401 - Popen's own
         """Start a program inside; ``options`` are those of ``subprocess.Popen``.
 
@@ -134,8 +139,10 @@ class NetnsWire:
     framing = Framing.VNET
     link = True
 
-    def __init__(self, spec: str = "netns", options: NetnsOptions | None = None) -> None:
-        """Make the namespace. Raises ``WireError``."""
+    def __init__(
+        self, spec: str = "netns", options: NetnsOptions | None = None, *, started: bool = True
+    ) -> None:
+        """Make the namespace; see ``PumpedWire`` about ``started``. Raises ``WireError``."""
         self.spec = spec
         self.options = options or NetnsOptions()
         self.interface = STACK_INTERFACE
@@ -146,8 +153,15 @@ class NetnsWire:
         if self.cable == "veth":
             packet = socket.socket(fileno=fd)
             packet.settimeout(0)
-            self._pumped = PumpedWire(spec, Framing.VNET, packet_link(packet), [CutReceived()])
+            self._pumped = PumpedWire(
+                spec, Framing.VNET, packet_link(packet), [CutReceived()], started=started
+            )
             self._fd = self._pumped.fd
+
+    def start(self) -> None:
+        """Start the pump, where there is one, in a wire that was made without; once."""
+        if self._pumped is not None:
+            self._pumped.start()
 
     @property
     def fd(self) -> int:

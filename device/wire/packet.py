@@ -110,7 +110,7 @@ def packet_link(packet: socket.socket) -> Link:
     return Link(PacketPort(packet), packet.close)
 
 
-def open_packet_wire(spec: str, interface: str) -> PumpedWire:
+def open_packet_wire(spec: str, interface: str, *, started: bool = True) -> PumpedWire:
     """Return a wire that is the cable of ``interface``. Raises ``WireError``."""
     try:
         packet = open_packet_socket(interface)
@@ -118,4 +118,4 @@ def open_packet_wire(spec: str, interface: str) -> PumpedWire:
         raise WireError(f"{spec}: a packet socket needs CAP_NET_RAW; run as root, or use netns") from error
     except OSError as error:
         raise WireError(f"{spec}: {error.strerror or error}; see: ip link") from error
-    return PumpedWire(spec, Framing.VNET, packet_link(packet), [CutReceived()])
+    return PumpedWire(spec, Framing.VNET, packet_link(packet), [CutReceived()], started=started)

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from device.wire.frame import Frame
     from device.wire.stage import Stage
 
+LEAVING_S: Final = 2.0
+"""How long a thread of a wire may take to end."""
 _BATCH: Final = 64  # frames of one direction before the other has its turn
 _LAST_FRAMES: Final = 1024
 _REDIAL_NS: Final = 200_000_000
@@ -99,7 +101,9 @@ class Pump:
         self._stopping = True
         os.eventfd_write(self._waker, 1)
         if self._thread.ident is not None and self._thread is not threading.current_thread():
-            self._thread.join()
+            self._thread.join(LEAVING_S)
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            return  # it still uses all of this
         self._drop_far()
         for stage in self._stages:
             stage.close()
@@ -233,14 +237,20 @@ class PumpedWire:
         redial: Callable[[], Link | None] | None = None,
         *,
         inner: Wire | None = None,
+        started: bool = True,
     ) -> None:
-        """Start pumping; see ``Pump``. ``inner`` is the wire that was wrapped, for who wants it."""
+        """Pump from now on, or from ``start`` on; see ``Pump``. ``inner`` is the wire that was wrapped."""
         self.inner = inner
         self.spec = spec
         self.framing = framing
         self._end, near = seqpacket_pair()
         self._dials = redial is not None
         self.pump = Pump(near, framing, far, stages, redial)
+        if started:
+            self.pump.start()
+
+    def start(self) -> None:
+        """Start pumping, in a wire that was made without; once."""
         self.pump.start()
 
     @property

@@ -8,6 +8,8 @@ Source: QEMU net/stream.c, net/dgram.c (format), qapi/net.json (addresses).
 from __future__ import annotations
 
 import contextlib
+import errno
+import functools
 import ipaddress
 import os
 import socket
@@ -17,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from device.wire.contract import Framing, WireError
+from device.wire.dialing import AT_ONCE, Opening
 from device.wire.port import Port
 from device.wire.pump import Link, PumpedWire
 
@@ -32,6 +35,7 @@ LONGEST_PATH_BYTES: Final = 107
 
 _SOCKET_BUFFER_BYTES: Final = 1 << 20
 _SECOND_CALL_SECONDS: Final = 0.05
+_NOT_YET: Final = (errno.EAGAIN, errno.EINPROGRESS, errno.EALREADY)
 
 
 def parse_address(text: str, spec: str) -> Address:
@@ -90,10 +94,14 @@ class StreamDialer:
         """Remember the address; ``dial`` does the work."""
         self._address = address
         self._listener: socket.socket | None = None
+        self._caller: socket.socket | None = None
+        """A call that has not been answered yet."""
+        self._refused = False
+        """Whether the last call was refused."""
         self._own: Identity | None = None
 
     def dial(self) -> Link | None:
-        """Return a connection, or None when nobody is there yet. Raises ``OSError``."""
+        """Return a connection, or None when nobody is there yet; waits for nobody. Raises ``OSError``."""
         if self._listener is not None:
             with contextlib.suppress(BlockingIOError):
                 return _stream_link(self._listener.accept()[0])
@@ -101,18 +109,19 @@ class StreamDialer:
                 return None
             self._listener.close()
             self._listener = None
-        try:
-            return self._call()
-        except FileNotFoundError:
-            self._listen()
-        except ConnectionRefusedError:
-            # Between its bind() and its listen() a living server refuses too: only a socket that
-            # refuses twice is stale.
-            time.sleep(_SECOND_CALL_SECONDS)
+        # Between its bind() and its listen() a living server refuses too: only a socket that refuses twice is
+        # stale.
+        for _ in range(2):
             try:
                 return self._call()
-            except (FileNotFoundError, ConnectionRefusedError):
-                self._listen()
+            except FileNotFoundError:
+                break
+            except ConnectionRefusedError:
+                self._refused = not self._refused
+                if not self._refused:
+                    break
+                time.sleep(_SECOND_CALL_SECONDS)
+        self._listen()
         return None
 
     def redial(self) -> Link | None:
@@ -123,21 +132,42 @@ class StreamDialer:
             return None
 
     def close(self) -> None:
-        """Stop listening and remove the path, if it is still ours."""
+        """Stop calling and listening, and remove the path, if it is still ours."""
+        self._hang_up()
         if self._listener is not None:
             self._listener.close()
             self._listener = None
         if isinstance(self._address, str) and self._own == _identity(self._address) is not None:
             Path(self._address).unlink(missing_ok=True)
 
-    def _call(self) -> Link:
-        caller = socket.socket(family_of(self._address), socket.SOCK_STREAM)
+    def _call(self) -> Link | None:
+        """Call, or look after a call that was begun; None while there is no answer.
+
+        A listener whose queue is full lets a caller wait, for ever if it does not accept (connect(2)): a
+        blocking call would keep the pump, and with it the card's end.
+        """
+        if self._caller is None:
+            self._caller = socket.socket(family_of(self._address), socket.SOCK_STREAM)
+            self._caller.settimeout(0)
         try:
-            caller.connect(self._address)
+            failed = self._caller.connect_ex(self._address)
         except OSError:
-            caller.close()
+            self._hang_up()
             raise
+        if failed in _NOT_YET:
+            if failed == errno.EAGAIN:
+                self._hang_up()  # AF_UNIX: nothing was begun
+            return None
+        if failed and failed != errno.EISCONN:
+            self._hang_up()
+            raise OSError(failed, os.strerror(failed))
+        caller, self._caller, self._refused = self._caller, None, False
         return _stream_link(caller)
+
+    def _hang_up(self) -> None:
+        if self._caller is not None:
+            self._caller.close()
+            self._caller = None
 
     def _listen(self) -> None:
         listener = socket.socket(family_of(self._address), socket.SOCK_STREAM)
@@ -167,14 +197,17 @@ def _stream_link(connection: socket.socket) -> Link:
 class StreamWire(PumpedWire):
     """A stream cable: listens or calls, and does so again when the other end went away."""
 
-    def __init__(self, spec: str, address: Address, stages: Sequence[Stage] = ()) -> None:
+    def __init__(
+        self, spec: str, address: Address, stages: Sequence[Stage] = (), opening: Opening = AT_ONCE
+    ) -> None:
         """Connect or start to listen. Raises ``WireError``."""
-        self._dialer = StreamDialer(address)
+        self._dialer = opening.dialer(functools.partial(StreamDialer, address))
         try:
             first = self._dialer.dial()
         except OSError as error:
+            self._dialer.close()
             raise WireError(f"{spec}: {error.strerror}; name a socket you may use") from error
-        super().__init__(spec, Framing.DATAGRAM, first, stages, self._dialer.redial)
+        super().__init__(spec, Framing.DATAGRAM, first, stages, self._dialer.redial, started=opening.started)
 
     def close(self) -> None:
         """Close the connection and the listener, and remove a path made here."""
@@ -201,7 +234,7 @@ class DatagramPort(Port):
 class DatagramWire(PumpedWire):
     """A datagram cable between two addresses."""
 
-    def __init__(self, spec: str, local: Address, remote: Address) -> None:
+    def __init__(self, spec: str, local: Address, remote: Address, opening: Opening = AT_ONCE) -> None:
         """Bind ``local``. Raises ``WireError``."""
         if family_of(local) != family_of(remote):
             raise WireError(f"{spec}: one end is a path and the other is not; use two of a kind")
@@ -222,7 +255,13 @@ class DatagramWire(PumpedWire):
             raise
         if isinstance(local, str):
             self._own = (local, _identity(local))
-        super().__init__(spec, Framing.DATAGRAM, Link(DatagramPort(end, remote), end.close))
+        link = Link(DatagramPort(end, remote), end.close)
+        super().__init__(spec, Framing.DATAGRAM, link, started=opening.started)
+
+    def disown(self) -> Path | None:
+        """Leave the path to the caller, who removes it; None where the address is none."""
+        own, self._own = self._own, None
+        return Path(own[0]) if own is not None else None
 
     def close(self) -> None:
         """Close the socket and remove its path, if it is still ours."""

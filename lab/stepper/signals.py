@@ -6,6 +6,8 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Final
 
+from lab.machines.signals import end_soon
+
 if TYPE_CHECKING:
     import threading
     from types import FrameType
@@ -60,7 +62,7 @@ def end_on_signals(session: Session, stop: threading.Event) -> None:
     """
 
     def end(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
+        end_soon(stop)
         if session.stands:
             session.detach()
             raise EndedError

@@ -33,7 +33,7 @@ def bench(request: pytest.FixtureRequest) -> Iterator[tuple[str, Bench]]:
     name = str(request.param)
     if name.startswith("qtest"):
         try:
-            binary.find(offline=True)
+            binary.find()
         except UsageError as error:
             pytest.skip(f"no QEMU here: {error}")
     made = target(name).open()
@@ -61,7 +61,7 @@ def test_the_card_keeps_the_check(check: Check, bench: tuple[str, Bench]) -> Non
 def test_our_card_and_qemus_agree_on_what_a_decent_driver_does(seed: int) -> None:
     """A short share of `conform --fuzz SEED --target native --target qtest:e1000e`."""
     try:
-        binary.find(offline=True)
+        binary.find()
     except UsageError as error:
         pytest.skip(f"no QEMU here: {error}")
     ours, theirs = target("native").open(), target("qtest:e1000e").open()

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     Build = Callable[[str, tuple[Path, ...]], Path]
 
 FLAGS = (
-    *("-std=c11", "-g", "-O1", "-fno-omit-frame-pointer", "-pthread", "-D_GNU_SOURCE"),
+    *("-std=c11", "-g", "-O1", "-fno-omit-frame-pointer", "-pthread", "-D_GNU_SOURCE", "-DRW_DEBUG"),
     *("-Wall", "-Wextra", "-Werror", *(f"-I{core}" for core in libfuzzer.CORES)),
 )
 SANITIZERS = {
-    "memory": ("-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"),
+    "memory": ("-fsanitize=address,undefined,bounds-strict", "-fno-sanitize-recover=undefined"),
     "threads": ("-fsanitize=thread",),
 }
 

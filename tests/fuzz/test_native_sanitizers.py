@@ -86,6 +86,17 @@ def test_libfuzzer_hunts_with_every_target_and_finds_nothing(tmp_path: Path) -> 
     assert sorted(path.stem for path in (tmp_path / "corpus").iterdir()) == libfuzzer.names()
 
 
+def test_a_lock_held_over_guest_memory_ends_a_debug_build(build: Build) -> None:
+    """What a SIGBUS would make of it is a lock that nobody releases: the rule is asserted, not hoped for."""
+    program = build("memory", (TARGETS / "lock_rule.c",))
+
+    kept, broken = run(program), run(program, "locked")
+
+    assert (kept.returncode, kept.stderr) == (0, "")
+    assert broken.returncode < 0
+    assert "under a lock that its guard would not release" in broken.stderr
+
+
 @pytest.mark.parametrize("recorded", [False, True], ids=["plain", "recorded"])
 def test_the_threads_of_a_card_race_nowhere(build: Build, tmp_path: Path, recorded: bool) -> None:  # noqa: FBT001 - a parameter of the test
     """Doorbells, frames, timers, mappings, links and resets at once, and traffic goes on."""

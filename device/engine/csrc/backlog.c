@@ -14,26 +14,23 @@ struct waiting {
     struct rw_offload offload;
 };
 
-static void digest_of(const struct rw_fragment *frag, uint32_t count, uint64_t *value, uint32_t *length)
+static void digest_of(const struct rw_frame *frame, uint64_t *value, uint32_t *length)
 {
     struct rw_digest digest;
 
     rw_digest_begin(&digest);
-    for (uint32_t n = 0; n < count; n++)
-        rw_digest_add(&digest, frag[n].base, frag[n].length);
+    for (uint32_t n = 0; n < frame->count; n++)
+        rw_digest_add(&digest, frame->piece[n].base, frame->piece[n].length);
     *value = rw_digest_end(&digest);
     *length = (uint32_t)digest.total;
 }
 
-static void keep_waiting(struct rw_card *card, const struct rw_fragment *frag, uint32_t count,
-                         const struct rw_offload *offload)
+static void keep_waiting(struct rw_card *card, const struct rw_frame *frame, const struct rw_offload *offload)
 {
     struct rw_recorder *recorder = card->recorder;
-    struct waiting waiting = {.offloaded = offload != NULL};
+    struct waiting waiting = {.length = frame->size, .offloaded = offload != NULL};
     uint8_t *at = recorder->backlog + recorder->backlog_end;
 
-    for (uint32_t n = 0; n < count; n++)
-        waiting.length += frag[n].length;
     if (recorder->backlog_end + sizeof waiting + waiting.length > RW_BACKLOG_BYTES) {
         RW_COUNT(card, wire_lost, 1);
         return;
@@ -41,16 +38,11 @@ static void keep_waiting(struct rw_card *card, const struct rw_fragment *frag, u
     if (offload)
         waiting.offload = *offload;
     memcpy(at, &waiting, sizeof waiting);
-    at += sizeof waiting;
-    for (uint32_t n = 0; n < count; n++) {
-        memcpy(at, frag[n].base, frag[n].length);
-        at += frag[n].length;
-    }
+    rw_frame_copy(frame, 0, at + sizeof waiting, frame->size);
     recorder->backlog_end += (uint32_t)sizeof waiting + waiting.length;
 }
 
-enum rw_sent rw_record_send(struct rw_card *card, const struct rw_fragment *frag, uint32_t count,
-                            const struct rw_offload *offload)
+enum rw_sent rw_record_send(struct rw_card *card, struct rw_frame *frame, const struct rw_offload *offload)
 {
     struct rw_recorder *recorder = card->recorder;
     uint64_t value;
@@ -60,7 +52,7 @@ enum rw_sent rw_record_send(struct rw_card *card, const struct rw_fragment *frag
     if (rw_recorder_listening(card)) {
         uint8_t said[4 + RW_OFFLOAD_BYTES];
 
-        digest_of(frag, count, &value, &length);
+        digest_of(frame, &value, &length);
         length = htole32(length);
         memcpy(said, &length, sizeof length);
         if (offload)
@@ -69,8 +61,8 @@ enum rw_sent rw_record_send(struct rw_card *card, const struct rw_fragment *frag
         if (at)
             memcpy(at, said, offload ? sizeof said : 4);
     }
-    if (recorder->backlog_end || rw_wire_send_now(card, frag, count, offload) == RW_BLOCKED) {
-        keep_waiting(card, frag, count, offload);
+    if (recorder->backlog_end || rw_wire_send_now(card, frame, offload) == RW_BLOCKED) {
+        keep_waiting(card, frame, offload);
         RW_COUNT(card, wire_blocked, 1);
     }
     return RW_SENT;
@@ -82,12 +74,12 @@ static void send_backlog(struct rw_card *card)
     struct rw_recorder *recorder = card->recorder;
 
     while (recorder->backlog_at < recorder->backlog_end) {
-        struct rw_fragment whole;
+        struct rw_frame whole;
         struct waiting waiting;
 
         memcpy(&waiting, recorder->backlog + recorder->backlog_at, sizeof waiting);
-        whole = (struct rw_fragment){recorder->backlog + recorder->backlog_at + sizeof waiting, waiting.length};
-        if (rw_wire_send_now(card, &whole, 1, waiting.offloaded ? &waiting.offload : NULL) == RW_BLOCKED)
+        rw_frame_of(&whole, recorder->backlog + recorder->backlog_at + sizeof waiting, waiting.length);
+        if (rw_wire_send_now(card, &whole, waiting.offloaded ? &waiting.offload : NULL) == RW_BLOCKED)
             return;
         recorder->backlog_at += (uint32_t)sizeof waiting + waiting.length;
     }

@@ -17,6 +17,8 @@
 #include <string.h>
 
 #include "core.h"
+#include "debug.h"
+#include "frame.h"
 #include "guard.h" /* guard.c: see there */
 #include "regs.h"
 
@@ -26,16 +28,16 @@
 #define RW_VECTORS 5u
 #define RW_DESC_BYTES 16u
 #define RW_QUEUE_STRIDE 0x100u
-#define RW_MIN_FRAME 60u
 #define RW_FCS_BYTES 4u
 #define RW_ETH_BYTES 14u
-#define RW_TAG_BYTES 4u
 #define RW_LARGEST_FRAME 65557u /* Ethernet, two VLAN tags, the largest IP packet: device.wire.contract */
 #define RW_GATHER_BYTES (256u * 1024) /* the most one frame may gather: reference.transmit.LARGEST_FRAME */
-#define RW_SCRATCH_BYTES (RW_GATHER_BYTES + 128u) /* a tag and padding more */
-#define RW_FRAGS 64u
+#define RW_SCRATCH_BYTES (RW_GATHER_BYTES + RW_TAG_BYTES + RW_FCS_BYTES + RW_MIN_FRAME) /* see the assertions below */
 #define RW_SPLIT_BUFFERS 4u
 #define RW_MOST_SLOTS 256u /* descriptors that one frame may take: device.engine.contract.MOST_SLOTS */
+#define RW_FIFO_KIB 40u /* the packet buffer: device.engine.contract.BUFFER_KIB */
+#define RW_FIFO_LINE_BYTES 8u
+#define RW_FIFO_BLOCK (1u << 17) /* what fifo.c keeps them in */
 #define RW_WORK_BUDGET 65536u /* of one run: device.engine.contract.WORK_BUDGET */
 #define RW_WORK_SEGMENT 4u
 #define RW_WORK_LOOPED 8u
@@ -44,6 +46,12 @@
 #define RW_BATCH 64u /* frames off the wire before the interrupt is evaluated */
 #define RW_INLINE static inline __attribute__((always_inline))
 #define RW_COLD __attribute__((cold, noinline))
+
+/* What the scratch buffers hold: a gathered frame with a tag and, looped, its FCS; one segment; a frame off the wire,
+ * padded, with its FCS. */
+_Static_assert(RW_SCRATCH_BYTES >= RW_GATHER_BYTES + RW_TAG_BYTES + RW_FCS_BYTES, "a looped frame");
+_Static_assert(RW_SCRATCH_BYTES >= 255u + 65535u, "a segment: HDRLEN and MSS bytes");
+_Static_assert(RW_SCRATCH_BYTES >= RW_LARGEST_FRAME + 1u + RW_FCS_BYTES, "a frame off the wire, and one byte too many");
 
 enum rw_access {
     RW_ACC_NONE,
@@ -73,11 +81,6 @@ struct rw_region {
 /* A receive descriptor as it was read: one buffer, or four for packet split. */
 struct rw_slot {
     uint64_t buffer[RW_SPLIT_BUFFERS];
-};
-
-struct rw_fragment {
-    const uint8_t *base;
-    uint32_t length;
 };
 
 /* The context descriptor last seen on a queue: device.rings.transmit.ContextTx. */
@@ -119,6 +122,16 @@ struct rw_irq_fd {
     int fd;
     bool masked, pending;
 };
+
+/* The receive packet buffer: fifo.h. */
+struct rw_fifo {
+    uint8_t *block;
+    uint32_t at, end;      /* the frames that wait lie from here to there */
+    _Atomic uint32_t held; /* bytes of the buffer that they take */
+};
+
+/* What the link partner was told: reference.flow.Partner. */
+enum rw_partner { RW_PARTNER_SENDS, RW_PARTNER_STOPPED, RW_PARTNER_STOPPED_TWICE };
 
 struct rw_buffer {
     uint8_t *bytes;
@@ -168,10 +181,10 @@ struct rw_card {
 
     /* receive: rx_lock */
     uint32_t rx_ring_cache, rx_data_cache;
-    uint8_t *rx_frame;    /* scratch: the frame at hand */
-    uint8_t *rx_data;     /* where the wire's last frame is: rx_frame, or the guest's next buffer */
+    uint8_t *rx_frame;    /* scratch: the wire's last frame */
     struct rw_slot *plan; /* RW_MOST_SLOTS */
-    _Atomic bool flow_stopped;
+    struct rw_fifo fifo;
+    _Atomic uint32_t partner; /* enum rw_partner; tx_lock to change */
 
     /* interrupts and timers: irq_lock */
     int mode;
@@ -273,18 +286,15 @@ uint8_t *rw_dma_place(struct rw_card *card, uint32_t *cache, uint64_t address, u
 bool rw_dma_is_slow(const struct rw_card *card, uint64_t address);
 
 /* effects.c */
-void rw_effect_frame(struct rw_card *card, const struct rw_fragment *frag, uint32_t count,
-                     const struct rw_offload *offload);
+void rw_effect_frame(struct rw_card *card, const struct rw_frame *frame, const struct rw_offload *offload);
 void rw_effect(struct rw_card *card, uint32_t kind, uint64_t value);
 void rw_fault(struct rw_card *card, uint64_t address, uint32_t length, bool write);
 
-/* wire.c */
+/* wire.c: the wire's header is put into the room in front of the frame's head; the frame stays as it is */
 enum rw_sent { RW_SENT, RW_BLOCKED };
-enum rw_sent rw_wire_send(struct rw_card *card, const struct rw_fragment *frag, uint32_t count,
-                          const struct rw_offload *offload);
+enum rw_sent rw_wire_send(struct rw_card *card, struct rw_frame *frame, const struct rw_offload *offload);
 /* The same past the recorder. */
-enum rw_sent rw_wire_send_now(struct rw_card *card, const struct rw_fragment *frag, uint32_t count,
-                              const struct rw_offload *offload);
+enum rw_sent rw_wire_send_now(struct rw_card *card, struct rw_frame *frame, const struct rw_offload *offload);
 bool rw_wire_flush(struct rw_card *card);
-/* One frame off the wire: its length, and rx_data says where it is; 0: nothing now; -1: the wire's end. */
+/* One frame off the wire into rx_frame: its length; 0: nothing now; -1: the wire's end. */
 int32_t rw_wire_read(struct rw_card *card, struct rw_offload *offload);

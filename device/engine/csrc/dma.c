@@ -213,8 +213,10 @@ static int pieces(struct rw_card *card, uint64_t address, uint8_t *data, uint32_
             if (failed)
                 return -EFAULT;
         } else if (write) {
+            RW_TOUCHES();
             memcpy(region->host + (address - region->first), data, part);
         } else {
+            RW_TOUCHES();
             memcpy(data, region->host + (address - region->first), part);
         }
         address += part;
@@ -249,10 +251,12 @@ static int load(struct rw_card *card, uint32_t *cache, uint64_t address, void *t
     const uint8_t *host = place(card, cache, address, length, RW_DMA_READ);
     int result = 0;
 
-    if (host)
+    if (host) {
+        RW_TOUCHES();
         memcpy(to, host, length);
-    else
+    } else {
         result = across(card, address, to, length, false, tell);
+    }
     if (card->recorder)
         rw_record_loaded(card, address, to, length, !result, !tell);
     return result;
@@ -273,10 +277,12 @@ int rw_dma_store(struct rw_card *card, uint32_t *cache, uint64_t address, const 
     uint8_t *host = place(card, cache, address, length, RW_DMA_WRITE);
     int result = 0;
 
-    if (host)
+    if (host) {
+        RW_TOUCHES();
         memcpy(host, from, length);
-    else /* only read from: `write` is true */
+    } else { /* only read from: `write` is true */
         result = across(card, address, (uint8_t *)(uintptr_t)from, length, true, true);
+    }
     if (card->recorder)
         rw_record_stored(card, address, from, length, !result);
     return result;

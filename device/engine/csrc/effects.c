@@ -40,21 +40,19 @@ static void record(struct rw_card *card, const struct rw_effect *effect)
 
 /* Without the lock, because it reads guest memory under a guard; frames become effects only where there is one
  * caller and no thread of ours. */
-void rw_effect_frame(struct rw_card *card, const struct rw_fragment *frag, uint32_t count,
-                     const struct rw_offload *offload)
+void rw_effect_frame(struct rw_card *card, const struct rw_frame *frame, const struct rw_offload *offload)
 {
     struct rw_effect effect;
     size_t padded;
     uint8_t *at;
 
     if (card->play) {
-        rw_play_frame(card, frag, count, offload);
+        rw_play_frame(card, frame, offload);
         return;
     }
     memset(&effect, 0, sizeof effect);
     effect.kind = RW_FRAME_SENT;
-    for (uint32_t n = 0; n < count; n++)
-        effect.length += frag[n].length;
+    effect.length = frame->size;
     if (offload) {
         effect.offloaded = true;
         effect.offload = *offload;
@@ -65,10 +63,7 @@ void rw_effect_frame(struct rw_card *card, const struct rw_fragment *frag, uint3
         return;
     memcpy(at, &effect, sizeof effect);
     at += sizeof effect;
-    for (uint32_t n = 0; n < count; n++) {
-        memcpy(at, frag[n].base, frag[n].length);
-        at += frag[n].length;
-    }
+    rw_frame_copy(frame, 0, at, frame->size);
     card->effects.length += sizeof effect + padded;
 }
 

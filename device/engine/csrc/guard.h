@@ -8,7 +8,8 @@
  *     rw_guard_leave(&guard);
  *
  * Guards nest. Locals that change in between and are looked at afterwards are volatile (C11 7.13.2.1). A lock
- * taken in between is to be released before guest memory is touched, or to have a guard of its own inside.
+ * taken in between is to be released before guest memory is touched, or to have a guard of its own inside: debug.h
+ * asserts it.
  */
 #pragma once
 
@@ -16,6 +17,9 @@
 
 struct rw_guard {
     struct rw_guard *outer;
+#ifdef RW_DEBUG
+    unsigned locks; /* that the thread held when the guard went on: debug.h */
+#endif
     sigjmp_buf point;
 };
 
@@ -26,9 +30,16 @@ extern RW_THREAD_LOCAL struct rw_guard *volatile rw_guard_on;
 
 void rw_guard_install(void);
 
+#ifdef RW_DEBUG
+extern RW_THREAD_LOCAL unsigned rw_locks_held;
+#define RW_GUARD_LOCKS(guard) ((guard).locks = rw_locks_held)
+#else
+#define RW_GUARD_LOCKS(guard) ((void)0)
+#endif
+
 /* sigsetjmp has to be called in the frame that stays, hence a macro. */
 #define RW_GUARD(guard)                                                                                \
-    ((guard).outer = rw_guard_on,                                                                      \
+    ((guard).outer = rw_guard_on, RW_GUARD_LOCKS(guard),                                                                      \
      sigsetjmp((guard).point, 0) ? (rw_guard_on = (guard).outer, 1) : (rw_guard_on = &(guard), 0))
 
 static inline void rw_guard_leave(const struct rw_guard *guard)

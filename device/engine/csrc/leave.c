@@ -10,56 +10,10 @@
 #include "timer.h"
 #include "transmit.h"
 
-#define ADDRESSES 12u /* the VLAN tag goes behind them */
-
-void rw_frame_add(struct rw_frame *frame, const uint8_t *base, uint32_t length)
+/* Put the whole frame into a buffer of ours, where it is read for a sum and then sent. */
+static void linear(const struct rw_frame *frame, uint8_t *scratch)
 {
-    if (!length)
-        return;
-    frame->frag[frame->count++] = (struct rw_fragment){base, length};
-    frame->size += length;
-}
-
-void rw_frame_copy(const struct rw_frame *frame, uint32_t at, uint8_t *to, uint32_t length)
-{
-    for (uint32_t n = 0; n < frame->count && length; n++) {
-        const struct rw_fragment *piece = &frame->frag[n];
-        uint32_t part;
-
-        if (at >= piece->length) {
-            at -= piece->length;
-            continue;
-        }
-        part = piece->length - at < length ? piece->length - at : length;
-        memcpy(to, piece->base + at, part);
-        to += part;
-        length -= part;
-        at = 0;
-    }
-}
-
-void rw_frame_behind(const struct rw_frame *frame, uint32_t length, const uint8_t *head, struct rw_frame *out)
-{
-    uint32_t skip = length;
-
-    out->count = out->size = 0;
-    rw_frame_add(out, head, length);
-    for (uint32_t n = 0; n < frame->count; n++) {
-        const struct rw_fragment *piece = &frame->frag[n];
-        const uint32_t part = skip < piece->length ? skip : piece->length;
-
-        skip -= part;
-        rw_frame_add(out, piece->base + part, piece->length - part);
-    }
-}
-
-static void linear(struct rw_frame *frame, uint8_t *scratch)
-{
-    const uint32_t size = frame->size;
-
-    rw_frame_copy(frame, 0, scratch, size);
-    frame->count = frame->size = 0;
-    rw_frame_add(frame, scratch, size);
+    rw_frame_copy(frame, 0, scratch, frame->size);
 }
 
 bool rw_looped(struct rw_card *card)
@@ -87,11 +41,8 @@ static void count(struct rw_card *card, enum rw_cast cast, uint32_t size, const 
 
 static bool send(struct rw_card *card, struct rw_frame *frame, const struct rw_offload *offload)
 {
-    uint8_t destination[6] = {0};
-    enum rw_cast cast;
+    const enum rw_cast cast = rw_cast_of(rw_frame_head(frame), frame->size);
 
-    rw_frame_copy(frame, 0, destination, frame->size < 6 ? frame->size : 6);
-    cast = rw_cast_of(destination, frame->size);
     if (rw_looped(card)) {
         const uint32_t size = frame->size;
 
@@ -102,10 +53,10 @@ static bool send(struct rw_card *card, struct rw_frame *frame, const struct rw_o
         return true;
     }
     if (card->wire_attached || card->live) { /* without a wire, and threads: into the void */
-        if (rw_wire_send(card, frame->frag, frame->count, offload) == RW_BLOCKED)
+        if (rw_wire_send(card, frame, offload) == RW_BLOCKED)
             return false;
     } else {
-        rw_effect_frame(card, frame->frag, frame->count, offload);
+        rw_effect_frame(card, frame, offload);
     }
     count(card, cast, frame->size, offload);
     return true;
@@ -115,33 +66,14 @@ static bool send(struct rw_card *card, struct rw_frame *frame, const struct rw_o
 static bool leave(struct rw_card *card, struct rw_frame *frame, struct rw_offload *offload, uint32_t low,
                   uint32_t high)
 {
-    static const uint8_t zeros[RW_MIN_FRAME];
-    struct rw_frame tagged;
-    uint8_t head[ADDRESSES + RW_TAG_BYTES];
-
-    if (low & RW_TXD_VLE && rw_get(card, RW_CTRL) & RW_CTRL_VME && frame->size >= ADDRESSES) {
-        const uint32_t vet = rw_get(card, RW_VET);
-        struct rw_frame rest;
-
-        rw_frame_copy(frame, 0, head, ADDRESSES);
-        head[12] = (uint8_t)(vet >> 8);
-        head[13] = (uint8_t)vet;
-        head[14] = (uint8_t)(high >> 24);
-        head[15] = (uint8_t)(high >> 16);
-        rw_frame_behind(frame, ADDRESSES, head, &rest);
-        tagged.count = tagged.size = 0;
-        rw_frame_add(&tagged, head, sizeof head);
-        for (uint32_t n = 1; n < rest.count; n++)
-            rw_frame_add(&tagged, rest.frag[n].base, rest.frag[n].length);
-        frame = &tagged;
-        if (offload) {
-            offload->csum_start = (uint16_t)(offload->csum_start + RW_TAG_BYTES);
-            if (offload->gso)
-                offload->hdr_len = (uint16_t)(offload->hdr_len + RW_TAG_BYTES);
-        }
+    if (low & RW_TXD_VLE && rw_get(card, RW_CTRL) & RW_CTRL_VME &&
+        rw_frame_tag(frame, rw_get(card, RW_VET), high >> 16) && offload) {
+        offload->csum_start = (uint16_t)(offload->csum_start + RW_TAG_BYTES);
+        if (offload->gso)
+            offload->hdr_len = (uint16_t)(offload->hdr_len + RW_TAG_BYTES);
     }
-    if (frame->size < RW_MIN_FRAME && rw_get(card, RW_TCTL) & RW_TCTL_PSP)
-        rw_frame_add(frame, zeros, RW_MIN_FRAME - frame->size);
+    if (rw_get(card, RW_TCTL) & RW_TCTL_PSP)
+        rw_frame_pad(frame, RW_MIN_FRAME);
     if (!frame->size)
         return true;
     return send(card, frame, offload);
@@ -153,9 +85,8 @@ static bool with_checksums(struct rw_card *card, struct rw_txq *queue, struct rw
 {
     const struct rw_context *context = &queue->context;
     struct rw_offload offload = {0};
+    const uint32_t head_size = frame->piece[0].length;
     uint32_t options = queue->options;
-    uint8_t head[RW_HEAD_BYTES];
-    struct rw_frame changed;
     bool left = false;
 
     if (card->offload && !rw_looped(card) && options & RW_POPTS_TXSM) {
@@ -163,16 +94,14 @@ static bool with_checksums(struct rw_card *card, struct rw_txq *queue, struct rw
         if (left)
             options &= ~RW_POPTS_TXSM;
     }
-    if (options == RW_POPTS_IXSM && rw_sum_end(context->ipcse, frame->size) <= sizeof head) {
-        const uint32_t size = frame->size < sizeof head ? frame->size : (uint32_t)sizeof head;
-
-        rw_frame_copy(frame, 0, head, size);
-        rw_sum_insert(head, size, context->ipcss, rw_sum_end(context->ipcse, frame->size), context->ipcso, 0);
-        rw_frame_behind(frame, size, head, &changed);
-        frame = &changed;
+    if (options == RW_POPTS_IXSM && rw_sum_end(context->ipcse, frame->size) <= head_size) {
+        rw_put_checksums(rw_frame_head(frame), head_size, context, options, 0);
     } else if (options) {
+        const uint32_t size = frame->size;
+
         linear(frame, card->segment);
-        rw_put_checksums(card->segment, frame->size, context, options, 0);
+        rw_put_checksums(card->segment, size, context, options, 0);
+        rw_frame_of(frame, card->segment, size);
     }
     return leave(card, frame, left ? &offload : NULL, low, high);
 }
@@ -189,21 +118,17 @@ static bool segmented(struct rw_card *card, struct rw_txq *queue, struct rw_fram
         return true;
     }
     if (card->offload && !rw_looped(card) && rw_passes_whole(frame->size, context, options)) {
-        uint8_t head[RW_HEAD_BYTES];
-        struct rw_frame changed;
-        uint32_t size = frame->size < sizeof head ? frame->size : (uint32_t)sizeof head;
+        const uint32_t size = frame->size, head_size = frame->piece[0].length;
         bool sent;
 
-        if (options & RW_POPTS_IXSM && rw_sum_end(context->ipcse, frame->size) > size) {
+        if (options & RW_POPTS_IXSM && rw_sum_end(context->ipcse, size) > head_size) {
             linear(frame, card->segment); /* the IP sum reaches far: no driver does that */
-            rw_whole_header(card->segment, frame->size, frame->size, context, options, &offload);
-            changed = *frame;
+            rw_whole_header(card->segment, size, size, context, options, &offload);
+            rw_frame_of(frame, card->segment, size);
         } else {
-            rw_frame_copy(frame, 0, head, size);
-            rw_whole_header(head, size, frame->size, context, options, &offload);
-            rw_frame_behind(frame, size, head, &changed);
+            rw_whole_header(rw_frame_head(frame), head_size, size, context, options, &offload);
         }
-        sent = leave(card, &changed, &offload, low, high);
+        sent = leave(card, frame, &offload, low, high);
         if (sent)
             rw_tally(card, RW_TSCTC, 1);
         return sent;
@@ -214,8 +139,7 @@ static bool segmented(struct rw_card *card, struct rw_txq *queue, struct rw_fram
         struct rw_frame one;
 
         card->tx_work += RW_WORK_SEGMENT;
-        one.count = one.size = 0;
-        rw_frame_add(&one, card->segment, rw_cut(frame, context, options, n, card->segment));
+        rw_frame_of(&one, card->segment, rw_cut(frame, context, options, n, card->segment));
         if (!leave(card, &one, NULL, low, high)) {
             queue->resume = n;
             if (!n) /* nothing has left: the whole is done again */
@@ -226,61 +150,56 @@ static bool segmented(struct rw_card *card, struct rw_txq *queue, struct rw_fram
     return true;
 }
 
-/* Whether the frame ends with the FCS that its driver computed. */
-static bool fcs_right(const struct rw_frame *frame)
+/* Whether a frame ends with the FCS that its driver computed. */
+static bool fcs_right(const uint8_t *frame, uint32_t size)
 {
-    uint8_t last[RW_FCS_BYTES];
-    uint32_t crc = 0, left = frame->size - RW_FCS_BYTES;
+    const uint8_t *last = frame + size - RW_FCS_BYTES;
+    const uint32_t crc = rw_fcs(0, frame, size - RW_FCS_BYTES);
 
-    for (uint32_t n = 0; n < frame->count && left; n++) {
-        const uint32_t part = frame->frag[n].length < left ? frame->frag[n].length : left;
-
-        crc = rw_fcs(crc, frame->frag[n].base, part);
-        left -= part;
-    }
-    rw_frame_copy(frame, frame->size - RW_FCS_BYTES, last, sizeof last);
     return last[0] == (crc & 0xff) && last[1] == (crc >> 8 & 0xff) && last[2] == (crc >> 16 & 0xff) &&
            last[3] == crc >> 24;
 }
 
-static void shorten(struct rw_frame *frame, uint32_t by)
+/* The frame that a queue has gathered; false: it has more pieces than a frame holds, which a queue cannot gather. */
+static bool gathered(const struct rw_txq *queue, struct rw_frame *frame)
 {
-    frame->size -= by;
-    while (by) {
-        struct rw_fragment *last = &frame->frag[frame->count - 1];
-        const uint32_t part = last->length < by ? last->length : by;
+    bool whole;
 
-        last->length -= part;
-        by -= part;
-        if (!last->length)
-            frame->count--;
-    }
+    rw_frame_begin(frame);
+    whole = rw_frame_add(frame, queue->store, queue->stored);
+    RW_TOUCHES();
+    for (uint32_t n = 0; n < queue->frags && whole; n++)
+        whole = rw_frame_add(frame, queue->frag[n].base, queue->frag[n].length);
+    return whole;
 }
+
+_Static_assert(RW_FRAME_PIECES >= 2 + sizeof((struct rw_txq *)0)->frag / sizeof(struct rw_fragment),
+               "what a queue gathers: a head, its store, its fragments");
 
 bool rw_finish(struct rw_card *card, struct rw_txq *queue, uint32_t low, uint32_t high)
 {
-    struct rw_frame frame; /* a kilobyte: not to be cleared for each */
+    struct rw_frame frame; /* more than a kilobyte: not to be cleared for each */
+    uint32_t size;
 
-    if (queue->dropping) {
+    if (queue->dropping || !gathered(queue, &frame)) {
         if (queue->segmenting)
             rw_tally(card, RW_TSCTFC, 1);
         return true;
     }
-    frame.count = frame.size = 0;
-    rw_frame_add(&frame, queue->store, queue->stored);
-    for (uint32_t n = 0; n < queue->frags; n++)
-        rw_frame_add(&frame, queue->frag[n].base, queue->frag[n].length);
-    if (!frame.size)
+    size = frame.size;
+    if (!size)
         return true;
     if (queue->segmenting && low & RW_TXD_DEXT)
         return segmented(card, queue, &frame, low, high);
     if (!queue->options && low & RW_TXD_IC && !(low & RW_TXD_DEXT)) {
         linear(&frame, card->segment); /* CSS of the first descriptor to the end, into CSO of the last */
-        rw_sum_insert(card->segment, frame.size, queue->css, frame.size, low >> 16 & 0xff, 0);
+        rw_sum_insert(card->segment, size, queue->css, size, low >> 16 & 0xff, 0);
+        rw_frame_of(&frame, card->segment, size);
     } else if (!queue->options && !(low & (RW_TXD_IFCS | RW_TXD_VLE))) {
-        if (frame.size < RW_FCS_BYTES || !fcs_right(&frame))
+        linear(&frame, card->segment);
+        if (size < RW_FCS_BYTES || !fcs_right(card->segment, size))
             return true;
-        shorten(&frame, RW_FCS_BYTES);
+        rw_frame_of(&frame, card->segment, size - RW_FCS_BYTES);
     }
     if (queue->stamp)
         rw_clock_stamp(card, RW_TSYNCTXCTL, RW_TXSTMPL);

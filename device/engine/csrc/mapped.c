@@ -16,6 +16,7 @@
 
 #include "mapped.h"
 #include "record.h"
+#include "threads.h"
 
 #define FIRST ((uint32_t)RW_MAPPED_FIRST)
 #define BYTES ((uint32_t)RW_MAPPED_BYTES)
@@ -157,7 +158,7 @@ void rw_mapped_stop(rw_card *card)
     if (!mapped)
         return;
     atomic_store(&mapped->stopping, true);
-    pthread_join(mapped->thread, NULL);
+    rw_join(mapped->thread, "doorbell");
     card->mapped = NULL;
     pthread_mutex_destroy(&mapped->lock);
     free(mapped);

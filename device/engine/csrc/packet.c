@@ -1,5 +1,5 @@
-/* See packet.h. It believes no length: everything is checked against the bytes there are. The frame may lie in
- * guest memory and change meanwhile, so a byte that decides on an offset is read once (volatile). */
+/* See packet.h. It believes no length: everything is checked against the bytes there are. The frame lies in private
+ * memory, so that what was checked stays so. */
 #include "packet.h"
 
 #include <string.h>
@@ -7,16 +7,11 @@
 enum { IPV4 = 0x0800, IPV6 = 0x86dd, SNAP_MOST = 1500, MOST_EXTENSIONS = 16 };
 enum { HOP_BY_HOP = 0, TCP = 6, UDP = 17, ROUTING = 43, FRAGMENT = 44, DESTINATION = 60, HOME_ADDRESS = 0xc9 };
 
-static uint32_t byte(const uint8_t *frame, uint32_t at)
-{
-    return *(const volatile uint8_t *)(frame + at);
-}
-
 uint32_t rw_be16(const uint8_t *frame, uint32_t size, uint32_t at)
 {
     if (at + 2 <= size)
-        return byte(frame, at) << 8 | byte(frame, at + 1);
-    return at < size ? byte(frame, at) : 0;
+        return frame[at] << 8 | frame[at + 1];
+    return at < size ? frame[at] : 0;
 }
 
 /* Where the payload starts, 0 without a whole header, and TCP's flags. */
@@ -25,11 +20,11 @@ static void parse_transport(const uint8_t *frame, struct rw_packet *out)
     const uint32_t at = out->transport;
 
     if (out->protocol == TCP && at + 20 <= out->end) {
-        const uint32_t length = (byte(frame, at + 12) >> 4) * 4u;
+        const uint32_t length = (frame[at + 12] >> 4) * 4u;
 
         if (length >= 20 && at + length <= out->end) {
             out->payload = at + length;
-            out->flags = (uint8_t)byte(frame, at + 13);
+            out->flags = (uint8_t)frame[at + 13];
         }
     } else if (out->protocol == UDP && at + 8 <= out->end) {
         out->payload = at + 8;
@@ -42,7 +37,7 @@ static void parse_ipv4(const uint8_t *frame, uint32_t size, uint32_t at, struct 
 
     if (size < at + 20)
         return;
-    first = byte(frame, at);
+    first = frame[at];
     header = (first & 0xf) * 4u;
     total = rw_be16(frame, size, at + 2);
     if (first >> 4 != 4 || header < 20 || total < header || at + total > size)
@@ -51,7 +46,7 @@ static void parse_ipv4(const uint8_t *frame, uint32_t size, uint32_t at, struct 
     out->version = 4;
     out->network = at;
     out->transport = at + header;
-    out->protocol = (int)byte(frame, at + 9);
+    out->protocol = (int)frame[at + 9];
     out->end = at + total;
     out->identification = rw_be16(frame, size, at + 4);
     out->fragment = offset & 0x3fff;
@@ -68,7 +63,7 @@ static const uint8_t *home_address(const uint8_t *header, uint32_t length)
     uint32_t at = 2;
 
     while (at + 1 < length) {
-        const uint32_t kind = byte(header, at), bytes = byte(header, at + 1);
+        const uint32_t kind = header[at], bytes = header[at + 1];
 
         if (kind == 0) {
             at++;
@@ -90,7 +85,7 @@ static void parse_ipv6(const uint8_t *frame, uint32_t size, uint32_t at, struct 
 {
     uint32_t following, transport = at + 40;
 
-    if (size < at + 40 || byte(frame, at) >> 4 != 6)
+    if (size < at + 40 || frame[at] >> 4 != 6)
         return;
     out->end = at + 40 + rw_be16(frame, size, at + 4);
     if (out->end > size)
@@ -99,18 +94,18 @@ static void parse_ipv6(const uint8_t *frame, uint32_t size, uint32_t at, struct 
     out->network = at;
     out->source = frame + at + 8;
     out->destination = frame + at + 24;
-    following = byte(frame, at + 6);
+    following = frame[at + 6];
     for (int n = 0; n < MOST_EXTENSIONS; n++) {
         if (following == FRAGMENT && transport + 8 <= out->end) {
             out->extended = out->fragment = true;
             out->first = !(rw_be16(frame, size, transport + 2) & 0xfff8);
-            following = byte(frame, transport);
+            following = frame[transport];
             transport += 8;
             if (!out->first)
                 break;
         } else if (is_extension(following) && transport + 8 <= out->end) {
             const uint8_t *header = frame + transport, *home;
-            const uint32_t length = 8 + 8 * byte(header, 1);
+            const uint32_t length = 8 + 8 * header[1];
 
             out->extended = true;
             if (transport + length > out->end)
@@ -122,7 +117,7 @@ static void parse_ipv6(const uint8_t *frame, uint32_t size, uint32_t at, struct 
                 out->source = home;
                 out->mobile = true;
             }
-            following = byte(header, 0);
+            following = header[0];
             transport += length;
         } else {
             break;

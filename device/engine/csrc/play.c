@@ -171,8 +171,7 @@ static int memory(void *context, uint64_t address, uint32_t length, void *data, 
     return write ? write_memory(context, address, length, data) : read_memory(context, address, length, data);
 }
 
-void rw_play_frame(struct rw_card *card, const struct rw_fragment *frag, uint32_t count,
-                   const struct rw_offload *offload)
+void rw_play_frame(struct rw_card *card, const struct rw_frame *frame, const struct rw_offload *offload)
 {
     struct rw_play *play = card->play;
     struct rw_digest digest;
@@ -180,8 +179,8 @@ void rw_play_frame(struct rw_card *card, const struct rw_fragment *frag, uint32_
     uint8_t said[RW_OFFLOAD_BYTES];
 
     rw_digest_begin(&digest);
-    for (uint32_t n = 0; n < count; n++)
-        rw_digest_add(&digest, frag[n].base, frag[n].length);
+    for (uint32_t n = 0; n < frame->count; n++)
+        rw_digest_add(&digest, frame->piece[n].base, frame->piece[n].length);
     play->status.frames_sent++;
     if (!expect(play, RW_REC_FRAME_SUM, &found)) {
         judge(play, false);
@@ -250,7 +249,6 @@ static void play_frame(struct rw_play *play, const struct record *given)
         offload.needs_csum = given->data[4] & 1;
     }
     stored = rw_receive(play->card, given->data + prefix, given->length - prefix, prefix ? &offload : NULL);
-    play->status.frames_received += stored;
     judge(play, expect(play, RW_REC_STORED, &found) && found.which == stored);
 }
 
@@ -281,10 +279,6 @@ static bool play_input(struct rw_play *play, const struct record *given)
     case RW_REC_RECEIVE:
         take(play, given);
         play_frame(play, given);
-        return true;
-    case RW_REC_STARVE:
-        take(play, given);
-        rw_starve(play->card);
         return true;
     case RW_REC_HOLD:
         take(play, given);

@@ -15,6 +15,11 @@ struct rw_moved {
 struct rw_moved rw_moved(struct rw_card *card, struct rw_moved *last);
 /* Let the calling thread's timers be late by 1 µs, not 50. */
 bool rw_be_punctual(void);
+/* Wait for a thread that was told to end, a few seconds at most: then nothing that it uses may be freed, and the
+ * process ends with that reason. */
+void rw_join(pthread_t thread, const char *name);
+/* A thread of ours cannot go on: end the process with the reason, and errno's. */
+_Noreturn void rw_die(const char *thread, const char *reason);
 /* Whether there is anything to announce. */
 bool rw_tx_owes(struct rw_card *card);
 /* No lock is held. */

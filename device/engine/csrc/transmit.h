@@ -2,6 +2,7 @@
 #pragma once
 
 #include "card.h"
+#include "frame.h"
 
 /* The doublewords at 8 and 12 of a descriptor: device.rings.transmit. */
 enum {
@@ -22,20 +23,6 @@ enum {
 #define RW_TUCMD_TCP 1u
 #define RW_TUCMD_IP 2u
 
-#define RW_HEAD_BYTES 320u /* reaches beyond every offset that a context can name for a field it rewrites */
-
-/* A frame on its way out: pieces in order, of which the first may be our own scratch. */
-struct rw_frame {
-    struct rw_fragment frag[RW_FRAGS + 6];
-    uint32_t count, size;
-};
-
-void rw_frame_add(struct rw_frame *frame, const uint8_t *base, uint32_t length);
-/* Copy `length` bytes from `at` out of a frame; the caller knows that they are there. */
-void rw_frame_copy(const struct rw_frame *frame, uint32_t at, uint8_t *to, uint32_t length);
-/* `out` becomes `frame` with its first `length` bytes replaced by those at `head`. */
-void rw_frame_behind(const struct rw_frame *frame, uint32_t length, const uint8_t *head, struct rw_frame *out);
-
 /* tx.c: whether a queue has descriptors for the card */
 bool rw_tx_waits(struct rw_card *card);
 
@@ -48,7 +35,7 @@ bool rw_segments_valid(uint32_t size, const struct rw_context *context);
 bool rw_passes_whole(uint32_t size, const struct rw_context *context, uint32_t options);
 void rw_whole_header(uint8_t *head, uint32_t head_size, uint32_t size, const struct rw_context *context,
                      uint32_t options, struct rw_offload *offload);
-/* Build segment `index` at `to`, RW_HEAD_BYTES and MSS bytes long at most; return its size. */
+/* Build segment `index` at `to`, HDRLEN and MSS bytes long at most; return its size. */
 uint32_t rw_cut(const struct rw_frame *frame, const struct rw_context *context, uint32_t options, uint32_t index,
                 uint8_t *to);
 uint32_t rw_segment_count(uint32_t size, const struct rw_context *context);

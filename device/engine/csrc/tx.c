@@ -94,6 +94,7 @@ static bool choose(struct rw_card *card, uint32_t *queue, bool *contended)
 static void settle(struct rw_txq *queue)
 {
     for (uint32_t n = 0; n < queue->frags; n++) {
+        RW_TOUCHES();
         memcpy(queue->store + queue->stored, queue->frag[n].base, queue->frag[n].length);
         queue->stored += queue->frag[n].length;
     }

@@ -53,9 +53,10 @@ bool rw_wire_flush(struct rw_card *card)
     return true;
 }
 
-/* Keep what a stream did not take. Guest memory is read here: a guard is on. */
+/* Keep what a stream did not take. */
 static void keep_tail(struct rw_card *card, const struct iovec *iov, int count, size_t done)
 {
+    RW_MAY_TOUCH();
     card->tail_at = 0;
     for (int n = 0; n < count; n++) {
         const size_t skip = done < iov[n].iov_len ? done : iov[n].iov_len;
@@ -66,50 +67,63 @@ static void keep_tail(struct rw_card *card, const struct iovec *iov, int count, 
     }
 }
 
-enum rw_sent rw_wire_send_now(struct rw_card *card, const struct rw_fragment *frag, uint32_t count,
-                          const struct rw_offload *offload)
+_Static_assert(sizeof(struct vnet_header) <= RW_WIRE_HEADER_BYTES, "a frame has room for a virtio-net header");
+_Static_assert(PREFIX_BYTES <= RW_WIRE_HEADER_BYTES, "a frame has room for a stream's length");
+
+/* Write the wire's header in front of the frame's head; return its length. */
+static uint32_t put_header(const struct rw_card *card, struct rw_frame *frame, const struct rw_offload *offload)
 {
-    struct iovec iov[RW_FRAGS + 3];
-    struct vnet_header vnet;
-    uint32_t prefix, length = 0;
-    int used = 0;
+    const uint32_t length = htobe32(frame->size);
+    struct vnet_header vnet = {0};
+
+    switch (card->framing) {
+    case RW_FRAMING_VNET:
+        if (offload)
+            vnet = (struct vnet_header){
+                .flags = offload->needs_csum ? VNET_NEEDS_CSUM : 0,
+                .gso_type = (uint8_t)(offload->gso | (offload->ecn ? VNET_ECN : 0)),
+                .hdr_len = offload->hdr_len,
+                .gso_size = offload->gso_size,
+                .csum_start = offload->csum_start,
+                .csum_offset = offload->csum_offset,
+            };
+        memcpy(rw_frame_front(frame, sizeof vnet), &vnet, sizeof vnet);
+        return sizeof vnet;
+    case RW_FRAMING_STREAM:
+        memcpy(rw_frame_front(frame, PREFIX_BYTES), &length, PREFIX_BYTES);
+        return PREFIX_BYTES;
+    default:
+        return 0;
+    }
+}
+
+enum rw_sent rw_wire_send_now(struct rw_card *card, struct rw_frame *frame, const struct rw_offload *offload)
+{
+    struct iovec iov[RW_FRAME_PIECES];
+    uint32_t header;
     ssize_t done;
 
     if (card->framing == RW_FRAMING_NONE || atomic_load_explicit(&card->wire_closed, memory_order_relaxed)) {
         RW_COUNT(card, wire_lost, 1);
         return RW_SENT;
     }
-    if (card->framing == RW_FRAMING_VNET) {
-        memset(&vnet, 0, sizeof vnet);
-        if (offload) {
-            vnet.flags = offload->needs_csum ? VNET_NEEDS_CSUM : 0;
-            vnet.gso_type = (uint8_t)(offload->gso | (offload->ecn ? VNET_ECN : 0));
-            vnet.hdr_len = offload->hdr_len;
-            vnet.gso_size = offload->gso_size;
-            vnet.csum_start = offload->csum_start;
-            vnet.csum_offset = offload->csum_offset;
-        }
-        iov[used++] = (struct iovec){&vnet, sizeof vnet};
-    } else if (card->framing == RW_FRAMING_STREAM) {
-        if (!rw_wire_flush(card))
-            return RW_BLOCKED;
-        iov[used++] = (struct iovec){&prefix, sizeof prefix};
-    }
-    for (uint32_t n = 0; n < count; n++) {
-        iov[used++] = (struct iovec){(void *)(uintptr_t)frag[n].base, frag[n].length};
-        length += frag[n].length;
-    }
-    if (length > RW_LARGEST_FRAME || length < RW_ETH_BYTES) {
+    if (frame->size > RW_LARGEST_FRAME || frame->size < RW_ETH_BYTES) {
         RW_COUNT(card, wire_refused, 1);
         return RW_SENT;
     }
-    prefix = htobe32(length);
+    if (card->framing == RW_FRAMING_STREAM && !rw_wire_flush(card))
+        return RW_BLOCKED;
+    header = put_header(card, frame, offload);
+    for (uint32_t n = 0; n < frame->count; n++)
+        iov[n] = (struct iovec){(void *)(uintptr_t)frame->piece[n].base, frame->piece[n].length};
+    iov[0].iov_base = rw_frame_front(frame, header);
+    iov[0].iov_len += header;
     do {
-        done = writev(card->wire_fd, iov, used);
+        done = writev(card->wire_fd, iov, (int)frame->count);
     } while (done < 0 && errno == EINTR);
     if (done >= 0) {
-        if (card->framing == RW_FRAMING_STREAM && (uint32_t)done < length + PREFIX_BYTES)
-            keep_tail(card, iov, used, (size_t)done);
+        if (card->framing == RW_FRAMING_STREAM && (uint32_t)done < frame->size + PREFIX_BYTES)
+            keep_tail(card, iov, (int)frame->count, (size_t)done);
         return RW_SENT;
     }
     if (errno == EAGAIN)
@@ -120,11 +134,9 @@ enum rw_sent rw_wire_send_now(struct rw_card *card, const struct rw_fragment *fr
     return RW_SENT;
 }
 
-enum rw_sent rw_wire_send(struct rw_card *card, const struct rw_fragment *frag, uint32_t count,
-                          const struct rw_offload *offload)
+enum rw_sent rw_wire_send(struct rw_card *card, struct rw_frame *frame, const struct rw_offload *offload)
 {
-    return card->recorder ? rw_record_send(card, frag, count, offload)
-                          : rw_wire_send_now(card, frag, count, offload);
+    return card->recorder ? rw_record_send(card, frame, offload) : rw_wire_send_now(card, frame, offload);
 }
 
 /* Check a virtio-net header; false when the frame is none. Python twin: device.wire.frame.parse_vnet. */
@@ -143,78 +155,27 @@ static bool parse_vnet(const struct vnet_header *vnet, uint32_t length, struct r
     return true;
 }
 
-/* The guest's next buffer, or NULL; memory that went away is none. */
-static __attribute__((noinline)) uint8_t *direct(struct rw_card *card, uint32_t *room)
-{
-    struct rw_guard guard;
-    uint8_t *buffer;
-
-    if (RW_GUARD(guard))
-        return NULL;
-    buffer = rw_rx_direct(card, room);
-    rw_guard_leave(&guard);
-    return buffer;
-}
-
-/* A frame longer than the guest's buffer: its parts together in rx_frame, whose start has the second. */
-static __attribute__((noinline)) bool join(struct rw_card *card, const uint8_t *buffer, uint32_t room, uint32_t length)
-{
-    struct rw_guard guard;
-
-    memmove(card->rx_frame + room, card->rx_frame, length - room);
-    if (RW_GUARD(guard))
-        return false;
-    memcpy(card->rx_frame, buffer, room);
-    rw_guard_leave(&guard);
-    return true;
-}
-
-/* Read into the guest's next buffer where one is big enough, and on into rx_frame. */
-static ssize_t read_frame(struct rw_card *card, struct vnet_header *vnet, bool may)
+/* One message into rx_frame, never into the guest's memory: what is parsed, summed and filtered must hold still. */
+static ssize_t read_frame(struct rw_card *card, struct vnet_header *vnet)
 {
     const bool has_header = card->framing == RW_FRAMING_VNET;
-    uint32_t room = 0;
-    uint8_t *buffer = may ? direct(card, &room) : NULL;
-    struct iovec iov[3];
-    int used = 0;
-    ssize_t got;
+    struct iovec iov[2] = {{vnet, sizeof *vnet}, {card->rx_frame, RW_LARGEST_FRAME + 1}};
+    ssize_t got = readv(card->wire_fd, has_header ? iov : iov + 1, has_header ? 2 : 1);
 
-    if (room < RW_MIN_FRAME)
-        buffer = NULL;
-    if (has_header)
-        iov[used++] = (struct iovec){vnet, sizeof *vnet};
-    if (buffer)
-        iov[used++] = (struct iovec){buffer, room};
-    iov[used++] = (struct iovec){card->rx_frame, RW_LARGEST_FRAME + 1};
-    got = readv(card->wire_fd, iov, used);
-    card->rx_data = buffer ? buffer : card->rx_frame;
     if (got <= 0)
         return got;
     if (has_header)
         got = got < (ssize_t)sizeof *vnet ? 0 : got - (ssize_t)sizeof *vnet;
-    if (got > (ssize_t)RW_LARGEST_FRAME || got < (ssize_t)RW_ETH_BYTES)
-        return 1; /* no frame: refused by its length */
-    if (buffer && got > (ssize_t)room) {
-        card->rx_data = card->rx_frame;
-        if (!join(card, buffer, room, (uint32_t)got))
-            return 1;
-    }
-    return got;
+    return got > (ssize_t)RW_LARGEST_FRAME || got < (ssize_t)RW_ETH_BYTES ? 1 : got; /* 1: refused by its length */
 }
 
 static int32_t read_message(struct rw_card *card, struct rw_offload *offload)
 {
     struct vnet_header vnet;
-    bool may = true;
 
     for (uint32_t tries = 0; tries < RW_BATCH; tries++) { /* a flood of nonsense does not keep us here */
-        const ssize_t got = read_frame(card, &vnet, may);
+        const ssize_t got = read_frame(card, &vnet);
 
-        if (got < 0 && errno == EFAULT) { /* the buffer's memory went away, and the frame with it */
-            RW_COUNT(card, sigbus, 1);
-            may = false;
-            continue;
-        }
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
@@ -294,7 +255,6 @@ int32_t rw_wire_read(struct rw_card *card, struct rw_offload *offload)
     int32_t length;
 
     memset(offload, 0, sizeof *offload);
-    card->rx_data = card->rx_frame;
     length = card->framing == RW_FRAMING_STREAM ? read_stream(card) : read_message(card, offload);
     if (length < 0)
         atomic_store(&card->wire_closed, true);

@@ -7,8 +7,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import lab.trials.interop
-from lab.cli.parts import add_parts, run_part
 from lab.trials.interop.contract import text
+from lab.trials.parts import add_parts, run_part
 
 if TYPE_CHECKING:
     import argparse

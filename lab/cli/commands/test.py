@@ -18,7 +18,8 @@ HELP = "run every check: style, types, tests, sanitizers, guests"
 EXAMPLES = (
     "  ringwalk test                 everything\n"
     "  ringwalk test --fast          without the guests\n"
-    "  ringwalk test -k cpio         the tests of that name, and no other check\n"
+    "  ringwalk test tests/unit/ndis the tests of a folder, a file or a node id, and no other check\n"
+    "  ringwalk test -k cpio         the tests of that name; each fetches what it needs, if anything\n"
     "  ringwalk test -- -x --lf      arguments for pytest"
 )
 
@@ -39,7 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="the summary as JSON on standard output, the rest on standard error",
     )
-    parser.add_argument("pytest", nargs="*", metavar="-- ARGUMENTS", help="what follows -- goes to pytest")
+    parser.add_argument(
+        "pytest", nargs="*", metavar="PATH", help="tests to run; behind --: arguments of pytest"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

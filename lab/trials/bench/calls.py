@@ -13,7 +13,6 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import lab
 from ndis.interrupts import Interrupt
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ ELSEWHERE: Final = "Python's own"
 WHOLE: Final = "the whole trip"
 WITNESS: Final = Interrupt.service.__code__
 """Who has entered it has carried the question up himself."""
-TOP: Final = str(Path(lab.__file__).resolve().parents[1]) + "/"
+TOP: Final = str(Path(__file__).resolve().parents[3]) + "/"
 
 
 class Counting:

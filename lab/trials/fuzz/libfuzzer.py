@@ -29,8 +29,8 @@ CORES: Final = (_ROOT / "device" / "engine" / "csrc", _ROOT / "miniport" / "csrc
 TARGETS: Final = _ROOT / "tests" / "fuzz" / "csrc"
 CORPUS: Final = _ROOT / "tests" / "fuzz" / "corpus"
 FLAGS: Final = (
-    *("-std=c11", "-g", "-O1", "-fno-omit-frame-pointer", "-pthread", "-D_GNU_SOURCE"),
-    *("-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=undefined"),
+    *("-std=c11", "-g", "-O1", "-fno-omit-frame-pointer", "-pthread", "-D_GNU_SOURCE", "-DRW_DEBUG"),
+    *("-fsanitize=fuzzer,address,undefined,bounds", "-fno-sanitize-recover=undefined"),
 )
 HANG_S: Final = 20
 """Of one input: sanitizers and a busy machine make of microseconds milliseconds, not seconds."""

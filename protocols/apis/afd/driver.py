@@ -92,7 +92,7 @@ class AfdDriver:
             self.endpoints.discard(endpoint)
 
     def _create(self, irp: Irp) -> NtStatus:
-        file, opened = irp.location.file, irp.location.parameters
+        file, opened = irp.location.file, irp.location.parameters.ea
         if file is None or not isinstance(opened, AfdOpen):
             return self.io.complete(irp, NtStatus.INVALID_PARAMETER)
         if opened.transport in self.withdrawn:

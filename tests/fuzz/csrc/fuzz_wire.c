@@ -56,7 +56,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         send_piece(pair[1], &input, framing);
         pthread_mutex_lock(&card->rx_lock);
         while ((length = rw_wire_read(card, &offload)) > 0)
-            rw_rx_frame_locked(card, card->rx_data, (uint32_t)length, &offload, &outcome);
+            rw_rx_frame_locked(card, card->rx_frame, (uint32_t)length, &offload, &outcome);
         pthread_mutex_unlock(&card->rx_lock);
         rw_write(card, RW_RDT0, (rw_read(card, RW_RDH0) + 63) % 64);
         if (length < 0)

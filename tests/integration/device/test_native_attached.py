@@ -28,8 +28,10 @@ from tests.support.attached_card import (
     COUNT,
     FRAME,
     IOVA,
+    OPEN,
     PATIENCE_S,
     RAM_BYTES,
+    RX_DATA,
     TX_DATA,
     TX_RING,
     Framing,
@@ -55,6 +57,22 @@ def test_a_frame_leaves_and_its_interrupt_comes_without_python(tmp_path: Path) -
         assert guest.ram[TX_RING + 12] & 1
         assert guest.read("TDH0") == 1
         assert guest.card.asked == []
+
+
+def test_a_frame_that_the_filters_refuse_is_seen_nowhere_in_memory(tmp_path: Path) -> None:
+    """It is judged in the card's own memory; only what was accepted comes into a buffer of the guest."""
+    with running(tmp_path) as guest:
+        guest.enable()
+        guest.write("RCTL", OPEN & ~NIC["RCTL"]["UPE"].mask)
+        guest.read("STATUS")
+        broadcast = b"\xff" * 6 + bytes(54)
+
+        guest.far.send(b"\x02" * 300)
+        guest.far.send(broadcast)
+
+        assert guest.interrupted(0)
+        assert guest.received(0)[1] == broadcast
+        assert guest.ram[RX_DATA : RX_DATA + 300] == broadcast + bytes(240)
 
 
 def test_a_frame_off_the_wire_is_stored_and_announced(tmp_path: Path) -> None:

@@ -118,6 +118,35 @@ def test_a_stream_wire_finds_a_listener_that_took_its_path(tmp_path: Path) -> No
     wire.close()
 
 
+def test_a_listener_that_takes_no_call_keeps_nobody_waiting(tmp_path: Path) -> None:
+    """Its queue is full, where connect(2) waits: neither opening nor closing a wire does, and it calls on."""
+    path = tmp_path / "far"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen(0)
+        waiting: list[socket.socket] = []
+        refused = 0
+        while not refused:
+            waiting.append(socket.socket(socket.AF_UNIX))
+            waiting[-1].settimeout(0)
+            refused = waiting[-1].connect_ex(str(path))
+        began = time.monotonic()
+        wire = open_wire(f"stream:{path}")
+        opened = time.monotonic() - began
+
+        linked = wire.link
+        for caller in waiting:
+            caller.close()
+        for _ in waiting[1:]:
+            listener.accept()[0].close()
+        until(lambda: wire.link)
+        began = time.monotonic()
+        wire.close()
+
+    assert not linked
+    assert opened + time.monotonic() - began < 5
+
+
 def test_frames_sent_while_nobody_is_there_are_lost_and_block_nothing(tmp_path: Path) -> None:
     """A pulled cable."""
     wire = open_wire(f"stream:{tmp_path / 's'}")

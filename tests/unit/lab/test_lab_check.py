@@ -46,6 +46,7 @@ def test_everything_runs_in_order_and_hooks_in_their_place(check: ModuleType, st
         "ruff format",
         "mypy --strict",
         "generated files",
+        "circles",
         "sanitize",
         "fetch",
         "tests",
@@ -87,9 +88,35 @@ def test_a_selection_goes_to_pytest_alone(check: ModuleType, steps: list[Any]) -
     """Who asks for one test does not wait for the types."""
     planned = check.plan(steps, check.Wish(keyword="cpio", pytest=("-x",)), [])
 
-    assert [step.name for step in planned] == ["fetch", "tests", "guest tests"]
-    assert planned[1].argv[0] == sys.executable
-    assert planned[1].argv[-3:] == ("-k", "cpio", "-x")
+    assert [step.name for step in planned] == ["tests"]
+    assert planned[0].argv[0] == sys.executable
+    assert planned[0].argv[-1] == "-x"
+    assert "cpio" in planned[0].argv
+
+
+def test_a_path_is_all_that_runs(check: ModuleType, steps: list[Any]) -> None:
+    """No fetch, no lint, no workers: what the tests need they bring themselves."""
+    planned = check.plan(steps, check.Wish(pytest=("tests/unit/ndis",)), [])
+
+    assert [step.argv[1:] for step in planned] == [
+        ("-m", "pytest", "-q", "-m", "not extra", "tests/unit/ndis"),
+    ]
+
+
+def test_files_without_the_word_are_not_even_read_by_pytest(check: ModuleType, tmp_path: Path) -> None:
+    """But those whose parameters come from elsewhere, and all of them where a word is negated."""
+    for name, text in {
+        "test_leds.py": "",
+        "test_words.py": "def test_leds(): ...",
+        "test_other.py": '@pytest.mark.parametrize("x", [1, 2])',
+        "test_table.py": '@pytest.mark.parametrize("x", TABLE)',
+    }.items():
+        (tmp_path / name).write_text(text)
+
+    found = [Path(path).name for path in check.candidates("LEDs or x9", tmp_path)]
+
+    assert found == ["test_leds.py", "test_table.py", "test_words.py"]
+    assert check.candidates("not leds", tmp_path) == []
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,116 @@
+/* See frame.h. */
+#include "frame.h"
+
+#include "debug.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#define ADDRESSES 12u /* the VLAN tag goes behind them */
+
+void rw_frame_begin(struct rw_frame *frame)
+{
+    frame->count = 1;
+    frame->size = 0;
+    frame->piece[0] = (struct rw_fragment){frame->room + RW_HEAD_FRONT, 0};
+}
+
+uint8_t *rw_frame_head(struct rw_frame *frame)
+{
+    return frame->room + (frame->piece[0].base - frame->room);
+}
+
+bool rw_frame_add(struct rw_frame *frame, const uint8_t *base, uint32_t length)
+{
+    struct rw_fragment *head = &frame->piece[0];
+
+    if (head->length < RW_HEAD_BYTES) {
+        const uint32_t room = RW_HEAD_BYTES - head->length, part = length < room ? length : room;
+
+        memcpy(rw_frame_head(frame) + head->length, base, part);
+        head->length += part;
+        frame->size += part;
+        base += part;
+        length -= part;
+    }
+    if (!length)
+        return true;
+    if (frame->count == RW_FRAME_PIECES)
+        return false;
+    frame->piece[frame->count++] = (struct rw_fragment){base, length};
+    frame->size += length;
+    return true;
+}
+
+_Static_assert(RW_FRAME_PIECES >= 2, "a buffer of ours is a head and a piece");
+
+void rw_frame_of(struct rw_frame *frame, const uint8_t *bytes, uint32_t length)
+{
+    rw_frame_begin(frame);
+    (void)rw_frame_add(frame, bytes, length); /* of one buffer: see the assertion */
+}
+
+uint8_t *rw_frame_front(struct rw_frame *frame, uint32_t length)
+{
+    return frame->piece[0].base - frame->room >= (ptrdiff_t)length ? rw_frame_head(frame) - length : NULL;
+}
+
+void rw_frame_copy(const struct rw_frame *frame, uint32_t at, uint8_t *to, uint32_t length)
+{
+    for (uint32_t n = 0; n < frame->count && length; n++) {
+        const struct rw_fragment *piece = &frame->piece[n];
+        uint32_t part;
+
+        if (at >= piece->length) {
+            at -= piece->length;
+            continue;
+        }
+        if (n)
+            RW_MAY_TOUCH();
+        part = piece->length - at < length ? piece->length - at : length;
+        memcpy(to, piece->base + at, part);
+        to += part;
+        length -= part;
+        at = 0;
+    }
+}
+
+bool rw_frame_tag(struct rw_frame *frame, uint32_t type, uint32_t tci)
+{
+    uint8_t *head = rw_frame_head(frame);
+
+    if (frame->size < ADDRESSES || head != frame->room + RW_HEAD_FRONT)
+        return false;
+    memmove(head - RW_TAG_BYTES, head, ADDRESSES);
+    head -= RW_TAG_BYTES;
+    head[ADDRESSES] = (uint8_t)(type >> 8);
+    head[ADDRESSES + 1] = (uint8_t)type;
+    head[ADDRESSES + 2] = (uint8_t)(tci >> 8);
+    head[ADDRESSES + 3] = (uint8_t)tci;
+    frame->piece[0].base = head;
+    frame->piece[0].length += RW_TAG_BYTES;
+    frame->size += RW_TAG_BYTES;
+    return true;
+}
+
+void rw_frame_pad(struct rw_frame *frame, uint32_t size)
+{
+    if (frame->size >= size)
+        return;
+    memset(rw_frame_head(frame) + frame->size, 0, size - frame->size);
+    frame->piece[0].length = frame->size = size;
+}
+
+void rw_frame_shorten(struct rw_frame *frame, uint32_t by)
+{
+    frame->size -= by;
+    while (by) {
+        struct rw_fragment *last = &frame->piece[frame->count - 1];
+        const uint32_t part = last->length < by ? last->length : by;
+
+        last->length -= part;
+        by -= part;
+        if (!last->length && frame->count > 1)
+            frame->count--;
+    }
+}
