@@ -126,6 +126,10 @@ class Breakpoint:
     """It was to stop once, and has."""
     temporary: bool = False
     """It is forgotten at the next stop, whatever that is for."""
+    prints: bool = False
+    """It says that it was hit, and nothing stops."""
+    commands: tuple[str, ...] = ()
+    """What is done at a stop that it causes."""
     ran: str = field(default="", repr=False)
 
     def hit(self) -> bool:

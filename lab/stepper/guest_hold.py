@@ -29,12 +29,17 @@ if TYPE_CHECKING:
     from lab.stepper.kernel_symbols import KernelSymbols, Place
 
 STACK_BYTES: Final = 2048
-ANSWERED_S: Final = 10.0
-UNANSWERED_S: Final = 0.5
+ANSWERED_S: Final = 0.5
+UNANSWERED_S: Final = 0.15
 """How long to wait for a stop that cannot come while another access of the guest's waits for us."""
-QUEUED_S: Final = 0.1
+QUEUED_S: Final = 0.3
 _FUTEX: Final = "202"
 """The number of the system call in which QEMU's main thread waits for the big lock (x86-64)."""
+_POLLING: Final = frozenset({"7", "271"})
+"""Those in which its monitor's thread waits for the next request: poll, ppoll."""
+_VCPU: Final = "CPU "
+_MONITOR: Final = "IO mon_iothread"
+"""How QEMU names its threads."""
 _REGISTER: Final = re.compile(r"\b(RIP|RSP)=([0-9a-f]{16})")
 _KERNEL: Final = 1 << 63
 
@@ -150,7 +155,7 @@ class GuestHold:
     def _slowly(self) -> Iterator[None]:
         """Let the vCPUs run only when QEMU's main thread does not, while the block lasts."""
         pid = self._process.pid
-        vcpus = _vcpus(pid)
+        vcpus = _threads(pid, _VCPU)
         cpus = os.sched_getaffinity(pid)
         try:
             for thread in vcpus:
@@ -170,16 +175,20 @@ class GuestHold:
                 os.sched_setaffinity(pid, cpus)
 
     def _until_queued(self) -> None:
-        """Wait until the request is next in QEMU: its main thread waits for the lock, or has done it."""
+        """Wait until the request is next in QEMU: its monitor has it, its main thread waits for the lock.
+
+        The main thread may wait for the lock already, for something else; so the monitor's thread is looked
+        at first.
+        """
         until = time.monotonic() + QUEUED_S
-        call = f"/proc/{self._process.pid}/task/{self._process.pid}/syscall"
+        pid = self._process.pid
+        monitors = _threads(pid, _MONITOR)
         while time.monotonic() < until:
-            time.sleep(0.002)
-            try:
-                with open(call) as file:  # noqa: PTH123 - a file of the kernel's, read often
-                    if file.read().split(maxsplit=1)[0] == _FUTEX:
-                        return
-            except OSError:
+            time.sleep(0.001)
+            if self._process.stepper.has_said:
+                return  # it has stopped already
+            read = self._process.stepper.unread_bytes() == 0
+            if read and all(_call(pid, one) in _POLLING for one in monitors) and _call(pid, pid) == _FUTEX:
                 return
 
     # -- where the driver stood ----------------------------------------------------------------------
@@ -242,14 +251,21 @@ def _driverness(found: list[Place]) -> tuple[bool, int]:
     return any(place.module for place in found), len(found)
 
 
-def _vcpus(pid: int) -> list[int]:
-    """Return the threads of a QEMU that run guests, by their names."""
+def _threads(pid: int, name: str) -> list[int]:
+    """Return the threads of a process whose names begin so; none of one that has ended."""
     found = []
-    try:
+    with contextlib.suppress(OSError):
         for task in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - numbers, not paths
             with open(f"/proc/{pid}/task/{task}/comm") as file:  # noqa: PTH123 - a file of the kernel's
-                if file.read().startswith("CPU "):
+                if file.read().startswith(name):
                     found.append(int(task))
-    except OSError:
-        return []
     return found
+
+
+def _call(pid: int, thread: int) -> str:
+    """Return the number of the system call that a thread sleeps in; empty where nobody knows."""
+    try:
+        with open(f"/proc/{pid}/task/{thread}/syscall") as file:  # noqa: PTH123 - read often
+            return file.read().partition(" ")[0]
+    except OSError:
+        return ""

@@ -119,6 +119,7 @@ class Live:
             raise AssertionError("a card that was not built here")
         last = LastState(card.engine, self._memory)
         session = self.session = Session(Look(last, last), front)
+        session.about = "a served card"
         session.now = self.clock
         session.held.append(self.clock)
         session.wake = self._asked.set

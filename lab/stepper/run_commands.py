@@ -129,10 +129,39 @@ def set_breakpoint(context: Context, rest: str) -> str:
     return f"breakpoint {one.number}: {one.text}"
 
 
+def temporary(context: Context, rest: str) -> str:
+    """Set a breakpoint that stops once and is gone."""
+    one = _parsed(rest)
+    one.once = True
+    context.session.add(one)
+    return f"temporary breakpoint {one.number}: {one.text}"
+
+
+def tracepoint(context: Context, rest: str) -> str:
+    """Set a breakpoint that prints what it hits, and stops nothing."""
+    one = _parsed(rest)
+    one.prints = True
+    context.session.add(one)
+    return f"tracepoint {one.number}: {one.text}"
+
+
+def commands(context: Context, rest: str) -> str:
+    """Give a breakpoint commands of its own."""
+    which, _, lines = rest.partition(" ")
+    wanted = number(which, "breakpoint number")
+    for one in context.session.breakpoints:
+        if one.number == wanted:
+            one.commands = tuple(line.strip() for line in lines.split(";") if line.strip())
+            return f"breakpoint {wanted} does: {'; '.join(one.commands) or 'nothing'}"
+    raise CommandError(f"there is no breakpoint {wanted}")
+
+
 def list_breakpoints(context: Context, _: str) -> str:
     """Return the breakpoints and their hits."""
     lines = [
         f"{one.number:3} {'on ' if one.enabled else 'off'} {one.hits:5} hits  {one.text}"
+        + ("   (prints)" if one.prints else "   (once)" if one.once else "")
+        + (f"\n      {'; '.join(one.commands)}" if one.commands else "")
         + (f"   (expression failed: {one.ran})" if one.ran else "")
         for one in context.session.breakpoints
     ]

@@ -62,6 +62,19 @@ class Held(Protocol):
         """Go on."""
 
 
+class Counter(Protocol):
+    """What counts events, and goes back with a card that is played."""
+
+    def observe(self, event: Event) -> None:
+        """Count an event."""
+
+    def capture(self) -> object:
+        """Return the counts, as values that later events do not touch."""
+
+    def restore(self, captured: object) -> None:
+        """Go back to them."""
+
+
 class Driver(Held, Protocol):
     """A guest's driver: held like the rest, and asked where it stood."""
 
@@ -125,6 +138,8 @@ class Session:
         self.history: deque[tuple[int, Event]] = deque(maxlen=HISTORY)
         self.writes: deque[tuple[int, ev.RegisterWritten]] = deque(maxlen=WRITES)
         self.watchers: list[Callable[[Event], None]] = []
+        """Told of each event once, however often it is played."""
+        self.counters: list[Counter] = []
         self.stop: Stop | None = None
         self.stops = 0
         self.lines = 0
@@ -147,11 +162,22 @@ class Session:
         """Whose register accesses these are, where it can be asked."""
         self.wake: Callable[[], object] = lambda: None
         """Called by ``pause``: whoever can take a quiet card's lock shall call ``stand_idle``."""
+        self.about = "a card"
+        """What is stepped through, for the greeting."""
+        self.note: Callable[[str], object] = lambda _: None
+        """Prints a line for the user while nothing stops."""
+        self.waiting: tuple[str, ...] = ()
+        """Commands of breakpoints that the front end is to do at this stop."""
         self._stands = self._asked_driver = False
         self.over = ""
         """Why no event can come any more; empty while one may."""
 
     # -- commands: how to go on ------------------------------------------------------------------------
+
+    def take_commands(self) -> tuple[str, ...]:
+        """Return what the breakpoints of this stop want done, once."""
+        taken, self.waiting = self.waiting, ()
+        return taken
 
     def step(self, kind: str = "stage", count: int = 1) -> None:
         """Go on to the ``count``-th event of a kind of step. KeyError."""
@@ -225,6 +251,8 @@ class Session:
         self.history.append((self.position, event))
         if type(event) is ev.RegisterWritten:
             self.writes.append((self.position, event))
+        for counter in self.counters:
+            counter.observe(event)
         if self.position > self.furthest:
             self.furthest = self.position
             for watcher in self.watchers:
@@ -235,6 +263,20 @@ class Session:
         elif self._asked_driver and self.driver is not None:  # by a condition that did not hold
             self.driver.release()
         self._asked_driver = False
+
+    def capture(self) -> tuple[object, ...]:
+        """Return what has been counted and kept so far, to come back to."""
+        counted = [counter.capture() for counter in self.counters]
+        return (tuple(self.history), tuple(self.writes), *counted)
+
+    def restore(self, captured: tuple[object, ...]) -> None:
+        """Go back to what ``capture`` returned."""
+        history, writes, *counted = captured
+        for kept, values in ((self.history, history), (self.writes, writes)):
+            kept.clear()
+            kept.extend(values)  # type: ignore[arg-type]  # as ``capture`` made them
+        for counter, values in zip(self.counters, counted, strict=True):
+            counter.restore(values)
 
     def _search(self, event: Event) -> None:
         scan = self.scan
@@ -262,6 +304,10 @@ class Session:
         for one in self.breakpoints:
             if one.enabled and one.matches(event) and self.holds(one, event) and one.hit():
                 one.over = one.once
+                if one.prints:
+                    self.note(f"#{self.position} {say(event)}  (tracepoint {one.number})")
+                    continue
+                self.waiting += one.commands
                 reason = f"breakpoint {one.number}: {one.text}"
         if not reason and self._pause:
             reason = self._pause

@@ -82,6 +82,7 @@ class Steered:
             self._symbols = symbols(guest.kernel, self.modules)
             hold = GuestHold(guest.process, live.served.answer_now, self._symbols)
             live.session.driver = hold
+            live.session.about = "a guest's card"
             live.served.accessed = hold.access_ended
             live.session.held.append(hold)
         if self._wanted.step and self.front is None and self._wanted.commands is None:

@@ -73,7 +73,10 @@ class Screen(CommandFront):
         context = self.context(session)
         while not self._lines.empty():  # typed for the stop before
             self._lines.get()
+        session.note = lambda text: self._answer("", text)
         self._show(picture.take(context, stop))
+        for line in session.take_commands():
+            self._lines.put(line)
         while True:
             line = self._lines.get()
             if line == _END:
@@ -253,7 +256,8 @@ class Stepper(App[None]):
     def say(self, line: str, text: str) -> None:
         """Show what a command said."""
         log = self.query_one("#log", Log)
-        log.write(f"> {line}")
+        if line:
+            log.write(f"> {line}")
         if text:
             log.write(text)
 

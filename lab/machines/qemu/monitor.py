@@ -6,8 +6,12 @@ answer, but it does take the request, and acts on it as soon as the vCPU's acces
 
 from __future__ import annotations
 
+import array
 import contextlib
+import fcntl
 import json
+import select
+import termios
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -34,7 +38,8 @@ class Monitor:
         if not self._greeted:
             self._message()
             self._greeted = True
-            self.answer(self._send("qmp_capabilities", {}))
+            # With "oob" QEMU reads a request at once, else only after its main loop has answered the last.
+            self.answer(self._send("qmp_capabilities", {"enable": ["oob"]}))
         return self._send(name, arguments)
 
     def _send(self, name: str, arguments: dict[str, object]) -> int:
@@ -63,6 +68,17 @@ class Monitor:
     def say(self, line: str) -> str:
         """Run a line of QEMU's human monitor; return what it prints. MonitorError."""
         return str(self.ask("human-monitor-command", **{"command-line": line}))
+
+    def unread_bytes(self) -> int:
+        """Return how much of what was sent QEMU has not read yet (unix(7): SIOCOUTQ)."""
+        amount = array.array("i", [0])
+        fcntl.ioctl(self._socket, termios.TIOCOUTQ, amount)
+        return amount[0]
+
+    @property
+    def has_said(self) -> bool:
+        """Whether something of QEMU's is there to be read."""
+        return bool(self._received) or bool(select.select([self._socket], [], [], 0)[0])
 
     def patience(self, timeout_s: float) -> None:
         """Wait so long for answers from now on."""

@@ -117,11 +117,12 @@ def test_a_faulty_driver_s_recording_fails_its_check_and_a_good_one_s_passes(tmp
             (bad, "driver", "reference"),
             (bad, "engine", "reference"),
             (bad, "engine", "native"),
+            (bad, "all", "native"),
         )
     ]
     parted = ringwalk("replay", "--diff", good, bad)
 
-    assert checks == [0, 1, 1, 0, 0]
+    assert checks == [0, 1, 1, 0, 0, 1]
     assert parted.returncode == 1
     assert "they part at input" in parted.stdout
 
@@ -255,3 +256,40 @@ def test_ctrl_c_opens_the_prompt_of_a_served_card_that_nobody_uses(tmp_path: Pat
 
     assert child.wait() == 130
     assert not path.exists()
+
+
+def test_a_recording_may_stand_behind_check_which_is_the_natural_order(tmp_path: Path) -> None:
+    """`replay --check run.rw` checks run.rw; a word that is no check beside a recording is refused."""
+    good = tmp_path / "good.rw"
+    ringwalk("step", "--record", good)
+
+    natural = ringwalk("replay", "--check", good)
+    wrong = ringwalk("replay", good, "--check", "everything")
+
+    assert (natural.returncode, natural.stdout.splitlines()[-1]) == (0, "check passed")
+    assert (wrong.returncode, "choose of all, engine, driver" in wrong.stderr) == (2, True)
+
+
+def test_ctrl_c_stops_a_replay_that_runs(tmp_path: Path) -> None:
+    """At the next event, with the prompt."""
+    path = tmp_path / "long.rw"
+    ringwalk("step", "--record", path, "--frames", "20000")
+
+    with pexpect.spawn(
+        RINGWALK[0],
+        [*RINGWALK[1:], "replay", str(path), "--step"],
+        cwd=str(TOP),
+        encoding="utf-8",
+        timeout=60,
+    ) as child:
+        child.expect("stepping through a recording")
+        child.expect(PROMPT)
+        child.sendline("tracepoint frame nth=10")
+        child.expect(PROMPT)
+        child.sendline("continue")
+        child.expect("tracepoint 1")
+        child.sendintr()
+        child.expect(r"\(paused\)")
+        child.expect(PROMPT)
+        child.sendline("quit")
+        child.expect(pexpect.EOF)
