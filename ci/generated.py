@@ -14,6 +14,7 @@ import imports
 
 from device.regs.nic import NIC
 from device.regs.render import markdown
+from lab.host import systems
 from lab.trials.fuzz import faults
 
 TOP = Path(__file__).resolve().parents[1]
@@ -37,6 +38,7 @@ def contents() -> dict[Path, str]:
     return {
         TOP / "docs/reference/registers.md": markdown(NIC),
         TOP / "docs/reference/faults.md": FAULTS_HEAD + faults.markdown(),
+        TOP / "docs/reference/systems.md": systems.markdown(),
         TOP / "docs/architecture.md": architecture(),
     }
 

@@ -21,7 +21,10 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "device/vfio_user": ("device.vfio_user",),
     "ntos": ("ntos", "formats"),
     "ndis": ("ndis", "ntos", "formats"),
-    "miniport": ("miniport", "ndis", "ntos", "formats", "device.regs", "device.rings"),
+    "miniport": (
+        *("miniport", "ndis", "ntos", "formats", "device.regs", "device.rings"),
+        "device.vfio_user.hardened",  # _build.py: the flags that every C module is compiled with
+    ),
     "miniport/hal": (
         "miniport",
         "ndis",
