@@ -15,6 +15,7 @@ from device.engine.contract import InterruptMode
 from device.regs.nic import VECTORS
 from device.vfio_user import PciIrq
 from device.vfio_user.sharing import private
+from device.wire.contract import TellsLink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -49,7 +50,11 @@ class ServedBase:
         self.memory = ClientMemory()
         self.wire = wire
         self.wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self.plugged = True
+        """Whether the cable is in; see ``set_cable``."""
         self.stopping = False
+        self.clock: Callable[[], int] = time.monotonic_ns
+        """The card's time in nanoseconds: a stepper replaces it by a clock that can stand."""
         self.complain: Callable[[str], None] = lambda _: None
         self._looked = False
 
@@ -61,7 +66,7 @@ class ServedBase:
     def save(self, *, hold: bool = False) -> bytes:
         """Return the card's whole state; ``hold``: it does no DMA from this instant on."""
         with self.lock:
-            self.card.advance(time.monotonic_ns())
+            self.card.advance(self.clock())
             state = self.card.save()
             if hold:
                 self.card.hold()
@@ -74,8 +79,24 @@ class ServedBase:
         interrupt or written configuration space. DEVICE_RESET, or its end, makes an ordinary card of it.
         """
         with self.lock:
-            self.card.advance(time.monotonic_ns())
+            self.card.advance(self.clock())
             self.card.restore(state)
+
+    def set_cable(self, *, plugged: bool) -> None:
+        """Pull the cable out of the running card, or plug it in; any thread may call it.
+
+        The card sees what the wire says only while the cable is in. Both ends notice, where the wire can
+        tell.
+        """
+        with self.lock:
+            self.plugged = plugged
+        os.eventfd_write(self.wake, 1)
+
+    def _follow_cable(self, *, ended: bool) -> None:
+        """Let the PHY see the carrier, and the far end ours. Under the lock; ``ended``: the wire has."""
+        self.card.set_carrier(present=self.plugged and not ended and self.wire.link)
+        if isinstance(self.wire, TellsLink):
+            self.wire.offer(link=self.plugged and self.card.phy.offers)
 
     def _use(self, dma: DmaMap) -> None:
         """Let a client's memory be the card's."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from formats import ethernet, ipv6
 from protocols.transports.tcpip import addresses
+from protocols.transports.tcpip.classify import Action
 from protocols.transports.tcpip.errors import Failure, NetworkError
 from protocols.transports.tcpip.fragments import FragmentKey, Reassembler
 from protocols.transports.tcpip.icmp import ErrorKind
@@ -27,7 +28,7 @@ REASSEMBLY_TIMEOUT = 60 * SECOND  # RFC 8200 4.5
 PARAMETER_KINDS = {
     ipv6.PARAMETER_ERRONEOUS_FIELD: ErrorKind.PARAMETER,
     ipv6.PARAMETER_UNKNOWN_NEXT: ErrorKind.PROTOCOL_UNREACHABLE,
-    ipv6.PARAMETER_UNKNOWN_OPTION: ErrorKind.PARAMETER,
+    ipv6.PARAMETER_UNKNOWN_OPTION: ErrorKind.UNKNOWN_OPTION,
 }
 
 
@@ -71,8 +72,11 @@ class Ipv6Layer:
             tos=header.traffic_class,
             frame=frame,
         )
+        classification = self._context.classification
         if not self._acceptable(packet):
             count["ipv6.in_address_errors"] += 1
+        elif classification is not None and classification.inbound_packet(packet) is Action.BLOCK:
+            return
         elif self._for_us(interface, header.destination):
             self._open(packet, header)
         else:
@@ -87,6 +91,11 @@ class Ipv6Layer:
         options: SendOptions,
     ) -> None:
         """Send a transport header and payload; NetworkError when it cannot fit."""
+        classification = self._context.classification
+        if classification is not None and not classification.outbound_transport(
+            path, protocol, header, payload
+        ):
+            return
         size = len(header) + sum(map(len, payload))
         mtu = self._paths.mtu(path) if self._paths.lowered else path.interface.mtu6
         extension = options.ip_options
@@ -176,7 +185,7 @@ class Ipv6Layer:
             return
         except ipv6.ParameterProblemError as problem:
             self._context.counters["ipv6.in_header_errors"] += 1
-            packet.link_cast &= not problem.even_multicast
+            packet.answer_groups = problem.even_multicast
             self._complain(packet, PARAMETER_KINDS[problem.code], problem.pointer)
             return
         self._hand_over(packet, chain)

@@ -128,7 +128,7 @@ class Udp:
         self._context = context
         self._ip = ip
         self._membership = membership
-        self.ports = PortTable(context)
+        self.ports = PortTable(context, UDP)
         self.endpoints: dict[int, list[UdpEndpoint]] = {}
         ip.transports[UDP] = self
 
@@ -183,6 +183,8 @@ class Udp:
             local = None
         interface = interface or endpoint.interface or (endpoint.multicast_interface if multicast else None)
         path = self._ip.resolve(address, local, interface)
+        if self._context.classification is not None:
+            self._context.classification.datagram_to(path.source, endpoint.port, address, port)
         options = SendOptions(
             ttl=endpoint.multicast_ttl if multicast else endpoint.ttl,
             tos=endpoint.tos,
@@ -223,6 +225,9 @@ class Udp:
         if len(data) < HEADER.size:
             count["udp.in_errors"] += 1
             return
+        if addresses.is_unspecified(about.source) and about.destination != addresses.IPV4_BROADCAST:
+            count["udp.in_errors"] += 1  # RFC 1122 3.2.1.3: only who asks for an address has none
+            return
         source_port, port, size, value = HEADER.unpack_from(data)
         if size < HEADER.size or size > len(data) or not self._intact(about, size, value):
             count["udp.in_errors"] += 1
@@ -236,6 +241,11 @@ class Udp:
             about.ttl,
             about.tos,
         )
+        classification = self._context.classification
+        if classification is not None and not classification.datagram_from(
+            datagram.destination, port, datagram.source, source_port
+        ):
+            return
         if self._dispatch(datagram, port):
             count["udp.in_datagrams"] += 1
         else:

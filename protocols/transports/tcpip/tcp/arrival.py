@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from protocols.transports.tcpip.tcp.connection import Connection
     from protocols.transports.tcpip.tcp.segment import Segment
 
-CHALLENGES = 10  # challenge ACKs a connection in CHALLENGE_PERIOD (RFC 5961 7)
-CHALLENGE_PERIOD = 5 * SECOND
 PAWS_IDLE = 24 * 24 * 3600 * SECOND  # RFC 7323 5.5: after 24 days a timestamp proves nothing
 
 
@@ -48,7 +46,12 @@ def arrive(conn: Connection, seg: Segment) -> None:
         sequence = unwrap(sequence, seg.sequence)
         if not _check(conn, seg, sequence):
             return
-    if stamp is not None and conn.ts_ok and sequence <= conn.last_ack_sent:
+    if (
+        stamp is not None
+        and conn.ts_ok
+        and sequence <= conn.last_ack_sent
+        and _acknowledges_what_was_sent(conn, seg)
+    ):
         conn.ts_recent = stamp  # RFC 7323 4.3
         conn.ts_recent_at = conn.clock.now
     if not acknowledgment.process(conn, seg, sequence):
@@ -60,6 +63,16 @@ def arrive(conn: Connection, seg: Segment) -> None:
         _after_acknowledgment(conn, seg, sequence)
     elif seg.length:
         _in_order(conn, seg, sequence, sequence + seg.length)
+
+
+def _acknowledges_what_was_sent(conn: Connection, seg: Segment) -> bool:
+    """Tell whether the ACK field is one that RFC 5961 5.2 accepts.
+
+    A segment that is about to be dropped for it must not change TS.Recent: whoever can guess a sequence
+    number could else have PAWS drop all that the peer sends.
+    """
+    behind = (conn.snd_max - seg.acknowledgment) & MASK
+    return behind <= conn.snd_max - conn.snd_una + conn.max_snd_wnd
 
 
 def _check(conn: Connection, seg: Segment, sequence: int) -> bool:
@@ -95,18 +108,6 @@ def _after_acknowledgment(conn: Connection, seg: Segment, sequence: int) -> None
         _urgent(conn, seg, sequence)
     if seg.length or seg.flags & FIN:
         _text(conn, seg, sequence)
-
-
-def challenge(conn: Connection) -> None:
-    """Send a challenge ACK, within this connection's rate (RFC 5961 7)."""
-    now = conn.clock.now
-    if now - conn.challenged_at >= CHALLENGE_PERIOD:
-        conn.challenged_at = now
-        conn.challenge_tokens = CHALLENGES
-    if conn.challenge_tokens:
-        conn.challenge_tokens -= 1
-        conn.tcp.context.counters["tcp.challenge_acks"] += 1
-        output.send_ack(conn)
 
 
 def _excused(conn: Connection, seg: Segment) -> bool:
@@ -149,7 +150,7 @@ def _answer_unacceptable(conn: Connection, seg: Segment) -> None:
         if conn.state is not State.CLOSED:
             output.send_ack(conn)
         return
-    challenge(conn)
+    output.challenge(conn)
 
 
 def _duplicate(conn: Connection, sequence: int, length: int) -> None:
@@ -162,10 +163,10 @@ def _reset_or_syn(conn: Connection, seg: Segment, sequence: int) -> None:
         if conn.state is State.SYN_RECEIVED and conn.passive and sequence == conn.irs:
             output.send_syn(conn)
         else:
-            challenge(conn)  # RFC 5961 4
+            output.challenge(conn)  # RFC 5961 4
         return
     if sequence != conn.rcv_nxt:
-        challenge(conn)  # RFC 5961 3: in the window, but not exact
+        output.challenge(conn)  # RFC 5961 3: in the window, but not exact
         return
     conn.tcp.context.counters["tcp.in_resets"] += 1
     refused = conn.state is State.SYN_RECEIVED and not conn.passive
@@ -281,6 +282,8 @@ def _text(conn: Connection, seg: Segment, sequence: int) -> None:
 
 def _early(conn: Connection, seg: Segment, sequence: int, end: int) -> None:
     conn.tcp.context.counters["tcp.in_early"] += 1
+    if conn.sack_ok:
+        conn.dsack = conn.received.already(sequence, end)  # RFC 2883 4.1.3: a duplicate beyond a hole
     at = sequence
     for view in seg.payload:
         piece = view[: max(0, end - at)]
