@@ -6,7 +6,7 @@ import re
 
 from lab.trials.fuzz import coverage, libfuzzer
 
-REACHED = 0.90
+REACHED = 0.91
 """Of the branches. The goal is ``coverage.LEAST``; this may only grow."""
 
 

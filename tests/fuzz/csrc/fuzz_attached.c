@@ -636,7 +636,7 @@ static void step(struct bench *bench, const struct instruction *one)
 {
     const uint32_t offset = registers[one->a % (sizeof registers / sizeof *registers)] + (one->c & 1 ? RW_QUEUE_STRIDE : 0);
 
-    switch (one->op % 31) {
+    switch (one->op % 32) {
     case 0: case 1: case 2: case 3: case 4: send_chain(bench, one); break;
     case 5: edge(bench, one); break;
     case 6: case 7: store(bench, offset, (uint32_t)one->y); break;
