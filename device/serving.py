@@ -207,7 +207,7 @@ class ServedCard(ServedBase):
                     open_ended = self._take_frames()
                 self._flush()
                 self.card.advance(time.monotonic_ns())
-                self.card.set_carrier(present=self.wire.link)
+                self._follow_cable(ended=not open_ended)
                 self.listens = open_ended and self._wants_frames()
                 wanted = select.POLLIN * self.listens | select.POLLOUT * bool(self.backlog)
                 deadline = self.sleeps_until = self.card.deadline()

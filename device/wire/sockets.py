@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 from device.wire.contract import Framing, WireError
 from device.wire.dialing import AT_ONCE, Opening
+from device.wire.notices import LinkNotices
 from device.wire.port import Port
 from device.wire.pump import Link, PumpedWire
 
@@ -207,7 +208,15 @@ class StreamWire(PumpedWire):
         except OSError as error:
             self._dialer.close()
             raise WireError(f"{spec}: {error.strerror}; name a socket you may use") from error
-        super().__init__(spec, Framing.DATAGRAM, first, stages, self._dialer.redial, started=opening.started)
+        super().__init__(
+            spec,
+            Framing.DATAGRAM,
+            first,
+            stages,
+            self._dialer.redial,
+            notices=LinkNotices(),
+            started=opening.started,
+        )
 
     def close(self) -> None:
         """Close the connection and the listener, and remove a path made here."""
@@ -255,8 +264,8 @@ class DatagramWire(PumpedWire):
             raise
         if isinstance(local, str):
             self._own = (local, _identity(local))
-        link = Link(DatagramPort(end, remote), end.close)
-        super().__init__(spec, Framing.DATAGRAM, link, started=opening.started)
+        far = Link(DatagramPort(end, remote), end.close)
+        super().__init__(spec, Framing.DATAGRAM, far, notices=LinkNotices(), started=opening.started)
 
     def disown(self) -> Path | None:
         """Leave the path to the caller, who removes it; None where the address is none."""

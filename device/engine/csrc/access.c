@@ -1,8 +1,9 @@
 /*
  * A guest's 32-bit accesses: which register does what. Python twin: ReferenceEngine.read and write.
  *
- * A tail is stored without a lock; what a running batch must not see half changed (a ring's place, RCTL, TCTL) is
- * stored between batches, so that a driver that turned the receiver off may take its buffers back.
+ * A tail is stored without a lock (docs/memory-model.md, pairs 1 and 6). What a running batch must not see half
+ * changed (a ring's place, RCTL, TCTL) is stored between batches, so that a driver that turned the receiver off may
+ * take its buffers back.
  */
 #include "access.h"
 
@@ -67,12 +68,12 @@ uint32_t rw_read(rw_card *card, uint32_t offset)
         return read_counter(card, offset, false);
     if (info->access == RW_ACC_RC64H)
         return read_counter(card, offset, true);
-    return rw_get(card, offset);
+    return rw_get_shown(card, offset);
 }
 
 static void write_tail(struct rw_card *card, uint32_t offset, uint32_t value)
 {
-    /* sequentially consistent, with rx_hungry: see threads.c */
+    /* sequentially consistent, with rx_hungry: docs/memory-model.md, pair 6 */
     atomic_store(&card->reg[offset / 4], value & 0xffff);
     if (offset == RW_TDT0 || offset == RW_TDT1) {
         RW_COUNT(card, doorbells, 1);

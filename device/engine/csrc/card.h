@@ -8,7 +8,7 @@
  *   effect_lock  the effect buffer (no effects are made when descriptors are attached, but faults)
  * The DMA table and whole resets are changed under tx_lock and rx_lock, so a batch sees one table. Registers
  * are relaxed atomics: a driver's plain store needs no lock, and a doorbell never waits for the other
- * direction. Tails are stored with release and loaded with acquire.
+ * direction. Where the order of two accesses can be seen by somebody, docs/memory-model.md has the pair's number.
  */
 #pragma once
 
@@ -255,7 +255,20 @@ RW_INLINE void rw_put(struct rw_card *card, uint32_t offset, uint32_t value)
     atomic_store_explicit(&card->reg[offset / 4], value, memory_order_relaxed);
 }
 
+/* A tail: behind it lie descriptors, and in front of it may be rx_hungry (docs/memory-model.md, pairs 1 and 6). */
 RW_INLINE uint32_t rw_get_tail(struct rw_card *card, uint32_t offset)
+{
+    return atomic_load_explicit(&card->reg[offset / 4], memory_order_seq_cst);
+}
+
+/* A head, behind what was written back: pair 4. */
+RW_INLINE void rw_put_head(struct rw_card *card, uint32_t offset, uint32_t value)
+{
+    atomic_store_explicit(&card->reg[offset / 4], value, memory_order_release);
+}
+
+/* A register for the guest, which goes by it: a head says what was written back. */
+RW_INLINE uint32_t rw_get_shown(struct rw_card *card, uint32_t offset)
 {
     return atomic_load_explicit(&card->reg[offset / 4], memory_order_acquire);
 }
@@ -279,6 +292,8 @@ void rw_slow_begin(struct rw_card *card);
 int rw_dma_try_load(struct rw_card *card, uint32_t *cache, uint64_t address, void *to, uint32_t length);
 int rw_dma_load(struct rw_card *card, uint32_t *cache, uint64_t address, void *to, uint32_t length);
 int rw_dma_store(struct rw_card *card, uint32_t *cache, uint64_t address, const void *from, uint32_t length);
+/* The same for the byte that has DD: behind all that was read and written before (docs/memory-model.md, pair 2). */
+int rw_dma_store_done(struct rw_card *card, uint32_t *cache, uint64_t address, uint8_t status);
 /* The host address of the whole range, or NULL: not covered by one mapped region, or the
  * card is recorded, which has all bytes pass by rw_dma_load and rw_dma_store. Reports nothing. */
 uint8_t *rw_dma_host(struct rw_card *card, uint32_t *cache, uint64_t address, uint64_t length, int right);

@@ -143,8 +143,8 @@ static uint32_t plan(struct rw_card *card, uint32_t queue, const struct arrival 
     return slots;
 }
 
-/* The 8 bytes that have DD, in one store after everything before. A mapping at an odd address, which no VMM
- * makes, gets no such promise. */
+/* The 8 bytes that have DD, in one store behind everything before (docs/memory-model.md, pair 3). A mapping at an odd
+ * address, which no VMM makes, gets no such promise. */
 static void store_release(uint8_t *host, uint64_t value)
 {
     if ((uintptr_t)host % sizeof value == 0)
@@ -240,7 +240,7 @@ static void store(struct rw_card *card, uint32_t queue, const struct arrival *ar
         finish_slot(card, base + (uint64_t)RW_DESC_BYTES * index, arrival, buffers, lengths, first,
                     n + 1 == slots);
         index = (index + units) % count;
-        rw_put(card, at(queue, RW_RDH0), index);
+        rw_put_head(card, at(queue, RW_RDH0), index);
     }
     RW_COUNT(card, rx_descriptors, slots);
 }

@@ -209,7 +209,7 @@ static void *wire_main(void *argument)
 
         if (atomic_load(&card->slow_used) && !card->recorder)
             rw_rx_deliver(card); /* what met memory that its thread could not wait for */
-        if (wanted == HUNGRY) { /* say so, then look again: there may be room in between */
+        if (wanted == HUNGRY) { /* say so, then look again: there may be room (docs/memory-model.md, pair 6) */
             atomic_store(&card->rx_hungry, true);
             wanted = appetite(card);
         }

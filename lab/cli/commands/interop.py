@@ -22,6 +22,7 @@ EXAMPLES = (
     "  ringwalk interop impaired    transfers over bad cables, the same way bad each time\n"
     "  ringwalk interop prompt      keystrokes echoed while a bulk transfer runs\n"
     "  ringwalk interop scripts     51 packet scripts, played to Linux and to us\n"
+    "  ringwalk interop uboot       U-Boot's driver on x86 and ARM: DHCP, ping, a file by TFTP\n"
     "  ringwalk interop wsk         kernel sockets: an echo driver on WSK, and a WSK client"
 )
 

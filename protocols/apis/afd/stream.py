@@ -218,6 +218,7 @@ class StreamEndpoint(ReceivingEndpoint):
             for irp in list(queue):
                 self.io.cancel(irp)
         for child in self.accepted:
+            child.options["linger"] = 0  # nobody will ever read or write there: the peer is to know at once
             child.cleanup()
         self.accepted.clear()
         connection, self.connection = self.connection, None
