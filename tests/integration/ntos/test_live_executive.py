@@ -8,7 +8,7 @@ import threading
 import time
 from collections import Counter
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -482,7 +482,7 @@ class Watched(LiveExecutive):
         super().__setattr__(name, value)
 
 
-def _pairs(table: Mapping[tuple[enum.Enum, str], enum.Enum]) -> set[tuple[enum.Enum, enum.Enum]]:
+def _pairs(table: Mapping[Any, enum.Enum]) -> set[tuple[enum.Enum, enum.Enum]]:
     return {(before, after) for (before, _event), after in table.items()}
 
 
