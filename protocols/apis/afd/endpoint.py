@@ -13,11 +13,9 @@ from typing import TYPE_CHECKING, Any
 from ntos.io.status import NtError, NtStatus
 from protocols.apis.afd.requests import AfdOpen, Bind, Kind, Poll
 from protocols.interfaces.tdi.client import TdiClient
-from protocols.interfaces.tdi.requests import Event, Query, TransportAddress
+from protocols.interfaces.tdi.requests import Query, TransportAddress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ntos.io.device import FileObject
     from ntos.io.irp import Irp
     from ntos.object.token import Token
@@ -82,9 +80,8 @@ class Endpoint:
         self._wanted, self._signal = Poll.NONE, None
         self.changed()
 
-    def event_handlers(self) -> dict[Event, Callable[..., Any]]:
-        """Return what the transport is to call on an address of this socket."""
-        return {}
+    def set_handlers(self, address: FileObject) -> None:
+        """Say what the transport is to call on an address of this socket. NtError."""
 
     # Its address
 
@@ -105,8 +102,7 @@ class Endpoint:
     def _open(self, asked: Bind) -> None:
         """Open the address object and give it this socket's handlers and options. NtError."""
         self.address = self.tdi.open_address(self.opened.transport, self.transport_address(asked))
-        for event, handler in self.event_handlers().items():
-            self.tdi.set_event_handler(self.address, event, handler)
+        self.set_handlers(self.address)
         self.local = self.tdi.query(self.address, Query.ADDRESS_INFO)
         if options := self.transport_options():
             self.tdi.set_information(self.address, **options)

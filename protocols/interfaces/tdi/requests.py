@@ -11,10 +11,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from ntos.object.token import Token
     from protocols.interfaces.tdi.address import TdiAddress
+    from protocols.interfaces.tdi.events import Handler
 
 
 class Tdi(enum.IntEnum):
@@ -43,7 +44,13 @@ class Tdi(enum.IntEnum):
 
 
 class Event(enum.IntEnum):
-    """TDI_EVENT_*: what a transport tells unasked. The handlers' arguments are in ``events``."""
+    """TDI_EVENT_*: what a transport tells unasked. ``events`` has each handler's type, by ``method``."""
+
+    method: str
+
+    def __init__(self, _number: int) -> None:
+        """Make the handler's name once."""
+        self.method = self.name.lower()
 
     CONNECT = 0
     DISCONNECT = 1
@@ -134,7 +141,7 @@ class SetEventHandler:
     """TDI_SET_EVENT_HANDLER: a handler, or None for none any more."""
 
     event: Event
-    handler: Callable[..., Any] | None
+    handler: Handler | None
 
 
 @dataclass(frozen=True, slots=True)

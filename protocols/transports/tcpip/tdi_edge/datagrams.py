@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ntos.io.status import NtError, NtStatus
 from protocols.interfaces.tdi.address import InternetAddress, internet
 from protocols.interfaces.tdi.datagrams import DatagramAddress
-from protocols.interfaces.tdi.requests import Event, Query, TransportAddress
+from protocols.interfaces.tdi.requests import Query, TransportAddress
 from protocols.interfaces.tdi.transport import TransportDriver
 from protocols.transports.tcpip.addresses import IPV4_BROADCAST, is_unspecified, text
 from protocols.transports.tcpip.errors import Failure, NetworkError
@@ -144,7 +144,8 @@ class UdpAddress(IpDatagramAddress):
         if status is not None:
             port = int.from_bytes(report.quoted[2:4])
             remote = outward(internet(report.destination, port), dual=self._dual)
-            self.handlers.tell(Event.ERROR_EX, self, status, remote)
+            if self.handlers.error_ex is not None:
+                self.handlers.error_ex(self, status, remote)
 
     def _answers(self) -> dict[Query, Any]:
         return {**super()._answers(), Query.MAX_DATAGRAM_INFO: 65507}

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from protocols.transports.tcpip.tdi_edge.tcp import TcpConnection
     from protocols.transports.tcpip.tdi_edge.tcp_driver import TcpDriver
 
-REFUSE = (NtStatus.CONNECTION_REFUSED, None)
-
 
 class TcpAddress(AddressObject):
     """A local address: its claim on the port, and the listener once somebody waits for connections."""
@@ -110,7 +108,8 @@ class TcpAddress(AddressObject):
                 return found
         remote = outward(internet(key.remote, key.remote_port), dual=self.dual)
         local = outward(internet(key.local, key.local_port), dual=self.dual)
-        _status, file = self.handlers.tell(Event.CONNECT, self, remote, local, default=REFUSE)
+        handler = self.handlers.connect
+        file = handler(self, remote, local)[1] if handler is not None else None
         if file is None:
             connection.abort()
             return IGNORE
