@@ -18,6 +18,7 @@ from protocols.interfaces.tdi.requests import Query, TransportAddress
 if TYPE_CHECKING:
     from ntos.io.device import FileObject
     from ntos.io.irp import Irp
+    from ntos.object.token import Token
     from protocols.apis.afd.dispatch import AfdDriver
     from protocols.interfaces.tdi.address import TdiAddress
 
@@ -41,6 +42,7 @@ class Endpoint:
         self.tdi = TdiClient(driver.io)
         self.opened = opened
         self.file: FileObject | None = None
+        self.owner: Token | None = None  # on whose behalf the socket was opened
         self.address: FileObject | None = None
         self.local: TdiAddress | None = None
         self.remote: TdiAddress | None = None
@@ -69,9 +71,8 @@ class Endpoint:
     def transport_address(self, asked: Bind) -> TransportAddress:
         """Return what an address object is opened with."""
         protocol = self.opened.protocol if self.opened.kind is not Kind.STREAM else 0
-        return TransportAddress(
-            asked.address, asked.share, protocol, asked.exclusive, self.transport_options()
-        )
+        options = self.transport_options()
+        return TransportAddress(asked.address, asked.share, protocol, asked.exclusive, options, self.owner)
 
     def cleanup(self) -> None:
         """End: the last handle is closed."""
@@ -156,6 +157,20 @@ class Endpoint:
         self._unreported &= ~found
         codes = {bit: self.event_errors.get(bit, NtStatus.SUCCESS) for bit in Poll if bit and bit & found}
         return self.io.complete(irp, NtStatus.SUCCESS, result=(found, codes))
+
+    # What Winsock keeps with the file
+
+    def set_context(self, irp: Irp) -> NtStatus:
+        """IOCTL_AFD_SET_CONTEXT."""
+        if irp.location.file is not None:
+            irp.location.file.fs_context2 = irp.location.parameters.value
+        return self.io.complete(irp, NtStatus.SUCCESS)
+
+    def get_context(self, irp: Irp) -> NtStatus:
+        """IOCTL_AFD_GET_CONTEXT: the result is what was set; INVALID_PARAMETER when nothing was."""
+        found = irp.location.file.fs_context2 if irp.location.file is not None else None
+        status = NtStatus.INVALID_PARAMETER if found is None else NtStatus.SUCCESS
+        return self.io.complete(irp, status, result=found)
 
     # Names and options
 

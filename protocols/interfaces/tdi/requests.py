@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ntos.object.token import Token
     from protocols.interfaces.tdi.address import TdiAddress
     from protocols.interfaces.tdi.events import Handler
 
@@ -97,6 +98,7 @@ class TransportAddress(NamedTuple):
     protocol: int = 0  # RawIp: the protocol number is part of the device's name in Windows
     exclusive: bool = False  # nobody may share it, whatever they ask (SO_EXCLUSIVEADDRUSE)
     options: Mapping[str, object] = MappingProxyType({})  # what was set before, and the transport may know
+    owner: Token | None = None  # on whose behalf it is opened; None: the system's
 
 
 class ConnectionContext(NamedTuple):

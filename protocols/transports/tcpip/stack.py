@@ -7,6 +7,7 @@ How to drive it: call ``receive(interface, frames, now)`` when frames come, ``ad
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
 
 from protocols.transports.tcpip import addresses, igmp, mld, nd, slaac
@@ -41,6 +42,11 @@ if TYPE_CHECKING:
     from protocols.transports.tcpip.tcp.connection import Connection, ConnectionHandler
     from protocols.transports.tcpip.tcp.listener import Listener
 
+
+def _no_turn() -> None:
+    """Do nothing: an owner without an executive calls ``flush`` itself."""
+
+
 MAX_ROUNDS = 256  # of loopback traffic in one call; the rest comes with the next
 
 __all__ = ["Stack", "StackConfig"]
@@ -58,7 +64,11 @@ class Stack:
     ) -> None:
         """Make a host with only its loopback interface."""
         self.config = config or StackConfig()
+        self.request_turn: Callable[[], None] = _no_turn
+        """What an edge calls after calls of its own: the owner has ``flush`` follow soon."""
         self.context = Context(now, entropy, self.config)
+        self._unhandled: deque[tuple[Interface, RxFrame]] = deque()
+        """Frames that came together with one whose handling has failed."""
         self._loopback = LoopbackLink()
         self.interfaces: list[Interface] = [Interface(0, self._loopback, loopback=True)]
         self.ip = Ip(self.context, self.interfaces)
@@ -295,9 +305,14 @@ class Stack:
         """Take frames that arrived on an interface, then do all that follows from them."""
         self.context.timers.advance(now)
         if interface.up:
-            for frame in coalesce(frames) if len(frames) > 1 else frames:
-                interface.counters["in_frames"] += 1
-                self.ip.receive(interface, frame)
+            arrived = iter(coalesce(frames) if len(frames) > 1 else frames)
+            try:
+                for frame in arrived:
+                    interface.counters["in_frames"] += 1
+                    self.ip.receive(interface, frame)
+            except Exception:
+                self._unhandled.extend((interface, frame) for frame in arrived)
+                raise  # a failure of ours with one frame: those behind it are for the next turn
         self.flush()
 
     def advance(self, now: int) -> None:
@@ -307,6 +322,10 @@ class Stack:
 
     def flush(self) -> None:
         """Make callbacks and hand frames to the links, until all is quiet."""
+        while self._unhandled:
+            interface, frame = self._unhandled.popleft()
+            interface.counters["in_frames"] += 1
+            self.ip.receive(interface, frame)
         classification = self.context.classification
         for _ in range(MAX_ROUNDS):
             self.tcp.settle()

@@ -200,12 +200,16 @@ class Tcp:
         for _ in range(MAX_TURNS):
             if not self.dirty:
                 return
-            dirty, self.dirty = self.dirty, {}
-            for connection in dirty:
-                if connection.notices:
-                    _call_back(connection)
-                if connection.state is not State.CLOSED:
-                    output.pump(connection)
+            dirty, self.dirty = iter(self.dirty), {}
+            try:
+                for connection in dirty:
+                    if connection.notices:
+                        _call_back(connection)
+                    if connection.state is not State.CLOSED:
+                        output.pump(connection)
+            except Exception:
+                self.dirty.update(dict.fromkeys(dirty))
+                raise  # a failure of ours with one connection: the others are for the next turn
 
     def established(self, connection: Connection) -> None:
         """Tell the owner, or the listener that has waited for it, that a handshake is over."""

@@ -106,7 +106,7 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
         self.phase = Phase.CONNECTING
         self._connecting = irp
         self._configure()
-        self.driver.kick()
+        self.driver.stack.request_turn()
         return self.io.pend_cancellable(irp, self._cancel_connect)
 
     def listen(self, irp: Irp) -> NtStatus:
@@ -137,7 +137,7 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
         if flags & Flags.ABORT:
             self.tcp.abort()
             self._over(NtStatus.LOCAL_DISCONNECT)
-            self.driver.kick()
+            self.driver.stack.request_turn()
             return self.io.complete(irp, NtStatus.SUCCESS)
         if flags & Flags.WAIT:
             if self._told_fin:
@@ -147,7 +147,7 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
         self._fin_after_sends = True
         if not self._sends:
             self.tcp.shutdown()
-            self.driver.kick()
+            self.driver.stack.request_turn()
             return self.io.complete(irp, NtStatus.SUCCESS)
         self._disconnects.append(irp)
         irp.context["release"] = True
@@ -162,7 +162,7 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
         queued = (irp, deque(filter(len, irp.buffers)))
         self._sends.append(queued)
         self._pump()
-        self.driver.kick()
+        self.driver.stack.request_turn()
         if not self._sends or self._sends[-1] is not queued:
             return irp.status  # TCP took it at once, or the connection is over
         return self.io.pend_cancellable(irp, self._cancel_send)
@@ -182,14 +182,14 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
         (self._expedited if expedited else self._receives).append(irp)
         self.io.pend_cancellable(irp, self._cancel_receive)
         self._deliver()
-        self.driver.kick()
+        self.driver.stack.request_turn()
         return NtStatus.PENDING
 
     def set_information(self, irp: Irp) -> NtStatus:
         """Options of this connection: no_delay, keepalive, ttl, tos."""
         if self.tcp is not None:
             _apply(self.tcp, irp.location.parameters.values)
-            self.driver.kick()
+            self.driver.stack.request_turn()
         elif self.address is not None:
             self.address.options.update(irp.location.parameters.values)
         return self.io.complete(irp, NtStatus.SUCCESS)
@@ -203,7 +203,7 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
                 tcp.close()
             else:
                 tcp.abort()
-            self.driver.kick()
+            self.driver.stack.request_turn()
         self._over(NtStatus.CANCELLED, tell=False)
 
     # ConnectionHandler
