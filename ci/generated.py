@@ -15,6 +15,7 @@ import states
 
 from device.regs.nic import NIC
 from device.regs.render import markdown
+from device.sandbox import needs
 from lab.host import systems
 from lab.trials.fuzz import faults
 
@@ -38,6 +39,7 @@ def contents() -> dict[Path, str]:
     """Return every generated file of the documentation with its text."""
     return {
         TOP / "docs/reference/registers.md": markdown(NIC),
+        TOP / "docs/reference/sandbox.md": needs.markdown(),
         TOP / "docs/reference/faults.md": FAULTS_HEAD + faults.markdown(),
         TOP / "docs/reference/systems.md": systems.markdown(),
         TOP / "docs/reference/states.md": states.markdown(),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from lab.host.control_socket import QuestionError
 from protocols.apis.winsock.constants import Ns
 from protocols.apis.winsock.errors import WinsockError
+from protocols.interfaces.tdi.address import InternetAddress
 from protocols.transports.netbt.message import GROUP
 from protocols.transports.tcpip.addresses import mac_text, parse, text
 from protocols.transports.tcpip.icmp import ErrorKind
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from lab.host.host import Upper
+    from protocols.interfaces.tdi.address import TdiAddress
     from protocols.transports.netbt.names import Owned, Status
     from protocols.transports.tcpip.ping import EchoResult
 
@@ -145,7 +147,9 @@ def nslookup(host: Upper, arguments: Sequence[str]) -> str:
     except WinsockError as error:
         raise ReportError(f"{name}: no answer ({error.code.name})") from error
     servers = ", ".join(map(text, host.stack.dns_servers()))
-    return "\n".join([f"Server: {servers}", f"Name: {name}", *(f"Address: {text(a)}" for a in found), ""])
+    return "\n".join(
+        [f"Server: {servers}", f"Name: {name}", *(f"Address: {_numeric(one)}" for one in found), ""]
+    )
 
 
 def resolve(host: Upper, arguments: Sequence[str]) -> str:
@@ -228,13 +232,17 @@ def _resolved(host: Upper, arguments: Sequence[str], size: int = 0) -> bytes:
         found = [parse(name)]
     except ValueError:
         try:
-            found = host.names.lookup(name)
+            found = [one.address for one in host.names.lookup(name) if isinstance(one, InternetAddress)]
         except WinsockError as error:
             raise ReportError(f"could not find host {name}; give an address or a resolver") from error
     fitting = [one for one in found if size in (0, len(one))]
     if not fitting:
         raise ReportError(f"{name} has no {'IPv4' if size == 4 else 'IPv6'} address")
     return fitting[0]
+
+
+def _numeric(address: TdiAddress) -> str:
+    return text(address.address) if isinstance(address, InternetAddress) else repr(address)
 
 
 def _argument(arguments: Sequence[str]) -> str:

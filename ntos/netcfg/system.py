@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from ntos.executive.contract import Executive
     from ntos.io.system import IoSystem
-    from ntos.netcfg.driver import Driver
+    from ntos.netcfg.driver import Driver, DriverObject
     from ntos.netcfg.registry import Value
 
 Export = TypeVar("Export")
@@ -40,6 +40,10 @@ class System:
         """The declarations of what is installed, by instance."""
         self.connection: Callable[[str], str] = lambda instance: instance
         """Returns an adapter's name by its instance."""
+        self.service: Callable[[str], str] = lambda instance: instance
+        """Returns the service of a component by its instance."""
+        self.load_library: Callable[[str], DriverObject | None]
+        """LoadLibrary: returns what the entry of a library makes, by its file name; None: there is none."""
         self._exports: dict[type, object] = {}
 
     def export(self, *things: object) -> None:

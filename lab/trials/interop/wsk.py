@@ -26,7 +26,7 @@ from protocols.apis.wsk.blocking import Blocking
 from protocols.apis.wsk.constants import Category
 from protocols.apis.wsk.npi import WskBuf
 from protocols.apis.wsk.samples.echosrv import PORT, SOCKETS, EchoServer
-from protocols.interfaces.tdi.requests import TaAddress
+from protocols.interfaces.tdi.address import InternetAddress, internet
 from protocols.transports.tcpip.addresses import parse
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 NAME = "wsk"
 HELP = "a WSK echo server and a WSK client in the kernel, against plain sockets of Linux"
 OURS, LINUX = "10.82.57.9", "10.82.57.1"
-ANY = TaAddress(bytes(4), 0)
+ANY = internet(bytes(4), 0)
 THEIR_PORT = 40007
 SIZES = (1, 2, 1459, 1460, 1461, 4096, 65536, 262_144, 1_048_576)
 DATAGRAMS = (1, 1472, 1473, 8192, 65507)
@@ -197,7 +197,7 @@ class Client:
             self.registration.release_provider_npi()
             self.registration.deregister()
 
-    def connected(self, remote: TaAddress) -> Any:  # noqa: ANN401 - a ConnectionSocket
+    def connected(self, remote: InternetAddress) -> Any:  # noqa: ANN401 - a ConnectionSocket
         """WskSocketConnect, as soon as somebody listens there."""
         end = time.monotonic() + LIMIT_S
         while True:
@@ -208,7 +208,7 @@ class Client:
                     raise
             time.sleep(0.1)
 
-    def stream(self, remote: TaAddress, data: bytes) -> bytes:
+    def stream(self, remote: InternetAddress, data: bytes) -> bytes:
         """Echo over a connection: a thread sends while this one receives."""
         socket = self.connected(remote)
 
@@ -225,7 +225,7 @@ class Client:
         self.call(socket.close_socket)
         return bytes(back)
 
-    def datagram(self, remote: TaAddress, data: bytes) -> bytes:
+    def datagram(self, remote: InternetAddress, data: bytes) -> bytes:
         """Echo a datagram."""
         npi = self._npi
         socket = self.call(npi.dispatch.socket, Af.INET, Sock.DGRAM, Proto.UDP, Category.DATAGRAM)
@@ -241,7 +241,7 @@ class Client:
 def asked(station: Station, peer: Peer, sizes: list[int]) -> list[Seen]:
     """Be the client of Linux's echo server."""
     number = peer.start([sys.executable, PROGRAM, "serve", str(THEIR_PORT), str(len(sizes) + 1)])
-    client, remote = Client(station), TaAddress(parse(LINUX), THEIR_PORT)
+    client, remote = Client(station), internet(parse(LINUX), THEIR_PORT)
     parts: list[Seen] = []
     for what, exchange, amounts in (
         ("our WSK client, Linux's server: TCP", client.stream, sizes),

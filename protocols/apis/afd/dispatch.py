@@ -11,6 +11,8 @@ from protocols.apis.afd.requests import MAY_BLOCK, MAY_WAIT, Afd, AfdOpen, Kind,
 from protocols.apis.afd.stream import StreamEndpoint
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ntos.io.device import DeviceObject
     from ntos.io.irp import Irp
     from ntos.io.system import IoSystem
@@ -34,6 +36,10 @@ class AfdDriver:
         self.io = io
         self.endpoints: set[Endpoint] = set()
         self.withdrawn: frozenset[str] = frozenset()
+        self.transports: list[str] = []
+        """The instances that AFD is bound to, in that order."""
+        self.watchers: list[Callable[[], None]] = []
+        """Called when ``transports`` has changed."""
         self.polls: list[Irp] = []
         io.create_device(self, AFD)
 

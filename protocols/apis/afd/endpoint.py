@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ntos.io.status import NtError, NtStatus
 from protocols.apis.afd.requests import AfdOpen, Bind, Kind, Poll
 from protocols.interfaces.tdi.client import TdiClient
-from protocols.interfaces.tdi.requests import Event, Query, TaAddress, TransportAddress
+from protocols.interfaces.tdi.requests import Event, Query, TransportAddress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,8 +21,16 @@ if TYPE_CHECKING:
     from ntos.io.device import FileObject
     from ntos.io.irp import Irp
     from protocols.apis.afd.dispatch import AfdDriver
+    from protocols.interfaces.tdi.address import TdiAddress
 
 DEFAULT_BUFFER = 65536
+OWN_OPTIONS = frozenset(
+    {
+        *("reuse", "exclusive", "debug", "dont_route", "linger", "oob_inline"),
+        *("send_timeout_ms", "receive_timeout_ms", "packet_info"),
+    }
+)
+"""What AFD or its client keep to themselves."""
 
 
 class Endpoint:
@@ -36,8 +44,8 @@ class Endpoint:
         self.opened = opened
         self.file: FileObject | None = None
         self.address: FileObject | None = None
-        self.local: TaAddress | None = None
-        self.remote: TaAddress | None = None
+        self.local: TdiAddress | None = None
+        self.remote: TdiAddress | None = None
         self.receive_limit = DEFAULT_BUFFER
         self.send_limit = DEFAULT_BUFFER
         self.options: dict[str, Any] = {}
@@ -57,15 +65,15 @@ class Endpoint:
         return Poll.NONE
 
     def transport_options(self) -> dict[str, Any]:
-        """Return what of the options is the transport's."""
-        own = ("no_delay", "keepalive", "ttl", "tos", "broadcast", "multicast_ttl", "multicast_loop")
-        return {k: v for k, v in self.options.items() if k in (*own, "dont_fragment", "multicast_interface")}
+        """Return what of the options is the transport's: all that are not AFD's own."""
+        return {name: value for name, value in self.options.items() if name not in OWN_OPTIONS}
 
     def transport_address(self, asked: Bind) -> TransportAddress:
         """Return what an address object is opened with."""
-        dual = self.opened.family_bytes == 16 and not self.options.get("v6_only", 1)
         protocol = self.opened.protocol if self.opened.kind is not Kind.STREAM else 0
-        return TransportAddress(asked.address, asked.share, protocol, asked.exclusive, dual)
+        return TransportAddress(
+            asked.address, asked.share, protocol, asked.exclusive, self.transport_options()
+        )
 
     def cleanup(self) -> None:
         """End: the last handle is closed."""
@@ -91,7 +99,7 @@ class Endpoint:
 
     def _open_any(self) -> None:
         """Open an address of the transport's choice. NtError."""
-        self._open(Bind(TaAddress(bytes(self.opened.family_bytes), 0)))
+        self._open(Bind(self.opened.any_address))
 
     def _open(self, asked: Bind) -> None:
         """Open the address object and give it this socket's handlers and options. NtError."""

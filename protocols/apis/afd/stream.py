@@ -14,7 +14,7 @@ from ntos.io.status import NtError, NtStatus
 from protocols.apis.afd.copying import keep
 from protocols.apis.afd.receiving import ReceivingEndpoint, State
 from protocols.apis.afd.requests import Accept, Bind, Disconnect, Poll, Send
-from protocols.interfaces.tdi.requests import Event, Flags, Query, TaAddress
+from protocols.interfaces.tdi.requests import Event, Flags, Query
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ntos.io.irp import Irp
     from protocols.apis.afd.dispatch import AfdDriver
     from protocols.apis.afd.requests import AfdOpen
+    from protocols.interfaces.tdi.address import TdiAddress
 
 MOST_BACKLOG = 200
 
@@ -257,7 +258,7 @@ class StreamEndpoint(ReceivingEndpoint):
     # From TDI. The context of an event is the endpoint that the connection belongs to.
 
     def _incoming(
-        self, _context: object, remote: TaAddress, local: TaAddress
+        self, _context: object, remote: TdiAddress, local: TdiAddress
     ) -> tuple[NtStatus, FileObject | None]:
         if len(self.accepted) >= self.backlog + len(self._accepts):
             return NtStatus.CONNECTION_REFUSED, None

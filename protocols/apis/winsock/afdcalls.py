@@ -44,7 +44,9 @@ class Handle:
         self.protocol = protocol
         self.stream = info.kind is Sock.STREAM
         self.blocking = True
-        self.options: dict[str, Any] = dict(DEFAULTS)
+        self.helper = info.helper
+        self.family, self.kind = info.family, info.kind
+        self.options: dict[str, Any] = {**DEFAULTS, **info.helper.defaults}
         self.connecting = False
         self.bound = False
         self.qos = Qos()

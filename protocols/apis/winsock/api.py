@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ntos.io.completion import ApcQueue, CompletionPort
 from protocols.apis.afd.requests import Poll
-from protocols.apis.winsock.constants import Af, Fd, Io, PollFlag, Proto, Shut, So, Sock, Sol
+from protocols.apis.winsock.constants import Fd, Io, PollFlag, Shut, So, Sol
 from protocols.apis.winsock.errors import WinsockError, Wsae
 from protocols.apis.winsock.msafd import MsafdProvider
 from protocols.apis.winsock.mswsock import Extensions
 from protocols.apis.winsock.window import WindowMessage
-from protocols.transports.tcpip.tdi_edge.devices import RAWIP, TCP, UDP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from protocols.apis.winsock.overlapped import Overlapped
     from protocols.apis.winsock.spi import Catalog, Provider
     from protocols.apis.winsock.window import Window
-    from protocols.interfaces.tdi.requests import TaAddress
+    from protocols.interfaces.tdi.address import TdiAddress
 
 HIGHEST = (2, 2)
 VERSIONS = ((1, 0), (1, 1), (2, 0), (2, 1), (2, 2))
@@ -163,12 +162,12 @@ class Winsock:
         duplicate.taken = True
         return self._add(duplicate.provider, duplicate.handle)
 
-    def join_leaf(self, number: int, address: TaAddress, flags: int) -> int:
+    def join_leaf(self, number: int, address: TdiAddress, flags: int) -> int:
         """WSAJoinLeaf: receive a group, or send to it; for IP multicast the socket is its own leaf."""
         self._call(number, "join_leaf", address, flags)
         return number
 
-    def bind(self, number: int, address: TaAddress) -> None:
+    def bind(self, number: int, address: TdiAddress) -> None:
         """Give the socket a local address."""
         self._call(number, "bind", address)
 
@@ -176,13 +175,13 @@ class Winsock:
         """Wait for connections; SOMAXCONN is the largest backlog there is."""
         self._call(number, "listen", backlog)
 
-    def connect(self, number: int, address: TaAddress) -> None:
+    def connect(self, number: int, address: TdiAddress) -> None:
         """WSAConnect."""
         self._call(number, "connect", address)
 
     def accept(
-        self, number: int, condition: Callable[[TaAddress], bool] | None = None
-    ) -> tuple[int, TaAddress]:
+        self, number: int, condition: Callable[[TdiAddress], bool] | None = None
+    ) -> tuple[int, TdiAddress]:
         """WSAAccept: the new socket and its peer; a ``condition`` that is false refuses the connection."""
         entry = self._entry(number)
         handle, remote = self._call(number, "accept")
@@ -199,14 +198,14 @@ class Winsock:
         """End a direction."""
         self._call(number, "shutdown", how)
 
-    def getsockname(self, number: int) -> TaAddress:
+    def getsockname(self, number: int) -> TdiAddress:
         """Return the local address. WSAEINVAL while unbound."""
-        found: TaAddress = self._call(number, "getsockname")
+        found: TdiAddress = self._call(number, "getsockname")
         return found
 
-    def getpeername(self, number: int) -> TaAddress:
+    def getpeername(self, number: int) -> TdiAddress:
         """Return the peer's. WSAENOTCONN."""
-        found: TaAddress = self._call(number, "getpeername")
+        found: TdiAddress = self._call(number, "getpeername")
         return found
 
     def getsockopt(self, number: int, level: int, option: int) -> Any:  # noqa: ANN401 - each option has its own type
@@ -248,7 +247,7 @@ class Winsock:
         self,
         number: int,
         data: Memory | Sequence[Memory],
-        address: TaAddress | None,
+        address: TdiAddress | None,
         flags: int = 0,
         overlapped: Overlapped | None = None,
     ) -> int:
@@ -273,7 +272,7 @@ class Winsock:
         into: bytearray | memoryview | Sequence[Memory],
         flags: int = 0,
         overlapped: Overlapped | None = None,
-    ) -> tuple[int, TaAddress | None]:
+    ) -> tuple[int, TdiAddress | None]:
         """WSARecvFrom. WSAEMSGSIZE: the datagram was longer; the buffer holds its beginning."""
         buffers = [into] if isinstance(into, MEMORY) else list(into)
         count, source = self._call(number, "recvfrom", buffers, flags, overlapped)
@@ -477,11 +476,3 @@ def _poll_flags(poll: Poll) -> PollFlag:
     if poll & (Poll.ABORT | Poll.CONNECT_FAIL):
         found |= PollFlag.ERR
     return found
-
-
-def install_tcpip(catalog: Catalog, provider: Provider) -> None:
-    """Put TCP/IP's six protocols into a catalog, as the WinSock 2 helper does at installation."""
-    for family, name in ((Af.INET, "IP"), (Af.INET6, "IPv6")):
-        catalog.install(provider, f"MSAFD Tcpip [TCP/{name}]", family, Sock.STREAM, Proto.TCP, TCP)
-        catalog.install(provider, f"MSAFD Tcpip [UDP/{name}]", family, Sock.DGRAM, Proto.UDP, UDP, 65467)
-        catalog.install(provider, f"MSAFD Tcpip [RAW/{name}]", family, Sock.RAW, 0, RAWIP, 32767)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from protocols.apis.winsock.namespace import AddressInfo, Hints
     from protocols.apis.wsk.npi import ConnectionDispatch
     from protocols.apis.wsk.subsystem import WskSubsystem
-    from protocols.interfaces.tdi.requests import TaAddress
+    from protocols.interfaces.tdi.address import InternetAddress
     from protocols.interfaces.tlnpi.npi import TlProvider
 
 CATEGORIES: dict[Category, tuple[type[Socket], frozenset[int]]] = {
@@ -82,8 +82,8 @@ class WskClient:
         self,
         socket_type: int,
         protocol: int,
-        local: TaAddress,
-        remote: TaAddress,
+        local: InternetAddress,
+        remote: InternetAddress,
         irp: Irp,
         *,
         context: object = None,
@@ -139,7 +139,7 @@ class WskClient:
         """WskFreeAddressInfo."""
         found.clear()
 
-    def get_name_info(self, address: TaAddress, irp: Irp, *, numeric: bool = True) -> NtStatus:
+    def get_name_info(self, address: InternetAddress, irp: Irp, *, numeric: bool = True) -> NtStatus:
         """WskGetNameInfo: the IRP's result is (node name, service name). NO_MATCH: it is unknown."""
         self.subsystem.irql.require(Irql.PASSIVE, Wsk.GET_NAME_INFO.value)
         return self.subsystem.submit(irp, Wsk.GET_NAME_INFO, None, self._name, address, numeric)
@@ -203,7 +203,9 @@ class WskClient:
         self.sockets.add(made)
         return made
 
-    def _socket_connect(self, irp: Irp, opened: Opened, local: TaAddress, remote: TaAddress) -> NtStatus:
+    def _socket_connect(
+        self, irp: Irp, opened: Opened, local: InternetAddress, remote: InternetAddress
+    ) -> NtStatus:
         try:
             made = self._made(Category.CONNECTION, opened)
         except NtError as error:
@@ -267,7 +269,7 @@ class WskClient:
         resolve(subsystem.names, question, answered)
         return said
 
-    def _name(self, irp: Irp, address: TaAddress, numeric: bool) -> NtStatus:  # noqa: FBT001 - an IRP's parameter
+    def _name(self, irp: Irp, address: InternetAddress, numeric: bool) -> NtStatus:  # noqa: FBT001 - an IRP's parameter
         try:
             found = name_info(self.subsystem.names, address, numeric=numeric)
         except NtError as error:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from protocols.apis.winsock.namespace import AddressInfo, NamespaceProvider
-    from protocols.interfaces.tdi.requests import TaAddress
+    from protocols.interfaces.tdi.address import InternetAddress, TdiAddress
 
 
 class Told:
@@ -26,10 +26,10 @@ class Told:
         self._provider = provider
         self._told = told
 
-    def lookup(self, name: str, done: Callable[[list[bytes]], None]) -> None:
+    def lookup(self, name: str, done: Callable[[list[TdiAddress]], None]) -> None:
         """Ask it."""
 
-        def receive(found: list[bytes]) -> None:
+        def receive(found: list[TdiAddress]) -> None:
             done(found)
             self._told()
 
@@ -41,11 +41,11 @@ class Known:
 
     namespace, name = int(Ns.ALL), "answer"
 
-    def __init__(self, addresses: list[bytes]) -> None:
+    def __init__(self, addresses: list[TdiAddress]) -> None:
         """Answer by these."""
         self._addresses = addresses
 
-    def lookup(self, name: str, done: Callable[[list[bytes]], None]) -> None:
+    def lookup(self, name: str, done: Callable[[list[TdiAddress]], None]) -> None:
         """Answer at once."""
         del name
         done(self._addresses)
@@ -81,7 +81,7 @@ def resolve(
     told()
 
 
-def name_info(names: Namespaces, address: TaAddress, *, numeric: bool) -> tuple[str, str]:
+def name_info(names: Namespaces, address: InternetAddress, *, numeric: bool) -> tuple[str, str]:
     """Return node and service name. NtError(NO_MATCH): a name was wanted and the hosts file has none."""
     service = next((name for name, port in PORTS.items() if port == address.port), str(address.port))
     if numeric:
@@ -103,7 +103,7 @@ def _is_numeric(node: str) -> bool:
 
 
 def _formatted(
-    names: Namespaces, addresses: list[bytes], question: Question
+    names: Namespaces, addresses: list[TdiAddress], question: Question
 ) -> tuple[NtStatus, list[AddressInfo]]:
     formatter = names.empty()
     formatter.install(Known(addresses))

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ntos.io.device import FileObject
     from ntos.io.irp import Memory
     from ntos.io.system import IoSystem
+    from protocols.interfaces.tdi.address import TdiAddress
 
 
 class TdiClient:
@@ -82,7 +83,7 @@ class TdiClient:
         self.must(self.request(file, Tdi.SET_INFORMATION, ask.SetInformation(values)))
 
     def connect(
-        self, connection: FileObject, remote: ask.TaAddress, done: Callable[[Irp], None] | None = None
+        self, connection: FileObject, remote: TdiAddress, done: Callable[[Irp], None] | None = None
     ) -> Irp:
         """TDI_CONNECT."""
         return self.request(connection, Tdi.CONNECT, ask.Connect(remote), done=done)
@@ -119,7 +120,7 @@ class TdiClient:
         self,
         address: FileObject,
         buffers: Sequence[Memory],
-        remote: ask.TaAddress | None,
+        remote: TdiAddress | None,
         done: Callable[[Irp], None] | None = None,
         *,
         source: tuple[bytes, int] | None = None,

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+
+    from protocols.interfaces.tdi.address import TdiAddress
 
 
 class Tdi(enum.IntEnum):
@@ -79,22 +82,14 @@ class Flags(enum.IntFlag):
     QUERY_ACCEPT = 0x1000  # listen: the client will accept by TDI_ACCEPT
 
 
-class TaAddress(NamedTuple):
-    """A TRANSPORT_ADDRESS of one TA_ADDRESS. ``address`` has 4 or 16 bytes; all zero is any."""
-
-    address: bytes
-    port: int
-    scope: int = 0
-
-
 class TransportAddress(NamedTuple):
     """The extended attribute that opens an address object."""
 
-    address: TaAddress
+    address: TdiAddress
     share: bool = False  # another address object may have the same address (SO_REUSEADDR)
     protocol: int = 0  # RawIp: the protocol number is part of the device's name in Windows
     exclusive: bool = False  # nobody may share it, whatever they ask (SO_EXCLUSIVEADDRUSE)
-    dual: bool = False  # an IPv6 address object that serves IPv4 too, by mapped addresses (IPV6_V6ONLY off)
+    options: Mapping[str, object] = MappingProxyType({})  # what was set before, and the transport may know
 
 
 class ConnectionContext(NamedTuple):
@@ -107,7 +102,7 @@ class ConnectionContext(NamedTuple):
 class Connect:
     """TDI_REQUEST_KERNEL_CONNECT."""
 
-    remote: TaAddress
+    remote: TdiAddress
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +123,7 @@ class Datagram:
     ``source``: from which local address and interface index, where the client says (zeros: any).
     """
 
-    remote: TaAddress | None
+    remote: TdiAddress | None
     source: tuple[bytes, int] | None = None
 
 

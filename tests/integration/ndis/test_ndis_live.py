@@ -353,8 +353,13 @@ def test_only_this_user_may_ask_and_a_name_is_taken_once(pair: Pair) -> None:
 
 
 def test_a_folder_that_others_can_write_is_not_used(tmp_path: Path) -> None:
-    (tmp_path / "ringwalk-net").mkdir()
-    os.chmod(tmp_path / "ringwalk-net", 0o777)  # noqa: PTH101, S103 - that is the case
+    open_to_all = tmp_path / "ringwalk" / "net"
+    open_to_all.mkdir(parents=True)
+    os.chmod(open_to_all, 0o777)  # noqa: PTH101, S103 - that is the case
 
-    with pytest.raises(UsageError, match="not this user's own"):
-        ControlServer("any", "a test", {})
+    with ControlServer("any", "a test", {}):
+        path = control_path("any")
+        listens = path.exists()
+
+    assert listens
+    assert path.parent != open_to_all

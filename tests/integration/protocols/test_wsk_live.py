@@ -16,7 +16,7 @@ from protocols.apis.wsk.blocking import Blocking
 from protocols.apis.wsk.constants import WSK_NO_WAIT
 from protocols.apis.wsk.npi import WskBuf
 from protocols.apis.wsk.samples.echosrv import PORT, SOCKETS, EchoServer
-from protocols.interfaces.tdi.requests import TaAddress
+from protocols.interfaces.tdi.address import internet
 from protocols.transports.tcpip.addresses import parse
 from tests.support.nt_pair import Pair
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from lab.host.live import LiveHost
 
-ANY, FAR = TaAddress(bytes(4), 0), parse("10.0.0.2")
+ANY, FAR = internet(bytes(4), 0), parse("10.0.0.2")
 DATA = bytes(range(256)) * 1000
 
 
@@ -70,7 +70,7 @@ class Driver:
     def echo(self, port: int, data: bytes) -> bytes:
         """Have data echoed over a connection."""
         connect = self.calls.client.socket_connect
-        socket = self.call(connect, Sock.STREAM, Proto.TCP, ANY, TaAddress(FAR, port))
+        socket = self.call(connect, Sock.STREAM, Proto.TCP, ANY, internet(FAR, port))
         with self.client.executive.entry:
             for function, *arguments in ((socket.send, WskBuf((data,))), (socket.disconnect, None)):
                 function(*arguments, self.calls.client.allocate_irp())

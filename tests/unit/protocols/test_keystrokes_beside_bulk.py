@@ -13,7 +13,7 @@ import pytest
 from protocols.apis.winsock import Winsock, WinsockError
 from protocols.apis.winsock.constants import Af, Io, Sock, Sol, TcpOption
 from protocols.apis.winsock.errors import Wsae
-from protocols.interfaces.tdi.requests import TaAddress
+from protocols.interfaces.tdi.address import internet
 from protocols.transports.tcpip import StackConfig
 from protocols.transports.tcpip.addresses import parse
 from tests.support.nt_virtual_cards import TICK_NS, VirtualCards
@@ -48,10 +48,10 @@ class Desk:
         """Connect host 1 to a port of host 2; both ends are non-blocking."""
         client, server = self.cards.processes
         listener = server.socket(Af.INET, Sock.STREAM)
-        server.bind(listener, TaAddress(bytes(4), port))
+        server.bind(listener, internet(bytes(4), port))
         server.listen(listener, 1)
         near = client.socket(Af.INET, Sock.STREAM)
-        client.connect(near, TaAddress(parse(SERVER), port))
+        client.connect(near, internet(parse(SERVER), port))
         far, _ = server.accept(listener)
         client.setsockopt(near, Sol.TCP, TcpOption.NODELAY, 1)
         for process, number in ((client, near), (server, far)):

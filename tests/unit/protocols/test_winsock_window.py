@@ -11,7 +11,7 @@ import pytest
 from protocols.apis.winsock import WinsockError, Wsae
 from protocols.apis.winsock.constants import Af, Fd, Sock
 from protocols.apis.winsock.window import WM_USER, Window, WindowMessage
-from protocols.interfaces.tdi.requests import TaAddress
+from protocols.interfaces.tdi.address import internet
 from protocols.transports.tcpip.addresses import parse
 from tests.support.nt_world import SERVER, World, received
 
@@ -90,7 +90,7 @@ def test_a_refused_connect_is_told_with_its_error(world: World) -> None:
     world.client.async_select(near, window, WM_SOCKET, ALL)
 
     with pytest.raises(WinsockError, match="WOULDBLOCK"):
-        world.client.connect(near, TaAddress(parse("10.0.0.2"), 81))
+        world.client.connect(near, internet(parse("10.0.0.2"), 81))
 
     assert messages(world, window) == [(near, Fd.CONNECT, Wsae.WSAECONNREFUSED)]
 

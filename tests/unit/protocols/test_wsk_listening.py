@@ -21,7 +21,7 @@ from protocols.apis.wsk.npi import (
     StreamDispatch,
     WskBuf,
 )
-from protocols.interfaces.tdi.requests import TaAddress
+from protocols.interfaces.tdi.address import InternetAddress, internet
 from protocols.interfaces.tlnpi.npi import SecurityDescriptor, Sharing
 from protocols.transports.tcpip.addresses import parse
 from protocols.transports.tcpip.tcp.connection import FourTuple
@@ -29,7 +29,7 @@ from protocols.transports.tcpip.tl_edge.sharing import TABLE, Result
 from tests.support.wsk_world import ANY, FAR, WskWorld
 
 SET, _GET, IOCTL = ControlType
-LOCAL = TaAddress(bytes(4), FAR.port)
+LOCAL = internet(bytes(4), FAR.port)
 EVENTS = (SET, SoWsk.EVENT_CALLBACK, Sol.SOCKET)
 
 
@@ -47,7 +47,7 @@ class Listener:
         self.takes = takes
         self.verdict = verdict
         self.sockets: list[Any] = []
-        self.ends: list[tuple[TaAddress, TaAddress]] = []
+        self.ends: list[tuple[InternetAddress, InternetAddress]] = []
         self.inspected: list[InspectId | None] = []
         self.aborted: list[InspectId] = []
         self.data: list[int] = []
@@ -56,7 +56,13 @@ class Listener:
         self.accepted = ConnectionDispatch(receive_event=self.receive)
 
     def accept(
-        self, _context: Any, _flags: Any, local: TaAddress, remote: TaAddress, socket: Any, out: Any
+        self,
+        _context: Any,
+        _flags: Any,
+        local: InternetAddress,
+        remote: InternetAddress,
+        socket: Any,
+        out: Any,
     ) -> NtStatus:
         if socket is None:
             self.lost += 1
@@ -69,7 +75,7 @@ class Listener:
         return NtStatus.SUCCESS
 
     def inspect(
-        self, _context: Any, _local: TaAddress, _remote: TaAddress, request: InspectId | None
+        self, _context: Any, _local: InternetAddress, _remote: InternetAddress, request: InspectId | None
     ) -> Inspect:
         self.inspected.append(request)
         return self.verdict
@@ -429,7 +435,7 @@ def test_an_ipv6_listener_serves_ipv4_when_it_is_told_to(world: WskWorld) -> Non
     """IPV6_V6ONLY off before the bind, as echosrv has it; peers look like ::ffff:a.b.c.d."""
     socket = world.far.socket(Category.LISTEN, family=Af.INET6)
     world.far.get(socket.control_socket, SET, IpOption.V6ONLY, Sol.IPV6, 0)
-    world.far.get(socket.bind, TaAddress(bytes(16), FAR.port))
+    world.far.get(socket.bind, internet(bytes(16), FAR.port))
 
     connect(world)
     accepted = world.far.get(socket.accept)
@@ -440,10 +446,10 @@ def test_an_ipv6_listener_serves_ipv4_when_it_is_told_to(world: WskWorld) -> Non
 
 @pytest.mark.parametrize(
     ("category", "local"),
-    [(Category.LISTEN, TaAddress(bytes(16), 1)), (Category.DATAGRAM, TaAddress(parse("10.9.9.9"), 1))],
+    [(Category.LISTEN, internet(bytes(16), 1)), (Category.DATAGRAM, internet(parse("10.9.9.9"), 1))],
 )
 def test_an_address_of_another_family_or_host_is_refused(
-    world: WskWorld, category: Category, local: TaAddress
+    world: WskWorld, category: Category, local: InternetAddress
 ) -> None:
     socket = world.far.socket(category)
 
@@ -520,9 +526,9 @@ def test_sockets_of_programs_and_of_the_kernel_share_the_ports(world: WskWorld) 
     process = world.net.hosts[1].process()
     process.startup()
     theirs = process.socket(Af.INET, Sock.STREAM)
-    process.bind(theirs, TaAddress(bytes(4), 4001))
+    process.bind(theirs, internet(bytes(4), 4001))
 
-    ours = world.far.run(world.far.socket(Category.LISTEN).bind, TaAddress(bytes(4), 4001)).status
+    ours = world.far.run(world.far.socket(Category.LISTEN).bind, internet(bytes(4), 4001)).status
     world.far.bound(Category.LISTEN, LOCAL)
     number = process.socket(Af.INET, Sock.STREAM)
 

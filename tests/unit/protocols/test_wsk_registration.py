@@ -13,7 +13,7 @@ from protocols.apis.winsock.constants import Af, Proto, Sock
 from protocols.apis.winsock.namespace import Hints
 from protocols.apis.wsk.constants import WSK_NO_WAIT, Category, ClientControl, Event
 from protocols.apis.wsk.npi import ClientDispatch, ClientNpi, EventCallbackControl, Output
-from protocols.interfaces.tdi.requests import TaAddress
+from protocols.interfaces.tdi.address import internet
 from tests.support.wsk_world import FAR, WskWorld
 
 
@@ -164,12 +164,12 @@ def test_names_are_resolved_and_what_is_unknown_has_no_match() -> None:
     number = app.get(ask, "10.0.0.2", "http", Hints(kind=Sock.STREAM))
     name = app.get(ask, "host2", 80, Hints(kind=Sock.STREAM, family=Af.INET))
     nobody = app.run(ask, "nobody", 80, None)
-    back = app.get(app.dispatch.get_name_info, TaAddress(FAR.address, 80))
+    back = app.get(app.dispatch.get_name_info, internet(FAR.address, 80))
     unknown = app.run(app.dispatch.get_name_info, FAR, numeric=False).status
     app.dispatch.free_address_info(name[:])
 
-    assert [one.address for one in number] == [TaAddress(FAR.address, 80)]
-    assert [one.address for one in name] == [TaAddress(FAR.address, 80)]
+    assert [one.address for one in number] == [internet(FAR.address, 80)]
+    assert [one.address for one in name] == [internet(FAR.address, 80)]
     assert nobody.status is NtStatus.NO_MATCH
     assert back == ("10.0.0.2", "80")
     assert unknown is NtStatus.NO_MATCH

@@ -29,7 +29,7 @@ from protocols.apis.wsk.npi import (
     ListenDispatch,
     WskBuf,
 )
-from protocols.interfaces.tdi.requests import TaAddress
+from protocols.interfaces.tdi.address import InternetAddress, internet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -251,7 +251,7 @@ class EchoServer:
             self._must(done, f"WskBind to {port}")
             self.bound += done.status.ok
 
-        socket.bind(TaAddress(bytes(16), port), self.irp(bound))
+        socket.bind(internet(bytes(16), port), self.irp(bound))
 
     def _must(self, irp: Irp, what: str) -> None:
         if not irp.status.ok:
@@ -276,8 +276,8 @@ class EchoServer:
         def accept_event(
             _context: object,
             _flags: Flag,
-            _local: TaAddress,
-            _remote: TaAddress,
+            _local: InternetAddress,
+            _remote: InternetAddress,
             socket: ConnectionSocket | None,
             out: AcceptOut,
         ) -> NtStatus:

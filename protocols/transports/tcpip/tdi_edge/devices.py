@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from protocols.interfaces.tdi.requests import TaAddress
+from protocols.interfaces.tdi.address import internet
 from protocols.transports.tcpip.tdi_edge.datagrams import RawIpDriver, UdpDriver
 from protocols.transports.tcpip.tdi_edge.tcp_driver import TcpDriver
 
@@ -45,5 +45,5 @@ class TcpipDevices:
         for key in self._registered.keys() - there:
             self._registry.deregister_net_address(self._registered.pop(key))
         for address, index in sorted(there - self._registered.keys()):
-            found = self._registry.register_net_address(TaAddress(address, 0, index), TCP)
+            found = self._registry.register_net_address(internet(address, 0, index), TCP)
             self._registered[address, index] = found

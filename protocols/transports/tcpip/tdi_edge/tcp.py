@@ -10,15 +10,16 @@ import enum
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from ntos.io.status import NtStatus
+from ntos.io.status import NtError, NtStatus
+from protocols.interfaces.tdi.address import internet
 from protocols.interfaces.tdi.events import NOT_ACCEPTED, Taken
-from protocols.interfaces.tdi.requests import Event, Flags, Query, TaAddress
+from protocols.interfaces.tdi.requests import Event, Flags, Query
 from protocols.interfaces.tdi.transport import ConnectionObject
 from protocols.transports.tcpip.errors import Failure, NetworkError
 from protocols.transports.tcpip.tcp.connection import IGNORE, Connection, ConnectionHandler
 from protocols.transports.tcpip.tcp.states import State
 from protocols.transports.tcpip.tdi_edge.codes import STATUS
-from protocols.transports.tcpip.tdi_edge.mapped import inward, outward
+from protocols.transports.tcpip.tdi_edge.mapped import inward, outward, own
 
 if TYPE_CHECKING:
     from ntos.io.device import FileObject
@@ -85,10 +86,13 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
             return self.io.complete(irp, NtStatus.CONNECTION_ACTIVE)
         if self.address is None:
             return self.io.complete(irp, NtStatus.ADDRESS_NOT_ASSOCIATED)
-        remote = inward(irp.location.parameters.remote, dual=self.address.dual)
+        try:
+            remote = inward(own(irp.location.parameters.remote), dual=self.address.dual)
+        except NtError as error:
+            return self.io.complete(irp, error.status)
         local = inward(self.address.local, dual=self.address.dual)
         if self.address.ip is None:
-            local = local._replace(address=bytes(len(remote.address)))
+            local = internet(bytes(len(remote.address)), local.port)
         if len(remote.address) != len(local.address):
             return self.io.complete(irp, NtStatus.INVALID_ADDRESS_COMPONENT)
         self._forget()
@@ -423,10 +427,10 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
         found = super()._answers()
         if self.tcp is not None:
             key, dual = self.tcp.key, self.address is not None and self.address.dual
-            found[Query.ADDRESS_INFO] = outward(TaAddress(key.local, key.local_port), dual=dual)
+            found[Query.ADDRESS_INFO] = outward(internet(key.local, key.local_port), dual=dual)
             found[Query.CONNECTION_INFO] = {
                 "state": self.tcp.state.name,
-                "remote": outward(TaAddress(key.remote, key.remote_port), dual=dual),
+                "remote": outward(internet(key.remote, key.remote_port), dual=dual),
                 "received": self.tcp.bytes_received,
                 "since_ns": self.since_ns,
                 "unacknowledged": len(self.tcp.send_buffer) + (self.tcp.state in FIN_ON_ITS_WAY),

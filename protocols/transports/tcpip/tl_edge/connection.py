@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ntos.io.status import NtError, NtStatus
-from protocols.interfaces.tdi.requests import TaAddress
+from protocols.interfaces.tdi.address import InternetAddress, internet
 from protocols.transports.tcpip.errors import Failure, NetworkError
 from protocols.transports.tcpip.tcp.connection import IGNORE, Connection, ConnectionHandler
 from protocols.transports.tcpip.tcp.states import MAY_SEND, State
@@ -48,14 +48,14 @@ class TcpTlConnection(ConnectionHandler):
     # TlConnection
 
     @property
-    def local(self) -> TaAddress:
+    def local(self) -> InternetAddress:
         """The local end."""
-        return outward(TaAddress(self.tcp.key.local, self.tcp.key.local_port), dual=self._dual)
+        return outward(internet(self.tcp.key.local, self.tcp.key.local_port), dual=self._dual)
 
     @property
-    def remote(self) -> TaAddress:
+    def remote(self) -> InternetAddress:
         """The remote end."""
-        return outward(TaAddress(self.tcp.key.remote, self.tcp.key.remote_port), dual=self._dual)
+        return outward(internet(self.tcp.key.remote, self.tcp.key.remote_port), dual=self._dual)
 
     @property
     def at_end(self) -> bool:

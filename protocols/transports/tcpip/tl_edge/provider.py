@@ -7,7 +7,7 @@ from uuid import UUID
 
 from ntos.io.status import NtStatus
 from protocols.interfaces.nmr.modules import NOT_ATTACHED, Attached, ModuleId, RegistrationInstance
-from protocols.interfaces.tdi.requests import TaAddress
+from protocols.interfaces.tdi.address import InternetAddress, internet
 from protocols.interfaces.tlnpi.npi import NPI_TRANSPORT_LAYER_ID, TL_VERSION, TlKind, TlTransport
 from protocols.transports.tcpip.tl_edge.datagrams import UdpTlAddress
 from protocols.transports.tcpip.tl_edge.stream import TcpTlAddress
@@ -63,11 +63,11 @@ class TcpipTransport:
 
     # TlProvider
 
-    def addresses(self) -> tuple[TaAddress, ...]:
+    def addresses(self) -> tuple[InternetAddress, ...]:
         """Return the host's usable addresses, loopback's left out."""
         stack = self._devices.tcp.stack
         return tuple(
-            TaAddress(entry.address, 0, interface.index)
+            internet(entry.address, 0, interface.index)
             for interface in stack.interfaces[1:]
             for entry in interface.addresses.values()
             if entry.usable

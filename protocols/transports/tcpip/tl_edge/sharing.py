@@ -9,10 +9,11 @@ import enum
 from typing import TYPE_CHECKING, Self
 
 from ntos.io.status import NtError, NtStatus
-from protocols.interfaces.tdi.requests import TaAddress, TransportAddress
 from protocols.interfaces.tlnpi.npi import BindRequest, Sharing
+from protocols.transports.tcpip.tdi_edge.claims import Claim
 
 if TYPE_CHECKING:
+    from protocols.interfaces.tdi.address import InternetAddress
     from protocols.transports.tcpip.tdi_edge.claims import Claims
 
 
@@ -40,12 +41,12 @@ TABLE: dict[tuple[Sharing, bool], tuple[Result, ...]] = {
 STATUS = {Result.INUSE: NtStatus.ADDRESS_ALREADY_EXISTS, Result.DENIED: NtStatus.ACCESS_DENIED}
 
 
-class TlClaim(TransportAddress):
+class TlClaim(Claim):
     """A claim of ours in TDI's list: the same fields, and what was asked for. Two of them are never equal."""
 
     request: BindRequest
 
-    def __new__(cls, request: BindRequest, address: TaAddress) -> Self:
+    def __new__(cls, request: BindRequest, address: InternetAddress) -> Self:
         """Claim ``address``, the request's own with the port that was found."""
         made = super().__new__(
             cls,
@@ -74,7 +75,7 @@ def judge(second: BindRequest, first: BindRequest) -> NtStatus:
     return STATUS.get(found, NtStatus.SUCCESS)
 
 
-def take(claims: Claims, request: BindRequest, address: TaAddress) -> TlClaim:
+def take(claims: Claims, request: BindRequest, address: InternetAddress) -> TlClaim:
     """Claim beside all that is claimed already. NtError: ADDRESS_ALREADY_EXISTS, ACCESS_DENIED."""
     asked = TlClaim(request, address)
     for other in claims.overlapping(asked):
@@ -85,7 +86,7 @@ def take(claims: Claims, request: BindRequest, address: TaAddress) -> TlClaim:
     return asked
 
 
-def _request_of(claim: TransportAddress) -> BindRequest:
+def _request_of(claim: Claim) -> BindRequest:
     """Return what was asked for; a TDI address (AFD's) has the default security descriptor."""
     if isinstance(claim, TlClaim):
         return claim.request

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ntos.io.status import NtError, NtStatus
-from protocols.interfaces.tdi.requests import TaAddress, TransportAddress
+from protocols.interfaces.tdi.address import InternetAddress, internet
 from protocols.interfaces.tlnpi.npi import Verdict
 from protocols.transports.tcpip.addresses import is_unspecified
 from protocols.transports.tcpip.errors import NetworkError
@@ -41,7 +41,7 @@ class TcpTlAddress:
         self._stack = stack
         self._claims = claims
         self._dual = request.dual
-        self._ip = ip = local_ip(TransportAddress(request.local, dual=request.dual))
+        self._ip = ip = local_ip(request.local, dual=request.dual)
         self._options: dict[str, Any] = {}
         self._listener: Listener | None = None
         if ip is not None and not is_unspecified(ip) and not stack.ip.paths.is_local(ip):
@@ -50,19 +50,19 @@ class TcpTlAddress:
             port = stack.tcp.ports.claim(ip, request.local.port, share=True)
         except NetworkError as error:
             raise NtError(STATUS[error.failure]) from error
-        self.local = request.local._replace(port=port)
+        self.local = request.local.with_port(port)
         try:
             self._claim = sharing.take(claims, request, self.local)
         except NtError:
             stack.tcp.ports.release(ip, port)
             raise
 
-    def connect(self, remote: TaAddress, events: ConnectionEvents) -> TcpTlConnection:
+    def connect(self, remote: InternetAddress, events: ConnectionEvents) -> TcpTlConnection:
         """Open a connection. NtError."""
         far = inward(remote, dual=self._dual)
         near = inward(self.local, dual=self._dual)
         if self._ip is None:
-            near = near._replace(address=bytes(len(far.address)))
+            near = internet(bytes(len(far.address)), near.port)
         if len(far.address) != len(near.address):
             raise NtError(NtStatus.INVALID_ADDRESS_COMPONENT)
         made = TcpTlConnection(self._stack, dual=self._dual)
@@ -130,6 +130,6 @@ class TcpTlAddress:
         self._claims.release(self._claim)
         self._stack.request_turn()
 
-    def _ends(self, key: FourTuple) -> tuple[TaAddress, TaAddress]:
-        local = outward(TaAddress(key.local, key.local_port), dual=self._dual)
-        return local, outward(TaAddress(key.remote, key.remote_port), dual=self._dual)
+    def _ends(self, key: FourTuple) -> tuple[InternetAddress, InternetAddress]:
+        local = outward(internet(key.local, key.local_port), dual=self._dual)
+        return local, outward(internet(key.remote, key.remote_port), dual=self._dual)
