@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from lab.host import systems
@@ -19,9 +20,8 @@ from protocols.transports.netbt import NameService
 from protocols.transports.tcpip.tdi_edge import TcpipDevices
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ntos.executive.contract import Executive
+    from ntos.object.token import Token
     from protocols.apis.winsock import Winsock
     from protocols.apis.wsk.npi import ClientNpi
     from protocols.transports.tcpip.stack import Stack
@@ -44,6 +44,7 @@ class Upper:
         self.executive = executive
         self.verifier = IrpVerifier()
         self.io = IoSystem(self.verifier if verify else None)
+        self.io.wait = partial(executive.wait, what="a create")
         self.registry = TdiRegistry()
         self.nmr = Nmr(executive)
         self.names = Namespaces(executive)
@@ -89,6 +90,9 @@ class Upper:
         """WskRegister: a driver's way to kernel sockets."""
         return WskRegistration(self.nmr, self.executive, npi)
 
-    def process(self, thread: Callable[[], object] = lambda: 0) -> Winsock:
-        """Return a new process's Winsock, its catalog filled with what is bound."""
-        return self.system.find(WinsockProcesses).process(thread)
+    def process(self, token: Token | None = None) -> Winsock:
+        """Return a new process's Winsock, its catalog filled with what is bound.
+
+        ``token``: whose process it is; None: the host's own user's.
+        """
+        return self.system.find(WinsockProcesses).process(token)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ntos.executive.live_states import Duty
@@ -20,6 +21,11 @@ class Locked:
         """Guard ``target``."""
         self._target = target
         self._lock = lock
+
+    @cached_property
+    def win32(self) -> Locked:
+        """A Winsock's kernel32, entered in the same way."""
+        return Locked(self._target.win32, self._lock)
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - the target's
         """Return a method that takes the lock, or the attribute itself."""
@@ -47,6 +53,11 @@ class Entered(Locked):
         """Guard ``target``."""
         super().__init__(target, executive.entry)
         self._executive = executive
+
+    @cached_property
+    def win32(self) -> Locked:
+        """A Winsock's kernel32, entered in the same way."""
+        return Entered(self._target.win32, self._executive)
 
     def _guarded(self, found: Callable[..., Any]) -> Callable[..., Any]:
         """Do what ``Entry`` does, without its calls around each of the program's."""

@@ -95,13 +95,14 @@ class AfdDriver:
             self.endpoints.discard(endpoint)
 
     def _create(self, irp: Irp) -> NtStatus:
-        file, opened = irp.location.file, irp.location.parameters.ea
+        file, create = irp.location.file, irp.location.parameters
+        opened = create.ea
         if file is None or not isinstance(opened, AfdOpen):
             return self.io.complete(irp, NtStatus.INVALID_PARAMETER)
         if opened.transport in self.withdrawn:
             return self.io.complete(irp, NtStatus.OBJECT_NAME_NOT_FOUND)
         endpoint = file.fs_context = KINDS[opened.kind](self, opened)
-        endpoint.file = file
+        endpoint.file, endpoint.owner = file, create.token
         self.endpoints.add(endpoint)
         return self.io.complete(irp, NtStatus.SUCCESS)
 

@@ -20,14 +20,14 @@ from protocols.apis.winsock.qos import Qos
 from protocols.apis.winsock.spi import Provider
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from ntos.executive.contract import Executive
-    from ntos.io.completion import ApcQueue
     from ntos.io.device import FileObject
     from ntos.io.irp import Memory
     from ntos.io.system import IoSystem
-    from protocols.apis.winsock.overlapped import Overlapped
+    from ntos.object.process import Process
+    from protocols.apis.win32.overlapped import Overlapped
     from protocols.apis.winsock.spi import ProtocolInfo
 
 _has_completed = attrgetter("completed")
@@ -55,11 +55,10 @@ class Handle:
 class AfdCalls(Provider):
     """A provider that asks AFD."""
 
-    def __init__(self, io: IoSystem, executive: Executive, apcs: Callable[[], ApcQueue]) -> None:
-        """``apcs`` returns the calling thread's queue."""
+    def __init__(self, io: IoSystem, executive: Executive, process: Process) -> None:
         self._io = io
         self._executive = executive
-        self._apcs = apcs
+        self._process = process
 
     def request(
         self,
@@ -90,10 +89,10 @@ class AfdCalls(Provider):
             buffers=buffers,
         )
         if overlapped is not None:
-            overlapped.begin()
-            overlapped.irp = irp
-            apcs, told = self._apcs(), overlapped
-            irp.done = lambda done: told.finish(done, apcs)
+            overlapped.begin(irp, self._process.thread)
+            self._io.call(irp)
+            overlapped.sent()
+            return irp
         self._io.call(irp)
         return irp
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ntos.executive.dispatcher import Event
+    from protocols.apis.win32.overlapped import Overlapped
     from protocols.apis.winsock.afdcalls import Handle
-    from protocols.apis.winsock.overlapped import Overlapped
 
 EVENTS = {
     Fd.READ: Poll.RECEIVE,

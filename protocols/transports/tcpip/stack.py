@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from protocols.transports.tcpip import addresses, igmp, mld, nd, slaac
 from protocols.transports.tcpip.addresses import Prefix
 from protocols.transports.tcpip.arp import Arp
+from protocols.transports.tcpip.classify import Classification
 from protocols.transports.tcpip.coalesce import coalesce
 from protocols.transports.tcpip.context import Context, StackConfig
 from protocols.transports.tcpip.dhcp import DhcpClient
@@ -34,6 +35,7 @@ from protocols.transports.tcpip.udp import Datagram, Udp, UdpEndpoint
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from protocols.transports.tcpip.classify import Classifier
     from protocols.transports.tcpip.icmp import Message
     from protocols.transports.tcpip.link import Link, RxFrame, TxFrame
     from protocols.transports.tcpip.packet import Packet
@@ -275,6 +277,28 @@ class Stack:
         else:
             self.llmnr.resolve(name, on_addresses)
 
+    # A filtering engine
+
+    def set_classifier(self, classifier: Classifier | None) -> None:
+        """Have ``classifier`` asked at its classify points from now on; None: nobody."""
+        counters = self.context.counters
+
+        def count(name: str) -> None:
+            counters[name] += 1
+
+        self.context.classification = Classification(classifier, count) if classifier is not None else None
+        self._forget_judgements()
+
+    def policy_changed(self) -> None:
+        """Ask anew about what was remembered: the classifier's rules, or its points, are others now."""
+        if self.context.classification is not None:
+            self.context.classification.policy_changed()
+        self._forget_judgements()
+
+    def _forget_judgements(self) -> None:
+        for interface in self.interfaces:
+            interface.correspondents.clear()
+
     # The three calls that drive everything
 
     def receive(self, interface: Interface, frames: Sequence[RxFrame], now: int) -> None:
@@ -302,11 +326,14 @@ class Stack:
         """Make callbacks and hand frames to the links, until all is quiet."""
         if self._unhandled:
             self._handle_the_rest()
+        classification = self.context.classification
         for _ in range(MAX_ROUNDS):
             self.tcp.settle()
             for interface in self.interfaces:
                 if interface.outbox:
                     frames, interface.outbox = interface.outbox, []
+                    if classification is not None:
+                        frames = classification.outbound_frames(interface, frames)
                     if interface.up:
                         interface.counters["out_frames"] += len(frames)
                         interface.link.send(frames)

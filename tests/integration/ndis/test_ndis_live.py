@@ -61,7 +61,7 @@ class Pair:
                 names = insert(host, text)
             interface = host.driver.links[names[0]].interface
             host.stack.add_address(interface, parse(f"10.0.0.{number}"), 24)
-            process = host.upper.process(threading.get_ident)
+            process = host.upper.process()
             process.startup()
             locked: Any = Locked(process, host.executive.entry)
             self.modules.append(socket_module(locked, host.upper.names))
@@ -194,7 +194,7 @@ class TwoCards:
             interface = self.host.driver.links[name].interface
             self.host.stack.add_address(interface, parse(f"10.0.{number}.1"), 24)
             self.host.stack.add_route("0.0.0.0/0", interface, parse(f"10.0.{number}.254"))
-        process = self.host.upper.process(threading.get_ident)
+        process = self.host.upper.process()
         process.startup()
         locked: Any = Locked(process, self.host.executive.entry)
         self.sockets = socket_module(locked, self.host.upper.names)

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ntos.executive.dispatcher import Event, SystemThread
-from ntos.io.completion import ApcQueue, CompletionPacket, CompletionPort
 from ntos.io.irp import Invoke, Irp, Major
+from ntos.io.port import CompletionPacket, CompletionPort
 from ntos.io.status import NtError, NtStatus
 from ntos.io.system import IoSystem
 from ntos.io.verifier import IrpVerifier
+from ntos.object.apc import ApcQueue
 
 if TYPE_CHECKING:
     from collections.abc import Callable

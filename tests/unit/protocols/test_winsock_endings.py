@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ntos.executive.dispatcher import Event
+from protocols.apis.win32.overlapped import Overlapped
 from protocols.apis.winsock import WinsockError, Wsae
 from protocols.apis.winsock.constants import Fd, Io, Msg, PollFlag, So, Sol
-from protocols.apis.winsock.overlapped import Overlapped
 from tests.support.nt_world import World, received
 
 if TYPE_CHECKING:

@@ -2,18 +2,19 @@ r"""\Device\Udp and \Device\RawIp: datagrams through TDI address objects."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ntos.io.status import NtError, NtStatus
 from protocols.interfaces.tdi.address import InternetAddress, internet
 from protocols.interfaces.tdi.datagrams import DatagramAddress
-from protocols.interfaces.tdi.requests import Event, Query, TransportAddress
+from protocols.interfaces.tdi.requests import Query, TransportAddress
 from protocols.interfaces.tdi.transport import TransportDriver
 from protocols.transports.tcpip.addresses import IPV4_BROADCAST, is_unspecified, text
 from protocols.transports.tcpip.errors import Failure, NetworkError
-from protocols.transports.tcpip.tdi_edge.claims import Claim, Claims
 from protocols.transports.tcpip.tdi_edge.codes import ICMP, STATUS
 from protocols.transports.tcpip.tdi_edge.mapped import inward, mapped, outward, own
+from protocols.transports.tcpip.tdi_edge.sharing import Claim, Claims
 
 if TYPE_CHECKING:
     from ntos.io.device import FileObject
@@ -54,7 +55,7 @@ class UdpAddress(IpDatagramAddress):
 
     def __init__(self, driver: UdpDriver, file: FileObject, asked: TransportAddress) -> None:
         """Bind. NtError."""
-        claim = Claim.of(asked)
+        claim = Claim.of_tdi(asked)
         port = claim.address.port
         self._dual = claim.dual
         try:
@@ -62,9 +63,8 @@ class UdpAddress(IpDatagramAddress):
         except NetworkError as error:
             raise NtError(STATUS[error.failure]) from error
         local = claim.address.with_port(self._endpoint.port)
-        self._claim = claim._replace(address=local)
         try:
-            driver.claims.take(self._claim)
+            self._claim = driver.claims.take(replace(claim, address=local))
         except NtError:
             self._endpoint.close()
             raise
@@ -144,7 +144,8 @@ class UdpAddress(IpDatagramAddress):
         if status is not None:
             port = int.from_bytes(report.quoted[2:4])
             remote = outward(internet(report.destination, port), dual=self._dual)
-            self.handlers.tell(Event.ERROR_EX, self, status, remote)
+            if self.handlers.error_ex is not None:
+                self.handlers.error_ex(self, status, remote)
 
     def _answers(self) -> dict[Query, Any]:
         return {**super()._answers(), Query.MAX_DATAGRAM_INFO: 65507}

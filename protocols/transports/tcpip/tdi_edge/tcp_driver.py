@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from protocols.interfaces.tdi.transport import TransportDriver
-from protocols.transports.tcpip.tdi_edge.claims import Claims
+from protocols.transports.tcpip.tdi_edge.sharing import Claims
 from protocols.transports.tcpip.tdi_edge.tcp import TcpConnection
 from protocols.transports.tcpip.tdi_edge.tcp_address import TcpAddress
 

@@ -10,7 +10,7 @@ from protocols.transports.tcpip.errors import NetworkError
 from protocols.transports.tcpip.tdi_edge.codes import STATUS
 from protocols.transports.tcpip.tdi_edge.datagrams import SCALARS
 from protocols.transports.tcpip.tdi_edge.mapped import inward, local_ip, mapped, outward
-from protocols.transports.tcpip.tl_edge import sharing
+from protocols.transports.tcpip.tdi_edge.sharing import Claim
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,7 +36,7 @@ class UdpTlAddress:
             raise NtError(STATUS[error.failure]) from error
         self.local = request.local.with_port(self._endpoint.port)
         try:
-            self._claim = sharing.take(udp.claims, request, self.local)
+            self._claim = udp.claims.take(Claim.of_tlnpi(request, self.local))
         except NtError:
             self._endpoint.close()
             raise

@@ -14,7 +14,7 @@ from protocols.transports.tcpip.tcp.connection import IGNORE, Connection, Connec
 from protocols.transports.tcpip.tcp.listener import Inspection
 from protocols.transports.tcpip.tdi_edge.codes import STATUS
 from protocols.transports.tcpip.tdi_edge.mapped import inward, local_ip, outward
-from protocols.transports.tcpip.tl_edge import sharing
+from protocols.transports.tcpip.tdi_edge.sharing import Claim
 from protocols.transports.tcpip.tl_edge.connection import TcpTlConnection
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from protocols.transports.tcpip.stack import Stack
     from protocols.transports.tcpip.tcp.connection import FourTuple
     from protocols.transports.tcpip.tcp.listener import Listener
-    from protocols.transports.tcpip.tdi_edge.claims import Claims
+    from protocols.transports.tcpip.tdi_edge.sharing import Claims
 
 ANSWER = {
     Verdict.REJECT: Inspection.REFUSE,
@@ -52,7 +52,7 @@ class TcpTlAddress:
             raise NtError(STATUS[error.failure]) from error
         self.local = request.local.with_port(port)
         try:
-            self._claim = sharing.take(claims, request, self.local)
+            self._claim = claims.take(Claim.of_tlnpi(request, self.local))
         except NtError:
             stack.tcp.ports.release(ip, port)
             raise
