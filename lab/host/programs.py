@@ -44,7 +44,7 @@ def run_program(
 def _end_quietly(
     hook: Callable[[threading.ExceptHookArgs], Any],
 ) -> Callable[[threading.ExceptHookArgs], Any]:
-    """Return a hook by which a thread that waits for a socket ends with the host, as it does with a process."""
+    """Return a hook by which a thread that waits for a socket ends as silently as its host."""
 
     def report(what: threading.ExceptHookArgs) -> None:
         if not isinstance(what.exc_value, StoppedError):
