@@ -319,7 +319,7 @@ def serve_card(
     """Serve a card that was built until ``stop`` is set; see ``serve``. Its threads end before it returns."""
     cable = Worker("cable", served.run_cable, stop.set)
     offered = replace(SERVER_CAPABILITIES, write_multiple=tuning.write_multiple)
-    ours = functools.partial(Server, offered=offered)
+    ours = functools.partial(Server, offered=offered, messages=tuning.dma_messages)
     with (make or ours)(at, served, allowed_uids=allowed_uids) as server:
         watcher = Worker("stop", functools.partial(stop_when, stop, server), stop.set)
         cable.start()
@@ -383,7 +383,7 @@ def serve(
     ``ready`` is called once, when a client may connect; clients of other users than ``allowed_uids`` are
     refused (None: of none). ``make`` makes the server, where it is not to be our own. ListenError where the
     path cannot be used; KeyError for an engine there is not. Of ``tuning`` the reference engine has
-    ``write_multiple`` alone, and a server from ``make`` nothing. ``tape``: where the
+    ``write_multiple`` and ``dma_messages`` alone, and a server from ``make`` nothing. ``tape``: where the
     native engine's recording goes; the reference engine has ``device.trace.card`` for that (ValueError).
     """
     stop = stop or threading.Event()

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "core.h"
+#include "eventfd.h"
 #include "debug.h"
 #include "frame.h"
 #include "guard.h" /* guard.c: see there */
@@ -183,6 +184,7 @@ struct rw_card {
     uint64_t quiet_until[RW_VECTORS + 1]; /* no message before; 0: at any time */
     bool irqs_attached;
     struct rw_irq_fd irq_fd[3][RW_VECTORS];
+    struct rw_signaller signaller;
     uint32_t held_vectors; /* rw_hold_messages; irq_lock */
     int timer_fd;
     uint64_t timer_set_ns; /* what timer_fd is set to; 0: it is not */

@@ -103,16 +103,21 @@ def test_a_client_that_reads_no_answer_does_not_keep_the_process(tmp_path: Path,
 
 
 def test_a_state_file_that_gives_nothing_does_not_keep_the_process(tmp_path: Path) -> None:
-    """A FIFO that nobody writes: the process waits for it before it serves, and says so when it is ended."""
+    """A FIFO that nobody writes to: the process reads it before it serves, and says so when it is ended."""
     state = tmp_path / "state"
     os.mkfifo(state)
     argv = [sys.executable, "-m", "lab.cli.main", "serve", "--socket", str(tmp_path / "s"), "--wire", "none"]
     process = subprocess.Popen([*argv, "--state", str(state)], stderr=subprocess.PIPE, text=True)
-    time.sleep(1.5)
+    writing = -1
+    deadline = time.monotonic() + 60
+    while writing < 0 and time.monotonic() < deadline:
+        with contextlib.suppress(OSError):  # until the process opens it for reading
+            writing = os.open(state, os.O_WRONLY | os.O_NONBLOCK)
 
     began = time.monotonic()
     process.terminate()
     _, said = process.communicate(timeout=20)
+    os.close(writing)
 
     assert time.monotonic() - began < ENDS_S + MARGIN_S
     assert said.startswith("ringwalk: told to end, and still here after 1.5 s: MainThread in ")

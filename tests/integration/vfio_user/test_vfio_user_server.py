@@ -36,7 +36,7 @@ from device.vfio_user.messages import (
     command,
 )
 from device.vfio_user.protocol import Command, DmaLayout, IrqSetFlags
-from device.vfio_user.transport import SocketTransport
+from device.vfio_user.transport import Incoming, SocketTransport
 from tests.support.vfio_user_double import BAR0, DOORBELL, MAPPABLE, SPARSE, NotingDevice, open_fds, serving
 
 if TYPE_CHECKING:
@@ -621,8 +621,8 @@ def test_another_transport_can_take_the_connection(device: NotingDevice, path: P
     taken: list[int] = []
 
     class Counting(SocketTransport):
-        def receive(self, *, inline: bool = True):  # type: ignore[no-untyped-def]  # noqa: ANN202 - its base's
-            incoming = super().receive(inline=inline)
+        def receive(self, *, inline: bool = True, until: float | None = None) -> Incoming | None:
+            incoming = super().receive(inline=inline, until=until)
             if incoming is not None:
                 taken.append(incoming.header.command)
             return incoming
