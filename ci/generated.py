@@ -6,11 +6,15 @@ file is rendered from what, and nothing of how.
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
+import imports
+
 from device.regs.nic import NIC
 from device.regs.render import markdown
+from lab.host import systems
 from lab.trials.fuzz import faults
 
 TOP = Path(__file__).resolve().parents[1]
@@ -22,11 +26,20 @@ engines. `./ringwalk fuzz --table` runs them and prints this table with what the
 """
 
 
+def architecture() -> str:
+    """Return docs/architecture.md with the map of the imports as they are now."""
+    page = (TOP / "docs/architecture.md").read_text()
+    between = re.compile(r"(<!-- map: [^>]*-->\n).*(<!-- end of map -->)", re.DOTALL)
+    return between.sub(lambda found: f"{found[1]}\n{imports.drawn(imports.graph())}\n\n{found[2]}", page)
+
+
 def contents() -> dict[Path, str]:
     """Return every generated file of the documentation with its text."""
     return {
         TOP / "docs/reference/registers.md": markdown(NIC),
         TOP / "docs/reference/faults.md": FAULTS_HEAD + faults.markdown(),
+        TOP / "docs/reference/systems.md": systems.markdown(),
+        TOP / "docs/architecture.md": architecture(),
     }
 
 

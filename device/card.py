@@ -109,6 +109,7 @@ class Card:
         self.sink: InterruptSink = sink or NoInterrupts()
         self._send = send
         self._io_address = 0
+        self._stored = engine.stored  # of them all, those that the account has
         self._forced: InterruptMode | None = None
         self._dispatchers: dict[type, Callable[..., None]] = {
             FrameSent: self._frame_sent,
@@ -227,18 +228,12 @@ class Card:
     # -- frames ----------------------------------------------------------------------------------------
 
     def can_receive(self) -> bool:
-        """Tell whether a frame offered now would be stored."""
+        """Tell whether a frame offered now would be stored, or kept for later."""
         return self.engine.can_receive()
 
-    def starve(self) -> None:
-        """Tell the card that a frame waits on the wire for descriptors: it may pause its partner."""
-        self.engine.starve()
-        self._dispatch()
-
     def receive(self, frame: bytes, offload: Offload | None = None) -> bool:
-        """Take a frame off the wire."""
+        """Take a frame off the wire; False: not stored, or not yet."""
         stored = self.engine.receive(frame, offload)
-        self.account.frames_received += stored
         self._dispatch()
         return stored
 
@@ -251,6 +246,12 @@ class Card:
     def _dispatch(self) -> None:
         for effect in self.engine.effects():
             self._dispatchers[type(effect)](effect)
+        self.count_received()
+
+    def count_received(self) -> None:
+        """Let the account have what the engine stored: frames that waited are stored by a register write."""
+        before, self._stored = self._stored, self.engine.stored
+        self.account.frames_received += self._stored - before
 
     def _frame_sent(self, effect: FrameSent) -> None:
         self.account.frames_sent += 1

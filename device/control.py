@@ -227,20 +227,22 @@ class Control:
     def _write_eecd(self, value: int) -> None:
         """Grant direct access at once, and drive the EEPROM's pins; FLUPD writes the flash and clears itself.
 
-        CS is the pin's level: low selects (e1000_ready_nvm_eeprom in Linux's nvm.c).
+        CS is the pin's level: low selects (e1000_ready_nvm_eeprom in Linux's nvm.c). The pins are the
+        driver's also without a grant (docs/decisions/0047). One that is given back ends what goes on.
         """
-        stored = self._engine.peek(EECD.offset) & _EECD_FIXED | value & ~_EECD_FIXED & ~_EECD_PULSES
+        before = self._engine.peek(EECD.offset)
+        stored = before & _EECD_FIXED | value & ~_EECD_FIXED & ~_EECD_PULSES
         eeprom = self.nvm.eeprom
         if value & EECD["REQ"].mask:
             stored |= EECD["GNT"].mask
-            eeprom.drive(
-                select=not value & EECD["CS"].mask,
-                clock=bool(value & EECD["SK"].mask),
-                data=bool(value & EECD["DI"].mask),
-            )
-            stored |= EECD["DO"].put(eeprom.output)
-        else:
+        elif before & EECD["REQ"].mask:
             eeprom.release()
+        eeprom.drive(
+            select=not value & EECD["CS"].mask,
+            clock=bool(value & EECD["SK"].mask),
+            data=bool(value & EECD["DI"].mask),
+        )
+        stored |= EECD["DO"].put(eeprom.output)
         if value & EECD["FLUPD"].mask:
             self.nvm.commit()
         self._engine.poke(EECD.offset, stored)

@@ -222,7 +222,7 @@ class NativeServedCard(ServedBase):
             with self.lock:
                 now = time.monotonic_ns()
                 self.card.advance(now)
-                self.card.set_carrier(present=self.wire.link and not self.engine.wire_closed)
+                self._follow_cable(ended=self.engine.wire_closed)
                 deadline = self.card.phy.deadline()
             timeout_s = CARRIER_POLL_S
             if deadline is not None:

@@ -123,6 +123,11 @@ class Phy:
         return self.state is State.LINKED or self.loopback
 
     @property
+    def offers(self) -> bool:
+        """Whether the partner gets link pulses: the PHY has power and does not hear itself."""
+        return not self._registers[0, BMCR] & (POWER_DOWN | LOOPBACK)
+
+    @property
     def speed(self) -> int:
         """0, 1, 2 for 10, 100, 1000 Mb/s, as STATUS.SPEED has it."""
         control = self._registers[0, BMCR]

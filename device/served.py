@@ -15,6 +15,7 @@ from device.engine.contract import InterruptMode
 from device.regs.nic import VECTORS
 from device.vfio_user import PciIrq
 from device.vfio_user.sharing import private
+from device.wire.contract import TellsLink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -49,6 +50,8 @@ class ServedBase:
         self.memory = ClientMemory()
         self.wire = wire
         self.wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self.plugged = True
+        """Whether the cable is in; see ``set_cable``."""
         self.stopping = False
         self.complain: Callable[[str], None] = lambda _: None
         self._looked = False
@@ -76,6 +79,22 @@ class ServedBase:
         with self.lock:
             self.card.advance(time.monotonic_ns())
             self.card.restore(state)
+
+    def set_cable(self, *, plugged: bool) -> None:
+        """Pull the cable out of the running card, or plug it in; any thread may call it.
+
+        The card sees what the wire says only while the cable is in. Both ends notice, where the wire can
+        tell.
+        """
+        with self.lock:
+            self.plugged = plugged
+        os.eventfd_write(self.wake, 1)
+
+    def _follow_cable(self, *, ended: bool) -> None:
+        """Let the PHY see the carrier, and the far end ours. Under the lock; ``ended``: the wire has."""
+        self.card.set_carrier(present=self.plugged and not ended and self.wire.link)
+        if isinstance(self.wire, TellsLink):
+            self.wire.offer(link=self.plugged and self.card.phy.offers)
 
     def _use(self, dma: DmaMap) -> None:
         """Let a client's memory be the card's."""

@@ -113,7 +113,6 @@ class ServedCard(ServedBase):
         self.card.advance(time.monotonic_ns())
         self.card.set_carrier(present=wire.link)
         self.listens = False
-        self.told = False
         self.sleeps_until: int | None = None
         self._unsubscribe: Callable[[], None] = lambda: None
 
@@ -206,13 +205,11 @@ class ServedCard(ServedBase):
                 )  # receive timestamps are of now, not of the last access
                 if open_ended:
                     open_ended = self._take_frames()
-                self._tell_starved(open_ended=open_ended)
                 self._flush()
                 self.card.advance(time.monotonic_ns())
-                self.card.set_carrier(present=self.wire.link)
+                self._follow_cable(ended=not open_ended)
                 self.listens = open_ended and self._wants_frames()
-                alert = self.listens or (open_ended and not self.told)
-                wanted = select.POLLIN * alert | select.POLLOUT * bool(self.backlog)
+                wanted = select.POLLIN * self.listens | select.POLLOUT * bool(self.backlog)
                 deadline = self.sleeps_until = self.card.deadline()
             if wanted != registered and self.wire.fd >= 0:
                 poll.register(self.wire.fd, wanted) if wanted else poll.unregister(self.wire.fd)
@@ -241,19 +238,6 @@ class ServedCard(ServedBase):
         except WireClosed:
             return False
         return True
-
-    def _tell_starved(self, *, open_ended: bool) -> None:
-        """Let the card pause its partner once, while a frame waits that it has no descriptors for."""
-        if not open_ended or self._wants_frames():
-            self.told = False
-        elif not self.told and self.wire.fd >= 0 and self._frame_waits():
-            self.card.starve()
-            self.told = True
-
-    def _frame_waits(self) -> bool:
-        looking = select.poll()  # select(2) ends at descriptor 1023
-        looking.register(self.wire.fd, select.POLLIN)
-        return bool(looking.poll(0))
 
     def _flush(self) -> None:
         while self.backlog and self._write(self.backlog[0]):

@@ -12,6 +12,7 @@ sys.path.insert(0, str(HERE.parents[1]))  # pip builds in isolation: the checkou
 
 from device.regs.nic import NIC  # noqa: E402  # only after the path is set
 from device.regs.render import c_header  # noqa: E402  # the same
+from device.vfio_user import hardened  # noqa: E402  # the same
 
 CSRC = HERE / "csrc"
 FLAGS = ("-std=c11", "-O2", "-fvisibility=hidden", "-pthread", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE")
@@ -32,6 +33,7 @@ def sources() -> list[str]:
 
 
 write_header()
+COMPILING, LINKING = hardened.flags()
 ffibuilder = FFI()
 ffibuilder.cdef((CSRC / "core.cdef").read_text())
 ffibuilder.cdef('extern "Python" int rw_python_dma(void *, uint64_t, uint32_t, void *, int);')
@@ -43,8 +45,8 @@ ffibuilder.set_source(
     include_dirs=["device/engine/csrc"],
     depends=sorted(f"device/engine/csrc/{path.name}" for path in CSRC.glob("*.[hc]*") if path.suffix != ".c"),
     # cffi's own code is not warning-free under every Python: -Werror is for ours, in tests/fuzz.
-    extra_compile_args=[flag for flag in FLAGS if flag != "-Werror"],
-    extra_link_args=["-pthread"],
+    extra_compile_args=[*(flag for flag in FLAGS if flag != "-Werror"), *COMPILING],
+    extra_link_args=["-pthread", *LINKING],
 )
 
 if __name__ == "__main__":

@@ -15,8 +15,15 @@ Rules that no register states, so that two engines agree:
 * A transmit frame gathers at most 256 KiB and becomes at most 4096 segments; one that wants more is
   dropped (TSCTFC counts a segmentation). A descriptor or data that no memory backs is a ``DmaFault``; the
   descriptor counts as NULL, the data costs its frame, a write that is lost costs nothing.
-* A receive frame is planned before a byte is stored: without room nothing is touched, and RNBC, MPC and
-  RXO say so.
+* A receive frame is planned before a byte is stored: without descriptors, or without DMA, nothing is
+  touched. The frame waits in the packet buffer and RNBC counts it; where that has no room it is lost, and
+  MPC and RXO tell. What waits is stored, in its order, by the access that makes it possible: a write of a
+  receive ring's registers or of RCTL, or DMA that is allowed again. RCTL.EN = 0 and the loss of the link
+  leave it there.
+* What the MAC does is done when a frame arrives (filters, statistics, the time stamp), what the DMA engine
+  does when it is stored (VLAN tag, checksums, RSS, descriptors).
+* XOFF leaves when the buffer's fullness reaches FCRTH, once more at the first frame that is lost after it,
+  XON when the fullness is down to FCRTL.
 * Without DMA, and with WUC.PME_EN, a frame that passed the filters is compared with WUFC: ``WakeRaised``.
 
 Whatever a test says of one engine it says of the other; `tests/property` compares them on random
@@ -44,6 +51,10 @@ between, and the socket is served. A descriptor costs 1, and what follows on top
 WORK_SEGMENT = 4  # a segment that is cut
 WORK_LOOPED = 8  # a frame that goes round the loop
 WORK_PAGE = 8  # 4096 bytes that are gathered
+BUFFER_KIB = 40
+"""The packet buffer, which PBA divides (datasheet, Packet Buffer Allocation)."""
+BUFFER_LINE_BYTES = 8
+"""A frame takes whole lines: RDFH and RDFT count eight bytes."""
 MOST_SLOTS = 256
 """Descriptors that one frame may take: twice what the longest takes with the smallest buffers. A row of more
 NULL buffers than that has no room for a frame, so that each frame costs a bounded time."""
@@ -94,20 +105,21 @@ class Engine(Protocol):
         """Step until there is nothing to do, or ``WORK_BUDGET`` is spent; return the steps done."""
 
     def can_receive(self) -> bool:
-        """Tell whether a frame offered now would find the receiver on and descriptors to fill."""
+        """Tell whether the receiver is on, with DMA, and has room for the longest frame that passes.
+
+        False while the packet buffer is too full for it: who can keep the frame where it is does so.
+        """
 
     def receive(self, frame: bytes, offload: Offload | None = None) -> bool:
-        """Take a frame off the wire (no FCS), through filters into a ring; False: not stored.
+        """Take a frame off the wire (no FCS), through filters into a ring; False: not stored, or not yet.
 
         ``offload.needs_csum``: the checksum is not complete but known good; the engine completes it
         before the frame is stored. A frame with ``gso`` set is segmented by the caller before.
         """
 
-    def starve(self) -> None:
-        """Take note that a frame waits on the wire for descriptors.
-
-        Once, until there are some again, an XOFF frame leaves, if the driver asked for it (CTRL.TFCE, FCRTH).
-        """
+    @property
+    def stored(self) -> int:
+        """Frames stored in a ring since the engine was made, those that had waited included."""
 
     # -- time -----------------------------------------------------------------------------------
 
@@ -135,8 +147,9 @@ class Engine(Protocol):
         """Tell whether there is a link: without it nothing leaves and nothing arrives."""
 
     def reset(self, *, keep: frozenset[int] = frozenset()) -> None:
-        """Return every register to its reset value but those at offsets ``keep``; drop work and timers.
+        """Return every register to its reset value but those at offsets ``keep``.
 
+        Frames that wait, work and timers are dropped.
         The INTx line falls. What is in guest memory stays.
         """
 

@@ -154,7 +154,7 @@ class Account:
     """Times the wire could take nothing and transmission waited."""
     rx_discarded: int
     rx_starved: int
-    """Times the wire was not read because the receive ring was empty."""
+    """Times the wire was not read because the packet buffer was full."""
     inline_reads: int
     inline_writes: int
     forwarded: int
@@ -252,17 +252,18 @@ class NativeEngine:
         return int(lib.rw_run(self.card))
 
     def can_receive(self) -> bool:
-        """Tell whether a frame offered now would find the receiver on and descriptors to fill."""
+        """Tell whether the receiver is on and has room for the longest frame."""
         return bool(lib.rw_can_receive(self.card))
 
     def receive(self, frame: bytes, offload: Offload | None = None) -> bool:
-        """Take a frame off the wire; False: not stored."""
+        """Take a frame off the wire; False: not stored, or not yet."""
         work = ffi.NULL if offload is None else _to_c(offload)
         return bool(lib.rw_receive(self.card, ffi.from_buffer(frame), len(frame), work))
 
-    def starve(self) -> None:
-        """Pause the partner, if the driver asked for it: a frame waits on the wire."""
-        lib.rw_starve(self.card)
+    @property
+    def stored(self) -> int:
+        """Frames stored in a ring since the engine was made."""
+        return int(lib.rw_stored(self.card))
 
     # -- time -------------------------------------------------------------------------------------------
 

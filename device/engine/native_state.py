@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import TYPE_CHECKING, Any
 
 from device.engine._core import ffi, lib
 from device.engine.contract import InterruptMode
-from device.engine.reference.state import FORMAT, parse
+from device.engine.reference.state import FORMAT, parse, waiting
 from device.regs.words import CANONICAL, RESET, WORDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 _TIMERS = ("RDTR", "RADV", "RAID", "TIDV", "TADV")
 _WORD = (1 << 32) - 1
@@ -32,7 +33,8 @@ def save(card: ffi.CData) -> bytes:
             "mastering": bool(raw.mastering),
             "loopback": bool(raw.loopback),
             "paused": int(raw.paused),
-            "stopped": bool(raw.stopped),
+            "partner": int(raw.partner),
+            "buffer": list(_waiting(card)),
             "systim": int(raw.systim),
             "timinca": int(raw.timinca),
             "mode": InterruptMode(raw.mode).name,
@@ -58,6 +60,16 @@ def _words(card: ffi.CData) -> dict[str, int]:
     }
 
 
+def _waiting(card: ffi.CData) -> Iterator[list[str | int]]:
+    """Return the frames in the packet buffer and their status."""
+    length, status = ffi.new("uint32_t *"), ffi.new("uint32_t *")
+    for index in itertools.count():
+        start = lib.rw_state_waiting(card, index, length, status)
+        if start == ffi.NULL:
+            return
+        yield [bytes(ffi.buffer(start, length[0])).hex(), int(status[0])]
+
+
 def _queue(card: ffi.CData, number: int, raw: ffi.CData) -> dict[str, Any]:
     gathered = bytes(ffi.buffer(lib.rw_state_gathered(card, number), raw.gathered))
     return {
@@ -75,9 +87,10 @@ def restore(card: ffi.CData, state: bytes) -> None:
     """Take a saved state over; ValueError, and nothing changed, when it is not one."""
     saved = parse(state)
     raw = ffi.new("struct rw_state *")
-    for name in ("link", "mastering", "loopback", "stopped"):
+    for name in ("link", "mastering", "loopback"):
         setattr(raw, name, bool(saved[name]))
     raw.line = bool(saved["asserted"])
+    raw.partner = saved["partner"]
     raw.mode = InterruptMode[saved["mode"]].value
     raw.paused = _time(saved["paused"])
     raw.systim = saved["systim"] & ((1 << 64) - 1)
@@ -106,6 +119,8 @@ def restore(card: ffi.CData, state: bytes) -> None:
         if CANONICAL[where] == where:
             lib.rw_poke(card, where * 4, saved["words"].get(f"{where * 4:x}", RESET[where]))
     lib.rw_state_set(card, raw, ffi.from_buffer(gathered))
+    for frame, status in waiting(saved):
+        lib.rw_state_wait(card, ffi.from_buffer(frame), len(frame), status)
 
 
 def _numbers(given: Iterable[int]) -> list[int]:

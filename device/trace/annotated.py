@@ -35,6 +35,8 @@ class AnnotatedCapture:
             ev.DescriptorWrittenBack: self._written,
             ev.FrameFiltered: self._filtered,
             ev.FrameDropped: self._dropped,
+            ev.FrameBuffered: self._buffered,
+            ev.FrameUnbuffered: lambda _: self._emit(),
             ev.CausesRaised: lambda e: self._note(f"causes {' '.join(sorted(causes(e.causes)))}"),
             ev.InterruptSent: lambda e: self._note(f"interrupt vector {e.vector}"),
             ev.LineMoved: lambda e: self._note("interrupt INTx") if e.asserted else None,
@@ -83,6 +85,11 @@ class AnnotatedCapture:
         self._note(f"dropped: {event.reason}")
         if event.ring == "rx":
             self._emit()
+
+    def _buffered(self, event: ev.FrameBuffered) -> None:
+        """Whoever lets it out of the buffer has other frames in between."""
+        self._note(f"waits for descriptors in the packet buffer, which holds {event.held} bytes")
+        self._emit()
 
     def _note(self, text: str) -> None:
         if self._held is not None and text not in self._notes:

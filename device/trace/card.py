@@ -268,16 +268,6 @@ class TracedCard(Card):
             self._journal.advance(now_ns)
         super().advance(now_ns)
 
-    def starve(self) -> None:
-        """Take note that a frame waits on the wire for descriptors."""
-        journal = self._journal
-        if journal is None or journal.open:
-            super().starve()
-            return
-        journal.input(Kind.STARVE)
-        super().starve()
-        journal.done()
-
     def receive(self, frame: bytes, offload: Offload | None = None) -> bool:
         """Take a frame off the wire."""
         journal = self._journal

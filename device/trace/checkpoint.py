@@ -49,7 +49,9 @@ def parts(card: TracedCard, engine: ReferenceEngine) -> list[tuple[object, tuple
         (engine.core, _CORE),
         (engine.interrupts, _INTERRUPTS),
         (engine.core.time, ("base", "since_ns", "timinca")),
-        (engine.flow, ("stopped",)),
+        (engine.flow, ("partner",)),
+        (engine.receiver, ("stored",)),
+        (engine.receiver.buffer, ("_frames", "held")),
         (engine.transmitter, ("turn", "left", "unfinished", "_work_done")),
         *((queue, _QUEUE) for queue in engine.transmitter.queues),
         (card.phy, ("_now", "_carrier", "_registers", "_fell", "state", "_done_at")),
@@ -60,7 +62,7 @@ def parts(card: TracedCard, engine: ReferenceEngine) -> list[tuple[object, tuple
         (card.function.config, ("_image",)),
         (card.control, ("mastering_allowed", "held")),
         (card.account, tuple(card.account.__dataclass_fields__)),
-        (card, ("_io_address", "_forced", "faults", "wire_full")),
+        (card, ("_io_address", "_stored", "_forced", "faults", "wire_full")),
     ]
 
 

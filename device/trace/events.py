@@ -76,6 +76,20 @@ class FrameFiltered(NamedTuple):
     reason: str
 
 
+class FrameBuffered(NamedTuple):
+    """A frame waits in the packet buffer, which now holds ``held`` bytes."""
+
+    length: int
+    held: int
+
+
+class FrameUnbuffered(NamedTuple):
+    """The frame that waits longest is looked at again; with it the packet buffer holds ``held`` bytes."""
+
+    length: int
+    held: int
+
+
 class DataStored(NamedTuple):
     """A piece of a received frame was written to a guest buffer."""
 
@@ -135,6 +149,8 @@ Event = (
     | FrameDropped
     | FrameArrived
     | FrameFiltered
+    | FrameBuffered
+    | FrameUnbuffered
     | DataStored
     | DescriptorWrittenBack
     | CausesRaised

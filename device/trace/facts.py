@@ -31,6 +31,8 @@ NAMES: Final[dict[type, str]] = {
     ev.FrameDropped: "drop",
     ev.FrameArrived: "arrive",
     ev.FrameFiltered: "filter",
+    ev.FrameBuffered: "buffer",
+    ev.FrameUnbuffered: "unbuffer",
     ev.DataStored: "store",
     ev.DescriptorWrittenBack: "writeback",
     ev.CausesRaised: "cause",
@@ -133,6 +135,8 @@ _ASKED: Final[dict[type, Callable[..., Facts]]] = {
     ev.FrameDropped: lambda e: {"ring": e.ring, "queue": e.queue, "reason": e.reason},
     ev.FrameArrived: lambda e: {"ring": "rx", "looped": e.looped} | _frame(e.data),
     ev.FrameFiltered: lambda e: {"accepted": e.accepted, "reason": e.reason},
+    ev.FrameBuffered: lambda e: {"ring": "rx", "len": e.length, "held": e.held},
+    ev.FrameUnbuffered: lambda e: {"ring": "rx", "len": e.length, "held": e.held},
     ev.DataStored: lambda e: {"queue": e.queue, "address": e.address, "len": len(e.data)},
     ev.CausesRaised: lambda e: {"value": e.causes, "flag": causes(e.causes)},
     ev.InterruptSent: lambda e: {"vector": e.vector},
@@ -241,6 +245,8 @@ _SAID: Final[dict[type, Callable[..., str]]] = {
     ev.FrameDropped: lambda e: f"{e.ring}[{e.queue}] {e.reason}" if e.queue >= 0 else f"{e.ring} {e.reason}",
     ev.FrameArrived: lambda e: f"{'looped' if e.looped else 'from the wire'}: {dissect(e.data).summary}",
     ev.FrameFiltered: lambda e: f"{'accepted by' if e.accepted else 'refused by'} {e.reason}",
+    ev.FrameBuffered: lambda e: f"{e.length} bytes wait in the packet buffer, which holds {e.held}",
+    ev.FrameUnbuffered: lambda e: f"{e.length} bytes out of the packet buffer, which held {e.held}",
     ev.DataStored: lambda e: f"rx[{e.queue}] {len(e.data)} bytes to {e.address:#x}",
     ev.DescriptorWrittenBack: lambda e: (
         f"{e.ring}[{e.queue}].desc[{e.place}] {len(e.raw)} bytes at {e.address:#x}: {e.raw.hex()}"

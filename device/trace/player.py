@@ -196,7 +196,6 @@ class Player:
             Kind.MODE: self._mode,
             Kind.REARM: lambda _: self.card.rearm(),
             Kind.RECEIVE: self._receive,
-            Kind.STARVE: lambda _: self.card.starve(),
             Kind.HOLD: lambda record: self.card.hold_back(full=bool(record.which)),
         }
 

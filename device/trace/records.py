@@ -39,7 +39,6 @@ class Kind(enum.IntEnum):
     MODE = 6  # which: the interrupt mode, NO_MODE: as configuration space says
     REARM = 7  # vectors were armed or unmasked
     RECEIVE = 8  # a frame off the wire: which 1: an offload is before the data
-    STARVE = 9  # a frame waits on the wire for descriptors
     HOLD = 10  # which 1: the wire is full, the transmitter waits; 0: it goes on
 
     ANSWER = 16  # data: what READ returned

@@ -59,7 +59,7 @@ def _by_c(player: Player, engine: NativeEngine) -> bool:
         lib.rw_play_free(play)
     account = player.card.account
     account.frames_sent += int(status.frames_sent)
-    account.frames_received += int(status.frames_received)
+    player.card.count_received()
     account.descriptors += int(status.descriptors)
     account.interrupts += int(status.interrupts)
     return bool(result == lib.RW_PLAY_END)

@@ -77,6 +77,8 @@ class Timeline:
             ev.FrameCompleted: lambda _: "wire",
             ev.FrameArrived: lambda _: "wire",
             ev.FrameFiltered: lambda _: "wire",
+            ev.FrameBuffered: lambda _: "wire",
+            ev.FrameUnbuffered: lambda _: "wire",
             ev.FrameDropped: lambda _: "faults",
             ev.DmaFaulted: lambda _: "faults",
         }
@@ -91,7 +93,7 @@ class Timeline:
 
     def _flow_of(self, event: Event, track: str) -> int:
         """Return the flow: a doorbell or a frame off the wire begins one, what follows belongs to it."""
-        if isinstance(event, ev.FrameArrived) or (
+        if isinstance(event, (ev.FrameArrived, ev.FrameUnbuffered)) or (
             isinstance(event, ev.RegisterWritten) and track.startswith("tx")
         ):
             self._flow += 1

@@ -15,13 +15,14 @@ import contextlib
 import hashlib
 import io
 import os
-import shlex
 import subprocess
 import sys
 import sysconfig
 from typing import TYPE_CHECKING
 
 from cffi import FFI
+
+from . import hardened
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -191,7 +192,7 @@ class BuildError(Exception):
 
 def fingerprint() -> str:
     """Return what changes when the binding's source does, to keep a compiled one apart from an old one."""
-    return hashlib.sha256((CDEF + GLUE + sys.version).encode()).hexdigest()[:16]
+    return hashlib.sha256(f"{CDEF}{GLUE}{sys.version}{hardened.flags()}".encode()).hexdigest()[:16]
 
 
 def compile_binding(include: Path, library: Path, folder: Path) -> Path:
@@ -208,7 +209,8 @@ def compile_binding(include: Path, library: Path, folder: Path) -> Path:
         ffibuilder.emit_c_code(str(source))
     target = folder / f"{MODULE}{sysconfig.get_config_var('EXT_SUFFIX')}"
     new = target.with_suffix(f".{os.getpid()}")
-    compiler = shlex.split(os.environ.get("CC", "cc"))
+    compiler = hardened.compiler()
+    compiling, linking = hardened.flags()
     paths = [f"-I{include}", f"-I{sysconfig.get_path('include')}", f"-I{sysconfig.get_path('platinclude')}"]
     flags = [
         "-std=gnu11",
@@ -217,8 +219,9 @@ def compile_binding(include: Path, library: Path, folder: Path) -> Path:
         "-shared",
         "-w",
         "-D_GNU_SOURCE",
+        *compiling,
     ]  # -w: cffi's and the header's own
-    link = [str(library), f"-Wl,-rpath,{library.parent}"]
+    link = [str(library), f"-Wl,-rpath,{library.parent}", *linking]
     try:
         done = subprocess.run(
             [*compiler, *flags, *paths, str(source), "-o", str(new), *link],

@@ -23,7 +23,14 @@ class ListenError(Exception):
 
 
 def listen(path: str | os.PathLike[str]) -> socket.socket:
-    """Return a listening socket at ``path``, mode 0600. ListenError.
+    """Return a listening socket at ``path``, mode 0600; see ``bind``. ListenError."""
+    listening = bind(path)
+    listening.listen()
+    return listening
+
+
+def bind(path: str | os.PathLike[str]) -> socket.socket:
+    """Return a socket that is bound at ``path``, mode 0600, and does not listen yet. ListenError.
 
     A socket file that nobody listens at is removed first; one that somebody does, or another kind
     of file, is not.
@@ -34,7 +41,6 @@ def listen(path: str | os.PathLike[str]) -> socket.socket:
     try:
         listening.bind(name)
         Path(name).chmod(0o600)  # before listen(): until then nobody can connect
-        listening.listen()
     except OSError as failed:
         listening.close()
         raise ListenError(name, f"{failed.strerror}; choose another path") from failed

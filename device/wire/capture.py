@@ -133,6 +133,6 @@ def capture(wire: Wire, path: str, name: str = "") -> PumpedWire:
     return PumpedWire(wire.spec, near_framing(wire.framing), link_to(wire), [stage], inner=wire)
 
 
-def open_capture_wire(spec: str, path: str) -> PumpedWire:
+def open_capture_wire(spec: str, path: str, *, started: bool = True) -> PumpedWire:
     """Return a wire that leads nowhere, with what is sent captured to ``path``."""
-    return PumpedWire(spec, Framing.VNET, None, [CaptureStage(CaptureFile(path, spec))])
+    return PumpedWire(spec, Framing.VNET, None, [CaptureStage(CaptureFile(path, spec))], started=started)

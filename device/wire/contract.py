@@ -7,7 +7,7 @@ this.
 from __future__ import annotations
 
 import enum
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 LARGEST_FRAME_BYTES: Final = 14 + 2 * 4 + 65535
 """The most that may follow a header: Ethernet, two VLAN tags, and the largest IP packet."""
@@ -57,10 +57,21 @@ class Wire(Protocol):
 
     @property
     def link(self) -> bool:
-        """Whether something is at the other end: the carrier that the PHY may report."""
+        """Whether something is at the other end now: the carrier that the PHY may report.
+
+        True where the wire cannot know. Looked at a few times a second.
+        """
 
     def close(self) -> None:
         """Give up what the wire holds: descriptors, threads, programs. Idempotent."""
+
+
+@runtime_checkable
+class TellsLink(Protocol):
+    """A wire that can tell its other end."""
+
+    def offer(self, *, link: bool) -> None:
+        """Say whether there is a link at this end; any thread may call it, as often as it likes."""
 
 
 class WireError(ValueError):

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import device.wire
 from device.wire import netns_enter
+from device.wire.carrier import LinkMonitor
 from device.wire.contract import Framing, WireError
 from device.wire.netns_inside import STACK_INTERFACE, Plan
 from device.wire.packet import packet_link
@@ -56,6 +57,11 @@ class Namespace:
         # PDEATHSIG goes by the thread that forked: one that lives as long as the namespace does.
         self._forker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="netns-fork")
         self._open = True
+
+    @property
+    def fds(self) -> tuple[int, int]:
+        """The descriptors that it lives by: of the user namespace and of the network's."""
+        return self._fds
 
     def popen(self, argv: Sequence[str], **options: Any) -> subprocess.Popen[Any]:  # noqa: ANN401 - Popen's own
         """Start a program inside; ``options`` are those of ``subprocess.Popen``.
@@ -132,27 +138,41 @@ class NetnsWire:
     """
 
     framing = Framing.VNET
-    link = True
 
-    def __init__(self, spec: str = "netns", options: NetnsOptions | None = None) -> None:
-        """Make the namespace. Raises ``WireError``."""
+    def __init__(
+        self, spec: str = "netns", options: NetnsOptions | None = None, *, started: bool = True
+    ) -> None:
+        """Make the namespace; see ``PumpedWire`` about ``started``. Raises ``WireError``."""
         self.spec = spec
         self.options = options or NetnsOptions()
         self.interface = STACK_INTERFACE
-        fd, *spaces = self._build()
-        self.namespace = Namespace(*spaces)
+        fd, links, user, net = self._build()
+        self._monitor = LinkMonitor(socket.socket(fileno=links), self._index)
+        self.namespace = Namespace(user, net)
         self._pumped: PumpedWire | None = None
         self._fd = fd
         if self.cable == "veth":
             packet = socket.socket(fileno=fd)
             packet.settimeout(0)
-            self._pumped = PumpedWire(spec, Framing.VNET, packet_link(packet), [CutReceived()])
+            self._pumped = PumpedWire(
+                spec, Framing.VNET, packet_link(packet), [CutReceived()], started=started
+            )
             self._fd = self._pumped.fd
+
+    def start(self) -> None:
+        """Start the pump, where there is one, in a wire that was made without; once."""
+        if self._pumped is not None:
+            self._pumped.start()
 
     @property
     def fd(self) -> int:
         """The card's end; -1 once closed."""
         return self._fd
+
+    @property
+    def link(self) -> bool:
+        """Whether Linux's end is up."""
+        return self._fd >= 0 and self._monitor.present
 
     def run(self, argv: Sequence[str], timeout: float | None = 60) -> subprocess.CompletedProcess[str]:
         """Run a program at the other end; see ``Namespace.run``."""
@@ -166,6 +186,7 @@ class NetnsWire:
         """Kill the programs, drop the cable and the namespace. Idempotent."""
         if self._fd < 0:
             return
+        self._monitor.close()
         self.namespace.close()
         if self._pumped is not None:
             self._pumped.close()
@@ -173,7 +194,7 @@ class NetnsWire:
             os.close(self._fd)
         self._fd = -1
 
-    def _build(self) -> tuple[int, int, int]:
+    def _build(self) -> tuple[int, int, int, int]:
         how = self.options
         addresses = [one for one in (how.address, how.address6) if one]
         plan = Plan(addresses, how.mtu_bytes, how.cable, how.own_user_namespace)
@@ -194,7 +215,7 @@ class NetnsWire:
             theirs.close()
             ours.settimeout(_SETUP_SECONDS)
             try:
-                message, fds, _, _ = socket.recv_fds(ours, 65536, 3)
+                message, fds, _, _ = socket.recv_fds(ours, 65536, 4)
             except TimeoutError as error:
                 child.kill()
                 raise self._refusal(f"no answer within {_SETUP_SECONDS} s") from error
@@ -202,11 +223,12 @@ class NetnsWire:
                 ours.close()  # the child waits for this
                 _, stderr = child.communicate()
         said = stderr.strip().rpartition("\n")[2]
-        report: dict[str, str] = json.loads(message) if message else {"error": said}
-        if len(fds) != 3:
+        report: dict[str, Any] = json.loads(message) if message else {"error": said}
+        if len(fds) != 4:
             raise self._refusal(report.get("error", ""))
-        self.cable = report["cable"]
-        return fds[0], fds[1], fds[2]
+        self.cable: str = report["cable"]
+        self._index: int = report["index"]
+        return fds[0], fds[1], fds[2], fds[3]
 
     def _refusal(self, why: str) -> WireError:
         passt = "passt" if shutil.which("passt") else "passt (after installing it)"

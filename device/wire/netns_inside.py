@@ -1,7 +1,7 @@
 """The program that makes the private network namespace of ``device.wire.netns``.
 
 It runs as a child because unshare(2) of a user namespace is refused to a process with threads. It
-sends the descriptors (cable, user namespace, network namespace) back and ends: the descriptors
+sends the descriptors (cable, link socket, user namespace, network namespace) back and ends: the descriptors
 are all that keeps the namespace alive, so nothing outlives the process that holds them.
 
 Source: user_namespaces(7), network_namespaces(7), veth(4).
@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
+from device.wire.carrier import open_link_socket
 from device.wire.netlink import RouteSocket, leave_nothing_undone
 from device.wire.packet import open_packet_socket
 from device.wire.tap import open_tap
@@ -28,6 +29,9 @@ STACK_INTERFACE: Final = "wire0"
 
 CARD_INTERFACE: Final = "card0"
 """The card's end, where the cable is a veth pair."""
+
+CARRIERS: Final = {"tap": STACK_INTERFACE, "veth": CARD_INTERFACE}
+"""By the cable's kind, the interface whose carrier the card sees: a TAP's own, or its end of the pair."""
 
 _CLONE_NEWUSER: Final = 0x10000000
 _CLONE_NEWNET: Final = 0x40000000
@@ -138,7 +142,9 @@ def main(argv: list[str]) -> int:
             return 1
         names = ("user", "net")
         spaces = [os.open(f"/proc/self/ns/{name}", os.O_RDONLY) for name in names]
-        socket.send_fds(report, [json.dumps({"cable": kind}).encode()], [cable, *spaces])
+        said = {"cable": kind, "index": socket.if_nametoindex(CARRIERS[kind])}
+        with open_link_socket() as links:
+            socket.send_fds(report, [json.dumps(said).encode()], [cable, links.fileno(), *spaces])
         report.recv(1)  # until the parent has them: a TAP with no holder would be gone
     return 0
 

@@ -14,6 +14,7 @@ import socket
 import struct
 from typing import Final
 
+from device.wire.carrier import LinkMonitor, open_link_socket
 from device.wire.contract import LARGEST_FRAME_BYTES, Framing, WireError
 from device.wire.frame import VNET_HEADER, GsoFlag
 from device.wire.port import Port
@@ -105,17 +106,24 @@ class PacketPort(Port):
         return restore_tag(message, next(found, b""))
 
 
+def packet_index(packet: socket.socket) -> int:
+    """Return the index of the interface that a bound packet socket has."""
+    return socket.if_nametoindex(packet.getsockname()[0])
+
+
 def packet_link(packet: socket.socket) -> Link:
     """Return a far end that is ``packet``, which is closed with it."""
     return Link(PacketPort(packet), packet.close)
 
 
-def open_packet_wire(spec: str, interface: str) -> PumpedWire:
+def open_packet_wire(spec: str, interface: str, *, started: bool = True) -> PumpedWire:
     """Return a wire that is the cable of ``interface``. Raises ``WireError``."""
     try:
         packet = open_packet_socket(interface)
+        monitor = LinkMonitor(open_link_socket(), packet_index(packet))
     except PermissionError as error:
         raise WireError(f"{spec}: a packet socket needs CAP_NET_RAW; run as root, or use netns") from error
     except OSError as error:
         raise WireError(f"{spec}: {error.strerror or error}; see: ip link") from error
-    return PumpedWire(spec, Framing.VNET, packet_link(packet), [CutReceived()])
+    far = packet_link(packet)
+    return PumpedWire(spec, Framing.VNET, far, [CutReceived()], monitor=monitor, started=started)

@@ -17,15 +17,17 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from device.wire.contract import Framing, WireClosed
+from device.wire.contract import Framing, TellsLink, WireClosed
 from device.wire.port import Port
 from device.wire.stage import Way
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from device.wire.carrier import LinkMonitor
     from device.wire.contract import Wire
     from device.wire.frame import Frame
+    from device.wire.notices import LinkNotices
     from device.wire.stage import Stage
 
 LEAVING_S: Final = 2.0
@@ -70,14 +72,20 @@ class Pump:
         far: Link | None,
         stages: Sequence[Stage] = (),
         redial: Callable[[], Link | None] | None = None,
+        *,
+        notices: LinkNotices | None = None,
     ) -> None:
-        """Pump between ``near`` and ``far``; ``redial`` is called where there is no far end."""
+        """Pump between ``near`` and ``far``; ``redial`` is called where there is no far end.
+
+        ``notices``: link messages are exchanged with the far end.
+        """
         self.lost = 0
         self._socket = near
         self._near = Port(near.fileno(), framing)
         self._far = far
         self._redial = redial
-        self._stages = list(stages)
+        self._notices = notices
+        self._stages = [*stages, *([notices] if notices is not None else [])]
         self._out: dict[Way, deque[Frame]] = {way: deque() for way in Way}
         self._dial_at_ns = 0
         self._muted_until_ns = 0
@@ -93,6 +101,16 @@ class Pump:
     def connected(self) -> bool:
         """Whether there is a far end now."""
         return self._far is not None
+
+    @property
+    def far_link(self) -> bool:
+        """Whether the far end has a link, as far as it says."""
+        return self._notices is None or self._notices.far_link
+
+    def offer(self, *, link: bool) -> None:
+        """Tell the far end of the link at this one; any thread may call it."""
+        if self._notices is not None and self._waker >= 0 and self._notices.offer(link=link):
+            os.eventfd_write(self._waker, 1)
 
     def close(self) -> None:
         """Stop the thread and give up the far end, the stages and the near socket."""
@@ -136,6 +154,8 @@ class Pump:
         if self._far is None and self._redial is not None and now_ns >= self._dial_at_ns:
             self._dial_at_ns = now_ns + _REDIAL_NS
             self._far = self._redial()
+            if self._far is not None and self._notices is not None:
+                self._notices.connected()
 
     def _advance(self, way: Way, frame: Frame, index: int, now_ns: int) -> None:
         """Take a frame that left stage ``index`` through the stages after it, to the way out."""
@@ -237,14 +257,26 @@ class PumpedWire:
         redial: Callable[[], Link | None] | None = None,
         *,
         inner: Wire | None = None,
+        notices: LinkNotices | None = None,
+        monitor: LinkMonitor | None = None,
+        started: bool = True,
     ) -> None:
-        """Start pumping; see ``Pump``. ``inner`` is the wire that was wrapped, for who wants it."""
+        """Pump from now on, or from ``start`` on; see ``Pump``. ``inner`` is the wire that was wrapped.
+
+        ``monitor`` says whether the interface at the other end has a carrier; it is closed with the wire.
+        """
         self.inner = inner
+        self._monitor = monitor
         self.spec = spec
         self.framing = framing
         self._end, near = seqpacket_pair()
         self._dials = redial is not None
-        self.pump = Pump(near, framing, far, stages, redial)
+        self.pump = Pump(near, framing, far, stages, redial, notices=notices)
+        if started:
+            self.pump.start()
+
+    def start(self) -> None:
+        """Start pumping, in a wire that was made without; once."""
         self.pump.start()
 
     @property
@@ -254,14 +286,24 @@ class PumpedWire:
 
     @property
     def link(self) -> bool:
-        """Whether the far end is there; always, for a cable that has none to wait for."""
+        """Whether the far end is there, and has a link; always, for a cable that has none to wait for."""
         if self.inner is not None:
-            return self.inner.link
-        return self.pump.connected or not self._dials
+            return self.inner.link and (self.pump.connected or self.inner.framing is Framing.NONE)
+        if self._monitor is not None and not self._monitor.present:
+            return False
+        return self.pump.far_link and (self.pump.connected or not self._dials)
+
+    def offer(self, *, link: bool) -> None:
+        """Tell the far end, if it takes link messages."""
+        if isinstance(self.inner, TellsLink):
+            self.inner.offer(link=link)
+        self.pump.offer(link=link)
 
     def close(self) -> None:
         """Stop the pump and close everything."""
         self.pump.close()
         self._end.close()
+        if self._monitor is not None:
+            self._monitor.close()
         if self.inner is not None:
             self.inner.close()  # the pump did it if it had the wire as its far end; none has none

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import ipaddress
 import os
 import socket
@@ -18,6 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from device.wire.contract import Framing, WireError
+from device.wire.dialing import AT_ONCE, Opening
+from device.wire.notices import LinkNotices
 from device.wire.port import Port
 from device.wire.pump import Link, PumpedWire
 
@@ -195,14 +198,25 @@ def _stream_link(connection: socket.socket) -> Link:
 class StreamWire(PumpedWire):
     """A stream cable: listens or calls, and does so again when the other end went away."""
 
-    def __init__(self, spec: str, address: Address, stages: Sequence[Stage] = ()) -> None:
+    def __init__(
+        self, spec: str, address: Address, stages: Sequence[Stage] = (), opening: Opening = AT_ONCE
+    ) -> None:
         """Connect or start to listen. Raises ``WireError``."""
-        self._dialer = StreamDialer(address)
+        self._dialer = opening.dialer(functools.partial(StreamDialer, address))
         try:
             first = self._dialer.dial()
         except OSError as error:
+            self._dialer.close()
             raise WireError(f"{spec}: {error.strerror}; name a socket you may use") from error
-        super().__init__(spec, Framing.DATAGRAM, first, stages, self._dialer.redial)
+        super().__init__(
+            spec,
+            Framing.DATAGRAM,
+            first,
+            stages,
+            self._dialer.redial,
+            notices=LinkNotices(),
+            started=opening.started,
+        )
 
     def close(self) -> None:
         """Close the connection and the listener, and remove a path made here."""
@@ -229,7 +243,7 @@ class DatagramPort(Port):
 class DatagramWire(PumpedWire):
     """A datagram cable between two addresses."""
 
-    def __init__(self, spec: str, local: Address, remote: Address) -> None:
+    def __init__(self, spec: str, local: Address, remote: Address, opening: Opening = AT_ONCE) -> None:
         """Bind ``local``. Raises ``WireError``."""
         if family_of(local) != family_of(remote):
             raise WireError(f"{spec}: one end is a path and the other is not; use two of a kind")
@@ -250,7 +264,13 @@ class DatagramWire(PumpedWire):
             raise
         if isinstance(local, str):
             self._own = (local, _identity(local))
-        super().__init__(spec, Framing.DATAGRAM, Link(DatagramPort(end, remote), end.close))
+        far = Link(DatagramPort(end, remote), end.close)
+        super().__init__(spec, Framing.DATAGRAM, far, notices=LinkNotices(), started=opening.started)
+
+    def disown(self) -> Path | None:
+        """Leave the path to the caller, who removes it; None where the address is none."""
+        own, self._own = self._own, None
+        return Path(own[0]) if own is not None else None
 
     def close(self) -> None:
         """Close the socket and remove its path, if it is still ours."""

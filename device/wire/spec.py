@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from device.wire.capture import CaptureFile, CaptureStage, link_to, near_framing, open_capture_wire
 from device.wire.contract import WireError
+from device.wire.dialing import AT_ONCE, Opening
 from device.wire.impairment import Impairment, ImpairmentStage
 from device.wire.netns import NetnsOptions, NetnsWire
 from device.wire.packet import open_packet_wire
@@ -101,31 +102,31 @@ class _Kind:
 
     arguments: int
     options: frozenset[str]
-    make: Callable[[WireSpec], Wire]
+    make: Callable[[WireSpec, Opening], Wire]
     example: str
 
 
-def _tap(spec: WireSpec) -> Wire:
+def _tap(spec: WireSpec, _opening: Opening) -> Wire:
     offload = spec.options.get("offload", "none")
     if offload not in OFFLOADS:
         raise WireError(f"{spec.text}: offload is one of {', '.join(OFFLOADS)}")
     return TapWire(spec.text, spec.arguments[0], spec.options.get("address", ""), offload)
 
 
-def _stream(spec: WireSpec) -> Wire:
-    return StreamWire(spec.text, parse_address(spec.arguments[0], spec.text))
+def _stream(spec: WireSpec, opening: Opening) -> Wire:
+    return StreamWire(spec.text, parse_address(spec.arguments[0], spec.text), opening=opening)
 
 
-def _dgram(spec: WireSpec) -> Wire:
+def _dgram(spec: WireSpec, opening: Opening) -> Wire:
     if "fd" in spec.options:
         return InheritedWire(spec.text, _converted(spec, "fd", _count))
     if len(spec.arguments) != 2:
         raise WireError(f"{spec.text}: needs two addresses, as in dgram:LOCAL,REMOTE; or dgram:fd=N")
     local, remote = (parse_address(one, spec.text) for one in spec.arguments)
-    return DatagramWire(spec.text, local, remote)
+    return DatagramWire(spec.text, local, remote, opening)
 
 
-def _netns(spec: WireSpec) -> Wire:
+def _netns(spec: WireSpec, opening: Opening) -> Wire:
     own = spec.options
     base = NetnsOptions()
     cable = own.get("cable", base.cable)
@@ -134,16 +135,25 @@ def _netns(spec: WireSpec) -> Wire:
     mtu = _converted(spec, "mtu", _count) if "mtu" in own else base.mtu_bytes
     address, address6 = own.get("address", base.address), own.get("address6", base.address6)
     rootless = own.get("userns", "auto") == "on"
-    return NetnsWire(spec.text, NetnsOptions(address, address6, mtu, cable, rootless))
+    options = NetnsOptions(address, address6, mtu, cable, rootless)
+    return NetnsWire(spec.text, options, started=opening.started)
 
 
-def _passt(spec: WireSpec) -> Wire:
+def _passt(spec: WireSpec, _opening: Opening) -> Wire:
     mtu = _converted(spec, "mtu", _count) if "mtu" in spec.options else 1500
     return PasstWire(spec.text, spec.options.get("program", ""), mtu)
 
 
-def _pcap(spec: WireSpec) -> Wire:
-    return open_capture_wire(spec.text, spec.arguments[0])
+def _pcap(spec: WireSpec, opening: Opening) -> Wire:
+    return open_capture_wire(spec.text, spec.arguments[0], started=opening.started)
+
+
+def _packet(spec: WireSpec, opening: Opening) -> Wire:
+    return open_packet_wire(spec.text, spec.arguments[0], started=opening.started)
+
+
+def _switch(spec: WireSpec, opening: Opening) -> Wire:
+    return SwitchWire(spec.text, spec.arguments[0], opening)
 
 
 _NO_OPTIONS: Final[frozenset[str]] = frozenset()
@@ -152,11 +162,11 @@ KINDS: Final[dict[str, _Kind]] = {
     "tap": _Kind(1, frozenset({"address", "offload"}), _tap, "tap:NAME"),
     "stream": _Kind(1, _NO_OPTIONS, _stream, "stream:PATH"),
     "dgram": _Kind(2, frozenset({"fd"}), _dgram, "dgram:LOCAL,REMOTE"),
-    "switch": _Kind(1, _NO_OPTIONS, lambda s: SwitchWire(s.text, s.arguments[0]), "switch:NAME"),
+    "switch": _Kind(1, _NO_OPTIONS, _switch, "switch:NAME"),
     "pcap": _Kind(1, _NO_OPTIONS, _pcap, "pcap:FILE"),
-    "loopback": _Kind(0, _NO_OPTIONS, lambda s: LoopbackWire(s.text), "loopback"),
-    "none": _Kind(0, _NO_OPTIONS, lambda s: NoWire(s.text), "none"),
-    "packet": _Kind(1, _NO_OPTIONS, lambda s: open_packet_wire(s.text, s.arguments[0]), "packet:IFNAME"),
+    "loopback": _Kind(0, _NO_OPTIONS, lambda spec, _: LoopbackWire(spec.text), "loopback"),
+    "none": _Kind(0, _NO_OPTIONS, lambda spec, _: NoWire(spec.text), "none"),
+    "packet": _Kind(1, _NO_OPTIONS, _packet, "packet:IFNAME"),
     "netns": _Kind(0, frozenset({"address", "address6", "mtu", "cable", "userns"}), _netns, "netns"),
     "passt": _Kind(0, frozenset({"program", "mtu"}), _passt, "passt"),
 }
@@ -207,14 +217,14 @@ def _converted(spec: WireSpec, option: str, convert: Callable[[str], _T]) -> _T:
         raise WireError(f"{spec.text}: {option}={spec.options[option]} is not understood: {error}") from error
 
 
-def open_wire(spec: str) -> Wire:
+def open_wire(spec: str, opening: Opening = AT_ONCE) -> Wire:
     """Open the wire that ``spec`` describes; the caller closes it. Raises ``WireError``.
 
     With impairment or ``pcap=FILE`` the wire is behind a pump, whose ``inner`` is the wire itself.
     """
     parsed = parse_spec(spec)
     impairment = impairment_of(parsed)
-    inner = KINDS[parsed.kind].make(parsed)
+    inner = KINDS[parsed.kind].make(parsed, opening)
     stages: list[Stage] = []
     try:
         if "pcap" in parsed.options:
@@ -226,4 +236,15 @@ def open_wire(spec: str) -> Wire:
         stages.append(ImpairmentStage(impairment))
     if not stages:
         return inner
-    return PumpedWire(spec, near_framing(inner.framing), link_to(inner), stages, inner=inner)
+    return PumpedWire(
+        spec, near_framing(inner.framing), link_to(inner), stages, inner=inner, started=opening.started
+    )
+
+
+def start(wire: Wire) -> None:
+    """Start the threads of a wire that was opened without, those of the wires inside it too."""
+    inner: Wire | None = wire
+    while inner is not None:
+        if isinstance(inner, PumpedWire | NetnsWire):
+            inner.start()
+        inner = getattr(inner, "inner", None)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import os
 import re
 import selectors
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from device.wire.contract import Framing, WireClosed, WireError
+from device.wire.dialing import AT_ONCE, Opening
 from device.wire.port import Port
 from device.wire.pump import LEAVING_S, Link, PumpedWire
 from device.wire.sockets import LONGEST_PATH_BYTES
@@ -206,33 +208,27 @@ _memberships: dict[tuple[Path, str], _Membership] = {}
 _memberships_lock = threading.Lock()
 
 
-class SwitchWire(PumpedWire):
-    """A cable to a switch."""
+class SwitchDialer:
+    """Connects one wire of this process to a switch, and counts it."""
 
-    def __init__(self, spec: str, name: str) -> None:
-        """Join switch ``name``. Raises ``WireError``."""
-        if not _NAME.fullmatch(name):
-            raise WireError(f"{spec}: a switch's name has 1 to 32 letters, digits, '.', '_' or '-'")
-        self._key = (run_directory(), name)
+    def __init__(self, directory: Path, name: str) -> None:
+        """Join the wires of this process on switch ``name``."""
+        self._key = (directory, name)
         with _memberships_lock:
             self._membership = _memberships.setdefault(self._key, _Membership(*self._key))
             self._membership.wires += 1
         self._left = False
-        try:
-            first = self._membership.dial()
-        except OSError as error:
-            self._leave()
-            raise WireError(
-                f"{spec}: {error.strerror} in {self._key[0]}; set XDG_RUNTIME_DIR to one you may write"
-            ) from error
-        super().__init__(spec, Framing.DATAGRAM, first, (), self._membership.redial)
+
+    def dial(self) -> Link | None:
+        """Connect to the host, or become it. Raises ``OSError``."""
+        return self._membership.dial()
+
+    def redial(self) -> Link | None:
+        """Like ``dial``; an error means not yet."""
+        return self._membership.redial()
 
     def close(self) -> None:
-        """Leave; the last wire of a process that hosts gives the switch up."""
-        super().close()
-        self._leave()
-
-    def _leave(self) -> None:
+        """Leave; the last wire of a process that hosts gives the switch up. Idempotent."""
         with _memberships_lock:
             if self._left:
                 return
@@ -241,3 +237,27 @@ class SwitchWire(PumpedWire):
             if not self._membership.wires:
                 del _memberships[self._key]
                 self._membership.close()
+
+
+class SwitchWire(PumpedWire):
+    """A cable to a switch."""
+
+    def __init__(self, spec: str, name: str, opening: Opening = AT_ONCE) -> None:
+        """Join switch ``name``. Raises ``WireError``."""
+        if not _NAME.fullmatch(name):
+            raise WireError(f"{spec}: a switch's name has 1 to 32 letters, digits, '.', '_' or '-'")
+        directory = run_directory()
+        self._dialer = opening.dialer(functools.partial(SwitchDialer, directory, name))
+        try:
+            first = self._dialer.dial()
+        except OSError as error:
+            self._dialer.close()
+            raise WireError(
+                f"{spec}: {error.strerror} in {directory}; set XDG_RUNTIME_DIR to one you may write"
+            ) from error
+        super().__init__(spec, Framing.DATAGRAM, first, (), self._dialer.redial, started=opening.started)
+
+    def close(self) -> None:
+        """Leave the switch."""
+        super().close()
+        self._dialer.close()

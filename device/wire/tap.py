@@ -12,10 +12,12 @@ import contextlib
 import errno
 import fcntl
 import os
+import select
 import socket
 import struct
 from typing import Final
 
+from device.wire.carrier import LinkMonitor, open_link_socket
 from device.wire.contract import Framing, WireError
 from device.wire.frame import VNET_HEADER
 from device.wire.netlink import RouteSocket
@@ -53,11 +55,17 @@ def open_tap(name: str, offload: str = "none") -> int:
     return fd
 
 
+def attached(fd: int) -> bool:
+    """Tell whether there still is a device behind a TAP's descriptor."""
+    poll = select.poll()
+    poll.register(fd, 0)
+    return not poll.poll(0)  # POLLERR: it was removed (tun_chr_poll in Linux's drivers/net/tun.c)
+
+
 class TapWire:
     """A TAP device of this network namespace; one that it made goes away with it."""
 
     framing = Framing.VNET
-    link = True
 
     def __init__(self, spec: str, name: str, address: str = "", offload: str = "none") -> None:
         """Attach to ``name`` or make it; give it ``address`` (CIDR). Raises ``WireError``."""
@@ -78,15 +86,26 @@ class TapWire:
         except (OSError, ValueError) as error:
             os.close(self._fd)
             raise WireError(f"tap:{name}: cannot set it up: {error}; check address=") from error
+        try:
+            self._monitor = LinkMonitor(open_link_socket(), socket.if_nametoindex(name))
+        except OSError as error:
+            os.close(self._fd)
+            raise WireError(f"tap:{name}: its carrier cannot be watched: {error}; see: ip link") from error
 
     @property
     def fd(self) -> int:
         """The device; -1 once closed."""
         return self._fd
 
+    @property
+    def link(self) -> bool:
+        """Whether the device is up; what was moved to another namespace is out of sight, and taken for up."""
+        return self._fd >= 0 and (self._monitor.present or (self._monitor.gone and attached(self._fd)))
+
     def close(self) -> None:
         """Detach; a device made here disappears. Idempotent."""
         if self._fd >= 0:
+            self._monitor.close()
             os.close(self._fd)
             self._fd = -1
 

@@ -64,6 +64,10 @@ class BenchError(Exception):
     """The target went away, or does not do what the bench needs before any check can be judged."""
 
 
+class RefusedError(Exception):
+    """The target has not what a check asks for: a BAR, an access of that width. The check fails."""
+
+
 class Bench(Protocol):
     """A card that a check may do anything to."""
 

@@ -11,6 +11,7 @@ from lab.conformance.checks import (
     interrupts,
     nvm,
     offload,
+    packet_buffer,
     pci,
     periphery,
     receive,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 TOPICS: tuple[Topic, ...] = tuple(
     module.TOPIC
     for module in (
-        *(registers, reset, transmit, offload, receive, filters, interrupts, timers),
+        *(registers, reset, transmit, offload, receive, packet_buffer, filters, interrupts, timers),
         *(nvm, periphery, wake, statistics, pci, hostile),
     )
 )

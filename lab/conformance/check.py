@@ -26,7 +26,7 @@ class MismatchError(Exception):
 
     def __init__(self, what: str, got: object, want: object) -> None:
         """Say what was looked at, what was seen and what is right."""
-        super().__init__(f"{what}: got {_show(got)}, want {_show(want)}")
+        super().__init__(f"{what}: {_difference(got, want)}")
         self.what = what
         self.got = got
         self.want = want
@@ -48,6 +48,26 @@ def is_false(what: str, got: object) -> None:
     """Raise ``MismatchError`` if it holds."""
     if got:
         raise MismatchError(what, got, want=False)
+
+
+AROUND = 8
+"""Bytes that are shown on either side of the first one that differs."""
+
+
+def _difference(got: object, want: object) -> str:
+    """Say what differs: of bytes, where they part and what stands there."""
+    if isinstance(got, bytes) and isinstance(want, bytes):
+        at = next((n for n, (one, other) in enumerate(zip(got, want, strict=False)) if one != other), None)
+        at = min(len(got), len(want)) if at is None else at
+        start = max(0, at - AROUND)
+        part = slice(start, at + AROUND)
+        sizes = f"{len(got)} bytes" if len(got) == len(want) else f"{len(got)} bytes in place of {len(want)}"
+        before, behind = "…" if start else "", "…"
+        shown = [
+            f"{before}{one[part].hex(' ')}{behind if len(one) > at + AROUND else ''}" for one in (got, want)
+        ]
+        return f"{sizes}, first different at byte {at}: got {shown[0]}, want {shown[1]}"
+    return f"got {_show(got)}, want {_show(want)}"
 
 
 def _show(value: object) -> str:

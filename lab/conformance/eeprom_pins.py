@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Self
 
 from device.regs.nic import NIC
-from lab.conformance.bench import BenchError
+from lab.conformance.bench import RefusedError
 from lab.conformance.check import is_true
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Pins:
         self.command(WREN)
         self.command(WRITE, *self.at(address), *data)
         if not self._card.until(lambda: not self.status() & 1):
-            raise BenchError("the EEPROM's status stays busy")
+            raise RefusedError("the EEPROM's status stays busy")
 
     def status(self) -> int:
         """Read the status register."""

@@ -152,6 +152,21 @@ VERDICTS = (
         "datasheet, Receive Registers, RCTL.PMCF; Statistics Registers, XOFFRXC",
     ),
     _qemu(
+        "BUF-RNBC BUF-SMALL",
+        "frames wait in a buffer of PBA's size and are counted; the model leaves them outside, uncounted",
+        "datasheet, PBA; Statistics Registers, RNBC and MPC",
+    ),
+    _qemu(
+        "BUF-ORDER",
+        "four descriptors take four frames; the model leaves the last one free while frames wait outside",
+        "datasheet, Receive, Receive Descriptor Queue Structure",
+    ),
+    _qemu(
+        "BUF-XO*",
+        "the buffer's fullness pauses the link partner; the model sends no PAUSE frames",
+        "8254x manual, 8.7.5, 13.4.23 and 13.4.24",
+    ),
+    _qemu(
         "INT-MASK-0[35]",
         "bits 3 and 5 can be unmasked; the model refuses them, and fails ethtool's self-test",
         "e1000_intr_test in Linux's e1000e/ethtool.c",
@@ -211,7 +226,7 @@ VERDICTS = (
         "datasheet, wake-up; e1000_set_wol in Linux's e1000e/ethtool.c offers all of it",
     ),
     _qemu(
-        "NVM-GRANT NVM-PINS-[!U]*",
+        "NVM-GRANT NVM-PINS-*",
         "EECD leads to the EEPROM's pins; the model keeps the bits and grants nothing",
         "e1000e_acquire_nvm in Linux's e1000e/nvm.c",
     ),

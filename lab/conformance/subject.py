@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from device.regs.nic import NIC
-from lab.conformance.bench import BenchError, Capability
+from lab.conformance.bench import BenchError, Capability, RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,7 +112,7 @@ class Subject:
             if self.field("STATUS", "LU"):
                 return
             self.bench.advance(LINK_STEP_NS)
-        raise BenchError("the link did not come up: is the wire of this target connected?")
+        raise RefusedError("the link did not come up: is the wire of this target connected?")
 
     def quiet(self) -> None:
         """Mask every interrupt, forget what is pending, and let a throttle window pass."""
@@ -166,14 +166,14 @@ class Subject:
         """Run one MDIO access and return MDIC when it is ready."""
         self.write("MDIC", command)
         if not self.until(lambda: bool(self.read("MDIC") & MDIC_READY), step_ns=50 * MICROSECOND):
-            raise BenchError("MDIC never became ready")
+            raise RefusedError("MDIC never became ready")
         return self.read("MDIC")
 
     def nvm_read(self, word: int) -> int:
         """Read a word of the NVM by EERD."""
         self.write("EERD", word << 2 | 1)
         if not self.until(lambda: bool(self.read("EERD") & 2), step_ns=50 * MICROSECOND):
-            raise BenchError("EERD never became done")
+            raise RefusedError("EERD never became done")
         return self.read("EERD") >> 16
 
     def address(self) -> bytes:

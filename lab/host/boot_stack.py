@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from lab.host.hops import HopRecorder
 from lab.host.reports import ping
-from protocols.osi import COMPONENTS
+from lab.host.systems import osi_map
 
 if TYPE_CHECKING:
     from lab.host.station import Station
@@ -27,7 +27,7 @@ PORT = 5001
 TRANSFER_BYTES = 4 << 20
 TIMEOUT_S = 60.0
 DOWN = ("winsock", "afd", "tdi", "tcp", "ip", "ndis", "miniport", "82574l", "wire")
-"""The components that a send must pass, as ``protocols.osi`` names them."""
+"""The components that a send must pass, as the OSI map names them."""
 TRACED_BYTES = 1000
 QUIET_S = 0.3
 
@@ -159,7 +159,7 @@ def _hops(guest: Guest, station: Station) -> Told:
     thread.join(TIMEOUT_S)
     came = said.out.strip() == str(TRACED_BYTES)
     return Told(
-        "the hops of a send", COMPONENTS.describe(recorder.hops), came and tuple(recorder.hops) == DOWN
+        "the hops of a send", osi_map().describe(recorder.hops), came and tuple(recorder.hops) == DOWN
     )
 
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import protocols
+from lab.host.systems import TOP, component_at
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -20,22 +19,8 @@ if TYPE_CHECKING:
     from lab.host.station import Station
 
 HANDS_ON = frozenset({"send", "send_to", "send_datagram", "send_packets", "send_net_buffer_lists"})
-FOLDERS = (
-    ("protocols/apis/winsock/", "winsock"),
-    ("protocols/apis/afd/", "afd"),
-    ("protocols/interfaces/tdi/", "tdi"),
-    ("protocols/apis/wsk/", "wsk"),
-    ("protocols/transports/tcpip/tl_edge/", "tlnpi"),
-    ("protocols/transports/tcpip/tcp/", "tcp"),
-    ("protocols/transports/tcpip/udp", "udp"),
-    ("protocols/transports/tcpip/ip", "ip"),
-    ("ndis/", "ndis"),
-    ("miniport/", "miniport"),
-)
-"""Where each component of ``protocols.osi`` is; a file's path begins so."""
 COUNTS = (("descriptors", "82574l"), ("frames_sent", "wire"))
 """What the card counts when a send passes it."""
-TOP = str(Path(protocols.__file__).resolve().parents[1]) + "/"
 PATIENCE_S = 5.0
 
 
@@ -81,7 +66,7 @@ class HopRecorder:
         code = frame.f_code
         if event != "call" or code.co_name not in HANDS_ON:
             return
-        path = code.co_filename.removeprefix(TOP)
-        for folder, name in FOLDERS:
-            if path.startswith(folder) and name not in self.hops:
-                self.hops.append(name)
+        path = code.co_filename.removeprefix(f"{TOP}/")
+        name = component_at(path)
+        if name and name not in self.hops:
+            self.hops.append(name)

@@ -4,34 +4,32 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lab.host import systems
 from ntos.io.system import IoSystem
 from ntos.io.verifier import IrpVerifier
 from ntos.irql import IrqlModel
+from ntos.netcfg.loader import Loader
+from ntos.netcfg.system import System
 from protocols.apis.afd import AfdDriver
-from protocols.apis.winsock.api import Winsock, install_tcpip
 from protocols.apis.winsock.namespace import DnsNames, LlmnrNames, LocalNames, Namespaces, NetbtNames
-from protocols.apis.winsock.spi import Catalog
+from protocols.apis.winsock.processes import WinsockProcesses
 from protocols.apis.wsk import WskRegistration, WskSubsystem
 from protocols.interfaces.nmr import Nmr
 from protocols.interfaces.tdi.registration import TdiRegistry
 from protocols.transports.netbt import NameService
 from protocols.transports.tcpip.tdi_edge import TcpipDevices
-from protocols.transports.tcpip.tl_edge import TcpipTransport
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ntos.io.completion import Waiter
+    from protocols.apis.winsock import Winsock
     from protocols.apis.wsk.npi import ClientNpi
     from protocols.transports.tcpip.stack import Stack
 
 
 class Upper:
     """Everything above the stack. ``verifier`` has seen every IRP."""
-
-    devices: TcpipDevices
-    afd: AfdDriver
-    wsk: WskSubsystem
 
     def __init__(
         self,
@@ -43,7 +41,7 @@ class Upper:
         load: bool = True,
         irql: IrqlModel | None = None,
     ) -> None:
-        """Make the I/O system, TDI and the NMR; load tcpip, AFD, WSK, in this order, unless the caller does.
+        """Make the I/O system, TDI and the NMR; load what starts with the system, unless the caller does.
 
         ``irql`` is the model of the executive that the host runs on; None: one CPU's.
         """
@@ -54,60 +52,50 @@ class Upper:
         self.registry = TdiRegistry()
         self.irql = irql or IrqlModel(lambda: 0)
         self.nmr = Nmr(waiter, self.irql)
-        self._processes: list[Winsock] = []
-        self._offered = load
         self.names = Namespaces(waiter)
-        self.netbt = NameService(stack)
+        self.system = System(self.io, waiter, self.irql)
+        self.system.export(stack, self.registry, self.nmr, self.names)
+        self.loader = Loader(systems.store(), self.system)
+        self._host_name = host_name
+        if load:
+            self.load()
+
+    def load(self) -> None:
+        """Load and bind all that starts with the system, and install the namespace providers."""
+        self.loader.load_host()
+        kick = self.waiter.kick
         for provider in (
-            LocalNames(stack, host_name),
-            DnsNames(stack, waiter.kick),
-            LlmnrNames(stack, waiter.kick),
-            NetbtNames(self.netbt, waiter.kick),
+            LocalNames(self.stack, self._host_name),
+            DnsNames(self.stack, kick),
+            LlmnrNames(self.stack, kick),
+            NetbtNames(self.netbt, kick),
         ):
             self.names.install(provider)
-        if load:
-            self.load_tcpip()
-            self.load_afd()
-            self.load_wsk()
-            self.wsk.start()
 
-    def load_tcpip(self) -> None:
-        """DriverEntry of tcpip.sys's upper edges: devices that TDI knows, TLNPI that the NMR knows."""
-        self.devices = TcpipDevices(self.io, self.stack, self.waiter.kick, self.registry)
-        self.nmr.register_provider(TcpipTransport(self.devices, self.waiter.kick))
+    @property
+    def devices(self) -> TcpipDevices:
+        """TDI's devices of TCP/IP."""
+        return self.system.find(TcpipDevices)
 
-    def load_afd(self) -> None:
-        """DriverEntry of afd.sys."""
-        self.afd = AfdDriver(self.io, self.waiter.kick)
+    @property
+    def afd(self) -> AfdDriver:
+        """AFD's device."""
+        return self.system.find(AfdDriver)
 
-    def load_wsk(self) -> None:
-        """DriverEntry of wsk.sys; ``wsk.start`` attaches it."""
-        self.wsk = WskSubsystem(self.io, self.nmr, self.irql, self.names, self.waiter.kick)
+    @property
+    def wsk(self) -> WskSubsystem:
+        """The subsystem of kernel sockets."""
+        return self.system.find(WskSubsystem)
+
+    @property
+    def netbt(self) -> NameService:
+        """NetBIOS names over TCP/IP."""
+        return self.system.find(NameService)
 
     def wsk_register(self, npi: ClientNpi | None = None) -> WskRegistration:
         """WskRegister: a driver's way to kernel sockets."""
         return WskRegistration(self.nmr, self.waiter, self.irql, npi)
 
-    def offer_tcpip(self) -> None:
-        """Put TCP/IP into every process's catalog, and into those to come."""
-        if not self._offered:
-            for winsock in self._processes:
-                install_tcpip(winsock.catalog, winsock.base)
-        self._offered = True
-
-    def withdraw_tcpip(self) -> None:
-        """Take it out: ``socket`` finds no protocol."""
-        self._offered = False
-        for winsock in self._processes:
-            for entry in list(winsock.catalog.entries):
-                if not entry.layered:
-                    winsock.catalog.deinstall(entry.number)
-
     def process(self, thread: Callable[[], object] = lambda: 0) -> Winsock:
-        """Return a new process's Winsock, its catalog filled with TCP/IP."""
-        catalog = Catalog()
-        winsock = Winsock(self.io, self.waiter, catalog, thread)
-        self._processes.append(winsock)
-        if self._offered:
-            install_tcpip(catalog, winsock.base)
-        return winsock
+        """Return a new process's Winsock, its catalog filled with what is bound."""
+        return self.system.find(WinsockProcesses).process(thread)

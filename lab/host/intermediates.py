@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab.errors import UsageError
-from lab.host.binding_adapters import NdisJoint
 from ndis.im.lbfo import Lbfo, Mode
 from ndis.im.mux import Mux, Vlan
 from ndis.im.passthru import Capture
 from ndis.im.span import Span
+from protocols.interfaces.edge.bindings import NdisBindings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from lab.host.live import LiveHost
     from ndis.im.edge import Intermediate
     from ndis.wrapper import Ndis
+    from ntos.netcfg.engine import Binding
 
 MOST_VLAN = 4094
 
@@ -89,8 +90,8 @@ def insert(host: LiveHost, text: str) -> list[str]:
     driver = kind.make(host.ndis, argument)
     edge = loader.install(f"{kind.files}p")
     loader.start(demand=kind.service)
-    loader.joints.of[edge.instance] = NdisJoint(host.ndis, driver.protocol, host.adapter)
-    below = [one for one in loader.engine.bindings() if one.upper == "Tcpip"]
+    loader.objects.of[edge.instance] = NdisBindings(host.upper.system, host.ndis, driver.protocol)
+    below = [one for one in loader.engine.bindings() if _is_transports(host, one)]
     for binding in below:
         loader.engine.disable(binding)
     loader.bind(edge)
@@ -99,3 +100,11 @@ def insert(host: LiveHost, text: str) -> list[str]:
         virtual = loader.add_adapter(f"{kind.files}m", one)
         loader.bind(virtual)
     return made
+
+
+def _is_transports(host: LiveHost, binding: Binding) -> bool:
+    """Whether a transport is bound to a card there, not another intermediate driver."""
+    components = host.loader.engine.components
+    upper = components[binding.upper]
+    stands = any(upper.upper & one.lower for one in components.values() if one.is_adapter)
+    return components[binding.lower].is_adapter and not upper.is_adapter and not stands

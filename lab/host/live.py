@@ -15,14 +15,13 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
-from lab.host.binding_adapters import AfdJoint, NdisJoint, WinsockJoint, WskJoint
 from lab.host.busy_poll import Patience
 from lab.host.host import Upper
-from lab.host.loader import Loader
 from miniport.hal.executive import US_PER_S, LoopExecutive
 from ndis.miniport import MiniportCharacteristics
 from ndis.wrapper import Ndis
 from protocols.transports.tcpip import Stack, StackConfig
+from protocols.transports.tcpip import driver as tcpip
 from protocols.transports.tcpip.ndis_edge import TcpipDriver
 from protocols.transports.tcpip.tcp import states
 
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
     from ndis.adapter import MiniportAdapter
     from ndis.events import Observer
     from ndis.hardware import Hardware
-    from ndis.wrapper import RegisteredProtocol
 
 IDLE_S = 0.25
 DONE_SENDING = frozenset((states.State.FIN_WAIT_2, states.State.TIME_WAIT))
@@ -257,7 +255,8 @@ class LiveWaiter:
     def __init__(self, executive: LiveExecutive) -> None:
         """Share the loop's lock."""
         self._executive = executive
-        self.driver: TcpipDriver
+        self.kick_stack: Callable[[], None]
+        """Queues a turn of the stack; set when TCP/IP is loaded."""
 
     def now_ns(self) -> int:
         """Return the monotonic clock."""
@@ -265,7 +264,7 @@ class LiveWaiter:
 
     def kick(self) -> None:
         """Queue a turn of the stack, and wake the loop unless the caller carries it out himself."""
-        self.driver.kick()
+        self.kick_stack()
         executive = self._executive
         if not (executive.is_entered or executive.is_settling):
             executive.wake()
@@ -296,9 +295,6 @@ class LiveWaiter:
 class LiveHost:
     """NDIS, TCP/IP and all above on one ``LiveExecutive``, loaded and bound as the INF files say."""
 
-    driver: TcpipDriver
-    protocol: RegisteredProtocol
-
     def __init__(
         self,
         *,
@@ -318,39 +314,21 @@ class LiveHost:
         self.upper = Upper(
             self.stack, self.waiter, host_name=host_name, verify=verify, load=False, irql=self.ndis.irql
         )
-        self.loader = Loader({"Tcpip": self._load_tcpip, "Afd": self._load_afd, "Wsk": self._load_wsk})
-        self.loader.joints.of["Winsock"] = WinsockJoint(self.upper)
-        self._driver_over = partial(
-            TcpipDriver, large_sends=large_sends, checksums=checksums, coalescing=coalescing
+        self.upper.system.export(self.ndis)
+        self.upper.system.set_parameters(
+            tcpip.SERVICE,
+            **{
+                tcpip.LARGE_SENDS: int(large_sends),
+                tcpip.CHECKSUMS: int(checksums),
+                tcpip.COALESCING: int(coalescing),
+            },
         )
+        self.loader = self.upper.loader
         self.adapters: list[MiniportAdapter] = []
-        self.loader.load_host()
-
-    def _load_tcpip(self) -> None:
-        """DriverEntry of tcpip.sys: its edge to NDIS, and its devices."""
-        self.driver = self._driver_over(self.ndis, self.stack)
-        self.waiter.driver = self.driver
-        self.protocol = self.ndis.register_protocol("Tcpip", self.driver)
-        self.loader.joints.of["Tcpip"] = NdisJoint(self.ndis, self.protocol, self.adapter)
-        self.upper.load_tcpip()
-
-    def _load_afd(self) -> None:
-        """DriverEntry of afd.sys."""
-        self.upper.load_afd()
-        self.loader.joints.of["Afd"] = AfdJoint(self.upper)
-
-    def _load_wsk(self) -> None:
-        """DriverEntry of wsk.sys."""
-        self.upper.load_wsk()
-        self.loader.joints.of["Wsk"] = WskJoint(self.upper)
-
-    def adapter(self, instance: str) -> MiniportAdapter:
-        """Return the adapter of a component, virtual ones included. KeyError when it is not there."""
-        name = self.loader.connection(instance)
-        found = next((one for one in self.ndis.adapters if one.name == name), None)
-        if found is None:
-            raise KeyError(instance)
-        return found
+        self.waiter.kick_stack = lambda: None
+        self.upper.load()
+        self.driver = self.upper.system.find(TcpipDriver)
+        self.waiter.kick_stack = self.driver.kick
 
     def add_card(
         self,

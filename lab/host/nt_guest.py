@@ -17,7 +17,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import lab
 from lab.errors import UsageError
 from lab.host.control_socket import ControlServer
 from lab.host.fifo_relay import ANSWER, ASK, relayed
@@ -94,7 +93,7 @@ def machine(spec: GuestSpec) -> GuestSpec:
 
 def python(*arguments: str) -> str:
     """Return the guest's command that runs our Python, in this checkout, after ``PREPARE``."""
-    top = Path(lab.__file__).resolve().parents[1]
+    top = Path(__file__).resolve().parents[2]
     command = shlex.join([sys.executable, *arguments])
     inside = f"cd {shlex.quote(str(top))} && PYTHONDONTWRITEBYTECODE=1 exec {command}"
     return f"exec chroot /host /bin/sh -c {shlex.quote(inside)}"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from lab.errors import UsageError
 from lab.host.hops import HopRecorder
 from lab.host.station import Station
+from lab.host.systems import osi_map
 from lab.machines import tshark
 from protocols.apis.winsock.constants import Af, Proto, So, Sock, Sol
 from protocols.apis.winsock.providers.logging_layer import LoggingLayer
@@ -22,7 +23,6 @@ from protocols.apis.wsk.blocking import Blocking
 from protocols.apis.wsk.constants import Category, ControlType
 from protocols.apis.wsk.npi import WskBuf
 from protocols.interfaces.tdi.requests import TaAddress
-from protocols.osi import COMPONENTS
 from protocols.transports.tcpip.addresses import parse
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 ADDRESS, EVERYBODY, PORT = "10.82.57.9/24", "10.82.57.255", 40000
 PAYLOAD = b"one send, every layer"
 DOWN = ("winsock", "afd", "tdi", "udp", "ip", "ndis", "miniport", "82574l", "wire")
-"""What a datagram must pass, as ``protocols.osi`` names it."""
+"""What a datagram must pass, as the OSI map names it."""
 KERNEL_DOWN = ("wsk", "tlnpi", *DOWN[3:])
 """The same for a driver's."""
 ON_THE_WIRE = {"wire": "eth", "82574l": "eth", "miniport": "eth", "ndis": "eth", "ip": "ip", "udp": "udp"}
@@ -67,7 +67,7 @@ class Trace:
 
     def describe(self) -> str:
         """Return it in words."""
-        lines = [f"a send passed   {COMPONENTS.describe(self.hops)}"]
+        lines = [f"a send passed   {osi_map().describe(self.hops)}"]
         if self.layered:
             lines.append(f"a layered provider above MSAFD saw  {', '.join(self.layered)}")
         if self.nesting is None:

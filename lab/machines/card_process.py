@@ -38,17 +38,22 @@ class Ready:
     """The far end's IP address with its prefix length, where the far end is ours."""
     has_peer: bool
     pid: int
+    sandbox: str = ""
+    """What binds the process, in words."""
 
 
 class CardProcess:
     """A running ``ringwalk serve``; ends with us, whatever happens to us."""
 
-    def __init__(self, process: subprocess.Popen[bytes], control: Control, ready: Ready) -> None:
-        """Own the process and its control connection."""
+    def __init__(
+        self, process: subprocess.Popen[bytes], control: Control, far_end: Control, ready: Ready
+    ) -> None:
+        """Own the process, its control connection, and that of its helper at the far end."""
         self._process = process
         self._control = control
+        self._far_end = far_end
         self.ready = ready
-        self.peer = RemotePeer(control) if ready.has_peer else None
+        self.peer = RemotePeer(far_end) if ready.has_peer else None
 
     def account(self) -> dict[str, int]:
         """Return what the card counted: frames, descriptors, doorbells, interrupts."""
@@ -59,6 +64,10 @@ class CardProcess:
         """Have the card's state written to its file; it does no DMA from that instant on. ``PeerError``."""
         self._control.ask("save")
 
+    def descriptors(self) -> int:
+        """Return how many descriptors the card's process has open."""
+        return int(self._control.ask("descriptors")["descriptors"])
+
     @property
     def running(self) -> bool:
         """Whether the card's process is alive."""
@@ -67,6 +76,7 @@ class CardProcess:
     def stop(self) -> str:
         """Hang up, end the process, and return what it complained of while it ran."""
         self._control.close()
+        self._far_end.close()
         try:
             self._process.wait(2)
         except subprocess.TimeoutExpired:
@@ -78,6 +88,7 @@ class CardProcess:
     def close(self) -> None:
         """Hang up and end the process. Idempotent."""
         self._control.close()
+        self._far_end.close()
         try:
             self._process.wait(2)
         except subprocess.TimeoutExpired:
@@ -103,6 +114,7 @@ def serve_arguments(
     mac: str | None,
     engine: str,
     control_fd: int,
+    peer_fd: int,
     state: Path | None = None,
     transport: str = OURS,
     options: tuple[str, ...] = (),
@@ -110,6 +122,7 @@ def serve_arguments(
     """Return the arguments of the card's process."""
     argv = [sys.executable, "-m", "lab.cli.main", "serve", "--json", "--socket", str(socket_path)]
     argv += ["--wire", wire, "--engine", engine, "--control-fd", str(control_fd)]
+    argv += ["--peer-fd", str(peer_fd)]
     argv += [] if transport == OURS else ["--transport", transport]
     argv += ["--state", str(state)] if state else []
     return [*argv, *(["--mac", mac] if mac else []), *options]
@@ -133,7 +146,8 @@ def start_card(
     Raises ``UsageError`` with the card's own words when it cannot.
     """
     ours, theirs = socket.socketpair()
-    with theirs:
+    far_end, its_end = socket.socketpair()
+    with theirs, its_end:
         process = children.start(
             serve_arguments(
                 socket_path,
@@ -141,18 +155,20 @@ def start_card(
                 mac=mac,
                 engine=engine,
                 control_fd=theirs.fileno(),
+                peer_fd=its_end.fileno(),
                 state=state,
                 transport=transport,
                 options=options,
             ),
-            fds=[theirs.fileno()],
+            fds=[theirs.fileno(), its_end.fileno()],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
     try:
-        return CardProcess(process, Control(ours), wait_ready(process))
+        return CardProcess(process, Control(ours), Control(far_end), wait_ready(process))
     except BaseException:
         ours.close()
+        far_end.close()
         children.end(process)
         raise
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 QEMU_DRIVERS = {"qemu-e1000e": "e1000e", "virtio-net": "virtio-net-pci"}
 KINDS = ("82574l", *QEMU_DRIVERS)
+ENGINES = ("native", "reference")
+"""Who moves our card's frames; the first is the default."""
 LOCAL_MAC = "52:54:00:82:57:{:02x}"
 OURS_ALONE = ("netns", "passt", "none", "loopback", "pcap")
 """Wires with nobody else's cards on them."""

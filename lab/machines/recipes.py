@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sysconfig
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +11,11 @@ from lab.errors import UsageError
 
 
 def folder() -> Path:
-    """Return the recipes' folder: the checkout's, or the one an installed wheel brought."""
+    """Return the recipes' folder, which is beside the packages in a checkout and in an installed wheel."""
     beside = Path(__file__).resolve().parents[2] / "guest-images"
-    installed = Path(sysconfig.get_path("data")) / "share" / "ringwalk" / "guest-images"
-    for candidate in (beside, installed):
-        if (candidate / "sets.toml").is_file():
-            return candidate
-    raise UsageError(f"guest-images is neither at {beside} nor at {installed}: reinstall ringwalk")
+    if not (beside / "sets.toml").is_file():
+        raise UsageError(f"guest-images is not at {beside}: reinstall ringwalk")
+    return beside
 
 
 def load(name: str) -> dict[str, Any]:

@@ -92,8 +92,8 @@ KNOWN: Final = (
     ),
     Known(
         "PAUSE frame|read XO?TXC|read XOFFTXC",
-        "with CTRL.TFCE and FCRTH set the card sends XOFF when descriptors run out; the model never does",
-        "datasheet 3.1.3.5; device.engine.reference.flow",
+        "the card sends XOFF when what waits for descriptors reaches FCRTH; the model never does (BUF-XOFF)",
+        "8254x manual, 8.7.5; device.engine.reference.flow",
     ),
     Known(
         "read GPTC|read TPT|read PTC*|read MPTC|read BPTC|read GOTC?|read TOT?",

@@ -1,6 +1,10 @@
 /* Receive segment coalescing over a ring of the 82574L: see coalesce.cdef. */
 #pragma once
 
+#ifdef NDEBUG
+#error "the fast path is built with its assertions: -UNDEBUG"
+#endif
+
 #include <stddef.h>
 #include <stdint.h>
 

@@ -10,27 +10,16 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING, Any
 
+from ntos.io.major import Major as Major  # noqa: PLC0414, TC001 - whoever has an IRP needs it
 from ntos.io.status import NtStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ntos.io.device import DeviceObject, FileObject
+    from ntos.object.process import Thread
 
 Memory = bytes | bytearray | memoryview
-
-
-class Major(enum.Enum):
-    """IRP_MJ_*."""
-
-    CREATE = 0x00
-    CLOSE = 0x02
-    READ = 0x03
-    WRITE = 0x04
-    FLUSH_BUFFERS = 0x09
-    DEVICE_CONTROL = 0x0E
-    INTERNAL_DEVICE_CONTROL = 0x0F
-    CLEANUP = 0x12
 
 
 class Invoke(enum.IntFlag):
@@ -64,14 +53,14 @@ class Irp:
     ``buffers`` are the memory (MDL chain) that is sent from or received into, of ``length`` bytes in all;
     ``status`` and ``information`` are the I/O status block; ``result`` is what a request returns besides
     bytes. ``location`` is IoGetCurrentIrpStackLocation: of the driver that holds it, ``locations[current]``;
-    the topmost while no driver has it.
+    the topmost while no driver has it. ``thread`` is the one that asked, where a driver or CancelIo needs it.
     """
 
     __slots__ = (
         *("locations", "current", "location"),  # ``current`` counts down from behind the topmost, the last
         *("buffers", "length", "number"),
         *("status", "information", "result"),
-        *("cancelled", "cancel_routine", "completed", "done", "context"),
+        *("cancelled", "cancel_routine", "completed", "done", "context", "thread"),
     )
 
     def __init__(
@@ -108,6 +97,7 @@ class Irp:
         self.completed = False
         self.done = done
         self.context: dict[str, Any] = {}
+        self.thread: Thread | None = None
 
     @property
     def next_location(self) -> StackLocation:

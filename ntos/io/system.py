@@ -1,6 +1,6 @@
 """The I/O system: names, opens, and the ways down and up that requests take.
 
-It runs on the caller's thread and holds no lock: whoever has threads guards it from outside.
+It runs on the thread of the caller and holds no lock: whoever has threads guards it from outside.
 Sources: IoCreateDevice, IoCreateSymbolicLink, IoAttachDevice, IoCallDriver, IoCompleteRequest, IoCancelIrp.
 """
 
@@ -9,47 +9,58 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any
 
-from ntos.io.device import DeviceObject, FileObject
+from ntos.io.create import Create
+from ntos.io.device import DeviceObject
 from ntos.io.irp import Invoke, Irp, Major, StackLocation
+from ntos.io.opening import Opening
+from ntos.io.parameters import NOTHING
 from ntos.io.status import NtError, NtStatus
+from ntos.io.unc import UncProviders
+from ntos.object.process import System
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ntos.io.device import Driver
+    from ntos.io.device import Driver, FileObject
     from ntos.io.verifier import IrpVerifier
-
-LINKS_LIMIT = 32
-"""Symbolic links followed for one name."""
+    from ntos.object.descriptor import SecurityDescriptor
+    from ntos.object.process import Thread
 
 
 class IoSystem:
     """Devices by name, and everything that is done with requests.
 
-    ``trace``, when set, is called with the name of each driver that a request enters.
+    ``trace``, when set, is called with the name of each driver that a request enters. ``wait`` lets time pass
+    until a condition holds: who opens a file waits by it for a driver that pends the create.
     """
 
-    def __init__(self, verifier: IrpVerifier | None = None) -> None:
-        """Start with an empty namespace."""
+    def __init__(self, verifier: IrpVerifier | None = None, objects: System | None = None) -> None:
         self.verifier = verifier
-        self.devices: dict[str, DeviceObject] = {}
-        self.links: dict[str, str] = {}
+        self.objects = objects or System()
+        self.names = self.objects.namespace
+        self.unc = UncProviders()
         self.trace: Callable[[str, Irp], None] | None = None
+        self.wait: Callable[[Callable[[], bool]], object] | None = None
         self._numbers = itertools.count(1)
 
-    # Names. They are compared without regard to case, as the object namespace does.
+    # Names: the object namespace's
 
-    def create_device(self, driver: Driver, name: str, extension: object = None) -> DeviceObject:
-        """IoCreateDevice. NtError(OBJECT_NAME_COLLISION)."""
-        key = name.lower()
-        if key in self.devices or key in self.links:
-            raise NtError(NtStatus.OBJECT_NAME_COLLISION, name)
-        device = self.devices[key] = DeviceObject(driver, name, extension=extension)
+    def create_device(
+        self,
+        driver: Driver,
+        name: str = "",
+        extension: object = None,
+        descriptor: SecurityDescriptor | None = None,
+    ) -> DeviceObject:
+        """IoCreateDevice, IoCreateDeviceSecure. NtError(OBJECT_NAME_COLLISION, OBJECT_PATH_NOT_FOUND)."""
+        device = DeviceObject(driver=driver, io=self, name=name, extension=extension, descriptor=descriptor)
+        if name:
+            self.names.insert(name, device)
         return device
 
     def delete_device(self, device: DeviceObject) -> None:
         """IoDeleteDevice: the name is free; open files stay usable until they are closed."""
-        self.devices.pop(device.name.lower(), None)
+        self.names.remove(device)
         if device.below is not None:
             device.below.above = device.above
 
@@ -60,46 +71,51 @@ class IoSystem:
         return target
 
     def create_symbolic_link(self, name: str, target: str) -> None:
-        """IoCreateSymbolicLink. NtError(OBJECT_NAME_COLLISION)."""
-        key = name.lower()
-        if key in self.devices or key in self.links:
-            raise NtError(NtStatus.OBJECT_NAME_COLLISION, name)
-        self.links[key] = target
+        """IoCreateSymbolicLink. NtError(OBJECT_NAME_COLLISION, OBJECT_PATH_NOT_FOUND)."""
+        self.names.create_symbolic_link(name, target)
 
     def delete_symbolic_link(self, name: str) -> None:
         """IoDeleteSymbolicLink. NtError(OBJECT_NAME_NOT_FOUND)."""
-        if self.links.pop(name.lower(), None) is None:
-            raise NtError(NtStatus.OBJECT_NAME_NOT_FOUND, name)
+        self.names.delete_symbolic_link(name)
 
     def lookup(self, name: str) -> tuple[DeviceObject, str]:
         """Return the device that a name leads to, and the rest of the name.
 
-        NtError(OBJECT_NAME_NOT_FOUND): no such device, or links that lead in a circle.
+        NtError: as the namespace's ``lookup``; OBJECT_TYPE_MISMATCH for what is no device.
         """
-        for _ in range(LINKS_LIMIT):
-            prefixes = _prefixes(name)
-            for prefix in prefixes:
-                if prefix.lower() in self.devices:
-                    return self.devices[prefix.lower()], name[len(prefix) :]
-            for prefix in prefixes:
-                if prefix.lower() in self.links:
-                    name = self.links[prefix.lower()] + name[len(prefix) :]
-                    break
-            else:
-                break
-        raise NtError(NtStatus.OBJECT_NAME_NOT_FOUND, name)
+        found = self.names.lookup(name)
+        if not isinstance(found.target, DeviceObject):
+            raise NtError(NtStatus.OBJECT_TYPE_MISMATCH, name)
+        return found.target, found.rest
 
     # Files
 
-    def open(self, name: str, parameters: object = None) -> FileObject:
-        """ZwCreateFile; ``parameters`` are the extended attributes. NtError with the driver's status."""
-        device, rest = self.lookup(name)
-        file = FileObject(device, rest)
-        irp = Irp(device, Major.CREATE, file, parameters=parameters)
-        status = self.call(irp)
-        if status is NtStatus.PENDING or not irp.status.ok:
-            raise NtError(irp.status, name)
-        return file
+    def open(self, name: str, ea: object = None) -> FileObject:
+        """ZwCreateFile from the kernel, for all access; ``ea`` are the extended attributes.
+
+        NtError with the driver's status, and PENDING when it does not end and nobody can wait.
+        """
+        return self.create_file(name, Create(ea=ea)).result()
+
+    def create_file(self, name: str, create: Create, related: FileObject | None = None) -> Opening:
+        """IoCreateFile: ask, and wait for the end."""
+        opening = Opening(self, name, create, related)
+        if not opening.completed:
+            if self.wait is not None:
+                self.wait(lambda: opening.completed)
+            if not opening.completed:
+                opening.abandon()
+        return opening
+
+    def begin_create(
+        self,
+        name: str,
+        create: Create,
+        related: FileObject | None = None,
+        done: Callable[[Opening], None] | None = None,
+    ) -> Opening:
+        """IoCreateFile that waits for nothing: ``done`` hears of the end, perhaps at once."""
+        return Opening(self, name, create, related, done)
 
     def reference(self, file: FileObject) -> FileObject:
         """ObReferenceObject."""
@@ -111,7 +127,7 @@ class IoSystem:
         file.references -= 1
         if file.references:
             return
-        irp, outstanding = Irp(file.device, Major.CLOSE, file), len(file.outstanding)
+        irp, outstanding = Irp(file.device, Major.CLOSE, file, parameters=NOTHING), len(file.outstanding)
         self.call(irp)
         if outstanding:
             self._broken("I08", irp, f"{outstanding} requests outstanding")
@@ -122,7 +138,7 @@ class IoSystem:
             raise NtError(NtStatus.INVALID_HANDLE)
         file.handles -= 1
         if not file.handles:
-            self.call(Irp(file.device, Major.CLEANUP, file))
+            self.call(Irp(file.device, Major.CLEANUP, file, parameters=NOTHING))
         self.dereference(file)
 
     def duplicate(self, file: FileObject) -> None:
@@ -231,9 +247,30 @@ class IoSystem:
         routine(irp)
         return True
 
-    def cancel_file(self, file: FileObject) -> int:
-        """CancelIo: cancel what a file has outstanding; return how many were cancelled."""
-        return sum(self.cancel(irp) for irp in list(file.outstanding))
+    def cancel_file(self, file: FileObject, thread: Thread | None = None) -> int:
+        """Cancel what a file has outstanding, of one thread or of all; return how many were cancelled."""
+        chosen = [irp for irp in file.outstanding if thread is None or irp.thread is thread]
+        return sum(self.cancel(irp) for irp in chosen)
+
+    def make_associated(self, master: Irp, count: int) -> Callable[[Irp], None]:
+        """IoMakeAssociatedIrp: return the ``done`` of the ``count`` requests that ``master`` is divided into.
+
+        The master, marked pending before, is completed with the last of them: with the first error that there
+        was, and the sum of what they moved. ValueError for less than one.
+        """
+        if count < 1:
+            raise ValueError(f"{count} associated requests")
+        left, status, moved = count, NtStatus.SUCCESS, 0
+
+        def over(irp: Irp) -> None:
+            nonlocal left, status, moved
+            left, moved = left - 1, moved + irp.information
+            if status.ok and not irp.status.ok:
+                status = irp.status
+            if not left:
+                self.complete(master, status, moved)
+
+        return over
 
     def _check_completion(self, irp: Irp, status: NtStatus) -> None:
         if status is NtStatus.PENDING:
@@ -270,9 +307,3 @@ def _wanted(invoke: Invoke, irp: Irp) -> bool:
     if irp.cancelled and irp.status is NtStatus.CANCELLED:
         return bool(invoke & (Invoke.CANCEL | Invoke.ERROR))
     return bool(invoke & (Invoke.SUCCESS if irp.status.ok else Invoke.ERROR))
-
-
-def _prefixes(name: str) -> list[str]:
-    """Return the leading parts of a name, longest first."""
-    parts = name.split("\\")
-    return ["\\".join(parts[:n]) for n in range(len(parts), 1, -1)]

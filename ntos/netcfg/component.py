@@ -241,13 +241,19 @@ def _value(line: InfLine) -> Value | None:
     return ", ".join(d for d in data if d) if len(data) > 1 else (data[0] if data else "")
 
 
-def _services(inf: Inf, section: str, registry: Registry) -> tuple[Service, ...]:
+def services(inf: Inf, platform: str = "ntamd64") -> tuple[Service, ...]:
+    """Return the services of an INF file's first model, without installing anything."""
+    (_description, base, _identifier), *_ = models(inf, platform)
+    return tuple(service for service, _line in _service_lines(inf, _decorated(inf, base, platform)))
+
+
+def _service_lines(inf: Inf, section: str) -> list[tuple[Service, InfLine]]:
+    """Return what each AddService line of an install section declares."""
     found = []
     for line in inf.section(section + ".Services"):
         if line.key.lower() != "addservice" or not line.value(0):
             continue
         name, at = line.value(0), line.value(2)
-        depends = tuple(inf.all(at, "Dependencies"))
         start = inf.get(at, "StartType")
         group = inf.get(at, "LoadOrderGroup")
         binary = inf.get(at, "ServiceBinary")
@@ -255,9 +261,17 @@ def _services(inf: Inf, section: str, registry: Registry) -> tuple[Service, ...]
             name,
             StartType(int(start.value(0), 0)) if start else StartType.DEMAND,
             group.value(0) if group else "",
-            depends,
+            tuple(inf.all(at, "Dependencies")),
             binary.value(0) if binary else "",
         )
+        found.append((service, line))
+    return found
+
+
+def _services(inf: Inf, section: str, registry: Registry) -> tuple[Service, ...]:
+    found = []
+    for service, line in _service_lines(inf, section):
+        name, at, depends = service.name, line.value(2), service.depends
         found.append(service)
         key = rf"{SERVICES}\{name}"
         registry.set(key, "Start", int(service.start))

@@ -66,13 +66,10 @@ class BindingEngine:
         self,
         registry: Registry | None = None,
         binder: Binder | None = None,
-        standing: frozenset[str] = frozenset(),
     ) -> None:
-        """Start with nothing installed.
-
-        ``standing``: transports with a loopback of their own: who is bound to them stays so without a card.
-        """
-        self._standing = standing
+        """Start with nothing installed."""
+        self.standing: set[str] = set()
+        """Transports with a loopback of their own: who is bound to them stays so without a card."""
         self.registry = registry if registry is not None else Registry()
         self.components: dict[str, Component] = {}
         self.live: list[Binding] = []
@@ -188,7 +185,7 @@ class BindingEngine:
 
     def _reaches(self, instance: str) -> bool:
         """Whether there is an adapter at the end: a virtual one counts while it stands on another."""
-        if instance in self._standing:
+        if instance in self.standing:
             return True
         if self.components[instance].is_adapter:
             return not self._order[instance] or any(map(self._reaches, self.lowers(instance)))

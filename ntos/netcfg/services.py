@@ -27,11 +27,14 @@ GROUP_ORDER = (
 
 
 class DependencyError(Exception):
-    """A service cannot start: ``service`` lacks ``missing``, or the dependencies go in a circle."""
+    """A service cannot start: ``service`` lacks ``missing``, or the dependencies go in a circle.
 
-    def __init__(self, service: str, missing: str, why: str) -> None:
+    Or it cannot ``stop``, because ``missing`` needs it.
+    """
+
+    def __init__(self, service: str, missing: str, why: str, verb: str = "start") -> None:
         """Keep both names."""
-        super().__init__(f"{service} cannot start: {missing} {why}")
+        super().__init__(f"{service} cannot {verb}: {missing} {why}")
         self.service = service
         self.missing = missing
 

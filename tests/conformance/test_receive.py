@@ -8,7 +8,7 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 
-from device.effects import DmaFault, FrameSent, Offload
+from device.effects import DmaFault, Offload
 from device.regs.nic import NIC
 from device.rings.receive import ExtendedRxRead, RxError, RxStatus, SplitRx
 from formats.checksum import checksum, fcs
@@ -136,24 +136,13 @@ def test_a_null_buffer_takes_nothing_and_the_frame_goes_on(bench: Bench) -> None
     assert bench.stored(1, len(frame)) == frame
 
 
-def test_a_ring_of_null_buffers_misses_the_frame(bench: Bench) -> None:
+def test_a_ring_of_null_buffers_stores_no_frame(bench: Bench) -> None:
     """It is walked once."""
     bench.receiver()
     for index in range(32):
         bench.ram.write(RX_RING[0] + 16 * index, ExtendedRxRead(0).emit())
 
     assert not bench.engine.receive(ethernet())
-
-
-def test_without_descriptors_a_frame_is_missed_and_counted(bench: Bench) -> None:
-    """RNBC, MPC, and RXO in ICR."""
-    bench.receiver(fill=0)
-
-    assert not bench.engine.can_receive()
-    assert not bench.engine.receive(ethernet())
-
-    assert (bench.read("MPC"), bench.read("RNBC")) == (1, 1)
-    assert bench.peek("ICR") & NIC["ICR"]["RXO"].mask
 
 
 def test_a_receiver_that_is_off_takes_nothing(bench: Bench) -> None:
@@ -444,23 +433,6 @@ def test_an_xoff_that_is_obeyed_holds_the_transmitter(bench: Bench) -> None:
     bench.engine.advance(1000 + 10 * 512)
 
     assert (held, until, len(bench.sent())) == ([], 1000 + 10 * 512, 1)
-
-
-def test_a_missed_frame_sends_xoff_and_new_descriptors_xon(bench: Bench) -> None:
-    """CTRL.TFCE, FCRTH, FCRTL.XONE."""
-    bench.receiver(fill=0)
-    flow(bench)
-    bench.poke("CTRL", NIC["CTRL"]["TFCE"].mask)
-    bench.write("FCRTH", 0x8000)
-    bench.write("FCRTL", 1 << 31)
-
-    bench.engine.receive(ethernet())
-    bench.engine.receive(ethernet())
-    bench.write("RDT0", 5)
-
-    sent = [effect.data for effect in bench.effects() if isinstance(effect, FrameSent)]
-    assert [frame[16:18] for frame in sent] == [b"\x06\x80", b"\0\0"]
-    assert (bench.read("XOFFTXC"), bench.read("XONTXC")) == (1, 1)
 
 
 # -- causes and counters ---------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """One suite for every TDI transport: what any address object, and any connection object, must do."""
 
-# ruff: noqa: D102, D103, D107, ANN401 - the names are sentences; doubles need no words
+# ruff: noqa: D102, D103, ANN401 - the names are sentences; doubles need no words
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ Each script is played to two virtual hosts with the same seed, once by a TDI cli
 WSK application. What differs above TLNPI and TDI must not be seen below them.
 """
 
-# ruff: noqa: D102, D103, D107, ANN401 - the names are sentences; doubles need no words
+# ruff: noqa: D102, D103, ANN401 - the names are sentences; doubles need no words
 
 from __future__ import annotations
 

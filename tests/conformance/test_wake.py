@@ -103,7 +103,7 @@ def test_a_frame_that_no_filter_asks_for_does_not(
 
 
 def test_without_pme_enabled_nothing_wakes(bench: Bench) -> None:
-    """The frame is missed, as any without DMA."""
+    """The frame waits, as any without DMA."""
     asleep(bench, "MAG")
     bench.poke("WUC", 0)
 

@@ -27,6 +27,7 @@ RUNS = 2000
 RUNS_OF = {"fuzz_mapped": 200}
 """A thread is started and ended in each of its runs."""
 STRESS_ROUNDS = 8000
+LITMUS_ROUNDS = 500
 
 
 @pytest.mark.parametrize("target", libfuzzer.names())
@@ -106,6 +107,17 @@ def test_the_threads_of_a_card_race_nowhere(build: Build, tmp_path: Path, record
 
     assert "WARNING" not in done.stderr, done.stderr[:4000]
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("pair", ["transmit-done", "receive-done", "head", "cause", "hungry", "mapped"])
+def test_what_orders_a_guest_and_a_card_is_enough(build: Build, pair: str) -> None:
+    """The pairs of docs/memory-model.md: each alone orders the plain accesses on its two sides."""
+    program = build("threads", (TARGETS / "litmus.c",))
+
+    done = run(program, pair, LITMUS_ROUNDS)
+
+    assert "WARNING" not in done.stderr, done.stderr[:4000]
+    assert (done.returncode, done.stdout) == (0, f"{LITMUS_ROUNDS} rounds\n"), done.stderr
 
 
 def test_a_card_and_two_senders_race_nowhere_over_the_drivers_rings(build: Build) -> None:

@@ -19,7 +19,7 @@ from lab.machines import fetch
 from lab.machines.card_process import start_card
 from lab.machines.qemu import binary
 from lab.machines.qemu.command import memory_arguments, vfio_user_device
-from tests.guest import boot_server
+from lab.trials.interop import boot_server
 from tests.guest.conftest import fetched_or_skipped
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import sys
 import pytest
 
 from lab.host.boot_stack import DOWN
+from lab.host.systems import osi_map
 from lab.trials.interop.guest import IPERF3_CASES, NETEM
-from protocols.osi import COMPONENTS
 from tests.conformance.interop_command import run_part
 
 pytestmark = pytest.mark.guest
@@ -39,7 +39,7 @@ def test_boot_stack_pings_and_moves_data_both_ways_and_names_the_hops() -> None:
         "the NT side's card",
         "verifiers",
     ]
-    assert told["the hops of a send"]["result"] == COMPONENTS.describe(DOWN)
+    assert told["the hops of a send"]["result"] == osi_map().describe(DOWN)
     assert all(one["good"] for one in told.values())
 
 

@@ -424,7 +424,29 @@ def make(seed: int) -> Program:
     weights = [weight for weight, _ in table]
     for _ in range(rng.randrange(1, 40)):
         what.actions.append(rng.choices([make for _, make in table], weights)[0]())
+    _crowd(what)
     return what
+
+
+def _crowd(what: Program) -> None:
+    """Let half of the programs fill the packet buffer; older seeds stay what they were but for that."""
+    rng = random.Random(what.seed ^ 0x50_4241)
+    if rng.random() < 0.5:
+        return
+    high = rng.choice([0, 0x100, 0x400, 0x800])
+    what.settings += [
+        (at("PBA"), rng.choice([0x14, 0x14, 1, 2, 0, 0xFFFF])),
+        (at("FCRTH"), high),
+        (at("FCRTL"), rng.choice([0, high - 8 & 0xFFF8, 0x80]) | rng.choice([0, 1 << 31])),
+    ]
+    for _ in range(rng.randrange(1, 4)):
+        place = rng.randrange(len(what.actions) + 1)
+        burst: list[Action] = []
+        for _ in range(rng.randrange(1, 30)):
+            data = MAC + frame(rng, 1500)[6:]
+            burst.append(("receive", data, _offload(rng, data)))
+        burst.append(("write", at(rng.choice(["RDT0", "RDT1", "RDH0"])), rng.randrange(16)))
+        what.actions[place:place] = burst
 
 
 def program() -> st.SearchStrategy[Program]:

@@ -5,7 +5,7 @@ Each module writes down what it was called with; the rules are Microsoft's ("Net
 after both have detached, and nobody hears anything after his deregistration was complete.
 """
 
-# ruff: noqa: D102, D107, ANN401 - the rules' names say what they do; contexts are anybody's
+# ruff: noqa: D102, ANN401 - the rules' names say what they do; contexts are anybody's
 
 from __future__ import annotations
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from device.trace.player import Player
 from device.trace.recording import Recording, RecordingError
-from lab.cli.commands import replay
 from lab.errors import UsageError
+from lab.stepper import recording_file
 from lab.stepper.workbench import build
 from lab.trials.loopback_driver import Exerciser
 from tests.recorded import record
@@ -92,9 +92,9 @@ def test_the_command_says_it_in_one_line(files: dict[str, bytes], engine: str, t
     path.write_bytes(files[engine][:-7])
 
     with pytest.raises(UsageError) as told:
-        replay.load(path)
+        recording_file.load(path)
 
     assert "\n" not in str(told.value)
     assert "cut short" in str(told.value)
     assert "--partial takes what is whole before that" in str(told.value)
-    assert replay.load(path, partial=True).damage is not None
+    assert recording_file.load(path, partial=True).damage is not None

@@ -4,7 +4,7 @@ One end sends; the other receives by IRPs of every kind, by events that accept, 
 retain, releases in any order, cancels, enables and disables. The wire may lose and reorder.
 """
 
-# ruff: noqa: D102, D107, ANN401 - the operations' names say what they do
+# ruff: noqa: D102, ANN401 - the operations' names say what they do
 
 from __future__ import annotations
 

@@ -1,13 +1,15 @@
 /*
  * A guest's 32-bit accesses: which register does what. Python twin: ReferenceEngine.read and write.
  *
- * A tail is stored without a lock; what a running batch must not see half changed (a ring's place, RCTL, TCTL) is
- * stored between batches, so that a driver that turned the receiver off may take its buffers back.
+ * A tail is stored without a lock (docs/memory-model.md, pairs 1 and 6). What a running batch must not see half
+ * changed (a ring's place, RCTL, TCTL) is stored between batches, so that a driver that turned the receiver off may
+ * take its buffers back.
  */
 #include "access.h"
 
 #include "card.h"
 #include "clock.h"
+#include "fifo.h"
 #include "irq.h"
 #include "receive.h"
 #include "record.h"
@@ -66,20 +68,22 @@ uint32_t rw_read(rw_card *card, uint32_t offset)
         return read_counter(card, offset, false);
     if (info->access == RW_ACC_RC64H)
         return read_counter(card, offset, true);
-    return rw_get(card, offset);
+    return rw_get_shown(card, offset);
 }
 
 static void write_tail(struct rw_card *card, uint32_t offset, uint32_t value)
 {
-    /* sequentially consistent, with rx_hungry: see threads.c */
+    /* sequentially consistent, with rx_hungry: docs/memory-model.md, pair 6 */
     atomic_store(&card->reg[offset / 4], value & 0xffff);
     if (offset == RW_TDT0 || offset == RW_TDT1) {
         RW_COUNT(card, doorbells, 1);
         return;
     }
-    if (atomic_load(&card->rx_hungry) && atomic_exchange(&card->rx_hungry, false))
+    rw_rx_deliver(card);
+    /* half of the buffer free: a wake-up of the wire's thread for many frames, not for each */
+    if (atomic_load(&card->rx_hungry) && rw_fifo_held(card) <= rw_fifo_capacity(card) / 2 &&
+        atomic_exchange(&card->rx_hungry, false))
         rw_wake(card);
-    rw_flow_replenished(card);
 }
 
 /* TCTL.SWXOFF sends one XOFF frame and clears itself (datasheet, Transmit Registers). */
@@ -103,6 +107,8 @@ static void write_plain(struct rw_card *card, uint32_t offset, uint32_t value)
         lock_rx(card);
         rw_put(card, offset, value);
         pthread_mutex_unlock(&card->rx_lock);
+        if (offset != RW_RFCTL && offset != RW_PSRCTL)
+            rw_rx_deliver(card);
         rw_wake(card);
     } else if (is_ring(offset, RW_TDBAL0)) {
         pthread_mutex_lock(&card->tx_lock);
@@ -184,12 +190,11 @@ bool rw_access_write(struct rw_card *card, uint32_t offset, uint32_t value)
     }
     if (!may_overtake(offset))
         rw_tx_announce(card);
+    rw_slow_mode = RW_SLOW_LATER; /* a frame that waits may be stored, or one be sent */
     rw_write(card, offset, value);
     offset = rw_regs[offset / 4].canonical * 4u;
-    if (!is_ring(offset, RW_TDBAL0) && offset != RW_TCTL)
-        return true;
-    rw_slow_mode = RW_SLOW_LATER;
-    rw_run_owing(card);
+    if (is_ring(offset, RW_TDBAL0) || offset == RW_TCTL)
+        rw_run_owing(card);
     done = !rw_slow_wanted;
     rw_slow_wanted = false;
     rw_slow_mode = RW_SLOW_ALLOWED;

@@ -8,9 +8,13 @@
  *   effect_lock  the effect buffer (no effects are made when descriptors are attached, but faults)
  * The DMA table and whole resets are changed under tx_lock and rx_lock, so a batch sees one table. Registers
  * are relaxed atomics: a driver's plain store needs no lock, and a doorbell never waits for the other
- * direction. Tails are stored with release and loaded with acquire.
+ * direction. Where the order of two accesses can be seen by somebody, docs/memory-model.md has the pair's number.
  */
 #pragma once
+
+#ifdef NDEBUG
+#error "the core is built with its assertions: -UNDEBUG"
+#endif
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -36,6 +40,9 @@
 #define RW_SCRATCH_BYTES (RW_GATHER_BYTES + RW_TAG_BYTES + RW_FCS_BYTES + RW_MIN_FRAME) /* see the assertions below */
 #define RW_SPLIT_BUFFERS 4u
 #define RW_MOST_SLOTS 256u /* descriptors that one frame may take: device.engine.contract.MOST_SLOTS */
+#define RW_FIFO_KIB 40u /* the packet buffer: device.engine.contract.BUFFER_KIB */
+#define RW_FIFO_LINE_BYTES 8u
+#define RW_FIFO_BLOCK (1u << 17) /* what fifo.c keeps them in */
 #define RW_WORK_BUDGET 65536u /* of one run: device.engine.contract.WORK_BUDGET */
 #define RW_WORK_SEGMENT 4u
 #define RW_WORK_LOOPED 8u
@@ -121,6 +128,16 @@ struct rw_irq_fd {
     bool masked, pending;
 };
 
+/* The receive packet buffer: fifo.h. */
+struct rw_fifo {
+    uint8_t *block;
+    uint32_t at, end;      /* the frames that wait lie from here to there */
+    _Atomic uint32_t held; /* bytes of the buffer that they take */
+};
+
+/* What the link partner was told: reference.flow.Partner. */
+enum rw_partner { RW_PARTNER_SENDS, RW_PARTNER_STOPPED, RW_PARTNER_STOPPED_TWICE };
+
 struct rw_buffer {
     uint8_t *bytes;
     size_t length, room;
@@ -171,7 +188,8 @@ struct rw_card {
     uint32_t rx_ring_cache, rx_data_cache;
     uint8_t *rx_frame;    /* scratch: the wire's last frame */
     struct rw_slot *plan; /* RW_MOST_SLOTS */
-    _Atomic bool flow_stopped;
+    struct rw_fifo fifo;
+    _Atomic uint32_t partner; /* enum rw_partner; tx_lock to change */
 
     /* interrupts and timers: irq_lock */
     int mode;
@@ -239,7 +257,20 @@ RW_INLINE void rw_put(struct rw_card *card, uint32_t offset, uint32_t value)
     atomic_store_explicit(&card->reg[offset / 4], value, memory_order_relaxed);
 }
 
+/* A tail: behind it lie descriptors, and in front of it may be rx_hungry (docs/memory-model.md, pairs 1 and 6). */
 RW_INLINE uint32_t rw_get_tail(struct rw_card *card, uint32_t offset)
+{
+    return atomic_load_explicit(&card->reg[offset / 4], memory_order_seq_cst);
+}
+
+/* A head, behind what was written back: pair 4. */
+RW_INLINE void rw_put_head(struct rw_card *card, uint32_t offset, uint32_t value)
+{
+    atomic_store_explicit(&card->reg[offset / 4], value, memory_order_release);
+}
+
+/* A register for the guest, which goes by it: a head says what was written back. */
+RW_INLINE uint32_t rw_get_shown(struct rw_card *card, uint32_t offset)
 {
     return atomic_load_explicit(&card->reg[offset / 4], memory_order_acquire);
 }
@@ -263,6 +294,8 @@ void rw_slow_begin(struct rw_card *card);
 int rw_dma_try_load(struct rw_card *card, uint32_t *cache, uint64_t address, void *to, uint32_t length);
 int rw_dma_load(struct rw_card *card, uint32_t *cache, uint64_t address, void *to, uint32_t length);
 int rw_dma_store(struct rw_card *card, uint32_t *cache, uint64_t address, const void *from, uint32_t length);
+/* The same for the byte that has DD: behind all that was read and written before (docs/memory-model.md, pair 2). */
+int rw_dma_store_done(struct rw_card *card, uint32_t *cache, uint64_t address, uint8_t status);
 /* The host address of the whole range, or NULL: not covered by one mapped region, or the
  * card is recorded, which has all bytes pass by rw_dma_load and rw_dma_store. Reports nothing. */
 uint8_t *rw_dma_host(struct rw_card *card, uint32_t *cache, uint64_t address, uint64_t length, int right);

@@ -3,7 +3,9 @@
 #include <unistd.h>
 
 #include "card.h"
+#include "fifo.h"
 #include "irq.h"
+#include "receive.h"
 #include "threads.h"
 #include "transmit.h"
 
@@ -12,13 +14,14 @@ static bool allocate(struct rw_card *card)
     card->segment = malloc(RW_SCRATCH_BYTES);
     card->loop = malloc(RW_SCRATCH_BYTES);
     card->rx_frame = malloc(RW_SCRATCH_BYTES);
+    card->fifo.block = malloc(RW_FIFO_BLOCK);
     card->plan = calloc(RW_MOST_SLOTS, sizeof *card->plan);
     for (uint32_t n = 0; n < RW_QUEUES; n++) {
         card->txq[n].store = malloc(RW_GATHER_BYTES);
         if (!card->txq[n].store)
             return false;
     }
-    return card->segment && card->loop && card->rx_frame && card->plan;
+    return card->segment && card->loop && card->rx_frame && card->fifo.block && card->plan;
 }
 
 rw_card *rw_new(bool offload)
@@ -61,6 +64,7 @@ void rw_free(rw_card *card)
     free(card->segment);
     free(card->loop);
     free(card->rx_frame);
+    free(card->fifo.block);
     free(card->plan);
     free(card->tail);
     free(card->stream);
@@ -89,7 +93,8 @@ void rw_reset(rw_card *card, const uint32_t *keep, uint32_t count)
             rw_put(card, word * 4, rw_regs[word].reset);
     rw_tx_reset_locked(card);
     atomic_store(&card->tx_blocked, false);
-    atomic_store(&card->flow_stopped, false);
+    atomic_store(&card->partner, RW_PARTNER_SENDS);
+    rw_fifo_clear(card);
     atomic_store(&card->paused_until, 0);
     memset(&card->time, 0, sizeof card->time);
     rw_irq_reset_locked(card);
@@ -101,6 +106,8 @@ void rw_reset(rw_card *card, const uint32_t *keep, uint32_t count)
 
 void rw_set_mastering(rw_card *card, bool enabled)
 {
+    struct rw_rx_outcome outcome = {0};
+
     /* between batches: when this returns, no DMA is under way */
     pthread_mutex_lock(&card->tx_lock);
     atomic_fetch_add(&card->rx_waiters, 1);
@@ -108,8 +115,10 @@ void rw_set_mastering(rw_card *card, bool enabled)
     atomic_fetch_sub(&card->rx_waiters, 1);
     atomic_store(&card->mastering, enabled);
     rw_tx_announce_locked(card);
+    rw_rx_deliver_locked(card, &outcome);
     pthread_mutex_unlock(&card->rx_lock);
     pthread_mutex_unlock(&card->tx_lock);
+    rw_rx_announce(card, &outcome);
     rw_wake(card);
 }
 
@@ -130,4 +139,9 @@ void rw_account_of(rw_card *card, struct rw_account *out)
 #define X(name) out->name = atomic_load_explicit(&card->account.name, memory_order_relaxed);
     RW_ACCOUNT(X)
 #undef X
+}
+
+uint64_t rw_stored(rw_card *card)
+{
+    return atomic_load_explicit(&card->account.frames_received, memory_order_relaxed);
 }

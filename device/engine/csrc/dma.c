@@ -272,6 +272,19 @@ int rw_dma_load(struct rw_card *card, uint32_t *cache, uint64_t address, void *t
     return load(card, cache, address, to, length, true);
 }
 
+int rw_dma_store_done(struct rw_card *card, uint32_t *cache, uint64_t address, uint8_t status)
+{
+    uint8_t *host = place(card, cache, address, sizeof status, RW_DMA_WRITE);
+
+    if (!host)
+        return rw_dma_store(card, cache, address, &status, sizeof status);
+    RW_TOUCHES();
+    __atomic_store_n(host, status, __ATOMIC_RELEASE);
+    if (card->recorder)
+        rw_record_stored(card, address, &status, sizeof status, true);
+    return 0;
+}
+
 int rw_dma_store(struct rw_card *card, uint32_t *cache, uint64_t address, const void *from, uint32_t length)
 {
     uint8_t *host = place(card, cache, address, length, RW_DMA_WRITE);

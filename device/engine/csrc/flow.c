@@ -1,10 +1,10 @@
-/* Flow control frames that the card sends (IEEE 802.3 annex 31B). Python twin: reference.flow.
- * A frame that finds no descriptor stands for the FIFO's high threshold, new descriptors for the low one. */
+/* Flow control frames that the card sends (IEEE 802.3 annex 31B; 8254x manual, 8.7.5 and 13.4.23 f.). FCRTH and FCRTL
+ * are thresholds in the packet buffer. Python twin: reference.flow. */
+#include "fifo.h"
 #include "receive.h"
 #include "stats.h"
 #include "transmit.h"
 
-#define XON_ENABLE (1u << 31) /* FCRTL.XONE */
 #define PAUSE 1
 
 static void put_address(uint8_t *at, uint32_t low, uint32_t high)
@@ -39,40 +39,36 @@ void rw_flow_send_locked(struct rw_card *card, uint32_t quanta)
         RW_COUNT(card, wire_lost, 1); /* the partner that is to stop does not read */
 }
 
-/* Whether an XOFF is to be sent: the driver enabled it (CTRL.TFCE, FCRTH), and none was yet. */
-bool rw_flow_wanted(struct rw_card *card)
+/* Let the partner follow the buffer's fullness. It may have changed again since the frame came that says so: what
+ * counts is how it is. */
+void rw_flow_follow_locked(struct rw_card *card, const struct rw_rx_outcome *outcome)
 {
-    return rw_get(card, RW_CTRL) & RW_CTRL_TFCE && rw_get(card, RW_FCRTH) && !atomic_load(&card->flow_stopped);
-}
+    const uint32_t held = rw_fifo_held(card), high = rw_get(card, RW_FCRTH) & RW_FCRTH_RTH;
+    const uint32_t low = rw_get(card, RW_FCRTL), partner = atomic_load(&card->partner);
 
-/* Send XOFF once. */
-void rw_flow_missed_locked(struct rw_card *card)
-{
-    if (rw_flow_wanted(card) && !atomic_exchange(&card->flow_stopped, true))
+    if (partner != RW_PARTNER_SENDS && outcome->drained && held <= (low & RW_FCRTL_RTL)) {
+        atomic_store(&card->partner, RW_PARTNER_SENDS);
+        if (low & RW_FCRTL_XONE)
+            rw_flow_send_locked(card, 0);
+    } else if (partner == RW_PARTNER_SENDS && outcome->filled && high && high <= held &&
+               rw_get(card, RW_CTRL) & RW_CTRL_TFCE) {
+        atomic_store(&card->partner, RW_PARTNER_STOPPED);
         rw_flow_send_locked(card, rw_get(card, RW_FCTTV));
+    } else if (partner == RW_PARTNER_STOPPED && outcome->overflowed) {
+        /* the first XOFF did not reach the partner */
+        atomic_store(&card->partner, RW_PARTNER_STOPPED_TWICE);
+        rw_flow_send_locked(card, rw_get(card, RW_FCTTV));
+    }
 }
 
-void rw_flow_missed(struct rw_card *card)
+void rw_flow_follow(struct rw_card *card, const struct rw_rx_outcome *outcome)
 {
-    pthread_mutex_lock(&card->tx_lock);
-    rw_flow_missed_locked(card);
-    pthread_mutex_unlock(&card->tx_lock);
-}
+    const bool stopped = atomic_load(&card->partner) != RW_PARTNER_SENDS;
+    const bool stops = rw_get(card, RW_CTRL) & RW_CTRL_TFCE && rw_get(card, RW_FCRTH);
 
-void rw_starve(rw_card *card)
-{
-    rw_flow_missed(card);
-}
-
-/* Send XON after an XOFF, if the driver enabled it (FCRTL bit 31). No lock is held. */
-void rw_flow_replenished(struct rw_card *card)
-{
-    if (!atomic_load(&card->flow_stopped))
-        return;
-    atomic_store(&card->flow_stopped, false);
-    if (!(rw_get(card, RW_FCRTL) & XON_ENABLE))
+    if (!(stopped ? outcome->drained || outcome->overflowed : outcome->filled && stops))
         return;
     pthread_mutex_lock(&card->tx_lock);
-    rw_flow_send_locked(card, 0);
+    rw_flow_follow_locked(card, outcome);
     pthread_mutex_unlock(&card->tx_lock);
 }

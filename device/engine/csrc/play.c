@@ -249,7 +249,6 @@ static void play_frame(struct rw_play *play, const struct record *given)
         offload.needs_csum = given->data[4] & 1;
     }
     stored = rw_receive(play->card, given->data + prefix, given->length - prefix, prefix ? &offload : NULL);
-    play->status.frames_received += stored;
     judge(play, expect(play, RW_REC_STORED, &found) && found.which == stored);
 }
 
@@ -280,10 +279,6 @@ static bool play_input(struct rw_play *play, const struct record *given)
     case RW_REC_RECEIVE:
         take(play, given);
         play_frame(play, given);
-        return true;
-    case RW_REC_STARVE:
-        take(play, given);
-        rw_starve(play->card);
         return true;
     case RW_REC_HOLD:
         take(play, given);

@@ -29,10 +29,13 @@ struct rw_metadata {
     bool ack;
 };
 
-/* What frames of a batch raised. */
+/* What frames of a batch raised, and what became of the packet buffer. */
 struct rw_rx_outcome {
     uint32_t now, delayable;
-    bool stored, missed;
+    bool stored;
+    bool filled, drained, overflowed; /* a frame went into the buffer, out of it, or found no room in it */
+    bool kept;           /* the last frame is the buffer's first; its ring ended at this tail: */
+    uint32_t queue, tail;
 };
 
 /* filter.c */
@@ -59,6 +62,10 @@ void rw_wake_consider(struct rw_card *card, const uint8_t *frame, uint32_t size,
 bool rw_rx_listening(struct rw_card *card);
 void rw_rx_frame_locked(struct rw_card *card, uint8_t *frame, uint32_t size, const struct rw_offload *offload,
                         struct rw_rx_outcome *outcome);
+/* Store what waits in the packet buffer, as far as there are descriptors. */
+void rw_rx_deliver_locked(struct rw_card *card, struct rw_rx_outcome *outcome);
+/* The same, with its announcement: descriptors may have come. No lock is held. */
+void rw_rx_deliver(struct rw_card *card);
 void rw_rx_announce(struct rw_card *card, const struct rw_rx_outcome *outcome);
 /* Whether the receive ring is where only Python reaches, and the pump does not know yet. Takes rx_lock. */
 bool rw_rx_ring_is_slow(struct rw_card *card);
@@ -67,8 +74,6 @@ bool rw_rx_ring_is_slow_locked(struct rw_card *card);
 void rw_rx_loop(struct rw_card *card, uint8_t *frame, uint32_t size);
 
 /* flow.c: tx_lock is held where a name says so */
-bool rw_flow_wanted(struct rw_card *card);
-void rw_flow_missed(struct rw_card *card);
-void rw_flow_missed_locked(struct rw_card *card);
-void rw_flow_replenished(struct rw_card *card);
+void rw_flow_follow(struct rw_card *card, const struct rw_rx_outcome *outcome);
+void rw_flow_follow_locked(struct rw_card *card, const struct rw_rx_outcome *outcome);
 void rw_flow_send_locked(struct rw_card *card, uint32_t quanta);

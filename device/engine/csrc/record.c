@@ -240,8 +240,6 @@ static void frame_came(struct rw_card *card, uint32_t length, const struct rw_of
     rw_rx_frame_locked(card, card->rx_frame, length, work, &outcome);
     pthread_mutex_unlock(&card->rx_lock);
     rw_rx_announce(card, &outcome);
-    if (outcome.missed)
-        rw_flow_missed(card);
     rw_recorder_record(card->recorder, RW_REC_STORED, outcome.stored, 0, 0, 0);
     RW_COUNT(card, rx_batches, 1);
     rw_record_leave(card);
@@ -264,14 +262,6 @@ bool rw_record_frame(struct rw_card *card)
         frame_came(card, (uint32_t)length, &offload);
     pthread_mutex_unlock(&recorder->order);
     return length > 0;
-}
-
-void rw_record_starve(struct rw_card *card)
-{
-    rw_record_enter(card);
-    rw_recorder_record(card->recorder, RW_REC_STARVE, 0, 0, 0, 0);
-    rw_flow_missed(card);
-    rw_record_leave(card);
 }
 
 void rw_record_tick(struct rw_card *card)

@@ -25,7 +25,6 @@ int rw_tape_error(struct rw_tape *tape);
 uint32_t rw_record_read(struct rw_card *card, uint32_t offset);
 void rw_record_write(struct rw_card *card, uint32_t offset, uint32_t value);
 bool rw_record_frame(struct rw_card *card); /* one frame off the wire; false: there is none, or nobody wants it */
-void rw_record_starve(struct rw_card *card);
 void rw_record_tick(struct rw_card *card);     /* time passes */
 void rw_record_writable(struct rw_card *card); /* the wire takes frames again */
 enum rw_sent rw_record_send(struct rw_card *card, struct rw_frame *frame, const struct rw_offload *offload);

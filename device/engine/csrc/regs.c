@@ -63,7 +63,7 @@ uint32_t rw_peek(rw_card *card, uint32_t offset)
 {
     if (offset >= RW_BAR_BYTES || offset % 4)
         return 0;
-    return rw_get(card, rw_regs[offset / 4].canonical * 4u);
+    return rw_get_shown(card, rw_regs[offset / 4].canonical * 4u);
 }
 
 void rw_poke(rw_card *card, uint32_t offset, uint32_t value)

@@ -1,12 +1,15 @@
 /*
  * The receive rings: descriptors from RDH up to RDT belong to the card (datasheet, Receive). A frame's whole way is
- * planned before a byte is stored. Python twin: device.engine.reference.receive.
+ * planned before a byte is stored; one that finds no descriptors waits in the packet buffer (fifo.h). Python twin:
+ * device.engine.reference.receive.
  *
  * Invariants: nothing is stored beyond a buffer's programmed size; a descriptor is written back after its
- * buffers, DD in one store with what it announces; a frame costs at most one walk of the ring; nothing here
- * transmits, so a loop does not recurse.
+ * buffers, DD in one store with what it announces; a frame costs at most one walk of the ring a try; frames are
+ * stored in the order in which they came; nothing here transmits but PAUSE frames, which no loop carries, so a loop
+ * does not recurse.
  */
 #include "checksum.h"
+#include "fifo.h"
 #include "irq.h"
 #include "receive.h"
 #include "record.h"
@@ -29,7 +32,9 @@ struct buffers {
 struct arrival {
     const uint8_t *data; /* what is stored: the frame, and the FCS when it is kept */
     uint32_t size;
+    uint32_t stripped; /* bytes of the frame alone */
     uint32_t vlan, status, header; /* header: bytes for a split descriptor's header buffer */
+    struct rw_packet packet;
     struct rw_metadata meta;
 };
 
@@ -49,10 +54,17 @@ static uint32_t available(struct rw_card *card, uint32_t queue)
     return tail >= head ? tail - head : tail + count - head;
 }
 
+/* The length, with FCS, up to which a frame is not oversize. */
+static uint32_t longest(struct rw_card *card)
+{
+    return rw_get(card, RW_RCTL) & (RW_RCTL_LPE | RW_RCTL_SBP) ? LONGEST_LPE : LONGEST;
+}
+
 bool rw_can_receive(rw_card *card)
 {
     return rw_get(card, RW_RCTL) & RW_RCTL_EN && atomic_load_explicit(&card->mastering, memory_order_relaxed) &&
-           (atomic_load_explicit(&card->link, memory_order_relaxed) || rw_looped(card)) && available(card, 0);
+           (atomic_load_explicit(&card->link, memory_order_relaxed) || rw_looped(card)) &&
+           (!rw_fifo_held(card) || rw_fifo_fits(card, longest(card) - RW_FCS_BYTES));
 }
 
 /* Whether a frame off the wire is heard, be there room for it or not. */
@@ -131,8 +143,8 @@ static uint32_t plan(struct rw_card *card, uint32_t queue, const struct arrival 
     return slots;
 }
 
-/* The 8 bytes that have DD, in one store after everything before. A mapping at an odd address, which no VMM
- * makes, gets no such promise. */
+/* The 8 bytes that have DD, in one store behind everything before (docs/memory-model.md, pair 3). A mapping at an odd
+ * address, which no VMM makes, gets no such promise. */
 static void store_release(uint8_t *host, uint64_t value)
 {
     if ((uintptr_t)host % sizeof value == 0)
@@ -228,7 +240,7 @@ static void store(struct rw_card *card, uint32_t queue, const struct arrival *ar
         finish_slot(card, base + (uint64_t)RW_DESC_BYTES * index, arrival, buffers, lengths, first,
                     n + 1 == slots);
         index = (index + units) % count;
-        rw_put(card, at(queue, RW_RDH0), index);
+        rw_put_head(card, at(queue, RW_RDH0), index);
     }
     RW_COUNT(card, rx_descriptors, slots);
 }
@@ -243,16 +255,17 @@ static uint32_t header_of(struct rw_card *card, const struct rw_packet *packet, 
     return header <= room ? header : 0;
 }
 
-static void raise_for(struct rw_card *card, uint32_t queue, const struct arrival *arrival, uint32_t length,
-                      uint32_t before, struct rw_rx_outcome *outcome)
+static void raise_for(struct rw_card *card, const struct arrival *arrival, uint32_t before,
+                      struct rw_rx_outcome *outcome)
 {
+    const uint32_t queue = arrival->meta.queue;
     const uint32_t count = rw_get(card, at(queue, RW_RDLEN0)) / RW_DESC_BYTES;
     const uint32_t threshold = count >> (((rw_get(card, RW_RCTL) & RW_RCTL_RDMTS) >> RW_RCTL_RDMTS_SHIFT) + 1);
 
     outcome->delayable |= RW_ICS_RXT0 | RW_RXQ(queue);
     if (before > threshold && threshold >= available(card, queue))
         outcome->now |= RW_ICS_RXDMT0;
-    if (length <= rw_get(card, RW_RSRPD))
+    if (arrival->stripped + RW_FCS_BYTES <= rw_get(card, RW_RSRPD))
         outcome->now |= RW_ICS_SRPD;
     if (arrival->meta.ack && rw_get(card, RW_RAID))
         outcome->delayable |= RW_ICS_ACK;
@@ -261,30 +274,25 @@ static void raise_for(struct rw_card *card, uint32_t queue, const struct arrival
     outcome->stored = true;
 }
 
-/* A frame that found no room: RNBC, MPC, RXO. */
-static void miss(struct rw_card *card, struct rw_rx_outcome *outcome)
+/* Whether a buffer of the plan is where only Python reaches, and this thread may not wait for it now (rw_slow). */
+static bool is_for_later(struct rw_card *card, uint32_t slots, uint32_t buffers)
 {
-    rw_tally(card, RW_RNBC, 1);
-    rw_tally(card, RW_MPC, 1);
-    outcome->now |= RW_ICS_RXO;
-    outcome->missed = true;
+    if (rw_slow_mode != RW_SLOW_LATER && (rw_slow_mode != RW_SLOW_ASKING || atomic_load(&card->slow_used)))
+        return false;
+    for (uint32_t n = 0; n < slots && !rw_slow_wanted; n++)
+        for (uint32_t b = 0; b < buffers; b++)
+            rw_slow_wanted |= rw_dma_is_slow(card, card->plan[n].buffer[b]);
+    return rw_slow_wanted;
 }
 
-/* Strip, describe and store an accepted frame. */
-static void take(struct rw_card *card, uint8_t *frame, uint32_t size, uint32_t status,
-                 struct rw_rx_outcome *outcome)
+/* Strip an accepted frame and find what its descriptors will say. The frame is changed in place: see unstrip. */
+static void describe(struct rw_card *card, uint8_t *frame, uint32_t size, uint32_t status, struct arrival *out)
 {
-    const enum rw_cast cast = rw_cast_of(frame, size);
     const uint32_t crc = rw_get(card, RW_RCTL) & RW_RCTL_SECRC ? 0 : RW_FCS_BYTES;
-    struct arrival arrival = {.vlan = 0, .status = status};
-    struct buffers buffers;
-    struct rw_packet packet;
-    uint32_t stripped = size, before, slots;
 
-    if (!atomic_load_explicit(&card->mastering, memory_order_relaxed) && rw_wake_armed(card)) {
-        rw_wake_consider(card, frame, size, !(status & RW_RXS_PIF));
-        return;
-    }
+    out->vlan = 0;
+    out->status = status;
+    out->stripped = size;
     if (crc) {
         const uint32_t fcs = rw_fcs(0, frame, size);
 
@@ -292,33 +300,140 @@ static void take(struct rw_card *card, uint8_t *frame, uint32_t size, uint32_t s
             frame[size + n] = (uint8_t)(fcs >> 8 * n);
     }
     if (rw_get(card, RW_CTRL) & RW_CTRL_VME && rw_tagged(card, frame, size)) {
-        arrival.vlan = rw_be16(frame, size, 14);
-        arrival.status |= RW_RXS_VP;
+        out->vlan = rw_be16(frame, size, 14);
+        out->status |= RW_RXS_VP;
         memmove(frame + RW_TAG_BYTES, frame, 12);
         frame += RW_TAG_BYTES;
-        stripped -= RW_TAG_BYTES;
+        out->stripped -= RW_TAG_BYTES;
     }
-    rw_packet_parse(frame, stripped, rw_get(card, RW_VET), &packet);
-    rw_describe(card, frame, stripped, crc, &packet, &arrival.meta);
-    arrival.data = frame;
-    arrival.size = stripped + crc;
-    if (!atomic_load_explicit(&card->mastering, memory_order_relaxed)) {
-        miss(card, outcome);
+    rw_packet_parse(frame, out->stripped, rw_get(card, RW_VET), &out->packet);
+    rw_describe(card, frame, out->stripped, crc, &out->packet, &out->meta);
+    out->data = frame;
+    out->size = out->stripped + crc;
+}
+
+/* Put a tag back that describe took out. `frame` is as it was given to it. */
+static void unstrip(struct rw_card *card, uint8_t *frame, const struct arrival *arrival)
+{
+    const uint32_t type = rw_get(card, RW_VET);
+
+    if (!(arrival->status & RW_RXS_VP))
+        return;
+    memmove(frame, frame + RW_TAG_BYTES, 12);
+    frame[12] = (uint8_t)(type >> 8);
+    frame[13] = (uint8_t)type;
+    frame[14] = (uint8_t)(arrival->vlan >> 8);
+    frame[15] = (uint8_t)arrival->vlan;
+}
+
+/* Choose descriptors for a frame that was described; 0: its ring's do not suffice. */
+static uint32_t plan_for(struct rw_card *card, struct arrival *arrival, struct buffers *buffers)
+{
+    buffers_of(card, buffers);
+    arrival->header = buffers->split ? header_of(card, &arrival->packet, buffers->size[0]) : 0;
+    return plan(card, arrival->meta.queue, arrival, buffers);
+}
+
+/* Fill the planned buffers. `size`: of the frame as it came. */
+static void fill_plan(struct rw_card *card, const struct arrival *arrival, const struct buffers *buffers,
+                      uint32_t slots, uint32_t size, struct rw_rx_outcome *outcome)
+{
+    const uint32_t before = available(card, arrival->meta.queue);
+
+    store(card, arrival->meta.queue, arrival, buffers, slots);
+    RW_COUNT(card, frames_received, 1);
+    RW_COUNT(card, octets_received, size + RW_FCS_BYTES);
+    raise_for(card, arrival, before, outcome);
+}
+
+/* Count a frame that finds no descriptors. False: there is no room in the buffer either, and it is lost. */
+static bool waits(struct rw_card *card, uint32_t size, struct rw_rx_outcome *outcome)
+{
+    if (rw_fifo_charge(size) <= rw_fifo_capacity(card))
+        rw_tally(card, RW_RNBC, 1);
+    if (rw_fifo_fits(card, size))
+        return true;
+    rw_tally(card, RW_MPC, 1);
+    outcome->now |= RW_ICS_RXO;
+    outcome->overflowed = true;
+    return false;
+}
+
+/* Store an accepted frame, or keep it in the buffer. */
+static void take(struct rw_card *card, uint8_t *frame, uint32_t size, uint32_t status,
+                 struct rw_rx_outcome *outcome)
+{
+    const enum rw_cast cast = rw_cast_of(frame, size);
+    const bool mastering = atomic_load_explicit(&card->mastering, memory_order_relaxed);
+    struct arrival arrival;
+    struct buffers buffers;
+    uint32_t tail, slots = 0;
+
+    if (!mastering && rw_wake_armed(card)) {
+        rw_wake_consider(card, frame, size, !(status & RW_RXS_PIF));
         return;
     }
-    buffers_of(card, &buffers);
-    arrival.header = buffers.split ? header_of(card, &packet, buffers.size[0]) : 0;
-    before = available(card, arrival.meta.queue);
-    slots = plan(card, arrival.meta.queue, &arrival, &buffers);
-    if (!slots) {
-        miss(card, outcome);
+    describe(card, frame, size, status, &arrival);
+    tail = rw_get_tail(card, at(arrival.meta.queue, RW_RDT0));
+    if (mastering && !rw_fifo_held(card) && rw_fifo_fits(card, size))
+        slots = plan_for(card, &arrival, &buffers);
+    if (!slots && !waits(card, size, outcome))
         return;
-    }
-    if (rw_stamp_received(card, frame, stripped, &packet))
+    if (rw_stamp_received(card, arrival.data, arrival.stripped, &arrival.packet)) {
         arrival.status |= RW_RXS_TST;
-    store(card, arrival.meta.queue, &arrival, &buffers, slots);
+        status |= RW_RXS_TST;
+    }
     rw_stats_received(card, cast, size + RW_FCS_BYTES);
-    raise_for(card, arrival.meta.queue, &arrival, stripped + RW_FCS_BYTES, before, outcome);
+    if (slots) {
+        fill_plan(card, &arrival, &buffers, slots, size, outcome);
+        return;
+    }
+    unstrip(card, frame, &arrival);
+    outcome->kept = !rw_fifo_held(card);
+    outcome->queue = arrival.meta.queue;
+    outcome->tail = tail;
+    outcome->filled = true;
+    rw_fifo_put(card, frame, size, status);
+}
+
+/* Store the frame that waits longest. False: there are no descriptors for it. */
+static __attribute__((noinline)) bool deliver_first(struct rw_card *card, const struct rw_waiting *first,
+                                                    struct rw_rx_outcome *outcome)
+{
+    struct rw_guard guard;
+    struct arrival arrival;
+    struct buffers buffers;
+    uint32_t slots;
+
+    if (RW_GUARD(guard)) { /* as for a frame at hand: it is lost */
+        RW_COUNT(card, sigbus, 1);
+        rw_fault(card, 0, 0, true);
+        rw_fifo_take(card);
+        return true;
+    }
+    memcpy(card->rx_frame, first + 1, first->size);
+    describe(card, card->rx_frame, first->size, first->status, &arrival);
+    slots = plan_for(card, &arrival, &buffers);
+    if (rw_slow_wanted || is_for_later(card, slots, buffers.count))
+        slots = 0;
+    if (slots)
+        fill_plan(card, &arrival, &buffers, slots, first->size, outcome);
+    rw_guard_leave(&guard);
+    if (!slots)
+        return false;
+    outcome->drained = true;
+    rw_fifo_take(card);
+    return true;
+}
+
+void rw_rx_deliver_locked(struct rw_card *card, struct rw_rx_outcome *outcome)
+{
+    const struct rw_waiting *first;
+
+    if (!(rw_get(card, RW_RCTL) & RW_RCTL_EN) || !atomic_load_explicit(&card->mastering, memory_order_relaxed))
+        return;
+    while ((first = rw_fifo_first(card)) && deliver_first(card, first, outcome))
+        ;
 }
 
 static bool same_address(struct rw_card *card, const uint8_t *address, uint32_t low, uint32_t high, uint32_t mask)
@@ -369,7 +484,7 @@ static void arrive(struct rw_card *card, uint8_t *frame, uint32_t size, struct r
         if (!(rctl & RW_RCTL_SBP) || size < RW_ETH_BYTES)
             return;
     }
-    if (length > (rctl & (RW_RCTL_LPE | RW_RCTL_SBP) ? LONGEST_LPE : LONGEST)) {
+    if (length > longest(card)) {
         rw_tally(card, RW_ROC, 1);
         return;
     }
@@ -399,6 +514,14 @@ static void off_the_wire(struct rw_card *card, uint8_t *frame, uint32_t size, co
     arrive(card, frame, size, outcome);
 }
 
+/* A tail may have moved since the buffer's first frame was planned for. Whoever writes a tail looks at `held` next, and
+ * this is the other way round: one of us sees the other. */
+static void look_again(struct rw_card *card, struct rw_rx_outcome *outcome)
+{
+    if (outcome->kept && atomic_load(&card->reg[at(outcome->queue, RW_RDT0) / 4]) != outcome->tail)
+        rw_rx_deliver_locked(card, outcome);
+}
+
 void rw_rx_frame_locked(struct rw_card *card, uint8_t *frame, uint32_t size, const struct rw_offload *offload,
                         struct rw_rx_outcome *outcome)
 {
@@ -411,17 +534,40 @@ void rw_rx_frame_locked(struct rw_card *card, uint8_t *frame, uint32_t size, con
         rw_fault(card, 0, 0, true);
         return;
     }
+    outcome->kept = false;
     off_the_wire(card, frame, size, offload, outcome);
     rw_guard_leave(&guard);
+    look_again(card, outcome);
 }
 
-/* Raise what the frames of a batch raised. No lock is held but, in a loop, tx_lock. */
-void rw_rx_announce(struct rw_card *card, const struct rw_rx_outcome *outcome)
+/* No lock is held but, in a loop, tx_lock. */
+static void interrupt(struct rw_card *card, const struct rw_rx_outcome *outcome)
 {
     if (outcome->now)
         rw_raise(card, outcome->now);
     if (outcome->stored)
         rw_irq_delay_receive(card, outcome->delayable);
+}
+
+/* Raise what the frames of a batch raised, and let the link partner follow the buffer. No lock is held. */
+void rw_rx_announce(struct rw_card *card, const struct rw_rx_outcome *outcome)
+{
+    interrupt(card, outcome);
+    rw_flow_follow(card, outcome);
+}
+
+void rw_rx_deliver(struct rw_card *card)
+{
+    struct rw_rx_outcome outcome = {0};
+
+    if (!rw_fifo_held(card))
+        return;
+    atomic_fetch_add(&card->rx_waiters, 1);
+    pthread_mutex_lock(&card->rx_lock);
+    atomic_fetch_sub(&card->rx_waiters, 1);
+    rw_rx_deliver_locked(card, &outcome);
+    pthread_mutex_unlock(&card->rx_lock);
+    rw_rx_announce(card, &outcome);
 }
 
 bool rw_receive(rw_card *card, const uint8_t *frame, uint32_t length, const struct rw_offload *offload)
@@ -437,8 +583,6 @@ bool rw_receive(rw_card *card, const uint8_t *frame, uint32_t length, const stru
     }
     pthread_mutex_unlock(&card->rx_lock);
     rw_rx_announce(card, &outcome);
-    if (outcome.missed)
-        rw_flow_missed(card);
     return outcome.stored;
 }
 
@@ -455,9 +599,9 @@ void rw_rx_loop(struct rw_card *card, uint8_t *frame, uint32_t size)
     } else {
         arrive(card, frame, size, &outcome);
         rw_guard_leave(&guard);
+        look_again(card, &outcome);
     }
     pthread_mutex_unlock(&card->rx_lock);
-    rw_rx_announce(card, &outcome);
-    if (outcome.missed)
-        rw_flow_missed_locked(card);
+    interrupt(card, &outcome);
+    rw_flow_follow_locked(card, &outcome);
 }

@@ -1,6 +1,7 @@
 /* A card's state that no register holds, out and in. The format is device.engine.reference.state's. */
 #include "card.h"
 #include "clock.h"
+#include "fifo.h"
 #include "timer.h"
 
 _Static_assert((int)RW_STATE_TIMERS == (int)RW_TIMERS, "the timers of the saved state");
@@ -63,7 +64,7 @@ void rw_state_get(rw_card *card, struct rw_state *out)
     out->link = atomic_load(&card->link);
     out->mastering = atomic_load(&card->mastering);
     out->loopback = atomic_load(&card->loopback);
-    out->stopped = atomic_load(&card->flow_stopped);
+    out->partner = atomic_load(&card->partner);
     out->line = card->line;
     out->mode = card->mode;
     out->paused = left(atomic_load(&card->paused_until), now);
@@ -113,7 +114,8 @@ void rw_state_set(rw_card *card, const struct rw_state *state, const uint8_t *ga
     atomic_store(&card->link, state->link);
     atomic_store(&card->mastering, state->mastering);
     atomic_store(&card->loopback, state->loopback);
-    atomic_store(&card->flow_stopped, state->stopped);
+    atomic_store(&card->partner, state->partner);
+    rw_fifo_clear(card);
     card->line = state->line;
     card->mode = state->mode;
     atomic_store(&card->paused_until, state->paused ? now + state->paused : 0);
@@ -155,6 +157,35 @@ void rw_state_set(rw_card *card, const struct rw_state *state, const uint8_t *ga
     }
     rw_timer_set_locked(card);
     unlock_all(card);
+}
+
+const uint8_t *rw_state_waiting(rw_card *card, uint32_t index, uint32_t *length, uint32_t *status)
+{
+    const struct rw_waiting *waiting;
+
+    pthread_mutex_lock(&card->rx_lock);
+    waiting = rw_fifo_first(card);
+    while (waiting && index--)
+        waiting = rw_fifo_next(card, waiting);
+    pthread_mutex_unlock(&card->rx_lock);
+    if (!waiting)
+        return NULL;
+    *length = waiting->size;
+    *status = waiting->status;
+    return (const uint8_t *)(waiting + 1);
+}
+
+bool rw_state_wait(rw_card *card, const uint8_t *frame, uint32_t length, uint32_t status)
+{
+    bool fits;
+
+    pthread_mutex_lock(&card->rx_lock);
+    fits = length >= RW_ETH_BYTES && length < RW_FIFO_KIB << 10 &&
+           rw_fifo_held(card) + rw_fifo_charge(length) <= RW_FIFO_KIB << 10;
+    if (fits)
+        rw_fifo_put(card, frame, length, status);
+    pthread_mutex_unlock(&card->rx_lock);
+    return fits;
 }
 
 bool rw_line(rw_card *card)

@@ -55,7 +55,7 @@ RW_INLINE void rw_stats_sent(struct rw_card *card, enum rw_cast cast, uint32_t l
     RW_COUNT(card, octets_sent, octets);
 }
 
-/* Count a good frame that passed the filters and was stored. rx_lock is held. */
+/* Count a good frame that passed the filters and has room. rx_lock is held. */
 RW_INLINE void rw_stats_received(struct rw_card *card, enum rw_cast cast, uint32_t length)
 {
     rw_tally(card, RW_GPRC, 1);
@@ -64,8 +64,6 @@ RW_INLINE void rw_stats_received(struct rw_card *card, enum rw_cast cast, uint32
         rw_tally(card, RW_PRC64 + 4 * rw_size_class(length), 1);
     if (cast != RW_UNICAST)
         rw_tally(card, cast == RW_BROADCAST ? RW_BPRC : RW_MPRC, 1);
-    RW_COUNT(card, frames_received, 1);
-    RW_COUNT(card, octets_received, length);
 }
 
 /* Count a frame that arrived, whatever the filters say of it. rx_lock is held. */

@@ -2,10 +2,9 @@
  * The card's own threads. The wire's thread reads frames off the cable into the rings, and goes on with
  * transmission when a cable that could take nothing can again; the timers' thread fires what is due.
  *
- * Backpressure: while the receiver is on and has no descriptors, the cable is not read, so that its other end
- * feels it; a write to RDT wakes the thread. A frame that has to wait so makes the card send XOFF, where the
- * driver asked for flow control. While the receiver or the link is off, frames are read and lost; without DMA
- * (a sleeping card) they are read, because one may wake it.
+ * Backpressure: while the receiver is on and its packet buffer is full, the cable is not read, so that its other end
+ * feels it; a write to RDT that makes room wakes the thread. While the receiver or the link is off, frames are read
+ * and lost; without DMA (a sleeping card) they are read, because one may wake it.
  */
 #include <errno.h>
 #include <poll.h>
@@ -20,6 +19,7 @@
 #include <unistd.h>
 
 #include "card.h"
+#include "fifo.h"
 #include "receive.h"
 #include "timer.h"
 #include "record.h"
@@ -126,14 +126,6 @@ static bool take_locked(struct rw_card *card, struct rw_rx_outcome *outcome)
     return length > 0;
 }
 
-/* One look at the interrupts for all frames of a batch. */
-static void announce(struct rw_card *card, const struct rw_rx_outcome *outcome)
-{
-    rw_rx_announce(card, outcome);
-    if (outcome->missed)
-        rw_flow_missed(card);
-}
-
 /* One batch off the wire. False: the wire has no more now. */
 static bool batch(struct rw_card *card)
 {
@@ -143,12 +135,14 @@ static bool batch(struct rw_card *card)
     if (card->recorder)
         return rw_record_frame(card);
     if (rw_slow_wanted || rw_rx_ring_is_slow(card))
-        rw_slow_begin(card); /* a frame that was met before this was known is lost */
+        rw_slow_begin(card); /* a frame that was met before this was known waits, or is lost */
     lock_rx(card);
+    if (rw_fifo_held(card))
+        rw_rx_deliver_locked(card, &outcome);
     more = take_locked(card, &outcome);
     pthread_mutex_unlock(&card->rx_lock);
-    announce(card, &outcome);
-    return more;
+    rw_rx_announce(card, &outcome);
+    return more || rw_slow_wanted;
 }
 
 void rw_wire_glance(struct rw_card *card)
@@ -165,10 +159,11 @@ void rw_wire_glance(struct rw_card *card)
         rw_slow_mode = RW_SLOW_ALLOWED;
     }
     pthread_mutex_unlock(&card->rx_lock);
-    announce(card, &outcome);
-    if (rw_slow_wanted) { /* the wire's thread can wait for it from now on; that frame is lost, as to it */
+    rw_rx_announce(card, &outcome);
+    if (rw_slow_wanted) { /* the wire's thread can wait for it from now on */
         rw_slow_wanted = false;
         rw_slow_begin(card);
+        rw_wake(card);
     }
 }
 
@@ -186,15 +181,6 @@ static void resume_transmit(struct rw_card *card)
     pthread_mutex_unlock(&card->tx_lock);
     if (free_again)
         rw_run(card);
-}
-
-/* A frame waits on the wire for descriptors. */
-static void starve(struct rw_card *card)
-{
-    if (card->recorder)
-        rw_record_starve(card);
-    else
-        rw_flow_missed(card);
 }
 
 /* While much comes off the wire let it gather, so that its other end wakes nobody; rw_wake ends that. */
@@ -221,14 +207,16 @@ static void *wire_main(void *argument)
         enum appetite wanted = appetite(card);
         uint64_t drained;
 
-        if (wanted == HUNGRY) { /* say so, then look again: RDT may have moved in between */
+        if (atomic_load(&card->slow_used) && !card->recorder)
+            rw_rx_deliver(card); /* what met memory that its thread could not wait for */
+        if (wanted == HUNGRY) { /* say so, then look again: there may be room (docs/memory-model.md, pair 6) */
             atomic_store(&card->rx_hungry, true);
             wanted = appetite(card);
         }
-        if (wanted != HUNGRY || rw_flow_wanted(card))
-            fds[1].events |= POLLIN;
         if (wanted == HUNGRY)
             RW_COUNT(card, rx_starved, 1);
+        else
+            fds[1].events |= POLLIN;
         if (atomic_load(&card->tx_blocked))
             fds[1].events |= POLLOUT;
         if (!fds[1].events || atomic_load(&card->wire_closed))
@@ -242,9 +230,6 @@ static void *wire_main(void *argument)
         if (fds[1].revents & POLLIN) {
             if (wanted == DISCARD) {
                 discard(card);
-            } else if (wanted == HUNGRY) {
-                if (appetite(card) == HUNGRY)
-                    starve(card);
             } else {
                 while (batch(card) && appetite(card) == FULL && !atomic_load(&card->stopping) &&
                        !atomic_load(&card->tx_blocked))

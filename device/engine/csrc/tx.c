@@ -245,7 +245,7 @@ static bool burst(struct rw_card *card, uint32_t number, uint32_t most, bool one
         if (d->low & RW_TXD_RS || every) {
             const uint8_t status = (uint8_t)(d->high | RW_TXD_DD);
 
-            rw_dma_store(card, &card->tx_ring_cache, card->tx_at + 12, &status, 1);
+            rw_dma_store_done(card, &card->tx_ring_cache, card->tx_at + 12, status);
             if (d->low & RW_TXD_IDE)
                 card->tx_delayed |= written;
             else
@@ -254,7 +254,7 @@ static bool burst(struct rw_card *card, uint32_t number, uint32_t most, bool one
         card->tx_done++;
         card->tx_at += RW_DESC_BYTES;
         head = head + 1 < count ? head + 1 : 0;
-        rw_put(card, at(number, RW_TDH0), head);
+        rw_put_head(card, at(number, RW_TDH0), head);
         if (threshold && (tail >= head ? tail - head : tail + count - head) == threshold)
             card->tx_causes |= RW_ICS_TXD_LOW;
         if (ends) {
@@ -280,7 +280,7 @@ static void sigbus(struct rw_card *card)
     RW_COUNT(card, sigbus, 1);
     rw_fault(card, card->tx_at, RW_DESC_BYTES, false);
     clear(&card->txq[number]);
-    rw_put(card, head, next < count ? next : 0);
+    rw_put_head(card, head, next < count ? next : 0);
     card->tx_done++;
 }
 

@@ -13,7 +13,7 @@ from device import statistics
 from device.clock import SystemTime
 from device.engine.reference import state as state_of
 from device.engine.reference.core import Core
-from device.engine.reference.flow import FlowControl
+from device.engine.reference.flow import FlowControl, Partner
 from device.engine.reference.receive import Receiver
 from device.engine.reference.transmit import Transmitter
 from device.regs.bank import Access
@@ -33,7 +33,9 @@ _SYSTIM, _TIMINCA, _TIMADJ = place("SYSTIML"), place("TIMINCA"), place("TIMADJL"
 _TXSTMP, _RXSTMP = place("TXSTMPL"), place("RXSTMPL")
 _TSYNCTXCTL, _TSYNCRXCTL = place("TSYNCTXCTL"), place("TSYNCRXCTL")
 _TSYNC_VALID = NIC["TSYNCTXCTL"]["VALID"].mask
-_TCTL, _FCTTV, _RDT = place("TCTL"), place("FCTTV"), (place("RDT0"), place("RDT1"))
+_TCTL, _FCTTV, _RCTL = place("TCTL"), place("FCTTV"), place("RCTL")
+_RINGS = range(place("RDBAL0"), place("RDBAL0") + 0x80)
+"""The words of both receive rings' registers: after a write there a frame that waits may be stored."""
 _SWXOFF = NIC["TCTL"]["SWXOFF"].mask
 
 
@@ -125,8 +127,6 @@ class ReferenceEngine:
             _TSYNCTXCTL: self._keeping_valid(_TSYNCTXCTL),
             _TSYNCRXCTL: self._keeping_valid(_TSYNCRXCTL),
             _TCTL: self._write_tctl,
-            _RDT[0]: self._write_tail(_RDT[0]),
-            _RDT[1]: self._write_tail(_RDT[1]),
         }
 
     def _write_systiml(self, value: int) -> None:
@@ -158,15 +158,6 @@ class ReferenceEngine:
         self.core.words[_TCTL] = value & MASKS[_TCTL] & ~_SWXOFF
         if value & _SWXOFF:
             self.flow.send(self.core.words[_FCTTV])
-
-    def _write_tail(self, where: int) -> Callable[[int], None]:
-        words = self.core.words
-
-        def write(value: int) -> None:
-            words[where] = value & MASKS[where]
-            self.flow.replenished()
-
-        return write
 
     # -- the contract: registers --------------------------------------------------------------------
 
@@ -208,6 +199,8 @@ class ReferenceEngine:
         mask = MASKS[where]
         if mask:
             self.core.words[where] = value & mask
+            if where in _RINGS or where == _RCTL:
+                self.receiver.deliver()
 
     # -- the contract: work ---------------------------------------------------------------------------
 
@@ -220,16 +213,17 @@ class ReferenceEngine:
         return self.transmitter.run()
 
     def can_receive(self) -> bool:
-        """Tell whether a frame offered now would find the receiver on and descriptors to fill."""
+        """Tell whether the receiver is on and has room for the longest frame."""
         return self.receiver.can_receive()
 
     def receive(self, frame: bytes, offload: Offload | None = None) -> bool:
-        """Take a frame off the wire; False: not stored."""
+        """Take a frame off the wire; False: not stored, or not yet."""
         return self.receiver.receive(frame, offload)
 
-    def starve(self) -> None:
-        """Pause the partner, if the driver asked for it: a frame waits on the wire."""
-        self.flow.missed()
+    @property
+    def stored(self) -> int:
+        """Frames stored in a ring since the engine was made."""
+        return self.receiver.stored
 
     # -- the contract: time -----------------------------------------------------------------------------
 
@@ -260,6 +254,7 @@ class ReferenceEngine:
     def set_mastering(self, *, enabled: bool) -> None:
         """Allow or forbid DMA."""
         self.core.mastering = enabled
+        self.receiver.deliver()
 
     def set_loopback(self, *, enabled: bool) -> None:
         """Return transmitted frames to the receiver."""
@@ -278,7 +273,8 @@ class ReferenceEngine:
             words[where] = value
         self.core.paused_until = 0
         self.core.time = SystemTime()
-        self.flow.stopped = False
+        self.flow.partner = Partner.SENDS
+        self.receiver.buffer.fill(())
         self.transmitter.reset()
         self.interrupts.reset()
 

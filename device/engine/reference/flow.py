@@ -1,11 +1,11 @@
-"""Flow control frames that the card sends (IEEE 802.3 annex 31B; datasheet, Flow Control).
+"""Flow control frames that the card sends (IEEE 802.3 annex 31B; 8254x manual, 8.7.5 and 13.4.23 f.).
 
-The model has no FIFO to fill up: a frame that finds no descriptor stands for the high threshold, new
-descriptors for the low one.
+The packet buffer says how full it is. FCRTH and FCRTL are thresholds in it.
 """
 
 from __future__ import annotations
 
+import enum
 from typing import TYPE_CHECKING
 
 from device import statistics
@@ -20,8 +20,17 @@ _CTRL, _TCTL = place("CTRL"), place("TCTL")
 _FCRTL, _FCRTH, _FCTTV = place("FCRTL"), place("FCRTH"), place("FCTTV")
 _FCAL, _FCT, _RAL = place("FCAL"), place("FCT"), place("RAL")
 _TFCE = NIC["CTRL"]["TFCE"].mask
-_XON_ENABLE = 1 << 31  # FCRTL.XONE
+_RTH, _RTL, _XONE = NIC["FCRTH"]["RTH"].mask, NIC["FCRTL"]["RTL"].mask, NIC["FCRTL"]["XONE"].mask
 _PAUSE = 1
+
+
+class Partner(enum.IntEnum):
+    """What the link partner was told."""
+
+    SENDS = 0
+    STOPPED = 1
+    STOPPED_TWICE = 2
+    """And a frame was lost all the same."""
 
 
 class FlowControl:
@@ -30,21 +39,29 @@ class FlowControl:
     def __init__(self, core: Core) -> None:
         """Start with the partner sending."""
         self._core = core
-        self.stopped = False
+        self.partner = Partner.SENDS
 
-    def missed(self) -> None:
-        """Send XOFF once, if the driver enabled it (CTRL.TFCE, FCRTH)."""
+    def filled(self, held: int) -> None:
+        """Send XOFF when the buffer's fullness reaches FCRTH, if the driver enabled it (CTRL.TFCE)."""
         words = self._core.words
-        if words[_CTRL] & _TFCE and words[_FCRTH] and not self.stopped:
-            self.stopped = True
+        high = words[_FCRTH] & _RTH
+        if self.partner is Partner.SENDS and words[_CTRL] & _TFCE and 0 < high <= held:
+            self.partner = Partner.STOPPED
             self.send(words[_FCTTV])
 
-    def replenished(self) -> None:
-        """Send XON after an XOFF, if the driver enabled it (FCRTL bit 31)."""
-        if not self.stopped:
+    def overflowed(self) -> None:
+        """Send one more XOFF: the first did not reach the partner (8254x manual, 8.7.5)."""
+        if self.partner is Partner.STOPPED:
+            self.partner = Partner.STOPPED_TWICE
+            self.send(self._core.words[_FCTTV])
+
+    def drained(self, held: int) -> None:
+        """Send XON when the fullness is down to FCRTL after an XOFF, if the driver wants it (XONE)."""
+        low = self._core.words[_FCRTL]
+        if self.partner is Partner.SENDS or held > low & _RTL:
             return
-        self.stopped = False
-        if self._core.words[_FCRTL] & _XON_ENABLE:
+        self.partner = Partner.SENDS
+        if low & _XONE:
             self.send(0)
 
     def send(self, quanta: int) -> None:

@@ -1,13 +1,14 @@
 """The receive side: a frame through the filters into a ring (datasheet, Receive).
 
 A queue's descriptors from RDH up to RDT belong to the card. A frame's whole way is planned before a
-byte is stored: which descriptors, which buffers. Where they do not suffice the frame is missed::
+byte is stored: which descriptors, which buffers. Where they do not suffice the frame waits::
 
-    wire ─► length ─► PAUSE? ─► VLAN, address filters ─► strip ─► hash, checksums
+    wire ─► length ─► PAUSE? ─► VLAN, address filters ─► [packet buffer] ─► strip ─► hash, checksums
          ─► plan ─► buffers ─► DD ─► RXT0 ─► (RDTR)
 
 Invariants: nothing is stored beyond a buffer's programmed size; a descriptor is written back after its
-buffers; a frame costs at most one walk of the ring; nothing here transmits, so a loop does not recurse.
+buffers; a frame costs at most one walk of the ring a try; frames are stored in the order in which they came;
+nothing here transmits but PAUSE frames, which no loop carries, so a loop does not recurse.
 
 NULL buffers take no data and are written back with length 0 (datasheet, Receive, "null descriptor padding");
 the frame goes on in the next descriptor.
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from device import filters, statistics
 from device.engine.contract import MOST_SLOTS, InterruptMode
 from device.engine.reference import wake
+from device.engine.reference.buffer import PacketBuffer, Waiting, charge
 from device.engine.reference.core import ADDRESS_MASK
 from device.engine.reference.metadata import Metadata, describe
 from device.engine.reference.timestamp import stamp
@@ -33,8 +35,10 @@ from device.trace.events import (
     DescriptorFetched,
     DescriptorWrittenBack,
     FrameArrived,
+    FrameBuffered,
     FrameDropped,
     FrameFiltered,
+    FrameUnbuffered,
 )
 from formats import packet
 from formats.checksum import FCS_SIZE, checksum, fcs
@@ -90,10 +94,20 @@ class Arrival(NamedTuple):
     """A frame that is to be stored, with what its descriptors will say."""
 
     data: bytes
+    """The frame, and the FCS when it is kept."""
+    size: int
+    """The frame alone."""
     parsed: packet.Packet
     metadata: Metadata
     vlan: int
     status: int
+
+
+class Causes(NamedTuple):
+    """What stored frames raise: at once, and after RDTR, RADV or RAID."""
+
+    now: int
+    delayed: int
 
 
 class Receiver:
@@ -103,16 +117,25 @@ class Receiver:
         """Receive on the core's register file and memory."""
         self._core = core
         self._flow = flow
+        self.buffer = PacketBuffer(core.words)
+        self.stored = 0
+        """Frames that found their descriptors, since power-on."""
         self.rings = tuple(Ring(number, *ring_places("RD", number)) for number in range(QUEUES))
 
     # -- the way in ---------------------------------------------------------------------------------
 
     def can_receive(self) -> bool:
-        """Tell whether the receiver is on and every queue that is set up has a descriptor."""
+        """Tell whether the receiver is on, with DMA, and the buffer has room for the longest frame."""
         core = self._core
-        if not (core.words[_RCTL] & _EN and core.mastering and (core.link or core.looped())):
+        rctl = core.words[_RCTL]
+        if not (rctl & _EN and core.mastering and (core.link or core.looped())):
             return False
-        return self._free(self.rings[0]) > 0
+        return not self.buffer or self.buffer.fits(self._longest(rctl) - FCS_SIZE)
+
+    @staticmethod
+    def _longest(rctl: int) -> int:
+        """Return the length, with FCS, up to which a frame is not oversize."""
+        return LONGEST_LPE if rctl & (_LPE | _SBP) else LONGEST
 
     def receive(self, frame: bytes, offload: Offload | None) -> bool:
         """Take a frame off the wire; a short one is padded, as its sender's MAC would have."""
@@ -144,8 +167,7 @@ class Receiver:
             statistics.count(words, statistics.RUC)
             if not rctl & _SBP or len(frame) < 14:
                 return self._drop(-1, "undersize")
-        limit = LONGEST_LPE if rctl & (_LPE | _SBP) else LONGEST
-        if length > limit:
+        if length > self._longest(rctl):
             statistics.count(words, statistics.ROC)
             return self._drop(-1, "oversize")
         if int.from_bytes(frame[12:14], "big") == words[_FCT] != 0 and self._control(frame):
@@ -201,12 +223,66 @@ class Receiver:
         return (tail - head) % count
 
     def _take(self, frame: bytes, status: int) -> bool:
-        """Strip, describe and store an accepted frame."""
+        """Store an accepted frame, or keep it in the buffer."""
         core = self._core
-        words = core.words
+        words, buffer = core.words, self.buffer
         if not core.mastering and wake.armed(words):
             wake.consider(core, frame, exact=not status & _PIF)
             return self._drop(-1, "the card sleeps")
+        arrival = self._describe(frame, status)
+        at_once = core.mastering and not buffer and buffer.fits(len(frame))
+        plan = self._plan(arrival) if at_once else None
+        if plan is None and not self._wait(frame):
+            return False
+        if stamp(core, arrival.data[: arrival.size], arrival.parsed):
+            arrival = arrival._replace(status=arrival.status | _TST)
+            status |= _TST
+        statistics.received(words, frame[:6], len(frame) + FCS_SIZE)
+        if plan is not None:
+            self._announce(self._store(arrival, plan))
+            return True
+        buffer.put(Waiting(frame, status))
+        if core.observer is not None:
+            core.observer(FrameBuffered(len(frame), buffer.held))
+        self._flow.filled(buffer.held)
+        return False
+
+    def _wait(self, frame: bytes) -> bool:
+        """Count a frame that finds no descriptors; one that has no room in the buffer is lost (MPC, RXO)."""
+        words, size = self._core.words, charge(len(frame))
+        if size <= self.buffer.capacity:
+            statistics.count(words, statistics.RNBC)
+        if self.buffer.held + size <= self.buffer.capacity:
+            return True
+        statistics.count(words, statistics.MPC)
+        self._core.interrupts.raise_causes(RXO)
+        self._flow.overflowed()
+        return self._drop(-1, "the packet buffer is full")
+
+    def deliver(self) -> None:
+        """Store what waits in the buffer, as far as there are descriptors; one announcement for all of it."""
+        core, buffer = self._core, self.buffer
+        causes = Causes(0, 0)
+        if not (core.mastering and core.words[_RCTL] & _EN):
+            return
+        while buffer:
+            frame, status = buffer.first()
+            arrival = self._describe(frame, status)
+            if core.observer is not None:
+                core.observer(FrameUnbuffered(len(frame), buffer.held))
+            plan = self._plan(arrival)
+            if plan is None:
+                break
+            raised = self._store(arrival, plan)
+            causes = Causes(causes.now | raised.now, causes.delayed | raised.delayed)
+            buffer.take()
+        if causes.delayed:
+            self._announce(causes)
+            self._flow.drained(buffer.held)
+
+    def _describe(self, frame: bytes, status: int) -> Arrival:
+        """Strip an accepted frame and find what its descriptors will say."""
+        words = self._core.words
         vlan = 0
         stripped = frame
         if words[_CTRL] & _VME and filters.tagged(words, frame):
@@ -216,29 +292,7 @@ class Receiver:
         crc = b"" if words[_RCTL] & _SECRC else fcs(frame)
         parsed = packet.parse(stripped, words[_VET])
         metadata = describe(words, stripped, parsed, crc)
-        ring = self.rings[metadata.queue]
-        if not core.mastering:
-            return self._miss(ring, "DMA is not allowed")
-        arrival = Arrival(stripped + crc, parsed, metadata, vlan, status)
-        before = self._free(ring)
-        plan = self._plan(ring, arrival, before)
-        if plan is None:
-            return self._miss(ring, "no descriptors")
-        if stamp(core, stripped, parsed):
-            arrival = arrival._replace(status=status | _TST)
-        self._store(ring, arrival, plan)
-        statistics.received(words, frame[:6], len(frame) + FCS_SIZE)
-        self._announce(ring, arrival, len(stripped) + FCS_SIZE, before)
-        return True
-
-    def _miss(self, ring: Ring, reason: str) -> bool:
-        """Count a frame that found no room, and say so (RNBC, MPC, RXO)."""
-        words = self._core.words
-        statistics.count(words, statistics.RNBC)
-        statistics.count(words, statistics.MPC)
-        self._core.interrupts.raise_causes(RXO)
-        self._flow.missed()
-        return self._drop(ring.number, reason)
+        return Arrival(stripped + crc, len(stripped), parsed, metadata, vlan, status)
 
     def _sizes(self) -> tuple[int, ...]:
         """Return the programmed sizes of a descriptor's buffers in bytes: one, or four for packet split."""
@@ -270,10 +324,12 @@ class Receiver:
         header = parsed.payload or parsed.transport
         return header if header <= room else 0
 
-    def _plan(self, ring: Ring, arrival: Arrival, free: int) -> list[Slot] | None:
-        """Choose descriptors and buffers for the frame; None when the ring's do not suffice."""
+    def _plan(self, arrival: Arrival) -> list[Slot] | None:
+        """Choose descriptors and buffers for the frame; None when its ring's do not suffice."""
         core = self._core
         words, observer = core.words, core.observer
+        ring = self.rings[arrival.metadata.queue]
+        free = self._free(ring)
         split = self._split()
         units = 2 if split else 1  # RDH and RDT count 16 bytes; a packet split descriptor has 32
         sizes = self._sizes()
@@ -297,9 +353,12 @@ class Receiver:
             index = (index + units) % count
         return plan
 
-    def _store(self, ring: Ring, arrival: Arrival, plan: list[Slot]) -> None:
+    def _store(self, arrival: Arrival, plan: list[Slot]) -> Causes:
+        """Fill the planned buffers and write their descriptors back; return what that raises."""
         core = self._core
         words, observer = core.words, core.observer
+        ring = self.rings[arrival.metadata.queue]
+        before = self._free(ring)
         units = 2 if self._split() else 1
         count = words[ring.length] >> 4
         header = 0
@@ -319,6 +378,8 @@ class Receiver:
             words[ring.rdh] = (slot.place + units) % count
             if observer is not None:
                 observer(DescriptorWrittenBack("rx", ring.number, slot.place, where, raw))
+        self.stored += 1
+        return self._causes(ring, arrival, before)
 
     def _written(self, arrival: Arrival, slot: Slot, *, last: bool, header: int) -> bytes:
         """Return the descriptor as it is written back."""
@@ -357,25 +418,29 @@ class Receiver:
             0,
         )
 
-    def _announce(self, ring: Ring, arrival: Arrival, length: int, before: int) -> None:
-        """Raise what a stored frame raises, at once or after RDTR, RADV, RAID."""
-        core = self._core
-        words, interrupts = core.words, core.interrupts
-        causes = RXT0
-        if interrupts.mode is InterruptMode.MSIX:
-            causes |= RXQ[ring.number]
+    def _causes(self, ring: Ring, arrival: Arrival, before: int) -> Causes:
+        """Return what a stored frame raises; ``before``: the descriptors that there were."""
+        words = self._core.words
+        delayed = RXT0
+        if self._core.interrupts.mode is InterruptMode.MSIX:
+            delayed |= RXQ[ring.number]
         threshold = (words[ring.length] >> 4) >> (_RDMTS.get(words[_RCTL]) + 1)
         now = RXDMT0 if before > threshold >= self._free(ring) else 0
-        if length <= words[_RSRPD]:
+        if arrival.size + FCS_SIZE <= words[_RSRPD]:
             now |= SRPD
         if arrival.metadata.ack:
             if words[_RAID]:
-                causes |= ACK
+                delayed |= ACK
             else:
                 now |= ACK
-        if now:
-            interrupts.raise_causes(now)
-        interrupts.delay_receive(causes)
+        return Causes(now, delayed)
+
+    def _announce(self, causes: Causes) -> None:
+        """Raise what stored frames raise."""
+        interrupts = self._core.interrupts
+        if causes.now:
+            interrupts.raise_causes(causes.now)
+        interrupts.delay_receive(causes.delayed)
 
 
 def _starts(slot: Slot) -> bool:

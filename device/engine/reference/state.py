@@ -9,16 +9,22 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from device.engine.contract import InterruptMode
+from device.engine.contract import BUFFER_KIB, InterruptMode
+from device.engine.reference.buffer import Waiting, charge
+from device.engine.reference.flow import Partner
 from device.engine.reference.segment import Context
 from device.engine.reference.transmit import LARGEST_FRAME
 from device.regs.nic import VECTORS
 from device.regs.words import CANONICAL, RESET, WORDS
+from device.rings.receive import RxStatus
 
 if TYPE_CHECKING:
     from device.engine.reference.engine import ReferenceEngine
 
-FORMAT = "82574L/1"
+FORMAT = "82574L/2"
+SMALLEST = 14
+"""Bytes of a frame that may wait: an Ethernet header."""
+_FOUND = int(RxStatus.PIF | RxStatus.TST)
 _TIMERS = frozenset({"RDTR", "RADV", "RAID", "TIDV", "TADV"})
 
 
@@ -36,7 +42,8 @@ def save(engine: ReferenceEngine) -> bytes:
         "mastering": core.mastering,
         "loopback": core.loopback,
         "paused": max(0, core.paused_until - now),
-        "stopped": engine.flow.stopped,
+        "partner": int(engine.flow.partner),
+        "buffer": [[frame.hex(), status] for frame, status in engine.receiver.buffer],
         "systim": core.time.value(now),
         "timinca": core.time.timinca,
         "mode": irq.mode.name,
@@ -104,11 +111,28 @@ def _check(state: dict[str, Any]) -> None:
     numbers = [*state["timers"].values(), *state["quiet"], state["left"], state["paused"], state["systim"]]
     numbers += [state[name] for name in ("timinca", "signalled", "delayed_receive", "delayed_transmit")]
     for queue in state["queues"]:
-        _require(holds=len(bytes.fromhex(queue["gathered"])) <= LARGEST_FRAME, what="a gathered frame")
+        _require(holds=len(_from_hex(queue["gathered"])) <= LARGEST_FRAME, what="a gathered frame")
         _require(holds=len(queue["context"]) == len(queue["segmentation"]) == 9, what="a context")
         _require(holds=isinstance(queue["dropping"], str), what="a reason")
         numbers += [*queue["context"], *queue["segmentation"], queue["options"], queue["css"]]
     _require(holds=all(isinstance(number, int) for number in numbers), what="a number")
+    _require(holds=state["partner"] in set(Partner), what="flow control")
+    kept = waiting(state)
+    _require(holds=sum(charge(len(frame)) for frame, _ in kept) <= BUFFER_KIB << 10, what="the packet buffer")
+    for frame, status in kept:
+        _require(holds=len(frame) >= SMALLEST and not status & ~_FOUND, what="a frame that waits")
+
+
+def waiting(state: dict[str, Any]) -> list[Waiting]:
+    """Return the frames of a state's packet buffer."""
+    return [Waiting(_from_hex(frame), status) for frame, status in state["buffer"]]
+
+
+def _from_hex(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError as error:
+        raise ValueError(f"not a saved engine: {error}") from error
 
 
 def restore(engine: ReferenceEngine, state: bytes) -> None:
@@ -121,7 +145,8 @@ def restore(engine: ReferenceEngine, state: bytes) -> None:
     core.link, core.mastering = bool(saved["link"]), bool(saved["mastering"])
     core.loopback = bool(saved["loopback"])
     core.paused_until = now + saved["paused"]
-    engine.flow.stopped = bool(saved["stopped"])
+    engine.flow.partner = Partner(saved["partner"])
+    engine.receiver.buffer.fill(waiting(saved))
     core.time.timinca = saved["timinca"]
     core.time.set_value(saved["systim"], now)
     irq.mode = InterruptMode[saved["mode"]]

@@ -28,9 +28,9 @@ import sys
 import time
 from pathlib import Path
 
-from device.vfio_user.errors import DmaError, RequestRefused
-from device.vfio_user.libvfio import Context, LibraryError, load
-from device.vfio_user.messages import MmapArea
+from ..errors import DmaError, RequestRefused
+from ..libvfio import Context, LibraryError, load
+from ..messages import MmapArea
 
 BAR0, BAR1, MIGRATION = 0, 1, 9
 TIME = struct.Struct("<q")

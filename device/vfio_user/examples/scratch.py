@@ -8,7 +8,7 @@ import struct
 import sys
 from typing import ClassVar
 
-from device.vfio_user import NO_REGION, DmaMap, Feature, Irqs, RegionInfo, Server
+from .. import NO_REGION, DmaMap, Feature, Irqs, RegionInfo, Server
 
 BAR0, CONFIG, ID, FACTORIAL, INTERRUPT = 0, 7, 0x00, 0x04, 0x08
 HEADER = struct.Struct("<HHHHI 32x HH 12x BBBB").pack(  # PCI 3.0, figure 6-1
@@ -17,7 +17,7 @@ HEADER = struct.Struct("<HHHHI 32x HH 12x BBBB").pack(  # PCI 3.0, figure 6-1
 
 
 class Scratch:
-    """The device; every method is what ``device.vfio_user.Device`` asks for."""
+    """The device; every method is what ``Device`` asks for."""
 
     regions = (RegionInfo(4096), *[NO_REGION] * 6, RegionInfo(256), NO_REGION)
     irq_counts = (1, 0, 0, 1, 1)

@@ -6,8 +6,8 @@ import json
 from typing import TYPE_CHECKING
 
 import lab.trials.bench
-from lab.cli.parts import add_parts, run_part
 from lab.trials.bench import report
+from lab.trials.parts import add_parts, run_part
 
 if TYPE_CHECKING:
     import argparse

@@ -20,7 +20,7 @@ from lab.host import nt_guest
 from lab.host.station import Station
 from lab.machines import boot_report as story
 from lab.machines import guest_machine as booting
-from lab.machines.cards import KINDS, LOCAL_MAC, CardSpec, default_mac
+from lab.machines.cards import ENGINES, KINDS, LOCAL_MAC, CardSpec, default_mac
 from lab.machines.guest.session import GuestError, GuestSpec, check_kernel
 from lab.machines.libvfio_user import TRANSPORTS
 from lab.machines.peer import PeerError
@@ -55,7 +55,6 @@ EXAMPLES = (
     "  ringwalk boot --record run.rw                  keep the card's whole life, for `replay`\n"
     "  ringwalk boot --stack                          the guest and an NT stack on one switch"
 )
-ENGINES = ("native", "reference")
 UNITS = {"": 1, "m": 1, "g": 1024}
 LEAST_MEMORY_MIB = 192
 

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import argparse
+import os
+import shlex
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab.conformance import baseline, catalogue, runner
+from lab.conformance import baseline, catalogue, last_failed, runner
+from lab.conformance.about import about
+from lab.conformance.known import verdict
+from lab.conformance.progress import Progress
 from lab.conformance.report import documents, html, markdown, terminal
 from lab.conformance.report.matrix import Matrix
 from lab.conformance.select import select
 from lab.conformance.targets.named import FORMS, target
 from lab.conformance.verdict import Result
 from lab.errors import UsageError
+from lab.machines.qemu import binary
 from lab.trials.suites import commands as suites
 
 if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from lab.conformance.check import Check
     from lab.conformance.targets.named import Named
@@ -38,13 +45,14 @@ EXAMPLES = """\
   nice ringwalk conform --suite schedules --count 100000
 
 exit status:
-  0  all passed, or only what the baseline knows failed
-  1  a check failed, or the fuzzer found a difference
-  2  the command line or the machine is wrong
-  3  a target was lost: it died, hung, or would not start a check"""
+  0  all passed, or what failed is known (of QEMU's model, or by the baseline)
+  1  a check failed that nobody knew, or the fuzzer found a difference
+  2  the command line or the machine is wrong, or every check was skipped
+  3  a target was lost: it died, hung, or would not start a check
+  130  Ctrl-C: what had run was reported"""
 
 DEFAULT_TARGETS = ("reference", "native", "qtest:e1000e")
-EXIT_DIFFERENT, EXIT_LOST = 1, 3
+EXIT_DIFFERENT, EXIT_NOTHING, EXIT_LOST, EXIT_INTERRUPTED = 1, 2, 3, 130
 FUZZ_STEPS = 1000
 
 
@@ -77,6 +85,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--baseline", type=Path, metavar="FILE", help="fail only on what this file does not know"
     )
+    parser.add_argument(
+        "--strict", action="store_true", help="fail on the known differences of QEMU's model, too"
+    )
+    parser.add_argument(
+        "-x", "--exitfirst", action="store_true", help="stop at the first failure that is not known"
+    )
+    parser.add_argument(
+        "--lf", "--last-failed", dest="last_failed", action="store_true", help="only what failed last time"
+    )
+    parser.add_argument("--durations", type=_count, metavar="N", help="show the N slowest checks")
     parser.add_argument("--write-baseline", type=Path, metavar="FILE", help="store what fails now as known")
     parser.add_argument("--yes", action="store_true", help="run destructive checks on real hardware, too")
     parser.add_argument(
@@ -90,31 +108,90 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     suites.add_arguments(parser)
 
 
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of checks")
+    return number
+
+
 def run(args: argparse.Namespace) -> int:
     """Do what was asked."""
     if args.suite != "card":
         return {"ndis": suites.run_ndis, "schedules": suites.run_schedules}[args.suite](args)
     chosen = select(catalogue.checks(), args.expression)
+    targets = [target(name) for name in args.target or (() if args.reports else DEFAULT_TARGETS)]
     if args.list:
-        return _list(chosen)
+        return _list(chosen, as_json=args.json is not None)
     if args.fuzz is not None or args.replay is not None:
         from lab.conformance.fuzz import session  # noqa: PLC0415 - a run of the suite does not need it
 
         return session.run(args.fuzz, args.steps, args.replay, args.target or [], args.output)
     earlier = _earlier(args.reports, chosen)
-    targets = [target(name) for name in args.target or (() if args.reports else DEFAULT_TARGETS)]
+    if args.last_failed:
+        chosen = last_failed.among(chosen)
     names = [*dict.fromkeys(outcome.target for outcome in earlier)]
     names = [*(one.name for one in targets), *names]
     if len(set(names)) != len(names):
         raise UsageError("a target is named twice: name each once")
-    known = baseline.read(args.baseline) if args.baseline else None
-    matrix = Matrix(chosen, names, [*_run(chosen, targets, leave=args.yes), *earlier])
-    _write(args, matrix)
+    excuses = Excuses(baseline.read(args.baseline) if args.baseline else None, strict=args.strict)
+    _see_that_reports_can_be_written(args)
+    found = about(shlex.join(sys.argv[1:]), _qemu(targets))
+    outcomes, interrupted = _run(chosen, targets, excuses, args)
+    matrix = Matrix(chosen, names, [*outcomes, *earlier], found)
+    last_failed.keep(matrix.outcomes)
+    _write(args, matrix, excuses)
     if args.write_baseline:
         baseline.write(args.write_baseline, matrix.outcomes)
         print(f"wrote {args.write_baseline}", file=sys.stderr)
         return 0
-    return _judge(known, matrix, quiet=args.json == "-")
+    status = _judge(matrix, excuses, quiet=args.json == "-")
+    return EXIT_INTERRUPTED if interrupted else status
+
+
+@dataclass(frozen=True, slots=True)
+class Excuses:
+    """What may fail: what a baseline has, and what is known of other people's models unless ``strict``."""
+
+    known: dict[str, dict[str, str]] | None
+    strict: bool
+
+    def new(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
+        """Return the failures that nothing excuses."""
+        return [
+            outcome
+            for outcome in baseline.compare(self.known or {}, outcomes).new
+            if self.strict or outcome.result is Result.ERROR or verdict(outcome.check, outcome.target) is None
+        ]
+
+
+def _reports(args: argparse.Namespace) -> list[tuple[Path, Callable[[Matrix], str]]]:
+    json_file = Path(args.json) if args.json not in (None, "-") else None
+    wanted = (
+        (args.junit, documents.junit),
+        (args.html, html.page),
+        (args.markdown, markdown.page),
+        (json_file, documents.as_json),
+    )
+    return [(path, text) for path, text in wanted if path is not None]
+
+
+def _see_that_reports_can_be_written(args: argparse.Namespace) -> None:
+    """Fail before the run and not behind it. UsageError."""
+    paths = [path for path, _ in _reports(args)] + ([args.write_baseline] if args.write_baseline else [])
+    for path in paths:
+        try:
+            with path.open("a"):
+                pass
+        except OSError as error:
+            raise UsageError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _qemu(targets: Sequence[Named]) -> str:
+    """Return QEMU's version where a target is one of its cards or in one of its guests."""
+    if not any(one.name.partition(":")[0] in {"qtest", "guest"} for one in targets):
+        return ""
+    return binary.find().version_text
 
 
 def _earlier(reports: Sequence[Path], checks: Sequence[Check]) -> list[Outcome]:
@@ -131,7 +208,10 @@ def _earlier(reports: Sequence[Path], checks: Sequence[Check]) -> list[Outcome]:
     return [outcome for outcome in found if outcome.check in wanted]
 
 
-def _list(checks: Sequence[Check]) -> int:
+def _list(checks: Sequence[Check], *, as_json: bool) -> int:
+    if as_json:
+        print(documents.listed(checks), end="")
+        return 0
     for topic, group in Matrix(checks, (), ()).topics():
         print(f"{topic} ({len(group)})")
         for check in group:
@@ -140,39 +220,69 @@ def _list(checks: Sequence[Check]) -> int:
     return 0
 
 
-def _run(checks: Sequence[Check], targets: Sequence[Named], *, leave: bool) -> list[Outcome]:
+def _run(
+    checks: Sequence[Check], targets: Sequence[Named], excuses: Excuses, args: argparse.Namespace
+) -> tuple[list[Outcome], bool]:
+    """Return the outcomes, and whether Ctrl-C cut the run short."""
     outcomes: list[Outcome] = []
     for one in targets:
-        print(f"ringwalk: {len(checks)} checks on {one.name}", file=sys.stderr)
-        outcomes += (
-            one.elsewhere(checks) if one.elsewhere is not None else runner.run(checks, one, destructive=leave)
+        progress = Progress(one.name, len(checks))
+        found = (
+            one.elsewhere(checks)
+            if one.elsewhere is not None
+            else runner.run(checks, one, destructive=args.yes)
         )
-    return outcomes
+        try:
+            for outcome in found:
+                outcomes.append(outcome)
+                progress.note(outcome)
+                if args.exitfirst and excuses.new([outcome]):
+                    return outcomes, False
+        except KeyboardInterrupt:
+            return outcomes, True
+        finally:
+            progress.close()
+    return outcomes, False
 
 
-def _write(args: argparse.Namespace, matrix: Matrix) -> None:
+def _write(args: argparse.Namespace, matrix: Matrix, excuses: Excuses) -> None:
+    for path, text in _reports(args):
+        try:
+            path.write_text(text(matrix))
+        except OSError as error:
+            raise UsageError(f"{path} could not be written: {error.strerror}") from error
     if args.json == "-":
         print(documents.as_json(matrix), end="")
-    else:
-        print("\n".join(terminal.lines(matrix)))
-    for path, text in (
-        (args.junit, documents.junit),
-        (args.html, html.page),
-        (args.markdown, markdown.page),
-        (Path(args.json) if args.json not in (None, "-") else None, documents.as_json),
-    ):
-        if path is not None:
-            path.write_text(text(matrix))
+        return
+    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    shown = excuses.known is None and (excuses.strict or args.expression is not None)
+    print("\n".join(terminal.lines(matrix, known=shown, colour=colour)))
+    if args.durations:
+        print("\n".join(["", *terminal.durations(matrix, args.durations)]))
 
 
-def _judge(known: dict[str, dict[str, str]] | None, matrix: Matrix, *, quiet: bool) -> int:
-    difference = baseline.compare(known or {}, matrix.outcomes)
-    if known is not None and not quiet:
-        for name, check in difference.fixed:
-            print(f"fixed since the baseline: {check} on {name}")
-        for outcome in difference.new:
-            print(f"new since the baseline: {outcome.check} on {outcome.target}: {outcome.reason}")
-        print(f"{len(difference.new)} new, {len(difference.fixed)} fixed")
-    if any(outcome.result is Result.ERROR for outcome in difference.new):
+def _judge(matrix: Matrix, excuses: Excuses, *, quiet: bool) -> int:
+    """Say what is new, and return the exit status."""
+    new = excuses.new(matrix.outcomes)
+    bad = sum(outcome.result in baseline.BAD for outcome in matrix.outcomes)
+    if not quiet:
+        print()
+        if excuses.known is not None:
+            fixed = baseline.compare(excuses.known, matrix.outcomes).fixed
+            for name, check in fixed:
+                print(f"fixed since the baseline: {check} on {name}")
+            for outcome in new:
+                print(f"new since the baseline: {outcome.check} on {outcome.target}: {outcome.reason}")
+            print(f"{len(new)} new, {len(fixed)} fixed, {bad - len(new)} known")
+        elif bad - len(new):
+            print(f"{bad - len(new)} known differences (each with its verdict: --strict, --html, --json)")
+    if any(outcome.result is Result.ERROR for outcome in new):
         return EXIT_LOST
-    return EXIT_DIFFERENT if difference.new else 0
+    if new:
+        return EXIT_DIFFERENT
+    if matrix.outcomes and all(outcome.result is Result.SKIP for outcome in matrix.outcomes):
+        print(
+            "ringwalk: every check was skipped, so nothing is known: see the reasons above", file=sys.stderr
+        )
+        return EXIT_NOTHING
+    return 0

@@ -10,9 +10,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lab.cli.commands.boot import ENGINES, positive
+from lab.cli.commands.boot import positive
 from lab.machines import scratch
 from lab.machines.card_process import start_card
+from lab.machines.cards import ENGINES
 from lab.trials.fuzz import attack, contest, faults, judged, killed, libfuzzer
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import lab.trials.interop
-from lab.cli.parts import add_parts, run_part
 from lab.trials.interop.contract import text
+from lab.trials.parts import add_parts, run_part
 
 if TYPE_CHECKING:
     import argparse
@@ -22,6 +22,7 @@ EXAMPLES = (
     "  ringwalk interop impaired    transfers over bad cables, the same way bad each time\n"
     "  ringwalk interop prompt      keystrokes echoed while a bulk transfer runs\n"
     "  ringwalk interop scripts     51 packet scripts, played to Linux and to us\n"
+    "  ringwalk interop uboot       U-Boot's driver on x86 and ARM: DHCP, ping, a file by TFTP\n"
     "  ringwalk interop wsk         kernel sockets: an echo driver on WSK, and a WSK client"
 )
 

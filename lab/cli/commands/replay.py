@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import mmap
 import sys
 import time
 from pathlib import Path
@@ -12,19 +11,20 @@ from typing import TYPE_CHECKING
 from device.trace import swift
 from device.trace.compare import compare
 from device.trace.player import REFERENCE, Player
-from device.trace.recording import Recording, RecordingError
 from device.trace.rules import Severity
 from lab.errors import UsageError
 from lab.stepper import screen
 from lab.stepper.export import export
 from lab.stepper.model_report import against
 from lab.stepper.prompt import Prompt
+from lab.stepper.recording_file import load
 from lab.stepper.replaying import Replay
 from lab.stepper.tools import Tools
 
 if TYPE_CHECKING:
     import argparse
 
+    from device.trace.recording import Recording
     from lab.stepper.command import CommandFront
     from lab.stepper.session import Front
 
@@ -86,21 +86,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="write FILE.pcapng (Wireshark), FILE.pftrace (Perfetto) or FILE.json (Chrome's tracing)",
     )
     parser.add_argument("--json", action="store_true", help="the same as data")
-
-
-def load(path: Path, *, partial: bool = False) -> Recording:
-    """Read a recording. UsageError where it is none."""
-    try:
-        with path.open("rb") as file:
-            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        return Recording(memoryview(data), partial=partial)
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from error
-    except ValueError as error:  # mmap's word for an empty file
-        raise UsageError(f"{path}: this is no Ringwalk recording: it is empty") from error
-    except RecordingError as error:
-        hint = "" if error.offset == 0 else "; --partial takes what is whole before that"
-        raise UsageError(f"{path}: {error}{hint}") from error
 
 
 def run(args: argparse.Namespace) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import io
 import json
 import os
 import signal
@@ -19,16 +21,16 @@ from device.native_serving import NativeServedCard, Tuning
 from device.serving import serve
 from device.trace.native import TapeError
 from device.vfio_user import ListenError
-from device.wire.contract import Wire, WireError
-from device.wire.spec import open_wire
-from lab.cli.commands.boot import ENGINES, mac, terminal_restored
+from device.wire.spec import start
+from lab.cli.commands.boot import mac, terminal_restored
 from lab.errors import UsageError
 from lab.machines.card_process import Ready
-from lab.machines.cards import default_mac, far_end
+from lab.machines.card_surroundings import Surroundings, surround
+from lab.machines.cards import ENGINES, default_mac
 from lab.machines.libvfio_user import TRANSPORTS, server_factory
-from lab.machines.peer import LocalPeer, answer
+from lab.machines.peer import Answer, answer, obey
 from lab.machines.qemu.command import memory_arguments, vfio_user_device
-from lab.machines.signals import SignalThread, end_soon
+from lab.machines.signals import SignalThread, end_soon, interrupt_on_signals
 from lab.stepper import arguments as stepping
 from lab.stepper import screen
 from lab.stepper.live import Live, Wish
@@ -40,7 +42,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from device.card import Account
+    from device.hardening import Needs, Posture
     from device.vfio_user import ServerFactory
+    from device.wire.contract import Wire
     from lab.stepper.command import CommandFront
 
 NAME = "serve"
@@ -119,95 +123,135 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--control-fd",
         type=int,
         metavar="N",
-        help="answer requests on this inherited socket (account, save, start, finish); end when it closes",
+        help="answer requests on this inherited socket (account, descriptors, save); end when it closes",
+    )
+    parser.add_argument(
+        "--peer-fd",
+        type=int,
+        metavar="N",
+        help="start programs at the wire's far end as asked on this inherited socket (start, finish)",
     )
 
 
 def run(args: argparse.Namespace) -> int:
     """Serve until a signal, or until the control socket closes; any number of clients may come and go."""
+    interrupt_on_signals()  # until there may be threads, and so a ``SignalThread``
     stop = threading.Event()
-    signals = SignalThread()
-    signals.end_on((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), stop)
     args.mac = args.mac or default_mac(args.wire)
     wish = wished(args)
-    by_reference = needs_reference(wish, args.engine)
-    make = maker(args, stepped=by_reference)
+    make = maker(args, stepped=needs_reference(wish, args.engine))
+    begun = Begun(args, wish, stop, make, kept_state(args.state), surroundings(args, wish))
+    recording = None if begun.by_reference else open_recording(wish.record)
+    if wish.watched:
+        begun.obey_signals()
     try:
-        wire = open_wire(args.wire)
-    except WireError as error:
-        raise UsageError(str(error)) from error
-    reached = far_end(wire)
-    peer, peer_address = reached or (None, None)
-    begin = with_state(args.state, signals)
-    recording = None if by_reference else open_recording(wish.record)
-    uids = harden(args, stepped=by_reference, programs=peer is not None)
-
-    def ready(served: Served) -> None:
-        served.complain = complain
-        begin(served)
-        follow(recording, served)
-        announce(
-            args,
-            wire,
-            Ready(
-                socket=str(args.socket.absolute()),
-                mac=args.mac,
-                engine=engine,
-                wire=args.wire,
-                peer_address=peer_address,
-                has_peer=peer is not None,
-                pid=os.getpid(),
-            ),
-        )
-        if args.control_fd is not None:
-            control = socket.socket(fileno=args.control_fd)
-            threading.Thread(target=obey, args=(control, served, peer, stop, args.state), daemon=True).start()
-
-    engine = ReferenceEngine.name if by_reference else args.engine
-    begun = Begun(ready, stop, uids, make)
-    try:
-        if by_reference:
-            account = translated(args, lambda: looked_on(args, wire, wish, begun))
-        else:
-            account = translated(args, lambda: alone(args, wire, recording, begun))
+        serving = looked_on if begun.by_reference else functools.partial(alone, recording=recording)
+        account = translated(args, lambda: serving(begun))
     finally:
-        for opened in (recording, peer, wire):
-            if opened is not None:
-                opened.close()
+        if recording is not None:
+            recording.close()
+        begun.around.close()
     close(asdict(account), as_json=args.json)
     return 0
 
 
-@dataclass(frozen=True, slots=True)
+def surroundings(args: argparse.Namespace, wish: Wish) -> Surroundings:
+    """Open the wire, bind the socket, start the helpers. UsageError."""
+    try:
+        return surround(
+            args.socket.absolute(),
+            args.wire,
+            args.transport,
+            state=args.state.absolute() if args.state is not None else None,
+            peer_fd=args.peer_fd,
+            recorded=wish.record is not None,
+        )
+    except ListenError as error:
+        raise UsageError(str(error)) from error
+
+
+@dataclass(slots=True)
 class Begun:
     """What every way to serve is given."""
 
-    ready: Callable[[Served], None]
+    args: argparse.Namespace
+    wish: Wish
     stop: threading.Event
-    uids: set[int] | None
     make: ServerFactory | None
+    state: bytes | None
+    """The saved state that the card starts from."""
+    around: Surroundings
+    sandbox: str = ""
+    """What binds the process, in words; known once it is confined."""
+    signals: SignalThread | None = None
+
+    @property
+    def by_reference(self) -> bool:
+        """Whether the reference engine serves, whatever was asked for."""
+        return needs_reference(self.wish, self.args.engine)
+
+    @property
+    def uids(self) -> set[int] | None:
+        """Whose clients may come: of this user and of root; None: everybody's."""
+        return None if self.args.no_harden else {0, os.geteuid()}
+
+    def confine(self) -> None:
+        """Give up every right, start the wire and listen: all files are open, and there is no thread yet."""
+        if self.args.no_harden:
+            self.sandbox = "none (--no-harden)"
+        elif self.wish.watched:
+            self.sandbox = "none: a stepper opens files and loads hooks as it goes"
+        else:
+            self.sandbox = str(confine(self.around.needs))
+        if self.signals is None:
+            self.obey_signals()
+        start(self.around.wire)
+        if isinstance(self.around.at, socket.socket):
+            self.around.at.listen()
+
+    def obey_signals(self) -> None:
+        """End at a signal from now on, whatever the main thread does, which this is. It takes a thread."""
+        self.signals = SignalThread()
+        self.signals.end_on((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), self.stop)
+
+    def ready(self, served: Served, recording: RecordingFile | None = None) -> None:
+        """Let a VMM come, and say so."""
+        served.complain = complain
+        if self.state is not None:
+            served.restore(self.state)
+        if self.args.state is not None and self.signals is not None:
+            on_request(self.signals, lambda: self.around.clerk.keep(served.save()))
+        follow(recording, served)
+        announce(self)
+        if self.args.control_fd is not None:
+            control = socket.socket(fileno=self.args.control_fd)
+            threading.Thread(target=obeyed, args=(self, control, served), name="control", daemon=True).start()
 
 
-def looked_on(args: argparse.Namespace, wire: Wire, wish: Wish, begun: Begun) -> Account:
+def looked_on(begun: Begun) -> Account:
     """Serve a card of the reference engine: stepped on the terminal or on a full screen, or recorded."""
+    uids = begun.uids
 
     def work(live: Live) -> Account:
-        return live.serve(str(args.socket.absolute()), begun.ready, begun.stop, allowed_uids=begun.uids)
+        begun.confine()
+        return live.serve(begun.around.at, begun.ready, begun.stop, allowed_uids=uids)
 
-    return serve_stepped(wire, address(args), wish, work, begun.stop)
+    return serve_stepped(begun.around.wire, address(begun.args), begun.wish, work, begun.stop)
 
 
-def alone(args: argparse.Namespace, wire: Wire, recording: RecordingFile | None, begun: Begun) -> Account:
+def alone(begun: Begun, recording: RecordingFile | None) -> Account:
     """Serve a card at its full speed; the native engine may be recorded."""
+    uids, tuned = begun.uids, tuning(begun.args)
+    begun.confine()
     return serve(
-        str(args.socket.absolute()),
-        wire,
-        address(args),
-        args.engine,
-        ready=begun.ready,
+        begun.around.at,
+        begun.around.wire,
+        address(begun.args),
+        begun.args.engine,
+        ready=functools.partial(begun.ready, recording=recording),
         stop=begun.stop,
-        tuning=tuning(args),
-        allowed_uids=begun.uids,
+        tuning=tuned,
+        allowed_uids=uids,
         make=begun.make,
         tape=recording.tape if recording is not None else None,
     )
@@ -294,26 +338,12 @@ def maker(args: argparse.Namespace, *, stepped: bool) -> ServerFactory | None:
     return server_factory(args.transport)
 
 
-def confine(args: argparse.Namespace, *, programs: bool) -> None:
-    """Give up what the card needs no more; its wire is open, its socket is not yet."""
-    sockets = [args.socket.absolute().parent]
-    files = [args.state.absolute().parent] if args.state is not None else []
+def confine(needs: Needs) -> Posture:
+    """Give up what the card needs no more: its files are open, its socket is bound. UsageError."""
     try:
-        hardening.harden(sockets=sockets, files=files, programs=programs)
+        return hardening.harden(needs)
     except OSError as error:
         raise UsageError(f"cannot give up rights ({error}): use --no-harden, or look at doctor") from error
-
-
-def harden(args: argparse.Namespace, *, stepped: bool, programs: bool) -> set[int] | None:
-    """Confine this process, and return whose clients may come; None: everybody's.
-
-    A stepper is not confined: it opens files and loads hooks as it goes.
-    """
-    if args.no_harden:
-        return None
-    if not stepped:
-        confine(args, programs=programs)
-    return {0, os.geteuid()}
 
 
 def wished(args: argparse.Namespace) -> Wish:
@@ -324,25 +354,12 @@ def wished(args: argparse.Namespace) -> Wish:
     return wish
 
 
-def with_state(path: Path | None, signals: SignalThread) -> Callable[[Served], None]:
-    """Read the state there is, while we may; return what gives it to a card and keeps it when asked to."""
-    kept = path.read_bytes() if path is not None and path.exists() else None
-
-    def begin(served: Served) -> None:
-        if kept is not None:
-            served.restore(kept)
-        if path is not None:
-            on_request(signals, lambda: keep(served, path, hold=False))
-
-    return begin
-
-
-def keep(served: Served, path: Path, *, hold: bool) -> str:
-    """Write the card's state to a file, whole or not at all; return its name."""
-    partial = path.with_name(path.name + ".part")
-    partial.write_bytes(served.save(hold=hold))
-    partial.replace(path)
-    return str(path)
+def kept_state(path: Path | None) -> bytes | None:
+    """Read the state there is, while we may. UsageError."""
+    try:
+        return path.read_bytes() if path is not None and path.exists() else None
+    except OSError as error:
+        raise UsageError(f"--state {path}: {error.strerror}; give a file that can be read") from error
 
 
 def on_request(signals: SignalThread, action: Callable[[], object]) -> None:
@@ -362,13 +379,25 @@ def on_request(signals: SignalThread, action: Callable[[], object]) -> None:
     signals.obey((signal.SIGUSR1,), asked.set)
 
 
-def announce(args: argparse.Namespace, wire: Wire, ready: Ready) -> None:
+def announce(begun: Begun) -> None:
     """Say that a VMM may connect, and with what arguments."""
+    args, around = begun.args, begun.around
+    ready = Ready(
+        socket=str(args.socket.absolute()),
+        mac=args.mac,
+        engine=ReferenceEngine.name if begun.by_reference else args.engine,
+        wire=args.wire,
+        peer_address=around.peer_address,
+        has_peer=around.reached,
+        pid=os.getpid(),
+        sandbox=begun.sandbox,
+    )
     if args.json:
         print(json.dumps(asdict(ready)), flush=True)
         return
-    print(f"82574L {args.mac}, {ready.engine} engine, wire {wire.spec}; for QEMU 10.1.1 or later:")
-    print("  " + qemu_arguments(args.socket.absolute()), flush=True)
+    print(f"82574L {args.mac}, {ready.engine} engine, wire {around.wire.spec}; for QEMU 10.1.1 or later:")
+    print("  " + qemu_arguments(args.socket.absolute()))
+    print(f"  sandbox: {ready.sandbox}", flush=True)
 
 
 def qemu_arguments(path: Path) -> str:
@@ -389,21 +418,19 @@ def close(account: dict[str, Any], *, as_json: bool) -> None:
     try:
         print(text, flush=True)
     except BrokenPipeError:
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - for the interpreter's own last flush
+        sys.stdout = io.StringIO()  # for the interpreter's own last flush
 
 
-def obey(
-    control: socket.socket,
-    served: Served,
-    peer: LocalPeer | None,
-    stop: threading.Event,
-    state: Path | None = None,
-) -> None:
+def obeyed(begun: Begun, control: socket.socket, served: Served) -> None:
     """Answer the control socket's requests until it closes; then everything ends."""
-    save = None if state is None else lambda: keep(served, state, hold=True)
-    with control, control.makefile("rwb") as lines:
-        for line in lines:
-            reply = answer(json.loads(line), peer, lambda: asdict(served.account()), save)
-            lines.write(json.dumps(reply).encode() + b"\n")
-            lines.flush()
-    end_soon(stop)
+    state = begun.args.state
+
+    def save() -> str:
+        begun.around.clerk.keep(served.save(hold=True))
+        return str(state)
+
+    def answered(request: Answer) -> Answer:
+        return answer(request, lambda: asdict(served.account()), None if state is None else save)
+
+    obey(control, answered)
+    end_soon(begun.stop)

@@ -9,10 +9,11 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from device.vfio_user import TransportError
-from lab.cli.commands.boot import ENGINES
 from lab.cli.commands.fuzz import count
 from lab.machines import scratch
 from lab.machines.card_process import start_card
+from lab.machines.cards import ENGINES
+from lab.machines.peer import PeerError
 from lab.trials.soak import measure
 from lab.trials.soak.load import Load
 
@@ -50,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         print("\t".join(measure.COLUMNS), flush=True)
     try:
         soak(card, args.minutes * 60, args.seed, samples, quiet=args.json)
-    except (OSError, TransportError, AssertionError) as error:  # TimeoutError is an OSError
+    except (OSError, TransportError, PeerError, AssertionError) as error:  # TimeoutError is an OSError
         failure = f"{error!r}; the card's process {'lives' if card.running else 'is dead'}"
     finally:
         card.close()
@@ -76,7 +77,7 @@ def soak(
             load.step()
             if now - last < interval:
                 continue
-            tally, process = load.tally, measure.sample(card.ready.pid)
+            tally, process = load.tally, measure.sample(card.ready.pid, card.descriptors())
             one = measure.Sample(
                 seconds=now - began,
                 resident_kib=process.resident_kib,

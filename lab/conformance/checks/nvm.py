@@ -144,21 +144,23 @@ def enabling_shows_in_the_status(card: Subject) -> None:
         expect("bit 1 after WREN, after WRDI", (enabled, pins.status() & 2), (2, 0))
 
 
-@TOPIC.check("NVM-PINS-UNGRANTED", "datasheet, EECD: the pins are software's while GNT is set")
-def nothing_without_a_grant(card: Subject) -> None:
-    """Without REQ the pins do not reach the EEPROM: DO stays low."""
-    card.set("EECD", REQ=0)
-    seen = []
+@TOPIC.check("NVM-PINS-NO-REQ", "e1000_acquire_eeprom in U-Boot's drivers/net/e1000.c: no REQ on an 82574")
+def the_pins_read_without_a_grant(card: Subject) -> None:
+    """Without REQ the pins read, too, while nobody else uses the EEPROM; GNT stays 0."""
+    want = image(card, 0, 1)
+    card.set("EECD", REQ=0, CS=1, SK=0)
     for byte in (0x03, 0x00):
         for at in range(7, -1, -1):
             for clock in (0, 1, 0):
                 card.set("EECD", CS=0, SK=clock, DI=byte >> at & 1)
-    for _ in range(8):
+    seen = 0
+    for _ in range(16):
         card.set("EECD", SK=1)
-        seen.append(card.field("EECD", "DO"))
+        seen = seen << 1 | card.field("EECD", "DO")
         card.set("EECD", SK=0)
+    granted = card.field("EECD", "GNT")
     card.set("EECD", CS=1)
-    expect("GNT and the bits of DO", (card.field("EECD", "GNT"), seen), (0, [0] * 8))
+    expect("GNT, bytes 0 and 1", (granted, seen.to_bytes(2, "big")), (0, want))
 
 
 @TOPIC.check("NVM-PINS-ABANDONED", "e1000_standby_nvm in Linux's nvm.c: toggling CS flushes a command")

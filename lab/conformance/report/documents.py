@@ -10,6 +10,9 @@ from lab.conformance import catalogue
 from lab.conformance.verdict import Outcome, Result
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lab.conformance.check import Check
     from lab.conformance.report.matrix import Matrix
 
 FORMAT = 1
@@ -18,6 +21,7 @@ FORMAT = 1
 def junit(matrix: Matrix) -> str:
     """Return JUnit XML: a suite a target, a case a check (the dialect of Jenkins and GitLab)."""
     root = ET.Element("testsuites", name="ringwalk conform")
+    about = matrix.about.items() if matrix.about is not None else {}
     for target in matrix.targets:
         counts = matrix.counts(target)
         suite = ET.SubElement(
@@ -29,6 +33,11 @@ def junit(matrix: Matrix) -> str:
             errors=str(counts[Result.ERROR]),
             skipped=str(counts[Result.SKIP]),
         )
+        if "began" in about:
+            suite.set("timestamp", about["began"])
+        properties = ET.SubElement(suite, "properties")
+        for name, value in about.items():
+            ET.SubElement(properties, "property", name=name, value=value)
         for check in matrix.checks:
             outcome = matrix.cell(check.id, target)
             if outcome is None:
@@ -81,10 +90,32 @@ def as_json(matrix: Matrix) -> str:
     }
     return (
         json.dumps(
-            {"format": FORMAT, "targets": list(matrix.targets), "counts": counts, "checks": checks}, indent=1
+            {
+                "format": FORMAT,
+                "about": matrix.about.items() if matrix.about is not None else {},
+                "targets": list(matrix.targets),
+                "counts": counts,
+                "checks": checks,
+            },
+            indent=1,
         )
         + "\n"
     )
+
+
+def listed(checks: Sequence[Check]) -> str:
+    """Return the checks themselves as JSON."""
+    known = [
+        {
+            "id": check.id,
+            "topic": catalogue.topic_of(check.id),
+            "summary": check.summary,
+            "source": check.source,
+            "destructive": check.destructive,
+        }
+        for check in checks
+    ]
+    return json.dumps({"format": FORMAT, "checks": known}, indent=1) + "\n"
 
 
 def outcomes(text: str) -> list[Outcome]:

@@ -141,12 +141,13 @@ def page(matrix: Matrix) -> str:
         for topic, checks in matrix.topics()
     )
     legend = "".join(f'<span class="dot {result.value}"></span>{result.value}' for result in Result)
+    about = f'<p class="src">{escape(str(matrix.about))}</p>' if matrix.about is not None else ""
     columns = '<col class="id"><col>' + '<col style="width:120px">' * len(matrix.targets)
     return (
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>82574L conformance</title>'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<style>{STYLE}</style></head><body><h1>82574L conformance: {len(matrix.checks)} checks</h1>"
-        f'<div class="cards">{_cards(matrix)}</div>{_map(matrix)}'
+        f'{about}<div class="cards">{_cards(matrix)}</div>{_map(matrix)}'
         '<nav><button data-f="all" class="on">all</button><button data-f="fail">failures</button>'
         '<button data-f="diff">differences</button><input placeholder="find" aria-label="find">'
         f'<span class="legend">{legend}</span></nav>'

@@ -13,6 +13,7 @@ from lab.conformance.verdict import Outcome, Result
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from lab.conformance.about import About
     from lab.conformance.check import Check
 
 
@@ -23,6 +24,7 @@ class Matrix:
     checks: Sequence[Check]
     targets: Sequence[str]
     outcomes: Sequence[Outcome]
+    about: About | None = None
 
     @cached_property
     def _cells(self) -> dict[tuple[str, str], Outcome]:

@@ -1,4 +1,4 @@
-"""The report for a terminal: a line a topic, then what failed and what is known of it."""
+"""The report for a terminal: what failed and what is known of it, then a line a topic, the summary last."""
 
 from __future__ import annotations
 
@@ -7,35 +7,54 @@ from typing import TYPE_CHECKING
 from lab.conformance.verdict import Result
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from lab.conformance.check import Check
     from lab.conformance.report.matrix import Matrix
 
-NARROW = 26
-COLUMN = 18
+TOPIC = 30
+NARROWEST = 12
+RED, GREEN, DIM, PLAIN = "\x1b[31m", "\x1b[32m", "\x1b[2m", "\x1b[0m"
 
 
-def lines(matrix: Matrix) -> Iterator[str]:
-    """Yield the lines of the report."""
-    yield f"{'topic':<{NARROW + 4}}" + "".join(
-        f"{target[:COLUMN]:>{COLUMN + 2}}" for target in matrix.targets
-    )
-    for topic, checks in matrix.topics():
-        cells = ""
-        for target in matrix.targets:
-            results = [cell.result for check in checks if (cell := matrix.cell(check.id, target)) is not None]
-            ran = len(results) - results.count(Result.SKIP)
-            mark = "" if results.count(Result.PASS) == ran else " ✗"
-            cells += f"{f'{results.count(Result.PASS)}/{ran}{mark}':>{COLUMN + 2}}"
-        yield f"{topic:<{NARROW + 4}}{cells}"
-    totals = ""
-    for target in matrix.targets:
-        counts = matrix.counts(target)
-        ran = sum(counts.values()) - counts[Result.SKIP]
-        totals += f"{f'{counts[Result.PASS]}/{ran}':>{COLUMN + 2}}"
-    yield f"{'all':<{NARROW + 4}}{totals}"
+def lines(matrix: Matrix, *, known: bool = True, colour: bool = False) -> Iterator[str]:
+    """Yield the lines of the report; without ``known``, failures that have a verdict are only counted."""
+    yield from _failures(matrix, known=known, colour=colour)
     yield from _skips(matrix)
-    yield from _failures(matrix)
+    yield from _table(matrix, colour=colour)
+
+
+def durations(matrix: Matrix, most: int) -> Iterator[str]:
+    """Yield the slowest checks."""
+    slowest = sorted(matrix.outcomes, key=lambda outcome: -outcome.seconds)[:most]
+    yield f"slowest {len(slowest)}:"
+    for outcome in slowest:
+        yield f"  {outcome.seconds:8.3f} s  {outcome.check} on {outcome.target}"
+
+
+def _painted(text: str, code: str, *, colour: bool) -> str:
+    return f"{code}{text}{PLAIN}" if colour else text
+
+
+def _table(matrix: Matrix, *, colour: bool) -> Iterator[str]:
+    widths = [max(NARROWEST, len(target)) for target in matrix.targets]
+    yield ""
+    yield f"{'topic':<{TOPIC}}" + "".join(
+        f"  {target:>{width}}" for target, width in zip(matrix.targets, widths, strict=True)
+    )
+    for topic, checks in [*matrix.topics(), ("all", list(matrix.checks))]:
+        cells = (
+            _cell(matrix, checks, target, width, colour=colour)
+            for target, width in zip(matrix.targets, widths, strict=True)
+        )
+        yield f"{topic:<{TOPIC}}" + "".join(cells)
+
+
+def _cell(matrix: Matrix, checks: Sequence[Check], target: str, width: int, *, colour: bool) -> str:
+    results = [cell.result for check in checks if (cell := matrix.cell(check.id, target)) is not None]
+    passed, ran = results.count(Result.PASS), len(results) - results.count(Result.SKIP)
+    text = f"  {f'{passed}/{ran}' + ('' if passed == ran else ' ✗'):>{width}}"
+    return _painted(text, (GREEN if ran else DIM) if passed == ran else RED, colour=colour)
 
 
 def _skips(matrix: Matrix) -> Iterator[str]:
@@ -50,9 +69,10 @@ def _skips(matrix: Matrix) -> Iterator[str]:
         yield f"skipped on {target}: {count} checks: {reason}"
 
 
-def _failures(matrix: Matrix) -> Iterator[str]:
+def _failures(matrix: Matrix, *, known: bool, colour: bool) -> Iterator[str]:
     for check in matrix.checks:
-        if not matrix.failed(check.id):
+        bad = [outcome for outcome in matrix.row(check.id) if outcome is not None and outcome.result in BAD]
+        if not bad or not (known or any(matrix.verdict(outcome) is None for outcome in bad)):
             continue
         yield ""
         yield f"{check.id}  {check.summary}"
@@ -61,6 +81,11 @@ def _failures(matrix: Matrix) -> Iterator[str]:
             if outcome is None:
                 continue
             said = f": {outcome.reason}" if outcome.reason else ""
-            yield f"    {outcome.result.value:<8} {outcome.target}{said}"
+            word = f"{outcome.result.value:<8}"
+            shown = _painted(word, RED, colour=colour) if outcome.result in BAD else word
+            yield f"    {shown} {outcome.target}{said}"
             if (verdict := matrix.verdict(outcome)) is not None:
                 yield f"    verdict  {verdict.right}: {verdict.why} ({verdict.source})"
+
+
+BAD = (Result.FAIL, Result.ERROR)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from lab.conformance.bench import BenchError, Signal
+from lab.conformance.bench import RefusedError, Signal
 
 CAPABILITIES = 0x34
 MSI_ID, MSIX_ID = 0x05, 0x11
@@ -35,7 +35,7 @@ class Space(Protocol):
 
 
 def find(space: Space, wanted: int) -> int:
-    """Return the offset of a capability; raises ``BenchError`` when the list has none."""
+    """Return the offset of a capability; raises ``RefusedError`` when the list has none."""
     at = space.config_read(CAPABILITIES, 1)
     for _ in range(48):
         if at == 0:
@@ -43,7 +43,7 @@ def find(space: Space, wanted: int) -> int:
         if space.config_read(at, 1) == wanted:
             return at
         at = space.config_read(at + 1, 1)
-    raise BenchError(f"no capability {wanted:#x} in the list")
+    raise RefusedError(f"no capability {wanted:#x} in the list")
 
 
 def switch(space: Space, how: Signal, mailbox: int) -> None:

@@ -13,12 +13,11 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from lab.cli.commands.boot import ENGINES
 from lab.conformance import catalogue
 from lab.conformance.verdict import Outcome, Result
 from lab.errors import UsageError
 from lab.host.nt_guest import PREPARE, machine, python
-from lab.machines.cards import KINDS, CardSpec
+from lab.machines.cards import ENGINES, KINDS, CardSpec
 from lab.machines.guest.session import GuestError, GuestSpec
 from lab.machines.guest_machine import booted
 from lab.machines.qemu.process import QemuError

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lab.conformance.bench import BenchError, Capability, Signal
+from lab.conformance.bench import BenchError, Capability, RefusedError, Signal
 from lab.conformance.targets import capabilities
 from lab.errors import UsageError
 from lab.machines.qtest import protocol
@@ -13,9 +14,10 @@ from lab.machines.qtest.client import GoneError
 from lab.machines.qtest.machine import RAM_BYTES, Machine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from lab.machines.qemu.binary import Qemu
+    from lab.machines.qtest.pci import Bar
 
 DMA = range(0x0100_0000, 0x0110_0000)
 MAILBOX = 0x0120_0000
@@ -52,11 +54,13 @@ class QtestBench:
 
     def read(self, offset: int, width: int = 4, bar: int = 0) -> int:
         """Read a BAR."""
-        return self._client.ask(self._commands(bar)[0](self._address(bar, offset), width))
+        with _refusals():
+            return self._client.ask(self._commands(bar)[0](self._address(bar, offset), width))
 
     def write(self, offset: int, value: int, width: int = 4, bar: int = 0) -> None:
         """Write a BAR."""
-        self._client.ask(self._commands(bar)[1](self._address(bar, offset), value, width))
+        with _refusals():
+            self._client.ask(self._commands(bar)[1](self._address(bar, offset), value, width))
 
     def config_read(self, offset: int, width: int = 4) -> int:
         """Read configuration space."""
@@ -124,9 +128,26 @@ class QtestBench:
         self._machine.close()
 
     def _commands(self, bar: int) -> tuple[Callable[[int, int], str], Callable[[int, int, int], str]]:
-        if self._function.bars[bar].io:
+        if self._bar(bar).io:
             return protocol.in_command, protocol.out_command
         return protocol.read_command, protocol.write_command
 
+    def _bar(self, bar: int) -> Bar:
+        if bar not in self._function.bars:
+            raise RefusedError(f"the model has no BAR{bar}")
+        return self._function.bars[bar]
+
     def _address(self, bar: int, offset: int) -> int:
-        return self._function.bars[bar].address + offset
+        place = self._bar(bar)
+        if place.io and offset >= place.size_bytes:
+            raise RefusedError(f"BAR{bar} has {place.size_bytes} ports, none at {offset:#x}")
+        return place.address + offset
+
+
+@contextlib.contextmanager
+def _refusals() -> Iterator[None]:
+    """Say as a refusal what QEMU does not do: ``inq``, for one, is none of its commands."""
+    try:
+        yield
+    except protocol.QtestError as error:
+        raise RefusedError(str(error)) from error

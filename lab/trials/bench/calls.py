@@ -10,10 +10,10 @@ from __future__ import annotations
 import statistics
 import sys
 from collections import Counter
-from pathlib import Path
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-import lab
+from lab.host.systems import TOP, declarations, osi_map, places
 from ndis.interrupts import Interrupt
 
 if TYPE_CHECKING:
@@ -24,25 +24,13 @@ if TYPE_CHECKING:
 TRIPS: Final = 500
 WARM_UP: Final = 50
 """Trips at the beginning that are not told of."""
-FOLDERS: Final = (
-    "protocols/transports/tcpip/ndis_edge/",
-    "protocols/transports/tcpip/tdi_edge/",
-    "protocols/transports/tcpip/",
-    "protocols/interfaces/tdi/",
-    "ntos/io/",
-    "protocols/apis/afd/",
-    "protocols/apis/winsock/",
-    "ndis/",
-    "miniport/",
-    "device/",
-    "lab/",
-)
+ROOMS: Final = ("ntos/io/", "ntos/", "ndis/", "miniport/", "device/", "lab/")
+"""Folders that are counted besides those of the declared systems."""
 ELSEWHERE: Final = "Python's own"
 """The standard library, and what dataclasses have written."""
 WHOLE: Final = "the whole trip"
 WITNESS: Final = Interrupt.service.__code__
 """Who has entered it has carried the question up himself."""
-TOP: Final = str(Path(lab.__file__).resolve().parents[1]) + "/"
 
 
 class Counting:
@@ -75,10 +63,20 @@ class Counting:
             self.trips[-1][folder] += 1
 
 
+@cache
+def folders() -> tuple[str, ...]:
+    """Return the folders in the order of the way down: those of the declared components, then the rooms."""
+    height = {part.name: at for at, part in enumerate(osi_map())}
+    ordered = sorted(places(), key=lambda one: height[one[1]])
+    declared = [path for path, _name in ordered if path.endswith("/")]
+    homes = [f"{package.folder.resolve().relative_to(TOP).as_posix()}/" for package, _ in declarations()]
+    return tuple(dict.fromkeys([*declared, *homes, *ROOMS]))
+
+
 def folder_of(file: str) -> str:
-    """Return which of ``FOLDERS`` a source file is in."""
-    path = file.removeprefix(TOP)
-    return next((folder for folder in FOLDERS if path.startswith(folder)), ELSEWHERE)
+    """Return which of ``folders`` a source file is in: the innermost."""
+    path = file.removeprefix(f"{TOP}/")
+    return max((folder for folder in folders() if path.startswith(folder)), key=len, default=ELSEWHERE)
 
 
 def look(lane: Lane) -> list[tuple[str, float]]:
@@ -106,6 +104,6 @@ def medians(trips: list[Counter[str]]) -> list[tuple[str, float]]:
     """Return the medians by folder in the order of the way down, and of the whole, last."""
     if not trips:
         return []
-    names: list[Any] = [*FOLDERS, ELSEWHERE]
+    names: list[Any] = [*folders(), ELSEWHERE]
     found = [(name, statistics.median(trip[name] for trip in trips)) for name in names]
     return [*((n, v) for n, v in found if v), (WHOLE, statistics.median(trip.total() for trip in trips))]

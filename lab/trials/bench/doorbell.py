@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from lab.cli.parts import Progress
+    from lab.trials.parts import Progress
 
 NAME: Final = "doorbell"
 HELP: Final = "from the doorbell to the write-back, over the vfio-user socket"

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from device.trace.events import Event
-    from lab.cli.parts import Progress
+    from lab.trials.parts import Progress
 
 NAME: Final = "engine"
 HELP: Final = "descriptors and bytes a second on host memory, both engines, against memcpy"

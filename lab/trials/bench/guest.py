@@ -22,8 +22,8 @@ from lab.trials.bench.pairing import Rotation, Spread, paired, spread
 if TYPE_CHECKING:
     import argparse
 
-    from lab.cli.parts import Progress
     from lab.trials.bench.loads import Lane, Load, Sample
+    from lab.trials.parts import Progress
 
 NAME: Final = "guest"
 HELP: Final = "our card against QEMU's e1000e and virtio-net, in interleaved rounds"

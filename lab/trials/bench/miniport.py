@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterator
 
-    from lab.cli.parts import Progress
+    from lab.trials.parts import Progress
     from ndis.packet import Packet
 
 NAME: Final = "miniport"

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Final
 
 from device.trace import swift
 from device.trace.records import Kind
-from lab.cli.commands import replay
 from lab.errors import UsageError
 from lab.machines import guest_machine as booting
 from lab.machines.cards import LOCAL_MAC, CardSpec
 from lab.machines.guest.session import GuestSpec
+from lab.stepper import recording_file
 from lab.trials.bench import loads
 from lab.trials.bench.contract import Row, Target
 from lab.trials.bench.pairing import Rotation, paired, spread
@@ -29,9 +29,9 @@ from lab.trials.bench.pairing import Rotation, paired, spread
 if TYPE_CHECKING:
     import argparse
 
-    from lab.cli.parts import Progress
     from lab.machines.guest_machine import Lab
     from lab.trials.bench.loads import Lane, Load
+    from lab.trials.parts import Progress
 
 NAME: Final = "record"
 HELP: Final = "what recording costs, paired, and how fast the recording is replayed"
@@ -139,7 +139,7 @@ def costs(chosen: dict[str, tuple[str, Load]], rounds: Rounds) -> list[Row]:
 def replayed(path: Path, loaded_s: float) -> list[Row]:
     """Return what the file holds, and how much faster than the guest a checked replay is."""
     began = time.perf_counter()
-    recording = replay.load(path)
+    recording = recording_file.load(path)
     player = swift.play(recording)
     took = time.perf_counter() - began
     if player.differences:

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    from lab.cli.parts import Progress
     from lab.trials.bench.tcp_loads import Load
+    from lab.trials.parts import Progress
 
 NAME: Final = "tcp"
 HELP: Final = "TCP through our whole stack and card: to Linux, and to another stack of ours"

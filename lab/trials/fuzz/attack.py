@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from device.regs.nic import NIC
 from device.vfio_user import Client, TransportError
+from lab.machines.peer import PeerError
 from lab.trials.fuzz.messages import MEMORY_BYTES, make
 
 if TYPE_CHECKING:
@@ -160,16 +161,16 @@ class Look:
     resident_kib: int
 
 
-def look(path: str, pid: int) -> Look:
+def look(card: CardProcess) -> Look:
     """Connect as an honest client would and read STATUS. OSError, TransportError when nobody answers."""
     began = time.monotonic()
-    with Client.connect(path, timeout_s=HANG_S) as client:
+    with Client.connect(card.ready.socket, timeout_s=HANG_S) as client:
         status = client.read(0, NIC["STATUS"].offset, 4)
         took = time.monotonic() - began
         if status == b"\xff" * 4:
             raise TransportError("STATUS reads as all ones")
-        fds = len(list(Path(f"/proc/{pid}/fd").iterdir()))
-        resident = Path(f"/proc/{pid}/status").read_text().partition("VmRSS:")[2].split()[0]
+        fds = card.descriptors()
+        resident = Path(f"/proc/{card.ready.pid}/status").read_text().partition("VmRSS:")[2].split()[0]
     return Look(took, fds, int(resident))
 
 
@@ -183,9 +184,9 @@ def attack(
 ) -> Result:
     """Send volleys from ``seed`` on until ``count`` messages were handled or it is ``until`` (monotonic)."""
     result, arsenal = Result(), Arsenal()
-    path, pid = card.ready.socket, card.ready.pid
+    path = card.ready.socket
     began = time.monotonic()
-    first = last = look(path, pid)
+    first = last = look(card)
     number = seed
     try:
         while result.messages < count and (until is None or time.monotonic() < until):
@@ -193,7 +194,7 @@ def attack(
             result.volleys += 1
             number += 1
             if result.volleys % LOOK_EVERY == 0:
-                last = look(path, pid)
+                last = look(card)
                 result.longest_answer_s = max(result.longest_answer_s, last.answer_s)
                 told(result.messages)
                 if last.fds > first.fds:
@@ -201,8 +202,8 @@ def attack(
                         f"volley {number}: {last.fds} descriptors, {first.fds} at the start"
                     )
                     break
-        last = look(path, pid)
-    except (OSError, TransportError) as error:  # TimeoutError is one
+        last = look(card)
+    except (OSError, TransportError, PeerError) as error:  # TimeoutError is one
         state = "lives" if card.running else "is dead"
         result.failures.append(f"volley {number}: {error!r}; the card's process {state}")
     finally:

@@ -13,6 +13,7 @@ import time
 from typing import TYPE_CHECKING
 
 from device.vfio_user import TransportError
+from lab.machines.peer import PeerError
 from lab.trials.fuzz.attack import Result, look
 from lab.trials.loopback_driver import Exerciser
 
@@ -53,9 +54,9 @@ def kill_clients(
 ) -> Result:
     """Kill ``count`` clients at random times; the card must serve each next one and leak nothing."""
     chance, result = random.Random(seed), Result()  # noqa: S311 - repeatable
-    path, pid = card.ready.socket, card.ready.pid
+    path = card.ready.socket
     began = time.monotonic()
-    first = last = look(path, pid)
+    first = last = look(card)
     for number in range(count):
         client, ready = _start(path)
         try:
@@ -70,8 +71,8 @@ def kill_clients(
         result.volleys += 1
         if number % 10 == 9 or number == count - 1:
             try:
-                last = look(path, pid)
-            except (OSError, TransportError) as error:
+                last = look(card)
+            except (OSError, TransportError, PeerError) as error:
                 result.failures.append(f"after client {number}: {error!r}")
                 break
             result.longest_answer_s = max(result.longest_answer_s, last.answer_s)

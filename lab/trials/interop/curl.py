@@ -18,8 +18,8 @@ from lab.trials.interop.verified import add_verify, watched
 if TYPE_CHECKING:
     import argparse
 
-    from lab.cli.parts import Progress
     from lab.machines.peer import Peer
+    from lab.trials.parts import Progress
 
 NAME = "curl"
 HELP = "curl gets 100 MB from a web server on our stack and puts it back"

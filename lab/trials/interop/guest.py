@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    from lab.cli.parts import Progress
     from lab.host.station import Station
     from lab.machines.guest.session import Guest
+    from lab.trials.parts import Progress
 
 NAME = "guest"
 HELP = "a Linux guest with tc netem and iperf3 against our stack, each with an emulated card"

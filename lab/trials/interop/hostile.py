@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     import argparse
 
     from formats.checksum import Buffer
-    from lab.cli.parts import Progress
     from lab.host.station import Station
+    from lab.trials.parts import Progress
 
 NAME = "hostile"
 HELP = "hostile frames by the million on the cable of a whole stack; it must answer a ping all the time"

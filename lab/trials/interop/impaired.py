@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-    from lab.cli.parts import Progress
     from lab.machines.peer import Peer
+    from lab.trials.parts import Progress
 
 NAME = "impaired"
 HELP = "transfers both ways over bad cables: loss, reordering, duplication, corruption, delay"

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-    from lab.cli.parts import Progress
     from lab.machines.peer import Finished, Peer
+    from lab.trials.parts import Progress
 
 NAME = "iperf3"
 HELP = "the real iperf3 as client and as server of ours: TCP and UDP, both directions, parallel"

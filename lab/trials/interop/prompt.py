@@ -24,8 +24,8 @@ from lab.trials.interop.verified import add_verify, watched
 if TYPE_CHECKING:
     import argparse
 
-    from lab.cli.parts import Progress
     from lab.machines.peer import Peer
+    from lab.trials.parts import Progress
 
 NAME = "prompt"
 HELP = "keystrokes echoed while a bulk transfer runs: idle, beside sending, beside receiving"

@@ -19,7 +19,7 @@ from protocols.transports.tcpip.link import Offload
 if TYPE_CHECKING:
     import argparse
 
-    from lab.cli.parts import Progress
+    from lab.trials.parts import Progress
 
 NAME = "scripts"
 HELP = "packet scripts played to Linux and to us: the same answers, or an explained difference"

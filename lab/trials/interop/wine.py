@@ -26,9 +26,9 @@ from protocols.apis.winsock.errors import Wsae
 if TYPE_CHECKING:
     import argparse
 
-    from lab.cli.parts import Progress
     from lab.host.station import Station
     from lab.machines.peer import Peer
+    from lab.trials.parts import Progress
 
 NAME = "wine"
 HELP = "Winsock programs in C under Wine against ours: echoes both ways, error codes compared"

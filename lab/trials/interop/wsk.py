@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
-    from lab.cli.parts import Progress
     from lab.host.station import Station
+    from lab.trials.parts import Progress
 
 NAME = "wsk"
 HELP = "a WSK echo server and a WSK client in the kernel, against plain sockets of Linux"

@@ -46,14 +46,14 @@ class Process:
     cpu_seconds: float
 
 
-def sample(pid: int) -> Process:
-    """Look at a process. OSError when it is gone."""
+def sample(pid: int, fds: int) -> Process:
+    """Look at a process, which has told how many descriptors it has open. OSError when it is gone."""
     folder = Path(f"/proc/{pid}")
     status = dict(line.split(":", 1) for line in (folder / "status").read_text().splitlines())
     fields = (folder / "stat").read_text().rpartition(")")[2].split()
     return Process(
         int(status["VmRSS"].split()[0]),
-        len(list((folder / "fd").iterdir())),
+        fds,
         int(status["Threads"]),
         (int(fields[11]) + int(fields[12])) / _TICKS,
     )

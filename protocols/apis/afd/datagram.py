@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ntos.io.irp import Irp
-    from protocols.apis.afd.driver import AfdDriver
+    from protocols.apis.afd.dispatch import AfdDriver
     from protocols.apis.afd.requests import AfdOpen
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from ntos.io.device import FileObject
     from ntos.io.irp import Irp
-    from protocols.apis.afd.driver import AfdDriver
+    from protocols.apis.afd.dispatch import AfdDriver
 
 DEFAULT_BUFFER = 65536
 

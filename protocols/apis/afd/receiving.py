@@ -19,7 +19,7 @@ from protocols.interfaces.tdi.events import Taken
 if TYPE_CHECKING:
     from ntos.io.device import FileObject
     from ntos.io.irp import Irp, Memory
-    from protocols.apis.afd.driver import AfdDriver
+    from protocols.apis.afd.dispatch import AfdDriver
     from protocols.apis.afd.requests import AfdOpen
     from protocols.interfaces.tdi.requests import Flags
 

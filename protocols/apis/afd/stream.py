@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ntos.io.device import FileObject
     from ntos.io.irp import Irp
-    from protocols.apis.afd.driver import AfdDriver
+    from protocols.apis.afd.dispatch import AfdDriver
     from protocols.apis.afd.requests import AfdOpen
 
 MOST_BACKLOG = 200
@@ -218,6 +218,7 @@ class StreamEndpoint(ReceivingEndpoint):
             for irp in list(queue):
                 self.io.cancel(irp)
         for child in self.accepted:
+            child.options["linger"] = 0  # nobody will ever read or write there: the peer is to know at once
             child.cleanup()
         self.accepted.clear()
         connection, self.connection = self.connection, None

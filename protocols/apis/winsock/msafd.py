@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ntos.io.status import NtError, NtStatus
-from protocols.apis.afd.driver import AFD
+from protocols.apis.afd.dispatch import AFD
 from protocols.apis.afd.requests import (
     MAY_BLOCK,
     MAY_WAIT,

@@ -68,7 +68,7 @@ class Socket:
         self.options: dict[str, Any] = {one.name: one.default for one in OPTIONS.values()}
         self.options["security"] = opened.security
         self.callbacks = Callbacks(self.subsystem.irql, client.static_events & self.can_enable)
-        self._file = FileObject(self.subsystem.device, fs_context=self)
+        self._file = FileObject(device=self.subsystem.device, fs_context=self)
         self._is_closing = False
         self._is_functional = True
         self._closing_irp: Irp | None = None

@@ -146,7 +146,7 @@ class TransportDriver:
         return {}
 
     def _create(self, irp: Irp) -> NtStatus:
-        file, asked = irp.location.file, irp.location.parameters
+        file, asked = irp.location.file, irp.location.parameters.ea
         if file is None:
             return self.io.complete(irp, NtStatus.INVALID_PARAMETER)
         try:

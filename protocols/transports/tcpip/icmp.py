@@ -44,6 +44,7 @@ class ErrorKind(enum.Enum):
     HOPS_EXCEEDED = enum.auto()
     REASSEMBLY_EXCEEDED = enum.auto()
     PARAMETER = enum.auto()
+    UNKNOWN_OPTION = enum.auto()
 
 
 class Wire(NamedTuple):
@@ -63,8 +64,9 @@ ON_WIRE: dict[ErrorKind, Wire] = {
     ErrorKind.HOPS_EXCEEDED: Wire((TIME_EXCEEDED, 0), (TIME_EXCEEDED_6, 0)),
     ErrorKind.REASSEMBLY_EXCEEDED: Wire((TIME_EXCEEDED, 1), (TIME_EXCEEDED_6, 1)),
     ErrorKind.PARAMETER: Wire((PARAMETER_PROBLEM, 0), (PARAMETER_PROBLEM_6, 0)),
+    ErrorKind.UNKNOWN_OPTION: Wire((PARAMETER_PROBLEM, 0), (PARAMETER_PROBLEM_6, 2)),  # IPv6 alone has it
 }
-KIND_4 = {wire.v4: kind for kind, wire in ON_WIRE.items()} | {
+KIND_4 = {wire.v4: kind for kind, wire in ON_WIRE.items() if kind is not ErrorKind.UNKNOWN_OPTION} | {
     (UNREACHABLE, 6): ErrorKind.NET_UNREACHABLE,
     (UNREACHABLE, 7): ErrorKind.HOST_UNREACHABLE,
     (UNREACHABLE, 9): ErrorKind.PROHIBITED,
@@ -72,9 +74,7 @@ KIND_4 = {wire.v4: kind for kind, wire in ON_WIRE.items()} | {
     (UNREACHABLE, 11): ErrorKind.NET_UNREACHABLE,
     (UNREACHABLE, 12): ErrorKind.HOST_UNREACHABLE,
 }
-KIND_6 = {wire.v6: kind for kind, wire in ON_WIRE.items()} | {
-    (PARAMETER_PROBLEM_6, 2): ErrorKind.PARAMETER,
-}
+KIND_6 = {wire.v6: kind for kind, wire in ON_WIRE.items()}
 
 
 class Message(NamedTuple):
@@ -132,8 +132,12 @@ def build6(kind: int, code: int, rest: int, body: Buffer, ends: tuple[bytes, byt
 
 
 def may_answer(about: packet.Packet) -> bool:
-    """Tell whether an error may be sent about a packet (RFC 1122 3.2.2, RFC 4443 2.4 e)."""
-    if about.link_cast or addresses.is_multicast(about.destination):
+    """Tell whether an error may be sent about a packet (RFC 1122 3.2.2, RFC 4443 2.4 e).
+
+    ``answer_groups`` is RFC 4443's exception, 2.4 (e.3): an option whose type says so is answered even when
+    it came to a group.
+    """
+    if not about.answer_groups and (about.link_cast or addresses.is_multicast(about.destination)):
         return False
     if addresses.is_unspecified(about.source) or not addresses.is_valid_source(about.source):
         return False

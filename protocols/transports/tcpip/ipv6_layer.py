@@ -27,7 +27,7 @@ REASSEMBLY_TIMEOUT = 60 * SECOND  # RFC 8200 4.5
 PARAMETER_KINDS = {
     ipv6.PARAMETER_ERRONEOUS_FIELD: ErrorKind.PARAMETER,
     ipv6.PARAMETER_UNKNOWN_NEXT: ErrorKind.PROTOCOL_UNREACHABLE,
-    ipv6.PARAMETER_UNKNOWN_OPTION: ErrorKind.PARAMETER,
+    ipv6.PARAMETER_UNKNOWN_OPTION: ErrorKind.UNKNOWN_OPTION,
 }
 
 
@@ -176,7 +176,7 @@ class Ipv6Layer:
             return
         except ipv6.ParameterProblemError as problem:
             self._context.counters["ipv6.in_header_errors"] += 1
-            packet.link_cast &= not problem.even_multicast
+            packet.answer_groups = problem.even_multicast
             self._complain(packet, PARAMETER_KINDS[problem.code], problem.pointer)
             return
         self._hand_over(packet, chain)

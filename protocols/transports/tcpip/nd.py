@@ -109,6 +109,8 @@ class Nd:
         mac = link_address(body[16:], SOURCE_LINK_ADDRESS)
         probing = addresses.is_unspecified(about.source)
         entry = self._interface.addresses.get(target)
+        if probing and (mac is not None or about.destination != addresses.solicited_node(target)):
+            return  # RFC 4861 7.1.1: who has no address says none, and asks the group alone
         if entry is None:
             return
         if entry.state is AddressState.TENTATIVE:

@@ -14,10 +14,11 @@ class Packet:
 
     ``raw`` begins at the IP header: what ICMP errors quote. ``extra`` holds payloads of directly
     following TCP segments that were joined to this one. ``link_cast`` is true when the frame was
-    sent to a multicast or broadcast MAC, which no error may answer.
+    sent to a multicast or broadcast MAC, which no error may answer unless ``answer_groups`` is set.
     """
 
     __slots__ = (
+        "answer_groups",
         "destination",
         "extra",
         "interface",
@@ -46,6 +47,7 @@ class Packet:
         frame: RxFrame | None = None,
     ) -> None:
         """Take over what the link says of the frame that it came in; without one nothing is verified."""
+        self.answer_groups = False
         self.interface = interface
         self.source = source
         self.destination = destination

@@ -223,6 +223,9 @@ class Udp:
         if len(data) < HEADER.size:
             count["udp.in_errors"] += 1
             return
+        if addresses.is_unspecified(about.source) and about.destination != addresses.IPV4_BROADCAST:
+            count["udp.in_errors"] += 1  # RFC 1122 3.2.1.3: only who asks for an address has none
+            return
         source_port, port, size, value = HEADER.unpack_from(data)
         if size < HEADER.size or size > len(data) or not self._intact(about, size, value):
             count["udp.in_errors"] += 1

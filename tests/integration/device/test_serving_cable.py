@@ -75,6 +75,10 @@ class Driver:
             self.write(name, value)
         self.write("RCTL", NIC["RCTL"]["EN"].mask | NIC["RCTL"]["SECRC"].mask)
 
+    def until_head(self, slot: int) -> None:
+        """Wait until the card has stored a frame in every descriptor before this one."""
+        self.until(lambda: self.read("RDH0") == slot)
+
     @staticmethod
     def until(holds: Callable[[], bool]) -> None:
         """Wait for something."""
@@ -111,11 +115,11 @@ def driver(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Driver]:
     wire.close()
 
 
-def test_a_starved_ring_pauses_the_partner_and_new_descriptors_release_it(driver: Driver) -> None:
-    """XOFF while a frame waits without a descriptor, XON with RDT, and the frame was not lost."""
+def test_a_buffer_that_fills_pauses_the_partner_and_new_descriptors_release_it(driver: Driver) -> None:
+    """XOFF when what waits without a descriptor reaches FCRTH, XON with RDT, and the frame was not lost."""
     for name, value in (("FCAL", 0x00C28001), ("FCAH", 0x0100), ("FCT", 0x8808), ("FCTTV", 0x0680)):
         driver.write(name, value)
-    driver.write("FCRTH", 0x8000)
+    driver.write("FCRTH", 0x40)
     driver.write("FCRTL", 1 << 31)
     driver.receiver(tail=0)
 
@@ -145,6 +149,25 @@ def test_a_receive_timestamp_is_of_the_frame_not_of_the_last_access(driver: Driv
 
     stamp = driver.read("RXSTMPL") | driver.read("RXSTMPH") << 32
     assert before + QUIET_S * 1e9 - TICK_NS <= stamp <= driver.time()
+
+
+def test_a_driver_with_one_descriptor_at_a_time_pauses_nobody(driver: Driver) -> None:
+    """U-Boot's way: with thresholds like its e1000 driver's no PAUSE frame leaves."""
+    for name, value in (("FCAL", 0x00C28001), ("FCAH", 0x0100), ("FCT", 0x8808), ("FCTTV", 0x0680)):
+        driver.write(name, value)
+    driver.write("FCRTH", 0x4A00)
+    driver.write("FCRTL", 1 << 31 | 0x4000)
+    driver.receiver(tail=0)
+
+    for n in range(64):
+        driver.cable.send(ethernet(bytes([n])))
+    for n in range(64):
+        driver.write("RDT0", (n + 1) % RING)
+        driver.until_head((n + 1) % RING)
+        at = RX_BUFFERS + 2048 * (n % RING) + 14
+        assert driver.memory[at] == n
+
+    assert (driver.read("XOFFTXC"), driver.read("XONTXC"), driver.read("MPC")) == (0, 0, 0)
 
 
 @pytest.mark.parametrize("asked", [True, False])

@@ -344,3 +344,136 @@ def test_the_matrix_in_the_documentation_is_of_these_checks() -> None:
     assert f"{len(catalogue.checks())} checks. Generated" in page
     assert [name for name, _ in topics if f"\n| {name} |" not in page] == []
     assert "not judged yet" not in page
+
+
+class Dying:
+    """A target whose card is lost in one check and does not come back."""
+
+    name, real = "dying", False
+
+    def __init__(self, fatal: str) -> None:
+        self.fatal, self.opened = fatal, 0
+
+    def open(self) -> InProcessBench:
+        """Make the bench, once."""
+        self.opened += 1
+        if self.opened > 1:
+            raise UsageError("no vfio-user server answers: is it running?")
+        return InProcessBench(lambda memory: ReferenceEngine(memory, offload=False))
+
+
+def dying_checks() -> list[Check]:
+    """Return three checks, the second of which ends the server."""
+
+    def fine(_: Subject) -> None:
+        return
+
+    def fatal(_: Subject) -> None:
+        raise BenchError("the server: it closed the connection")
+
+    return [
+        Check(name, "It is so.", "the promise", body)
+        for name, body in (("A-ONE", fine), ("A-TWO", fatal), ("A-THREE", fine))
+    ]
+
+
+def test_a_target_that_dies_is_named_with_the_check_that_killed_it() -> None:
+    """The rest is marked, and the reports can be written: that is the most interesting result there is."""
+    outcomes = list(run(dying_checks(), Dying("A-TWO")))
+
+    assert [outcome.result for outcome in outcomes] == [Result.PASS, Result.ERROR, Result.ERROR]
+    assert outcomes[1].reason == "the server: it closed the connection"
+    assert outcomes[2].reason.startswith("not run: the target was lost in A-TWO and does not come back")
+
+
+def test_a_run_in_which_everything_was_skipped_is_not_green(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``conform --target vfio-user:SOCKET -k tx-rs`` without ``wire=`` passed with 0 of 0."""
+    bench = InProcessBench(lambda memory: ReferenceEngine(memory, offload=False))
+    monkeypatch.setattr(bench, "capabilities", Capability.NONE)
+    monkeypatch.setitem(named.KINDS, "reference", lambda _: bench)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+    status = cli.main(["conform", "--target", "reference", "-k", "tx-rs-off"])
+
+    assert status == 2
+    assert "every check was skipped" in capsys.readouterr().err
+
+
+def test_reports_are_tried_before_the_run(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nobody waits three minutes for a report that cannot be written."""
+    status = cli.main(["conform", "--target", "reference", "--html", "/nonexistent/x.html"])
+
+    said = capsys.readouterr().err
+    assert status == 2
+    assert "/nonexistent/x.html cannot be written" in said
+    assert "checks on reference" not in said
+
+
+def test_every_report_says_what_it_is_about(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Versions, machine and time; the page that is kept in the repository excepted."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    files = {name: tmp_path / name for name in ("r.json", "r.xml", "r.html")}
+
+    status = cli.main(
+        [
+            *("conform", "--target", "reference", "-k", "tx-rs-off", "--json", str(files["r.json"])),
+            *("--junit", str(files["r.xml"]), "--html", str(files["r.html"])),
+        ]
+    )
+
+    about = json.loads(files["r.json"].read_text())["about"]
+    assert status == 0
+    assert {"ringwalk", "python", "machine", "kernel", "began", "command"} <= set(about)
+    assert f'value="{about["kernel"]}"' in files["r.xml"].read_text()
+    assert about["began"] in files["r.html"].read_text()
+
+
+def test_what_failed_last_time_can_be_run_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As pytest's ``--lf``."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(catalogue, "checks", lambda: tuple(dying_checks()))
+    monkeypatch.setattr(catalogue, "topic_of", lambda _: "a topic")
+    monkeypatch.setitem(
+        named.KINDS,
+        "reference",
+        lambda _: InProcessBench(lambda memory: ReferenceEngine(memory, offload=False)),
+    )
+    first = cli.main(["conform", "--target", "reference"])
+    capsys.readouterr()
+
+    again = cli.main(["conform", "--target", "reference", "--lf"])
+
+    said = capsys.readouterr()
+    assert (first, again) == (3, 3)
+    assert "1 checks on reference" in said.err
+    assert "A-ONE" not in said.out
+
+
+def test_long_bytes_are_shown_where_they_part() -> None:
+    """Whoever reads it looks for one byte among a thousand."""
+    got, want = bytes(1000), bytes(700) + b"\x01" + bytes(299)
+
+    with pytest.raises(
+        MismatchError, match=r"1000 bytes, first different at byte 700: got …00 .* want …00 .*01 00"
+    ):
+        expect("the frame", got, want)
+
+
+@pytest.mark.parametrize("device", ["e1000", "rtl8139"])
+def test_a_model_of_another_card_fails_and_is_not_lost(
+    device: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """QEMU's other cards are the first thing one tries."""
+    wireless = ["conform", "--target", f"qtest:{device}", "-k", "bells or msix-bounds or flop", "--json"]
+
+    status = cli.main(wireless)
+
+    report = json.loads(capsys.readouterr().out)
+    results = {cell["result"] for check in report["checks"] for cell in check["outcomes"].values()}
+    assert status == 1
+    assert "fail" in results
+    assert "error" not in results

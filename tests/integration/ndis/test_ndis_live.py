@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# ruff: noqa: D102, D103, D107, FBT003 - the names are sentences
+# ruff: noqa: D102, D103, FBT003 - the names are sentences
 import contextlib
 import hashlib
 import json
@@ -160,7 +160,7 @@ def test_the_tree_goes_from_winsock_to_the_card_in_the_order_of_loading(pair: Pa
     assert "  Winsock Kernel (Wsk)\n    - Internet Protocol (TCP/IP) (Tcpip)\n" in shown
     assert 'Afd\\Linkage\\Route: "Tcpip" "{1}"\n' in shown  # fmt: skip
     order = [line.split()[1] for line in shown.splitlines() if line[0].isdigit()]
-    assert order == ["NDIS", "Tcpip", "Afd", "Wsk", "rwnic"]
+    assert order == ["NDIS", "Tcpip", "NetBT", "Afd", "Wsk", "rwnic"]
 
 
 def test_a_connection_outlives_its_card_being_unbound_and_bound(pair: Pair) -> None:

@@ -7,8 +7,7 @@ import os
 import threading
 import time
 from functools import partial
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,7 +17,6 @@ from lab.host.locked_winsock import Entered
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from protocols.transports.tcpip.ndis_edge import TcpipDriver
 
 PATIENCE_S = 60.0
 PATIENCE_NS = 60_000_000_000
@@ -104,7 +102,7 @@ def test_the_loop_is_woken_for_a_kick_unless_a_thread_will_see_to_it(
 ) -> None:
     """Whoever is entered, or runs what is queued, looks at the queue before it leaves."""
     kicked: list[str] = []
-    host.waiter.driver = cast("TcpipDriver", SimpleNamespace(kick=lambda: kicked.append("kicked")))
+    host.waiter.kick_stack = lambda: kicked.append("kicked")
     monkeypatch.setattr(host.executive, "wake", lambda: kicked.append("woken"))
 
     with host.executive.entry:

@@ -121,7 +121,7 @@ def test_a_capture_waits_in_one_thread_while_another_brings_the_transport(pair: 
         registration = upper.wsk_register()
         with pytest.raises(NtError, match="DEVICE_NOT_READY"):
             registration.capture_provider_npi(WSK_NO_WAIT)
-    later: list[Callable[[], None]] = [upper.load_wsk, partial(_start, host)]
+    later: list[Callable[[], None]] = [partial(upper.loader.reload, "Wsk"), partial(_start, host)]
     with executive.entry:
         due_us = executive.now_us() + 20_000
         for at, routine in enumerate(later):

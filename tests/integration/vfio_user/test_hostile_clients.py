@@ -178,12 +178,12 @@ def test_a_mixed_load_grows_nothing(card: CardProcess) -> None:
     load = Load(card.ready.socket, 7)
     for _ in range(20):
         load.step()
-    before = measure.sample(card.ready.pid)
+    before = measure.sample(card.ready.pid, card.descriptors())
 
     for _ in range(60):
         load.step()
 
-    after = measure.sample(card.ready.pid)
+    after = measure.sample(card.ready.pid, card.descriptors())
     load.close()
     assert (after.fds, after.threads) == (before.fds, before.threads)
     assert after.resident_kib - before.resident_kib < measure.GROWTH_FLOOR_KIB
@@ -280,49 +280,6 @@ def test_a_signal_keeps_the_state(tmp_path: Path) -> None:
 
 
 # -- rights -----------------------------------------------------------------------------------------
-
-
-def test_a_serving_process_has_given_up_its_rights(card: CardProcess) -> None:
-    """No new privileges, few descriptors, no capability beyond files; its socket is its user's alone."""
-    status = Path(f"/proc/{card.ready.pid}/status").read_text()
-    limits = Path(f"/proc/{card.ready.pid}/limits").read_text()
-    effective = int(status.partition("CapEff:")[2].split()[0], 16)
-
-    assert "NoNewPrivs:\t1" in status
-    assert effective & ~0b110 == 0
-    assert int(limits.partition("Max open files")[2].split()[0]) <= 512
-    assert Path(card.ready.socket).stat().st_mode & 0o777 == 0o600
-
-
-def test_a_hardened_process_writes_no_file_and_starts_no_program(tmp_path: Path) -> None:
-    """But it still may listen where it was told to. Where the kernel has no Landlock this says so."""
-    program = f"""
-import os, socket, sys
-from pathlib import Path
-from device.hardening import harden
-posture = harden(sockets=[Path({str(tmp_path)!r})])
-refused = []
-for action in (
-    lambda: open({str(tmp_path / "file")!r}, "w"),
-    lambda: open("/etc/hostname"),
-    lambda: os.execv("/bin/true", ["true"]),
-):
-    try:
-        action()
-        refused.append(False)
-    except PermissionError:
-        refused.append(True)
-listening = socket.socket(socket.AF_UNIX)
-listening.bind({str(tmp_path / "socket")!r})
-os.unlink({str(tmp_path / "socket")!r})
-print(posture.landlock_abi, all(refused))
-"""
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    abi, refused = done.stdout.split()
-    if abi == "0":
-        pytest.skip("this kernel has no Landlock, so files stay within reach")
-
-    assert refused == "True"
 
 
 def test_another_users_client_is_refused(tmp_path: Path) -> None:

@@ -157,6 +157,8 @@ def test_the_state_to_go_back_to_is_whole() -> None:
         "Core": {"memory", "offload", "observer", "interrupts", "time"},
         "Interrupts": {"_core"},
         "FlowControl": {"_core"},
+        "Receiver": {"_core", "_flow", "buffer", "rings"},
+        "PacketBuffer": {"_words"},
         "Transmitter": {"_core", "_loop", "queues"},
         "Queue": {"number", "low", "high", "length", "tdh", "tdt", "txdctl", "tarc"},
         "ConfigSpace": {"_writable", "_clearable", "_initial"},

@@ -8,7 +8,6 @@ import pytest
 
 import lab.trials.bench
 from lab.cli.main import parser
-from lab.cli.parts import parts
 from lab.errors import UsageError
 from lab.trials.bench import engine, guest, report
 from lab.trials.bench.contract import Row, Target
@@ -16,6 +15,7 @@ from lab.trials.bench.engine import once
 from lab.trials.bench.guest import METRICS, OURS, RIVALS
 from lab.trials.bench.loads import Sample
 from lab.trials.bench.pairing import Rotation, Spread, paired, spread
+from lab.trials.parts import parts
 
 PING = METRICS[0]
 TCP = METRICS[1]

@@ -46,6 +46,7 @@ def test_everything_runs_in_order_and_hooks_in_their_place(check: ModuleType, st
         "ruff format",
         "mypy --strict",
         "generated files",
+        "circles",
         "sanitize",
         "fetch",
         "tests",

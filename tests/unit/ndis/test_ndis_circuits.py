@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# ruff: noqa: ARG002, D102, D107 - doubles implement handlers that the contract documents
+# ruff: noqa: ARG002, D102 - doubles implement handlers that the contract documents
 import contextlib
 import struct
 from typing import Any

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# ruff: noqa: D102, D107 - doubles implement handlers that the contract documents
+# ruff: noqa: D102 - doubles implement handlers that the contract documents
 from typing import TYPE_CHECKING
 
 import pytest

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# ruff: noqa: D102, D107, FBT001 - doubles implement handlers that the contract documents
+# ruff: noqa: D102, FBT001 - doubles implement handlers that the contract documents
 import pytest
 
 from ndis.lifecycle import AdapterState

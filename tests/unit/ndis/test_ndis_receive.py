@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# ruff: noqa: D102, D107, ARG002 - doubles implement handlers that the contract documents
+# ruff: noqa: D102, ARG002 - doubles implement handlers that the contract documents
 import pytest
 
 from ndis.errors import NdisError

@@ -1,6 +1,6 @@
 """IRPs, devices and names: completion routines, cancels, pending rules, and the verifier."""
 
-# ruff: noqa: D102, D103, D107 - the names are sentences; doubles need no words
+# ruff: noqa: D102, D103 - the names are sentences; doubles need no words
 
 from __future__ import annotations
 

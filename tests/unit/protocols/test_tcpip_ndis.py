@@ -1,6 +1,6 @@
 """TCP/IP as an NDIS protocol: over the sample miniport and over the 82574L's, verifier on."""
 
-# ruff: noqa: D102, D103, D107 - the names are sentences; doubles need no words
+# ruff: noqa: D102, D103 - the names are sentences; doubles need no words
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from miniport.hal.inprocess import InProcessBus
 from ndis.miniport import MiniportCharacteristics
 from ndis.offload import PacketChecksum
 from ndis.oids import Oid
-from ndis.packet import PacketInfo
+from ndis.packet import Owner, PacketInfo, PacketPool
 from ndis.protocol import OpenState
 from ndis.requests import Request
 from ndis.rsc import CoalescingStatistics
@@ -187,7 +187,10 @@ def test_a_large_sends_sum_is_made_without_the_length() -> None:
 def test_what_a_card_calls_failed_is_summed_again() -> None:
     answered = int(PacketChecksum.RX_IP_SUCCEEDED | PacketChecksum.RX_TCP_FAILED)
 
-    frame = offloads.received(b"", {PacketInfo.TCP_IP_CHECKSUM: answered})
+    packet = PacketPool(1, Owner.MINIPORT).allocate([])
+    packet.info[PacketInfo.TCP_IP_CHECKSUM] = answered
+
+    frame = offloads.received(packet)
 
     assert (frame.ip_verified, frame.l4_verified) == (True, False)
 
@@ -235,6 +238,16 @@ def test_no_host_takes_its_own_solicitation_for_a_duplicate(card: str) -> None:
 
     assert set(states) == {AddressState.PREFERRED}
     assert len(states) == 4
+
+
+def test_an_interface_stays_down_while_its_card_is_unbound() -> None:
+    pair = Pair("sample")
+    interface = pair.drivers[1].links["card2"].interface
+
+    pair.ndis.unbind(pair.open)
+    pair.run(1000)
+
+    assert not interface.up
 
 
 def test_unbinding_closes_and_leaves_no_packet_out() -> None:

@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import pytest
 
+from lab.host.systems import osi_map
 from lab.host.virtual import VirtualHosts
 from protocols.apis.winsock import WinsockError
 from protocols.apis.winsock.constants import Af, IpOption, Ns, So, Sock, Sol
 from protocols.apis.winsock.namespace import Hints, Lookup, NamespaceProvider
 from protocols.interfaces.tdi.requests import TaAddress
-from protocols.osi import COMPONENTS
 from protocols.transports.tcpip.addresses import parse
 
 FAR = TaAddress(parse("10.0.0.2"), 4000)
@@ -115,7 +115,7 @@ def test_a_send_passes_the_layers_in_the_order_of_the_osi_map() -> None:
     process.sendto(number, b"x", FAR)
 
     assert hops == ["winsock", "afd", "udp"]
-    assert COMPONENTS.describe(hops) == "winsock(7/6/5) -> afd(5) -> udp(4)"
+    assert osi_map().describe(hops) == "winsock(7/6/5) -> afd(5) -> udp(4)"
 
 
 def test_getaddrinfo_finds_a_name_of_the_link_by_llmnr() -> None:

@@ -1,6 +1,6 @@
 """Connection-oriented WSK sockets: data by receives and by events, backlogs, ends, cancels."""
 
-# ruff: noqa: D102, D103, D107, ANN401, ARG002, FBT001 - the names are sentences; callbacks have WSK's arguments
+# ruff: noqa: D102, D103, ANN401, ARG002, FBT001 - the names are sentences; callbacks have WSK's arguments
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Datagram and basic WSK sockets, and the echo server of the samples on a virtual host."""
 
-# ruff: noqa: D102, D103, D107, ANN401 - the names are sentences; callbacks have WSK's arguments
+# ruff: noqa: D102, D103, ANN401 - the names are sentences; callbacks have WSK's arguments
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Listening and stream WSK sockets: WskAccept, WskAcceptEvent, conditional accept; and who may bind where."""
 
-# ruff: noqa: D102, D103, D107, ANN401 - the names are sentences; callbacks have WSK's arguments
+# ruff: noqa: D102, D103, ANN401 - the names are sentences; callbacks have WSK's arguments
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def test_the_npi_is_not_ready_before_a_transport_is(world: WskWorld) -> None:
     with pytest.raises(NtError, match="DEVICE_NOT_READY"):
         registration.capture_provider_npi(250)
     waited_ns = world.net.network.now - began
-    host.load_wsk()
+    host.loader.reload("Wsk")
     world.net.network.at(world.net.network.now + 1_000_000, host.wsk.start)
     found = registration.capture_provider_npi(250)
 

@@ -14,10 +14,11 @@ from ndis.packet import PacketInfo
 from protocols.transports.tcpip.link import Offload, RxFrame
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
     from typing import Any
 
     from formats.checksum import Buffer
+    from ndis.packet import Packet
     from ndis.rsc import CoalescedSegments
     from protocols.transports.tcpip.link import TxFrame
 
@@ -80,11 +81,19 @@ def buffers(frame: TxFrame) -> list[Buffer]:
     return found
 
 
-def received(data: bytes, info: Mapping[PacketInfo, Any]) -> RxFrame:
+def prepare(frame: TxFrame) -> tuple[Sequence[Buffer], dict[PacketInfo, Any]]:
+    """Return a frame's buffers and per-packet information, as NDIS wants them."""
+    if not frame.checksum_start and not frame.ipv4_checksum:
+        return frame.buffers, {}
+    return buffers(frame) if frame.lso_mss else frame.buffers, packet_info(frame)
+
+
+def received(packet: Packet) -> RxFrame:
     """Return a received frame with what the card says of its checksums, and of the segments it is made of.
 
     A card that says *failed* is not believed: the stack sums again and counts the error where it belongs.
     """
+    data, info = packet.data, packet.info
     answered = int(info.get(PacketInfo.TCP_IP_CHECKSUM, 0))
     unit: CoalescedSegments | None = info.get(PacketInfo.TCP_RECV_SEG_COALESCE)
     return RxFrame(

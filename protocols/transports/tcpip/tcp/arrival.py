@@ -48,7 +48,12 @@ def arrive(conn: Connection, seg: Segment) -> None:
         sequence = unwrap(sequence, seg.sequence)
         if not _check(conn, seg, sequence):
             return
-    if stamp is not None and conn.ts_ok and sequence <= conn.last_ack_sent:
+    if (
+        stamp is not None
+        and conn.ts_ok
+        and sequence <= conn.last_ack_sent
+        and _acknowledges_what_was_sent(conn, seg)
+    ):
         conn.ts_recent = stamp  # RFC 7323 4.3
         conn.ts_recent_at = conn.clock.now
     if not acknowledgment.process(conn, seg, sequence):
@@ -60,6 +65,16 @@ def arrive(conn: Connection, seg: Segment) -> None:
         _after_acknowledgment(conn, seg, sequence)
     elif seg.length:
         _in_order(conn, seg, sequence, sequence + seg.length)
+
+
+def _acknowledges_what_was_sent(conn: Connection, seg: Segment) -> bool:
+    """Tell whether the ACK field is one that RFC 5961 5.2 accepts.
+
+    A segment that is about to be dropped for it must not change TS.Recent: whoever can guess a sequence
+    number could else have PAWS drop all that the peer sends.
+    """
+    behind = (conn.snd_max - seg.acknowledgment) & MASK
+    return behind <= conn.snd_max - conn.snd_una + conn.max_snd_wnd
 
 
 def _check(conn: Connection, seg: Segment, sequence: int) -> bool:
@@ -281,6 +296,8 @@ def _text(conn: Connection, seg: Segment, sequence: int) -> None:
 
 def _early(conn: Connection, seg: Segment, sequence: int, end: int) -> None:
     conn.tcp.context.counters["tcp.in_early"] += 1
+    if conn.sack_ok:
+        conn.dsack = conn.received.already(sequence, end)  # RFC 2883 4.1.3: a duplicate beyond a hole
     at = sequence
     for view in seg.payload:
         piece = view[: max(0, end - at)]

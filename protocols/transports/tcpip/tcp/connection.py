@@ -121,6 +121,7 @@ class Connection:
         "keepalive_timer",
         "key",
         "last_ack_sent",
+        "last_data_at",
         "layer",
         "listener_id",
         "lost_repairs",
@@ -207,6 +208,9 @@ class Connection:
         self.send_limit = config.send_buffer
         self.wants_room = False  # ``send`` has taken less than it was given
         self.fin_sequence: int | None = None  # of our FIN, once the application has closed
+        self.last_data_at = (
+            self.clock.now
+        )  # when data or a FIN was sent last: after an RTO without, RFC 5681 4.1 holds
         self.small_end = self.iss  # end of the last segment that was not full
         # Receiving
         self.irs = self.rcv_nxt = self.rcv_adv = 1 << 32

@@ -77,6 +77,8 @@ def _ordinary(conn: Connection) -> Chunk | None:
             conn.snd_nxt = sequence
             end = min(end, hole_end)
         flight = sequence - conn.snd_una - conn.scoreboard.sacked_between(conn.snd_una, sequence)
+    if conn.snd_max == conn.snd_una and conn.clock.now - conn.last_data_at > conn.rtt.rto:
+        conn.congestion.idle()
     window = conn.congestion.cwnd
     if not conn.sack_ok and conn.dup_acks and conn.recovery is Recovery.OPEN:
         window += min(conn.dup_acks, 2) * conn.data_mss  # limited transmit (RFC 3042)
@@ -140,12 +142,15 @@ def _in_recovery(conn: Connection) -> Chunk | None:
 
 
 def _rescue(conn: Connection) -> Chunk | None:
+    """RFC 6675 4, rule 4: once a recovery, up to a segment that ends with the highest number not SACKed."""
     una = conn.snd_una
     if conn.rescued or conn.snd_max <= max(una, conn.high_rxt):
         return None
+    hole, end = conn.scoreboard.last_hole(una, min(conn.send_buffer.end, conn.snd_max))
+    start = max(hole, conn.high_rxt, end - conn.data_mss)
+    if start >= end:
+        return None  # all that is left has been sent again already
     conn.rescued = True
-    end = min(conn.send_buffer.end, conn.snd_max)
-    start = max(una, end - conn.data_mss)
     return _again(conn, start, end - start)
 
 
@@ -201,6 +206,7 @@ def send_chunk(conn: Connection, chunk: Chunk) -> None:
         flags |= PSH
     if length % conn.data_mss:
         conn.small_end = max(conn.small_end, sequence + length)
+    conn.last_data_at = conn.clock.now
     end = sequence + length
     if fin:
         flags |= FIN

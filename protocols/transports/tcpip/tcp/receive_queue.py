@@ -103,6 +103,13 @@ class ReceiveQueue:
                 at += len(piece)
         return upto
 
+    def already(self, start: int, end: int) -> tuple[int, int] | None:
+        """Return which part of ``start`` up to ``end`` has come before, out of order; the first one."""
+        for known in self.ranges:
+            if known.end > start and known.start < end:
+                return max(start, known.start), min(end, known.end)
+        return None
+
     def sack_blocks(self, limit: int) -> list[tuple[int, int]]:
         """Return up to ``limit`` blocks, the most recently changed first (RFC 2018 4)."""
         recent = sorted(self.ranges, key=lambda r: -r.stamp)

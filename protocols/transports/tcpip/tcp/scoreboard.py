@@ -100,6 +100,14 @@ class Scoreboard:
         again = max(0, high_rxt - una) - self.sacked_between(una, high_rxt)
         return alive + again
 
+    def last_hole(self, start: int, end: int) -> tuple[int, int]:
+        """Return the highest part of ``start`` up to ``end`` that is not SACKed; empty when all is."""
+        for low, high in zip(reversed(self._starts), reversed(self._ends), strict=True):
+            if high < end:
+                return max(start, high), max(start, end)
+            end = min(end, low)
+        return start, max(start, end)
+
     def next_hole(self, sequence: int) -> tuple[int, int]:
         """Return the first unSACKed number at or after ``sequence`` and where its hole ends.
 

@@ -1,7 +1,8 @@
 """The OSI map: which layers each component of the stack is in, and what it speaks above and below.
 
 NT folds the seven layers into three (API, transport, NDIS); a trace of one request names every
-component that it passed, and ``layers`` says where each belongs. Data only: no component is imported.
+component that it passed, and ``layers`` says where each belongs. The components themselves are declared with
+their drivers (``ntos.netcfg.driver``).
 """
 
 from __future__ import annotations
@@ -37,13 +38,18 @@ ORDER = {layer: height for height, layer in enumerate(Layer)}
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """One component. ``upper`` and ``lower`` name its edges; ``source`` says who defines them."""
+    """One component. ``upper`` and ``lower`` name its edges; ``source`` says who defines them.
+
+    ``code`` is where it is: how the paths of its files begin, from the folder of its declaration on. None: it
+    has no file of its own.
+    """
 
     name: str
     layers: tuple[Layer, ...]
     upper: str
     lower: str
     source: str
+    code: str | None = None
 
     @property
     def top(self) -> Layer:
@@ -121,33 +127,3 @@ class Registry:
     def describe(self, hops: Iterable[str]) -> str:
         """Return a trace on one line: ``winsock(7/6/5) -> afd(5) -> tcp(4) -> ...``."""
         return " -> ".join(f"{c.name}({layers})" for c, layers in self.annotate(hops))
-
-
-L = Layer
-COMPONENTS = Registry(
-    (
-        Component("redirector", (L.APPLICATION, L.PRESENTATION), "file system", "tdi", "MS-SMB"),
-        Component("winsock", (L.APPLICATION, L.PRESENTATION, L.SESSION), "winsock 2", "afd", "Winsock 2 API"),
-        Component("dns", (L.APPLICATION,), "name service", "tdi", "RFC 1035"),
-        Component("dhcp", (L.APPLICATION,), "configuration", "tdi", "RFC 2131"),
-        Component("llmnr", (L.APPLICATION,), "name service", "tdi", "RFC 4795"),
-        Component("afd", (L.SESSION,), "afd", "tdi", "ReactOS drivers/network/afd"),
-        Component("wsk", (L.SESSION,), "winsock kernel", "tlnpi", "WDK: Winsock Kernel"),
-        Component("netbt", (L.SESSION,), "tdi", "tdi", "RFC 1001, RFC 1002"),
-        Component("tdi", (L.SESSION, L.TRANSPORT), "tdi", "transport", "Windows DDK: TDI"),
-        Component("tlnpi", (L.SESSION, L.TRANSPORT), "tlnpi", "transport", "WDK: Network Module Registrar"),
-        Component("tcp", (L.TRANSPORT,), "transport", "ip", "RFC 9293"),
-        Component("udp", (L.TRANSPORT,), "transport", "ip", "RFC 768"),
-        Component("rawip", (L.TRANSPORT,), "transport", "ip", "RFC 791"),
-        Component("icmp", (L.NETWORK,), "transport", "ip", "RFC 792, RFC 4443"),
-        Component("igmp", (L.NETWORK,), "transport", "ip", "RFC 3376"),
-        Component("mld", (L.NETWORK,), "transport", "ip", "RFC 3810"),
-        Component("ip", (L.NETWORK,), "ip", "ndis protocol", "RFC 791, RFC 8200"),
-        Component("arp", (L.NETWORK, L.LLC), "address resolution", "ndis protocol", "RFC 826"),
-        Component("nd", (L.NETWORK,), "address resolution", "ip", "RFC 4861"),
-        Component("ndis", (L.LLC, L.MAC), "ndis protocol", "ndis miniport", "Windows DDK: NDIS"),
-        Component("miniport", (L.MAC,), "ndis miniport", "registers and rings", "Windows DDK: NDIS"),
-        Component("82574l", (L.MAC, L.PHYSICAL), "registers and rings", "wire", "Intel 82574 datasheet"),
-        Component("wire", (L.PHYSICAL,), "wire", "", "IEEE 802.3"),
-    )
-)
