@@ -2,8 +2,8 @@
 
 close(2) asks a file system whether it may (FUSE: FLUSH), and waits for the answer, through SIGKILL too.
 Shared memory, pipes, local sockets, anonymous inodes and /dev/null keep nobody, and are closed at once.
-Anything else is closed by a process of its own that shares our table of descriptors (clone(2), CLONE_FILES) and
-runs nothing but close: it may wait as long as it likes, our process still ends. Where such a process is
+Anything else is closed by a process of its own that shares our table of descriptors (clone(2), CLONE_FILES)
+and runs nothing but close: it may wait as long as it likes, our process still ends. Where such a process is
 refused, a thread does it. Knows no protocol.
 """
 
@@ -70,9 +70,9 @@ class Janitor:
         with contextlib.suppress(OSError, ValueError):
             sys.stdout.flush()
             sys.stderr.flush()
-        null = os.open(os.devnull, os.O_WRONLY)
+        nowhere = os.memfd_create("nowhere", os.MFD_CLOEXEC)  # a sandbox may leave no path to open
         for stream in (1, 2):
-            os.dup2(null, stream)
+            os.dup2(nowhere, stream, inheritable=False)  # dup3, where a sandbox knows no dup2
 
     def _start(self, fd: int) -> None:
         top = (ctypes.addressof(self._stack) + _STACK_BYTES) & ~0xF

@@ -45,6 +45,7 @@ def silent_file(*silent: int) -> Iterator[int]:
         _, fds, _, _ = socket.recv_fds(ours, 1, 1)
         if not fds:
             raise NoFuseError(server.stderr.read().decode().strip() if server.stderr else "")
+        ours.recv(1)  # it has closed its own copy: killed before, it would wait for itself
         try:
             yield fds[0]
         finally:
@@ -139,6 +140,7 @@ def main() -> None:
         socket.send_fds(connection, [b"1"], [opened])
         os.close(opened)  # before it is silent: else our own end would wait for ourselves
         server.silent.update(int(one) for one in sys.argv[1:])
+        connection.send(b"2")
         connection.recv(1)
         server.speak()
         serving.join()

@@ -46,7 +46,11 @@
 #define RW_WORK_BUDGET 65536u /* of one run: device.engine.contract.WORK_BUDGET */
 #define RW_WORK_SEGMENT 4u
 #define RW_WORK_LOOPED 8u
-#define RW_WORK_PAGE 8u
+#define RW_WORK_GATHER_BITS 9u
+#define RW_WORK_SUM_BITS 6u
+#define RW_WORK_FCS_BITS 4u
+#define RW_SLICE_NS 8000000u /* of one run of a card that runs by itself, and is not recorded */
+#define RW_SLICE_LOOK 64u /* units of work between two looks at the clock */
 #define RW_MAX_REGIONS 65535u
 #define RW_BATCH 64u /* frames off the wire before the interrupt is evaluated */
 #define RW_INLINE static inline __attribute__((always_inline))
@@ -178,6 +182,10 @@ struct rw_card {
     uint64_t tx_at;      /* the descriptor at work, for the guard */
     uint32_t tx_done, tx_causes, tx_delayed; /* of the batch at hand */
     uint32_t tx_work; /* of the batch at hand: what its descriptors cost beyond one each */
+    uint32_t tx_look; /* and when the clock is looked at next, by units of work */
+    uint64_t tx_until; /* when it ends by the clock; 0: never */
+    bool tx_late;      /* it has */
+    bool tx_cut;       /* in the middle of a segmented frame: it goes on there */
     _Atomic uint32_t tx_owed, tx_owed_delayed; /* causes of batches that rw_tx_announce is to raise */
     uint32_t tx_owing; /* batches since it last did */
     _Atomic bool tx_unfinished; /* the last batch ended with its budget: there is more to do, at once */

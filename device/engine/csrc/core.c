@@ -30,7 +30,7 @@ rw_card *rw_new(bool offload)
 
     if (!card)
         return NULL;
-    card->wire_fd = card->wake_fd = card->timer_fd = card->signaller.null_fd = -1;
+    card->wire_fd = card->wake_fd = card->timer_fd = card->signaller.empty_fd = -1;
     rw_regs_init();
     rw_guard_install();
     if (!allocate(card)) {

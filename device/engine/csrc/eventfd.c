@@ -6,9 +6,9 @@
 #include "eventfd.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/aio_abi.h>
 #include <poll.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -21,8 +21,8 @@ void rw_signaller_init(struct rw_signaller *signaller)
 {
     aio_context_t context = 0;
 
-    signaller->null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (signaller->null_fd >= 0 && !syscall(SYS_io_setup, 1, &context))
+    signaller->empty_fd = memfd_create("empty", MFD_CLOEXEC);
+    if (signaller->empty_fd >= 0 && !syscall(SYS_io_setup, 1, &context))
         signaller->context = context;
 }
 
@@ -30,9 +30,9 @@ void rw_signaller_end(struct rw_signaller *signaller)
 {
     if (signaller->context)
         syscall(SYS_io_destroy, signaller->context);
-    if (signaller->null_fd >= 0)
-        close(signaller->null_fd);
-    *signaller = (struct rw_signaller){.null_fd = -1};
+    if (signaller->empty_fd >= 0)
+        close(signaller->empty_fd);
+    *signaller = (struct rw_signaller){.empty_fd = -1};
 }
 
 static void write_one(int fd)
@@ -46,13 +46,13 @@ static void write_one(int fd)
 
 void rw_signal(const struct rw_signaller *signaller, int fd)
 {
-    struct iocb read_nothing = {
+    struct iocb read_empty = {
         .aio_lio_opcode = IOCB_CMD_PREAD,
-        .aio_fildes = (uint32_t)signaller->null_fd,
+        .aio_fildes = (uint32_t)signaller->empty_fd,
         .aio_flags = IOCB_FLAG_RESFD,
         .aio_resfd = (uint32_t)fd,
     };
-    struct iocb *one = &read_nothing;
+    struct iocb *one = &read_empty;
     struct ring *ring = (struct ring *)(uintptr_t)signaller->context;
 
     if (!ring) {

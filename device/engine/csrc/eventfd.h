@@ -6,7 +6,7 @@
 
 struct rw_signaller {
     unsigned long context; /* of AIO; 0: there is none */
-    int null_fd;
+    int empty_fd; /* a file of no bytes, to be read */
 };
 
 void rw_signaller_init(struct rw_signaller *signaller);

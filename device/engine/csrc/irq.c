@@ -411,7 +411,7 @@ void rw_attach_irqs(rw_card *card, bool attached)
 {
     pthread_mutex_lock(&card->irq_lock);
     card->irqs_attached = attached;
-    if (attached && card->signaller.null_fd < 0)
+    if (attached && card->signaller.empty_fd < 0)
         rw_signaller_init(&card->signaller);
     for (uint32_t n = 0; n < 3 * RW_VECTORS; n++)
         card->irq_fd[n / RW_VECTORS][n % RW_VECTORS] = (struct rw_irq_fd){.fd = -1};

@@ -189,6 +189,20 @@ FAULTS: Final = (
             _waits("as_many_mappings_as_the_kernel_allows_and_no_more"),
         ),
     ),
+    Fault(
+        ("ours",),
+        "one doorbell for 65,527 frames whose FCS the card checks",
+        (_waits("a_doorbell_holds_nobody_for_long"),),
+    ),
+    Fault(
+        ("ours",),
+        "memory without a descriptor: refused, or its client silent or loud while an answer is awaited",
+        (
+            _waits("memory_without_a_descriptor_is_refused_with_a_line"),
+            _waits("a_client_that_does_not_answer_is_closed"),
+            _waits("what_is_sent_while_an_answer_is_awaited_is_bounded"),
+        ),
+    ),
 )
 
 
