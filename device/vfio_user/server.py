@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
+from .access import AccessInProgress
 from .channel import Channel
 from .departure import attempt, tell
 from .dma import DmaMap
@@ -109,6 +110,7 @@ class Server:
         self._pause = select.poll()
         self._pause.register(self._wake, select.POLLIN)
         self._connection: socket.socket | None = None
+        self._access: AccessInProgress | None = None
 
     def serve_forever(self) -> None:
         """Serve clients until ``stop``."""
@@ -127,6 +129,10 @@ class Server:
         connection = self._connection
         if connection is not None:
             _hang_up(connection)
+
+    def answer_now(self, value: bytes | None = None) -> bool:
+        """Answer the register access that the device is in the middle of; see ``AccessInProgress.answer``."""
+        return self._access is not None and self._access.answer(value)
 
     def close(self) -> None:
         """Stop listening and remove the socket file; call it when serving has returned."""
@@ -197,11 +203,12 @@ class Server:
         if self._messages:
             dma.messages = channel
         self._connection = connection
+        self._access = AccessInProgress(channel.send)
         try:
             if not self._stopping:
-                exchange(channel, session)
+                exchange(channel, session, self._access)
         finally:
-            self._connection = None
+            self._connection = self._access = None
             channel.close()
 
     def _know_own_files(self) -> None:
@@ -212,11 +219,13 @@ class Server:
                 self._own.append((status.st_dev, status.st_ino))
 
 
-def exchange(channel: Channel, session: Session) -> None:
+def exchange(channel: Channel, session: Session, access: AccessInProgress | None = None) -> None:
     """Move messages until the client has gone: the whole of the server's work. TransportError."""
+    access = access or AccessInProgress(channel.send)
     while (message := channel.receive()) is not None:
+        access.begin(message.header, message.payload)
         reply = session.handle(message.header, message.payload, message.fds)
-        if reply is not None:
+        if access.end() and reply is not None:
             channel.send(reply.data, reply.fds)
 
 

@@ -7,13 +7,14 @@ import json
 import os
 import re
 import sys
-import termios
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lab.cli.arguments import mac, positive
+from lab.cli.terminal import terminal_restored
 from lab.errors import UsageError
 from lab.host import boot_stack as meeting
 from lab.host import nt_guest
@@ -27,13 +28,11 @@ from lab.machines.peer import PeerError
 from lab.machines.qemu.process import QemuError
 from lab.machines.signals import interrupt_on_signals
 from lab.stepper import arguments as stepping
-from lab.stepper import screen
+from lab.stepper import guest_symbols, screen
 from lab.stepper.stepped_guest import Steered
 from lab.trials.interop.verified import verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from lab.machines.guest.agent import Result
     from lab.stepper.command import CommandFront
     from lab.stepper.live import Wish
@@ -66,20 +65,6 @@ def memory_mib(text: str) -> int:
     if amount < LEAST_MEMORY_MIB:
         raise argparse.ArgumentTypeError(f"{text}: give at least {LEAST_MEMORY_MIB}M, as in 512M or 1G")
     return amount
-
-
-def mac(text: str) -> str:
-    """Read a unicast MAC address."""
-    if not re.fullmatch(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}", text) or int(text[:2], 16) & 1:
-        raise argparse.ArgumentTypeError(f"{text}: give a unicast address such as {LOCAL_MAC.format(1)}")
-    return text.lower()
-
-
-def positive(text: str) -> int:
-    """Read a number of at least 1."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text}: give a number of at least 1")
-    return int(text)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -214,6 +199,7 @@ def guest_spec(args: argparse.Namespace) -> GuestSpec:
         interactive=args.interactive,
         offline=args.offline,
         patient=stepping.wish(args).watched,
+        append=guest_symbols.APPEND if stepping.wish(args).watched else "",
     )
 
 
@@ -259,7 +245,8 @@ def run_guest(args: argparse.Namespace, steered: Steered) -> int:
     except (GuestError, PeerError) as error:
         if steered.left:
             return 0
-        print(f"ringwalk: {error}", file=sys.stderr)
+        if not steered.told:
+            print(f"ringwalk: {error}", file=sys.stderr)
         return 1
 
 
@@ -267,7 +254,15 @@ def run_linux(args: argparse.Namespace, steered: Steered) -> int:
     """Boot Linux and do what was asked."""
     script = command(args)
     files = copies(args.copy)
-    with booting.booted(card_specs(args), guest_spec(args), steered.fit, steered.begun) as lab:
+    steered.modules = [host for host, _ in files if ".ko" in host.suffixes]
+    with booting.booted(
+        card_specs(args),
+        guest_spec(args),
+        steered.fit,
+        steered.begun,
+        ended=steered.ended,
+        ready=steered.ready,
+    ) as lab:
         for host, guest_path in files:
             lab.guest.put(guest_path, host.read_bytes(), host.stat().st_mode & 0o777)
         if args.interactive:
@@ -275,9 +270,13 @@ def run_linux(args: argparse.Namespace, steered: Steered) -> int:
             return lab.guest.wait_end()
         if script is not None:
             lab.configure()
-            return show(lab.guest.run(script, timeout_s=86400), as_json=args.json)
+            status = show(lab.guest.run(script, timeout_s=86400), as_json=args.json)
+            steered.lingers(f"the script has ended with status {status}")
+            return status
         told = lab.tell()
-    print(json.dumps(story.data(told)) if args.json else story.text(told, colour=sys.stdout.isatty()))
+        text = json.dumps(story.data(told)) if args.json else story.text(told, colour=sys.stdout.isatty())
+        print(text, flush=True)
+        steered.lingers("the story has ended")
     return 0 if told.good else 1
 
 
@@ -304,7 +303,14 @@ def meet(args: argparse.Namespace, steered: Steered) -> int:
         raise UsageError("--stack has its own cards and its own story: leave out --nic, --wire, -i, --exec")
     wire = f"switch:stack{os.getpid()}"
     guest_card = CardSpec("82574l", wire, LOCAL_MAC.format(1), args.engine)
-    with booting.booted([guest_card], guest_spec(args), steered.fit, steered.begun) as lab:
+    with booting.booted(
+        [guest_card],
+        guest_spec(args),
+        steered.fit,
+        steered.begun,
+        ended=steered.ended,
+        ready=steered.ready,
+    ) as lab:
         station = Station(wire, mac=LOCAL_MAC.format(2), engine=args.engine, verify=args.verify)
         try:
             station.configure(f"{meeting.HOST}/{meeting.BITS}")
@@ -344,19 +350,6 @@ def command(args: argparse.Namespace) -> str | None:
             raise UsageError(f"--script {args.script}: no such file")
         return str(args.script.read_text())
     return args.exec  # type: ignore[no-any-return]  # argparse gives a str or None here
-
-
-@contextmanager
-def terminal_restored() -> Iterator[None]:
-    """Give the terminal its settings back: QEMU makes it raw, and may be killed."""
-    if not sys.stdin.isatty():
-        yield
-        return
-    before = termios.tcgetattr(sys.stdin)
-    try:
-        yield
-    finally:
-        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
 
 
 def show(result: Result, *, as_json: bool) -> int:
