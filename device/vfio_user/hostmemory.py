@@ -47,8 +47,8 @@ _LIBC.munmap.restype = ctypes.c_int
 _LIBC.munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
 _MAP_FAILED = ctypes.c_void_p(-1).value
 _MAX_FILE_OFFSET = (1 << 63) - 1
-_SPARE_AREAS = 1024
-"""Map areas left for everything else: threads' stacks, arenas, libraries."""
+_SPARE_AREAS = 2048
+"""Map areas left for what comes yet: libraries, threads' stacks, arenas."""
 _USUAL_AREAS = 65530
 Identity = tuple[int, int]
 """Which file it is: its st_dev and st_ino."""
@@ -107,7 +107,6 @@ class MappedMemory:
     def __init__(self, own: Container[Identity] = ()) -> None:
         """Map nothing yet. ``own`` are our own files, which no client may have mapped."""
         self._own = own
-        self._room = _AREAS_ALLOWED - _areas_used() - _SPARE_AREAS
         self._mapped: dict[int, tuple[int, int, bool]] = {}
         """What ``map`` returned: the mapping's base and length, and whether its file may still shrink."""
         self._shrinkable = 0
@@ -125,8 +124,8 @@ class MappedMemory:
         status = os.fstat(fd)
         if (status.st_dev, status.st_ino) in self._own:
             raise OSError(errno.EPERM, "a file of our own")
-        if len(self._mapped) >= self._room:
-            raise OSError(errno.ENOSPC, f"more than {self._room} mappings (vm.max_map_count)")
+        if len(self._mapped) >= MOST_MAPPINGS:
+            raise OSError(errno.ENOSPC, f"more than {MOST_MAPPINGS} mappings (vm.max_map_count)")
         if offset + size > _MAX_FILE_OFFSET or status.st_size < offset + size:
             raise OSError(errno.EINVAL, f"the file is shorter than {offset:#x}+{size:#x}")
         page = mmap.PAGESIZE
@@ -191,12 +190,13 @@ def _areas_allowed() -> int:
         return _USUAL_AREAS
 
 
-_AREAS_ALLOWED = _areas_allowed()  # at import: later a sandbox may forbid to read it
-
-
 def _areas_used() -> int:
     """Return how many map areas this process has."""
     try:
         return Path("/proc/self/maps").read_bytes().count(b"\n")
     except OSError:
         return 0
+
+
+MOST_MAPPINGS = _areas_allowed() - _areas_used() - _SPARE_AREAS
+"""How many mappings of clients this process can bear; asked at import, for a sandbox may forbid it later."""
