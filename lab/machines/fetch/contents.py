@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 DOCUMENTATION = re.compile(r"\./usr/share/(doc|man|info|locale|lintian|bash-completion|perl5?|bug)/")
 MODULE = re.compile(r"\./(?:usr/)?lib/modules/[^/]+/kernel/(?P<path>.+)")
+KERNEL = re.compile(r"\./boot/|\./(?:usr/)?lib/modules/[^/]+/(?:kernel/|modules\.|vdso/)")
 KERNEL_TOP = re.compile(r"\./boot/(vmlinuz|config)-|\./(?:usr/)?lib/modules/[^/]+/modules\.")
 
 
@@ -41,6 +42,8 @@ def filter_of(name: str) -> Callable[[str], bool]:
     """Return the question to ask each path of the set ``name``."""
     if name == "guest":
         return guest_files(tuple(recipes.load("guest.toml")["keep"]))
+    if name == "headers":  # what they depend on has the kernel itself, which the guest's set has
+        return lambda path: program_files(path) and not KERNEL.match(path)
     return program_files
 
 
@@ -48,6 +51,12 @@ def finish(name: str, tree: Path) -> None:
     """Make what is made of packages: the tables of the guest's modules, a library out of its source."""
     if name == libvfio.NAME:
         libvfio.build(tree, tree / "source")
+    if name == "headers":
+        for name_at_root in ("bin", "lib", "lib64", "sbin"):
+            if not (tree / name_at_root).exists():
+                (tree / name_at_root).symlink_to(f"usr/{name_at_root}")
+        if not (tree / "usr/bin/awk").is_symlink():  # an alternative, which an installation chooses
+            (tree / "usr/bin/awk").symlink_to("gawk")
     if name == "clang":  # what packages of an installed system find there; the linker asks for it
         for name_at_root in ("lib", "lib64"):
             if not (tree / name_at_root).exists():
