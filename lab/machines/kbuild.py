@@ -1,7 +1,7 @@
 """Builds a kernel module for the guest's kernel: Debian's headers and compiler, in a root of their own.
 
-Nothing of this machine's is used but unshare, mount and chroot. The module's folder is /ours in there, and the
-only one that is written.
+Nothing of this machine's is used but unshare, mount and chroot. The module's folder is /ours in there, and
+the only one that is written.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ exec env -i HOME=/tmp USER=root PATH=/usr/bin:/usr/sbin LC_ALL=C.UTF-8 chroot "$
 
 
 def build(folder: Path, *, offline: bool = False) -> list[Path]:
-    """Build what ``folder`` has; return the modules. UsageError with the compiler's words, or what is missing."""
+    """Build what ``folder`` has; return the modules. UsageError: the compiler's words, or what is missing."""
     if not folder.is_dir():
         raise UsageError(f"{folder} is no folder: give the one with the module's sources")
     for program in ("unshare", "mount", "chroot"):
