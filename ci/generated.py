@@ -11,9 +11,11 @@ import sys
 from pathlib import Path
 
 import imports
+import states
 
 from device.regs.nic import NIC
 from device.regs.render import markdown
+from device.sandbox import needs
 from lab.host import systems
 from lab.trials.fuzz import faults
 
@@ -37,8 +39,10 @@ def contents() -> dict[Path, str]:
     """Return every generated file of the documentation with its text."""
     return {
         TOP / "docs/reference/registers.md": markdown(NIC),
+        TOP / "docs/reference/sandbox.md": needs.markdown(),
         TOP / "docs/reference/faults.md": FAULTS_HEAD + faults.markdown(),
         TOP / "docs/reference/systems.md": systems.markdown(),
+        TOP / "docs/reference/states.md": states.markdown(),
         TOP / "docs/architecture.md": architecture(),
     }
 

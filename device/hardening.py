@@ -18,24 +18,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from device.sandbox import calls, identity, landlock, limits, seccomp
+from device.sandbox.needs import Needs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _OWN_LISTS: Final = (Path("/proc/self/fd"), Path("/proc/self/fdinfo"))
 """All that stays readable: what this process has open."""
-
-
-@dataclass(frozen=True, slots=True)
-class Needs:
-    """What a card needs beyond the rule; each is a wire's or a transport's (docs/security.md)."""
-
-    datagrams: bool = False
-    """It sends to addresses: the wire ``dgram``."""
-    captures: bool = False
-    """It writes a capture or a recording, so files may become larger."""
-    sockets: tuple[Path, ...] = ()
-    """Private folders in which it makes its socket itself: the transport of libvfio-user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +74,10 @@ def harden(needs: Needs | None = None, *, sockets: Iterable[Path] = ()) -> Postu
         _private(folder)
     limits.limit(captures=needs.captures)
     limits.no_new_privileges()
+    for (
+        folder
+    ) in _OWN_LISTS:  # procfs makes a new inode when it has forgotten one, and no rule would be for that
+        os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)  # so it is held, for good
     makes = landlock.MAKE_SOCKET | landlock.REMOVE
     rules = [(folder, landlock.READ) for folder in _OWN_LISTS]
     rules += [(folder, makes) for folder in needs.sockets]
@@ -93,9 +86,8 @@ def harden(needs: Needs | None = None, *, sockets: Iterable[Path] = ()) -> Postu
     identity.drop_capabilities()
     limits.no_dumps()
     no_new_code = limits.no_new_code()
-    wider = (calls.DATAGRAMS if needs.datagrams else ()) + (calls.OWN_SOCKET if needs.sockets else ())
     return Posture(
-        seccomp=seccomp.install(calls.allowed(wider)),
+        seccomp=seccomp.install(calls.allowed(needs.calls)),
         landlock_abi=abi,
         no_new_code=no_new_code,
         uid=os.geteuid(),

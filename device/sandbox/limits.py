@@ -15,10 +15,13 @@ from device.sandbox.kernel import call
 
 OPEN_FILES: Final = 512
 
+ADDRESSES_BYTES: Final = 1 << 42
+DATA_BYTES: Final = 2 << 30
+
 LIMITS: Final = {
     resource.RLIMIT_NOFILE: OPEN_FILES,
-    resource.RLIMIT_AS: 1 << 42,
-    resource.RLIMIT_DATA: 2 << 30,
+    resource.RLIMIT_AS: ADDRESSES_BYTES,
+    resource.RLIMIT_DATA: DATA_BYTES,
     resource.RLIMIT_CORE: 0,
 }
 """A card has a dozen descriptors, and a client's message brings 16 at most; the guest's memory is mapped, and

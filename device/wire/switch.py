@@ -15,12 +15,11 @@ import os
 import re
 import selectors
 import socket
-import tempfile
 import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from device.private_folder import FolderError, run_folder
 from device.wire.contract import Framing, WireClosed, WireError
 from device.wire.dialing import AT_ONCE, Opening
 from device.wire.port import Port
@@ -29,6 +28,8 @@ from device.wire.sockets import LONGEST_PATH_BYTES
 from device.wire.switching import Fabric
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from device.wire.frame import Frame
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,32}")
@@ -40,22 +41,10 @@ _SOCKET_BUFFER_BYTES: Final = 1 << 20
 
 def run_directory() -> Path:
     """Return the user's directory for sockets, made with mode 0700. Raises ``WireError``."""
-    candidates = []
-    if runtime := os.environ.get("XDG_RUNTIME_DIR"):
-        candidates.append(Path(runtime) / "ringwalk")
-    cache = os.environ.get("XDG_CACHE_HOME") or str(Path("~").expanduser() / ".cache")
-    candidates.append(Path(cache) / "ringwalk" / "run")
-    candidates.append(Path(tempfile.gettempdir()) / f"ringwalk-{os.getuid()}")
-    for directory in candidates:
-        if len(os.fsencode(directory)) + _LONGEST_FILE_BYTES > LONGEST_PATH_BYTES:
-            continue
-        with contextlib.suppress(OSError):
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            status = directory.stat()
-            # Somebody else's directory of that name in /tmp must not get our frames.
-            if status.st_uid == os.getuid() and os.access(directory, os.W_OK | os.X_OK):
-                return directory
-    raise WireError("no directory for sockets; set XDG_RUNTIME_DIR to one you may write")
+    try:
+        return run_folder("switch", LONGEST_PATH_BYTES - _LONGEST_FILE_BYTES)
+    except FolderError as error:
+        raise WireError(str(error)) from error
 
 
 class SwitchHost:

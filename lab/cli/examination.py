@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from device.hardening import Posture
+from device.sandbox import needs
 from lab.errors import UsageError
 from lab.machines import cache, fetch
 from lab.machines.fetch import apt, record, sources
@@ -178,9 +179,18 @@ def hardening() -> Finding:
         said = (done.stderr.strip().splitlines() or ["it failed"])[-1]
         return Finding("hardening", "limited", said, "serve --no-harden runs the card with every right")
     posture = Posture(**json.loads(done.stdout))
+    if not posture.seccomp:
+        return Finding(
+            "hardening", "limited", str(posture), "a kernel with seccomp also refuses system calls"
+        )
     if not posture.landlock_abi:
         return Finding("hardening", "limited", str(posture), "a kernel with Landlock also keeps files away")
     return Finding("hardening", "good", str(posture))
+
+
+def by_wire() -> Finding:
+    """Tell which wires and options leave the card's process more than the rule does."""
+    return Finding("  beyond the rule", "good", needs.beyond())
 
 
 def disk() -> Finding:
@@ -241,6 +251,7 @@ CHECKS: tuple[Callable[[], Finding], ...] = (
     hugepages,
     landlock,
     hardening,
+    by_wire,
     disk,
     packages,
 )

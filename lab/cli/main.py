@@ -1,4 +1,4 @@
-"""The command line: finds the subcommands in ``lab.cli.commands`` and runs one.
+"""The command line: finds the subcommands in ``lab.cli.commands`` and runs one, which alone is imported.
 
 It knows nothing of what they do. A ``UsageError`` from any of them becomes one line and exit status 2.
 """
@@ -6,16 +6,20 @@ It knows nothing of what they do. A ``UsageError`` from any of them becomes one 
 from __future__ import annotations
 
 import argparse
+import ast
 import importlib
-import pkgutil
+import re
 import sys
-from typing import TYPE_CHECKING, Protocol, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 import lab.cli.commands
 from lab.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+_SUMMARY: Final = re.compile(r'^HELP = ("(?:[^"\\]|\\.)*"|\([^()]*\))$', re.MULTILINE)
 
 
 class Command(Protocol):
@@ -32,26 +36,46 @@ class Command(Protocol):
         """Do the work; return the exit status."""
 
 
-def commands() -> list[Command]:
-    """Return the subcommands, by name."""
-    names = sorted(m.name for m in pkgutil.iter_modules(lab.cli.commands.__path__))
-    return [cast("Command", importlib.import_module(f"lab.cli.commands.{name}")) for name in names]
+class _Version(argparse.Action):
+    """Prints the version and ends: it is looked up only then."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object, **__: object) -> None:
+        from importlib.metadata import version  # noqa: PLC0415 - every other start would wait for it
+
+        print(f"ringwalk {version('ringwalk')}, Python {sys.version.split()[0]}")
+        parser.exit()
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the whole command line's parser."""
+def summaries() -> dict[str, str]:
+    """Return the subcommands with their ``HELP``, by name, without importing any."""
+    found = {}
+    for path in sorted(Path(lab.cli.commands.__path__[0]).glob("[!_]*.py")):
+        literal = _SUMMARY.search(path.read_text())
+        if literal is None:
+            raise AssertionError(f"{path} has no HELP that is a plain string")
+        found[path.stem] = str(ast.literal_eval(literal[1]))
+    return found
+
+
+def parser(only: str | None = None) -> argparse.ArgumentParser:
+    """Return the command line's parser, with the arguments of all subcommands, or of one."""
     top = argparse.ArgumentParser(
         prog="ringwalk",
         description="An emulated Intel 82574L and the driver stack that drives it.",
         epilog="examples:\n  ringwalk boot\n  ringwalk test\n  ringwalk doctor",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    top.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     sub = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for command in commands():
+    for name, summary in summaries().items():
+        if only is not None and only != name:
+            sub.add_parser(name, help=summary)
+            continue
+        command = cast("Command", importlib.import_module(f"lab.cli.commands.{name}"))
         one = sub.add_parser(
-            command.NAME,
-            help=command.HELP,
-            description=command.HELP[0].upper() + command.HELP[1:] + ".",
+            name,
+            help=summary,
+            description=summary[0].upper() + summary[1:] + ".",
             epilog="examples:\n" + command.EXAMPLES,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
@@ -61,8 +85,13 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; return its exit status."""
-    args = parser().parse_args(argv)
+    """Run the command line; return its exit status. Without arguments it is help that is wanted."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    top = parser(next((word for word in words if not word.startswith("-")), ""))
+    if not words:
+        top.print_help()
+        return 0
+    args = top.parse_args(words)
     try:
         return int(args.run(args))
     except UsageError as error:

@@ -7,20 +7,18 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import socket
-import stat
-import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from device.private_folder import FolderError, run_folder
 from lab.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
     from typing import Self
 
 TIMEOUT_S = 150.0
@@ -54,9 +52,11 @@ class Running:
 
 
 def folder() -> Path:
-    """Return where this user's stacks listen."""
-    base = os.environ.get("XDG_RUNTIME_DIR") or f"{tempfile.gettempdir()}/ringwalk-{os.getuid()}"
-    return Path(base) / "ringwalk-net"
+    """Return where this user's stacks listen: nobody else may listen there in their name. UsageError."""
+    try:
+        return run_folder("net")
+    except FolderError as error:
+        raise UsageError(str(error)) from error
 
 
 def control_path(name: str) -> Path:
@@ -72,7 +72,6 @@ class ControlServer:
         self.name = name
         self._tools = {**tools, ABOUT: lambda _arguments: Answer(about, about)}
         self._path = control_path(name)
-        _make_private(self._path.parent)
         if self._path.exists():
             if _alive(self._path):
                 raise UsageError(f"a stack called {name} runs already: give another --name")
@@ -177,15 +176,6 @@ def choose(name: str | None) -> str:
         raise UsageError("no stack runs: start one, as by `ringwalk net up`; or look at one with --demo")
     listed = ", ".join(f"{one.name} ({one.about})" for one in there)
     raise UsageError(f"{len(there)} stacks run: name one of {listed}")
-
-
-def _make_private(path: Path) -> None:
-    """Make the directory, or see that it is ours alone: elsewhere another user could listen in our name."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path.mkdir(mode=0o700, exist_ok=True)
-    about = path.lstat()
-    if about.st_uid != os.getuid() or not stat.S_ISDIR(about.st_mode) or about.st_mode & 0o077:
-        raise UsageError(f"{path} is not this user's own: remove it, or set XDG_RUNTIME_DIR")
 
 
 def _alive(path: Path) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from lab.host.control_socket import QuestionError
 from protocols.apis.winsock.constants import Ns
 from protocols.apis.winsock.errors import WinsockError
+from protocols.interfaces.tdi.address import InternetAddress
 from protocols.transports.netbt.message import GROUP
 from protocols.transports.tcpip.addresses import mac_text, parse, text
 from protocols.transports.tcpip.icmp import ErrorKind
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from lab.host.host import Upper
+    from protocols.interfaces.tdi.address import TdiAddress
     from protocols.transports.netbt.names import Owned, Status
     from protocols.transports.tcpip.ping import EchoResult
 
@@ -145,7 +147,9 @@ def nslookup(host: Upper, arguments: Sequence[str]) -> str:
     except WinsockError as error:
         raise ReportError(f"{name}: no answer ({error.code.name})") from error
     servers = ", ".join(map(text, host.stack.dns_servers()))
-    return "\n".join([f"Server: {servers}", f"Name: {name}", *(f"Address: {text(a)}" for a in found), ""])
+    return "\n".join(
+        [f"Server: {servers}", f"Name: {name}", *(f"Address: {_numeric(one)}" for one in found), ""]
+    )
 
 
 def resolve(host: Upper, arguments: Sequence[str]) -> str:
@@ -184,8 +188,8 @@ def nbtstat(host: Upper, arguments: Sequence[str]) -> str:
     address = _resolved(host, arguments, 4)
     found: list[Status | None] = []
     host.netbt.adapter_status(address, found.append)
-    host.waiter.kick()
-    host.waiter.wait(lambda: bool(found), PING_TIMEOUT_NS)
+    host.stack.request_turn()
+    host.executive.wait(lambda: bool(found), "an echo", PING_TIMEOUT_NS)
     if not found or found[0] is None:
         raise ReportError(f"{text(address)}: host not found")
     names, mac = found[0]
@@ -214,8 +218,8 @@ TOOLS: dict[str, Callable[[Upper, Sequence[str]], str]] = {
 def _echo(host: Upper, address: bytes, ttl: int) -> EchoResult:
     results: list[EchoResult] = []
     host.stack.ping(address, results.append, timeout=PING_TIMEOUT_NS, ttl=ttl)
-    host.waiter.kick()
-    host.waiter.wait(lambda: bool(results), 2 * PING_TIMEOUT_NS)
+    host.stack.request_turn()
+    host.executive.wait(lambda: bool(results), "an echo", 2 * PING_TIMEOUT_NS)
     if not results:
         raise ReportError("the stack took no turn")
     return results[0]
@@ -228,13 +232,17 @@ def _resolved(host: Upper, arguments: Sequence[str], size: int = 0) -> bytes:
         found = [parse(name)]
     except ValueError:
         try:
-            found = host.names.lookup(name)
+            found = [one.address for one in host.names.lookup(name) if isinstance(one, InternetAddress)]
         except WinsockError as error:
             raise ReportError(f"could not find host {name}; give an address or a resolver") from error
     fitting = [one for one in found if size in (0, len(one))]
     if not fitting:
         raise ReportError(f"{name} has no {'IPv4' if size == 4 else 'IPv6'} address")
     return fitting[0]
+
+
+def _numeric(address: TdiAddress) -> str:
+    return text(address.address) if isinstance(address, InternetAddress) else repr(address)
 
 
 def _argument(arguments: Sequence[str]) -> str:

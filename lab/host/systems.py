@@ -108,6 +108,8 @@ def markdown() -> str:
     """Render docs/reference/systems.md."""
     rows: list[tuple[int, tuple[str, ...]]] = []
     for package, driver in declarations():
+        if not driver.rows:
+            continue  # a library that is part of another system
         folder = package.folder.resolve().relative_to(TOP).as_posix()
         parts = sorted(driver.components, key=lambda part: -ORDER[part.top])
         edges = dict.fromkeys(f"{part.upper} / {part.lower}" for part in (parts[0], parts[-1]))

@@ -22,7 +22,7 @@ from protocols.apis.winsock.providers.logging_layer import LoggingLayer
 from protocols.apis.wsk.blocking import Blocking
 from protocols.apis.wsk.constants import Category, ControlType
 from protocols.apis.wsk.npi import WskBuf
-from protocols.interfaces.tdi.requests import TaAddress
+from protocols.interfaces.tdi.address import internet
 from protocols.transports.tcpip.addresses import parse
 
 if TYPE_CHECKING:
@@ -108,13 +108,13 @@ def trace_kernel_send(folder: Path) -> Trace:
     station = Station(f"pcap:{capture}")
     try:
         station.configure(ADDRESS)
-        entry, everybody = station.host.executive.entry, TaAddress(parse(EVERYBODY), PORT)
+        entry, everybody = station.host.executive.entry, internet(parse(EVERYBODY), PORT)
         with entry:
             client = station.host.upper.wsk_register().capture_provider_npi().client
-            call = Blocking(client, station.host.waiter).call
+            call = Blocking(client, station.host.executive).call
             socket = call(client.socket, Af.INET, Sock.DGRAM, Proto.UDP, Category.DATAGRAM)
             call(socket.control_socket, ControlType.SET_OPTION, So.BROADCAST, Sol.SOCKET, 1)
-            call(socket.bind, TaAddress(bytes(4), 0))
+            call(socket.bind, internet(bytes(4), 0))
         time.sleep(SETTLE_S)
         recorder = HopRecorder(station)
         with recorder, entry:

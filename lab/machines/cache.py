@@ -15,43 +15,43 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from device import private_folder
 from lab.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-NAME = "ringwalk"
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 def root() -> Path:
-    """Return the cache's top directory (XDG Base Directory Specification: ``XDG_CACHE_HOME``)."""
-    named = os.environ.get("XDG_CACHE_HOME", "")
-    if named.startswith("/"):
-        return Path(named) / NAME
-    return Path(os.environ.get("HOME") or "/tmp") / ".cache" / NAME  # noqa: S108 - as the launcher does
+    """Return the cache's top directory, whose way was checked as far as it is there. UsageError."""
+    try:
+        top = private_folder.cache_root()
+        if top.exists():
+            private_folder.check(top)
+    except private_folder.FolderError as error:
+        raise UsageError(str(error)) from error
+    return top
 
 
 def directory(*parts: str) -> Path:
     """Return a directory of the cache, made if it was missing.
 
-    Raises ``UsageError`` where the user may not write.
+    Raises ``UsageError`` where the user may not write, or somebody else may.
     """
-    where = root().joinpath(*parts)
     try:
-        where.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(
-            f"cannot write {where} ({error.strerror}): set XDG_CACHE_HOME to a place you can write"
-        ) from error
-    return where
+        return private_folder.made(private_folder.cache_root().joinpath(*parts))
+    except private_folder.FolderError as error:
+        raise UsageError(str(error)) from error
 
 
 @contextmanager
 def exclusive(name: str, waiting: Callable[[], None] | None = None) -> Iterator[None]:
     """Hold the cache's lock ``name``; call ``waiting`` once when another process has it."""
     path = directory() / f"{name}.lock"
-    with path.open("w") as lock:
+    # Never through a link: what it names would be opened for writing.
+    with open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600), "w") as lock:  # noqa: PTH123
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -15,9 +15,9 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from device.hardening import Needs
 from device.sandbox.clerk import Clerk, Name
 from device.sandbox.helper import Helper
+from device.sandbox.needs import WIRES, Needs
 from device.vfio_user.listening import bind, check_path
 from device.wire.contract import Wire, WireError
 from device.wire.dialing import FOR_A_SANDBOX
@@ -90,8 +90,8 @@ def surround(
         at, names, folders = _place(path, transport)
         if isinstance(at, socket.socket):
             undo.callback(at.close)
-        datagrams = innermost(wire) if isinstance(innermost(wire), DatagramWire) else None
-        if isinstance(datagrams, DatagramWire) and (own := datagrams.disown()) is not None:
+        inner = innermost(wire)
+        if isinstance(inner, DatagramWire) and (own := inner.disown()) is not None:
             names.append(Name.of(own))
         clerk = Clerk(names, state, folders)
         undo.callback(clerk.close)
@@ -99,7 +99,7 @@ def surround(
         programs = _programs(wire, peer, peer_fd)
         parsed = parse_spec(spec)
         needs = Needs(
-            datagrams=datagrams is not None,
+            datagrams=WIRES[parsed.kind].datagrams,
             captures=recorded or parsed.kind == "pcap" or "pcap" in parsed.options,
             sockets=tuple(folders),
         )

@@ -24,6 +24,11 @@ def _die_with_parent() -> None:
     _LIBC.prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
 
 
+def without_safe_path() -> dict[str, str]:
+    """Return our environment for a program that finds modules where it stands, as pytest does."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
+
+
 def start(
     argv: Sequence[str | Path],
     *,

@@ -61,9 +61,12 @@ class Loader:
         self.engine = BindingEngine(system.registry, self.objects)
         self.started: list[Service] = []
         system.connection = self.connection
+        system.service = self.service
+        system.load_library = self.load_library
         self._installed: dict[str, Service] = {}
         self._entries: dict[str, tuple[str, Driver]] = {}
         """By service: the instance of its component, and the declaration of its code."""
+        self._libraries: dict[str, DriverObject] = {}
         self._cards = 0
         for driver in store.built_in():
             if driver.service is not None:
@@ -181,6 +184,21 @@ class Loader:
             return instance
         name = self.registry.get(rf"{software_key(component)}\Connection", "Name")
         return str(name) if name is not None else instance
+
+    def service(self, instance: str) -> str:
+        """Return the service of a component; empty when it has none."""
+        component = self.engine.components.get(instance)
+        return component.service if component is not None else ""
+
+    def load_library(self, binary: str) -> DriverObject | None:
+        """LoadLibrary: run a library's entry, once; None when no declaration stands for the file."""
+        key = binary.lower()
+        if key not in self._libraries:
+            driver = self.store.library(key)
+            if driver is None or driver.entry is None:
+                return None
+            self._libraries[key] = driver.entry(self.system)
+        return self._libraries[key]
 
     def _know(self, service: Service, instance: str, driver: Driver | None) -> None:
         self._installed[service.name.lower()] = service

@@ -107,6 +107,14 @@ class DriverStore:
             if not package.infs:
                 yield from package.drivers
 
+    def library(self, binary: str) -> Driver | None:
+        """Return the declaration that stands for a file; the folders that were added last come first."""
+        for package in reversed(self.packages):
+            for driver in package.drivers:
+                if driver.binary.lower() == binary.lower():
+                    return driver
+        return None
+
     def _parse(self, path: Path) -> Inf:
         if path not in self._parsed:
             self._parsed[path] = Inf.parse(path.read_bytes())

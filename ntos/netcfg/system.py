@@ -13,10 +13,9 @@ from ntos.netcfg.registry import SERVICES, Registry
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ntos.io.completion import Waiter
+    from ntos.executive.contract import Executive
     from ntos.io.system import IoSystem
-    from ntos.irql import IrqlModel
-    from ntos.netcfg.driver import Driver
+    from ntos.netcfg.driver import Driver, DriverObject
     from ntos.netcfg.registry import Value
 
 Export = TypeVar("Export")
@@ -33,15 +32,18 @@ class MissingExportError(LookupError):
 class System:
     """One host, as its drivers see it."""
 
-    def __init__(self, io: IoSystem, waiter: Waiter, irql: IrqlModel) -> None:
+    def __init__(self, io: IoSystem, executive: Executive) -> None:
         self.io = io
-        self.waiter = waiter
-        self.irql = irql
+        self.executive = executive
         self.registry = Registry()
         self.drivers: dict[str, Driver] = {}
         """The declarations of what is installed, by instance."""
         self.connection: Callable[[str], str] = lambda instance: instance
         """Returns an adapter's name by its instance."""
+        self.service: Callable[[str], str] = lambda instance: instance
+        """Returns the service of a component by its instance."""
+        self.load_library: Callable[[str], DriverObject | None]
+        """LoadLibrary: returns what the entry of a library makes, by its file name; None: there is none."""
         self._exports: dict[type, object] = {}
 
     def export(self, *things: object) -> None:

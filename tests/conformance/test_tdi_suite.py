@@ -4,26 +4,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from lab.host.virtual import VirtualHosts
 from ntos.io.irp import Irp, Major, Memory
 from ntos.io.status import NtError, NtStatus
+from protocols.interfaces.tdi.address import TdiAddress, internet
 from protocols.interfaces.tdi.client import TdiClient
 from protocols.interfaces.tdi.events import Taken
 from protocols.interfaces.tdi.registration import PnpClient, PnpOpcode, TdiRegistry
-from protocols.interfaces.tdi.requests import (
-    Event,
-    Flags,
-    Query,
-    TaAddress,
-    Tdi,
-    Transfer,
-    TransportAddress,
-)
+from protocols.interfaces.tdi.requests import Event, Flags, Query, Tdi, Transfer, TransportAddress
 from protocols.transports.tcpip.addresses import parse
+from tests.support.addresses import inet
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 ANY = bytes(4)
 FAR = parse("10.0.0.2")
@@ -40,7 +37,7 @@ class World:
 
     def address(self, client: TdiClient, device: str, port: int = 0) -> Any:
         raw = device.endswith("RawIp")
-        asked = TransportAddress(TaAddress(ANY, 0 if raw else port), protocol=253 if raw else 0)
+        asked = TransportAddress(internet(ANY, 0 if raw else port), protocol=253 if raw else 0)
         return client.open_address(device, asked)
 
     def finish(self) -> None:
@@ -104,7 +101,7 @@ def test_a_datagram_goes_to_the_waiting_request_and_then_to_the_handler(world: W
     waiting = world.far.request(far, Tdi.RECEIVE_DATAGRAM, None, [into])
 
     for data in (b"one", b"two"):
-        world.near.send_datagram(near, [data], TaAddress(FAR, 4000))
+        world.near.send_datagram(near, [data], internet(FAR, 4000))
     world.net.run()
 
     assert waiting.status is NtStatus.SUCCESS
@@ -136,7 +133,7 @@ class Connected:
         self.near_address = world.address(world.near, device)
         self.near = world.near.open_connection(device, "near")
         world.near.associate(self.near, self.near_address)
-        self.connected = world.near.connect(self.near, TaAddress(FAR, 4000))
+        self.connected = world.near.connect(self.near, internet(FAR, 4000))
         world.net.run()
 
 
@@ -147,13 +144,13 @@ def test_listen_and_connect_complete_with_the_handshake(world: World) -> None:
 
     assert (pair.listened.status, pair.connected.status) == (NtStatus.SUCCESS, NtStatus.SUCCESS)
     assert pair.listened.result.address == parse("10.0.0.1")
-    assert (info["state"], info["remote"]) == ("ESTABLISHED", TaAddress(FAR, 4000))
+    assert (info["state"], info["remote"]) == ("ESTABLISHED", internet(FAR, 4000))
 
 
 def test_an_unassociated_connection_connects_to_nothing(world: World) -> None:
     connection = world.near.open_connection(DEVICES[0], "x")
 
-    irp = world.near.connect(connection, TaAddress(FAR, 1))
+    irp = world.near.connect(connection, internet(FAR, 1))
 
     assert irp.status is NtStatus.ADDRESS_NOT_ASSOCIATED
 
@@ -253,7 +250,7 @@ def test_a_chained_receive_takes_buffers_whole(world: World) -> None:
     pair = Connected(world)
     got: list[Memory] = []
 
-    def take(_context: object, buffers: list[Memory]) -> NtStatus:
+    def take(_context: object, buffers: Sequence[Memory]) -> NtStatus:
         got.extend(buffers)
         return NtStatus.SUCCESS
 
@@ -268,7 +265,7 @@ def test_a_send_is_over_at_once_where_tcp_has_room_and_waits_its_turn_where_it_h
     pair = Connected(world)
     got = bytearray()
 
-    def take(_context: object, buffers: list[Memory]) -> NtStatus:
+    def take(_context: object, buffers: Sequence[Memory]) -> NtStatus:
         got.extend(b"".join(buffers))
         return NtStatus.SUCCESS
 
@@ -336,7 +333,7 @@ def test_a_cancelled_connect_leaves_nothing(world: World) -> None:
     address = world.address(world.near, DEVICES[0])
     connection = world.near.open_connection(DEVICES[0], "x")
     world.near.associate(connection, address)
-    irp = world.near.connect(connection, TaAddress(parse("10.0.0.77"), 80))
+    irp = world.near.connect(connection, internet(parse("10.0.0.77"), 80))
 
     world.near.io.cancel(irp)
     world.net.run()
@@ -356,11 +353,11 @@ class Listener(PnpClient):
         del order
         self.heard.append((opcode.name, device))
 
-    def add_net_address(self, address: TaAddress, device: str) -> None:
-        self.heard.append((f"+{address.address.hex()}", device))
+    def add_net_address(self, address: TdiAddress, device: str) -> None:
+        self.heard.append((f"+{inet(address).address.hex()}", device))
 
-    def del_net_address(self, address: TaAddress, device: str) -> None:
-        self.heard.append((f"-{address.address.hex()}", device))
+    def del_net_address(self, address: TdiAddress, device: str) -> None:
+        self.heard.append((f"-{inet(address).address.hex()}", device))
 
     def pnp_power(self, device: str, event: str) -> NtStatus:
         del device
@@ -400,7 +397,7 @@ def test_a_device_that_goes_takes_its_addresses_along_and_a_client_that_left_hea
     for client in (stays, leaves):
         registry.register_pnp_handlers(client)
     registry.register_device_object("\\Device\\A")
-    registry.register_net_address(TaAddress(parse("10.0.0.1"), 0), "\\Device\\A")
+    registry.register_net_address(internet(parse("10.0.0.1"), 0), "\\Device\\A")
     registry.deregister_pnp_handlers(leaves)
 
     registry.deregister_device_object("\\Device\\A")

@@ -16,8 +16,9 @@ from lab.host.virtual import FAST, VirtualHosts
 from protocols.apis.winsock.constants import Af, Proto, Sock
 from protocols.apis.wsk.constants import Category, DisconnectFlag, ReceiveFlag
 from protocols.apis.wsk.npi import WskBuf
+from protocols.interfaces.tdi.address import InternetAddress, internet
 from protocols.interfaces.tdi.client import TdiClient
-from protocols.interfaces.tdi.requests import Flags, TaAddress, Tdi, Transfer, TransportAddress
+from protocols.interfaces.tdi.requests import Flags, Tdi, Transfer, TransportAddress
 from protocols.transports.tcpip import StackConfig
 from protocols.transports.tcpip.addresses import parse
 
@@ -37,14 +38,14 @@ class Way(Protocol):
 
     def __init__(self, host: Upper, family: Af) -> None: ...
     def listen(self, port: int) -> Any: ...
-    def connect(self, remote: TaAddress) -> Any: ...
+    def connect(self, remote: InternetAddress) -> Any: ...
     def send(self, connection: Any, data: bytes) -> None: ...
     def receive(self, connection: Any, size: int) -> bytearray: ...
     def finish(self, connection: Any) -> None: ...
     def abort(self, connection: Any) -> None: ...
     def close(self, connection: Any) -> None: ...
     def datagrams(self, port: int) -> Any: ...
-    def send_to(self, address: Any, data: bytes, remote: TaAddress) -> None: ...
+    def send_to(self, address: Any, data: bytes, remote: InternetAddress) -> None: ...
     def receive_from(self, address: Any, size: int) -> bytearray: ...
 
 
@@ -61,7 +62,7 @@ class ByTdi:
         self.tdi.request(made, Tdi.LISTEN, Transfer())
         return made
 
-    def connect(self, remote: TaAddress) -> Any:
+    def connect(self, remote: InternetAddress) -> Any:
         made = self.tdi.open_connection("\\Device\\Tcp", None)
         self.tdi.associate(made, self._address("Tcp", 0))
         self.tdi.connect(made, remote)
@@ -87,7 +88,7 @@ class ByTdi:
     def datagrams(self, port: int) -> Any:
         return self._address("Udp", port)
 
-    def send_to(self, address: Any, data: bytes, remote: TaAddress) -> None:
+    def send_to(self, address: Any, data: bytes, remote: InternetAddress) -> None:
         self.tdi.send_datagram(address, [data], remote)
 
     def receive_from(self, address: Any, size: int) -> bytearray:
@@ -96,7 +97,7 @@ class ByTdi:
         return buffer
 
     def _address(self, device: str, port: int) -> Any:
-        asked = TransportAddress(TaAddress(bytes(self.size), port))
+        asked = TransportAddress(internet(bytes(self.size), port))
         return self.tdi.open_address(f"\\Device\\{device}", asked)
 
 
@@ -110,7 +111,7 @@ class ByWsk:
         listener = self._bound(Category.LISTEN, port)
         return self._start(listener.accept)
 
-    def connect(self, remote: TaAddress) -> Any:
+    def connect(self, remote: InternetAddress) -> Any:
         socket = self._bound(Category.CONNECTION, 0)
         self._start(socket.connect, remote)
         return socket
@@ -135,7 +136,7 @@ class ByWsk:
     def datagrams(self, port: int) -> Any:
         return self._bound(Category.DATAGRAM, port)
 
-    def send_to(self, address: Any, data: bytes, remote: TaAddress) -> None:
+    def send_to(self, address: Any, data: bytes, remote: InternetAddress) -> None:
         self._start(address.send_to, WskBuf((data,)), remote)
 
     def receive_from(self, address: Any, size: int) -> bytearray:
@@ -147,7 +148,7 @@ class ByWsk:
         datagram = category is Category.DATAGRAM
         kind = (Sock.DGRAM, Proto.UDP) if datagram else (Sock.STREAM, Proto.TCP)
         socket = self._start(self.client.socket, self.family, *kind, category).result
-        self._start(socket.bind, TaAddress(bytes(SIZES[self.family]), port))
+        self._start(socket.bind, internet(bytes(SIZES[self.family]), port))
         return socket
 
     def _start(self, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
@@ -170,7 +171,7 @@ class Play:
             if family is Af.INET6:
                 host.stack.add_address(host.stack.interfaces[1], parse(f"fd00::{number}"), 64)
         self.near_address, far, self.nobody = (
-            TaAddress(parse(f"{NETS[family]}{n}"), PORT) for n in (1, 2, 99)
+            internet(parse(f"{NETS[family]}{n}"), PORT) for n in (1, 2, 99)
         )
         self.remote = far
         self.net.network.log = []
@@ -273,8 +274,8 @@ def datagrams(play: Play) -> None:
     for data in (b"one", bytes(8000)):
         play.near.send_to(near, data, play.remote)
         play.run()
-    play.near.send_to(near, b"nobody", play.remote._replace(port=9))
-    play.far.send_to(far, b"back", play.near_address._replace(port=4001))
+    play.near.send_to(near, b"nobody", play.remote.with_port(9))
+    play.far.send_to(far, b"back", play.near_address.with_port(4001))
     play.run()
     play.got += [bytes(one) for one in buffers]
 

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from lab.host.virtual import VirtualHosts
 from protocols.apis.winsock.constants import Af, Sock
-from protocols.interfaces.tdi.requests import TaAddress
+from protocols.interfaces.tdi.address import internet
 from protocols.transports.tcpip.addresses import parse
 
 if TYPE_CHECKING:
     from protocols.apis.winsock import Winsock
 
-SERVER = TaAddress(parse("10.0.0.2"), 80)
+SERVER = internet(parse("10.0.0.2"), 80)
 
 
 class World:
@@ -28,7 +28,7 @@ class World:
     def listener(self, backlog: int = 5) -> int:
         """Listen on port 80 of the server."""
         number = self.server.socket(Af.INET, Sock.STREAM)
-        self.server.bind(number, TaAddress(bytes(4), 80))
+        self.server.bind(number, internet(bytes(4), 80))
         self.server.listen(number, backlog)
         return number
 

@@ -10,7 +10,7 @@ from lab.host.virtual import FAST, VirtualHosts
 from protocols.apis.winsock.constants import Af, Proto, Sock
 from protocols.apis.wsk.constants import Category
 from protocols.apis.wsk.npi import WskBuf
-from protocols.interfaces.tdi.requests import TaAddress
+from protocols.interfaces.tdi.address import InternetAddress, internet
 from protocols.transports.tcpip.addresses import parse
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from ntos.io.status import NtStatus
     from protocols.transports.tcpip import StackConfig
 
-ANY = TaAddress(bytes(4), 0)
-FAR = TaAddress(parse("10.0.0.2"), 4000)
+ANY = internet(bytes(4), 0)
+FAR = internet(parse("10.0.0.2"), 4000)
 
 
 class App:
@@ -59,7 +59,7 @@ class App:
         kind, protocol = (Sock.DGRAM, Proto.UDP) if datagram else (Sock.STREAM, Proto.TCP)
         return self.get(self.dispatch.socket, family, kind, protocol, category, **named)
 
-    def bound(self, category: Category, local: TaAddress = ANY, **named: Any) -> Any:
+    def bound(self, category: Category, local: InternetAddress = ANY, **named: Any) -> Any:
         """Make a socket and bind it."""
         made = self.socket(category, **named)
         self.get(made.bind, local)
@@ -97,25 +97,13 @@ class WskWorld:
 
     def pair(self, *, near: Any = None, far: Any = None) -> tuple[Any, Any]:
         """Connect; return the two sockets. ``near`` and ``far`` are their callbacks."""
-        listener = self.far.bound(Category.LISTEN, TaAddress(bytes(4), FAR.port))
+        listener = self.far.bound(Category.LISTEN, internet(bytes(4), FAR.port))
         accepted = self.far.start(listener.accept, dispatch=far, context="far")
         connect = self.near.dispatch.socket_connect
         made = self.near.get(connect, Sock.STREAM, Proto.TCP, ANY, FAR, dispatch=near, context="near")
         self.run(lambda: accepted.completed)
         self.far.close(listener)
         return made, accepted.result
-
-    def work(self, host: Upper) -> Callable[[str, Callable[[], None]], None]:
-        """Return a host's work item queue."""
-
-        def queue(_name: str, routine: Callable[[], None]) -> None:
-            def run() -> None:
-                routine()
-                host.stack.flush()
-
-            self.net.network.at(self.net.network.now, run)
-
-        return queue
 
     def finish(self) -> None:
         """Close what is open; check that no rule of the I/O system was broken, and every IRP completed."""

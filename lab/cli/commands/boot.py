@@ -8,14 +8,15 @@ import json
 import os
 import re
 import sys
-import termios
 import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lab.cli.arguments import mac, positive
+from lab.cli.terminal import terminal_restored
 from lab.errors import UsageError
 from lab.host import boot_stack as meeting
 from lab.host import nt_guest
@@ -36,8 +37,6 @@ from lab.stepper.stepped_guest import Steered
 from lab.trials.interop.verified import verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from lab.machines.guest.agent import Result
     from lab.machines.guest.session import Guest
     from lab.stepper.command import CommandFront
@@ -77,20 +76,6 @@ def memory_mib(text: str) -> int:
     if amount < LEAST_MEMORY_MIB:
         raise argparse.ArgumentTypeError(f"{text}: give at least {LEAST_MEMORY_MIB}M, as in 512M or 1G")
     return amount
-
-
-def mac(text: str) -> str:
-    """Read a unicast MAC address."""
-    if not re.fullmatch(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}", text) or int(text[:2], 16) & 1:
-        raise argparse.ArgumentTypeError(f"{text}: give a unicast address such as {LOCAL_MAC.format(1)}")
-    return text.lower()
-
-
-def positive(text: str) -> int:
-    """Read a number of at least 1."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text}: give a number of at least 1")
-    return int(text)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -504,19 +489,6 @@ def command(args: argparse.Namespace) -> str | None:
             raise UsageError(f"--script {args.script}: no such file")
         return str(args.script.read_text())
     return args.exec  # type: ignore[no-any-return]  # argparse gives a str or None here
-
-
-@contextmanager
-def terminal_restored() -> Iterator[None]:
-    """Give the terminal its settings back: QEMU makes it raw, and may be killed."""
-    if not sys.stdin.isatty():
-        yield
-        return
-    before = termios.tcgetattr(sys.stdin)
-    try:
-        yield
-    finally:
-        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
 
 
 def show(result: Result) -> int:

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lab.cli.commands.boot import positive
+from lab.cli.arguments import positive
 from lab.machines import scratch
 from lab.machines.card_process import start_card
 from lab.machines.cards import ENGINES

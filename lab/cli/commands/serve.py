@@ -22,7 +22,8 @@ from device.serving import serve
 from device.trace.native import TapeError
 from device.vfio_user import ListenError
 from device.wire.spec import start
-from lab.cli.commands.boot import mac, terminal_restored
+from lab.cli.arguments import mac
+from lab.cli.terminal import terminal_restored
 from lab.errors import UsageError
 from lab.machines.card_process import Ready
 from lab.machines.card_surroundings import Surroundings, surround
@@ -42,7 +43,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from device.card import Account
-    from device.hardening import Needs, Posture
+    from device.hardening import Posture
+    from device.sandbox.needs import Needs
     from device.vfio_user import ServerFactory
     from device.wire.contract import Wire
     from lab.stepper.command import CommandFront

@@ -58,7 +58,9 @@ def run(args: argparse.Namespace) -> int:
     argv += ["--json"] if args.json else []
     argv += ["-k", args.keyword] if args.keyword is not None else []
     argv += ["--", *args.pytest] if args.pytest else []
-    process = children.start(argv, foreground=True, stdin=subprocess.DEVNULL)
+    # Our own scripts find their neighbours; the checkout is where the checks run.
+    environment = children.without_safe_path()
+    process = children.start(argv, environment=environment, foreground=True, stdin=subprocess.DEVNULL)
     try:
         return process.wait()
     finally:

@@ -1,18 +1,18 @@
 """Reads a Debian binary package without dpkg: an ``ar`` archive that holds a compressed tar (deb(5)).
 
-It unpacks files, directories and links only: no device nodes, no owners, nothing outside the target.
+It unpacks files, folders and links only: no devices, no owners, nothing outside the target (``placement``).
 """
 
 from __future__ import annotations
 
 import io
-import os
 import shutil
 import subprocess
 import tarfile
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from lab.errors import UsageError
+from lab.machines.fetch.placement import Placement
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -89,30 +89,9 @@ def _unpack_tar(
 ) -> None:
     try:
         with tarfile.open(fileobj=file, mode=mode) as tar:
+            placement = Placement(target)
             for member in tar:
                 if wanted is None or wanted(member.name) or member.isdir():
-                    _place(tar, member, target)
+                    placement.member(tar, member)
     except (tarfile.TarError, EOFError) as error:
         raise PackageError(path, str(error)) from error
-
-
-def _place(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
-    """Write one member. A merged-/usr link (``./lib`` to ``usr/lib``) and a real ``./lib`` both work."""
-    parts = [part for part in member.name.split("/") if part not in ("", ".")]
-    if ".." in parts:
-        raise tarfile.TarError(f"{member.name} leaves the package")
-    where = target.joinpath(*parts)
-    if member.isdir():
-        where.mkdir(parents=True, exist_ok=True)
-        return
-    where.parent.mkdir(parents=True, exist_ok=True)
-    if where.is_symlink() or where.is_file():
-        where.unlink()
-    if member.issym():
-        where.symlink_to(member.linkname)
-    elif member.islnk():
-        os.link(target.joinpath(*[p for p in member.linkname.split("/") if p not in ("", ".")]), where)
-    elif member.isfile() and (content := tar.extractfile(member)) is not None:
-        with where.open("wb") as out:
-            shutil.copyfileobj(content, out, 1 << 20)
-        where.chmod(member.mode & 0o755 | 0o600)

@@ -16,6 +16,7 @@ import tarfile
 from typing import TYPE_CHECKING
 
 from lab.errors import UsageError
+from lab.machines.fetch.placement import Placement
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,6 +34,8 @@ def unpack_source(tarball: Path, folder: str, target: Path) -> None:
     """Unpack what is kept of ``folder`` of a source package's tarball. UsageError where it is not there."""
     depth = len(folder.split("/")) + 1  # the tarball has one top directory of its own
     found = False
+    target.mkdir(parents=True, exist_ok=True)
+    placement = Placement(target)
     with tarfile.open(tarball, "r|*") as tar:
         for member in tar:
             parts = member.name.removeprefix("./").split("/")
@@ -42,9 +45,7 @@ def unpack_source(tarball: Path, folder: str, target: Path) -> None:
             content = tar.extractfile(member) if member.isfile() else None
             if content is None:
                 continue
-            where = target.joinpath(*inside)
-            where.parent.mkdir(parents=True, exist_ok=True)
-            where.write_bytes(content.read())
+            placement.file("/".join(inside), content)
             found = True
     if not found:
         raise UsageError(f"{tarball.name} has no {folder}: this release's QEMU no longer carries it")

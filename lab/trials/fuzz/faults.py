@@ -17,6 +17,10 @@ ENGINES: Final = ("reference", "native")
 _ROWS: Final = "tests/conformance/test_hostile_rows.py::"
 _ROW: Final = f"{_ROWS}test_a_hostile_guest_costs_its_own_frames_and_no_more[{{engine}}-"
 _CLIENTS: Final = "tests/integration/vfio_user/test_hostile_clients.py::test_"
+_SANDBOX: Final = "tests/integration/device/test_hardening.py::"
+_SANDBOXED: Final = ("none", "pcap", "dgram", "stream", "switch", "netns", "veth", "impaired")
+_FOLDERS: Final = "tests/unit/device/test_private_folder.py::"
+_PLACEMENT: Final = "tests/unit/lab/test_placement.py::"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +142,32 @@ FAULTS: Final = (
         ("ours",),
         "malformed messages (fuzz --messages 1000000)",
         (_client("malformed_messages_leave_the_card_as_it_was"),),
+    ),
+    Fault(
+        ("ours",),
+        "a thread of the card outside its sandbox, of any wire",
+        tuple(f"{_SANDBOX}test_every_thread_of_a_card_is_inside[{wire}-{{engine}}]" for wire in _SANDBOXED),
+    ),
+    Fault(
+        ("ours",),
+        "code inside the card: programs, files, sockets, namespaces, others' memory, new code",
+        (f"{_SANDBOX}test_nothing_of_worth_is_left_to_code_inside",),
+    ),
+    Fault(
+        ("ours",),
+        "(another user) a cache that was there before ours, without HOME",
+        (
+            f"{_FOLDERS}test_another_users_folder_on_the_way_is_refused",
+            f"{_FOLDERS}test_without_any_home_the_error_names_the_variable",
+        ),
+    ),
+    Fault(
+        ("ours",),
+        "(a package) links that lead out of where it is unpacked",
+        (
+            f"{_PLACEMENT}test_a_file_through_a_link_by_a_link_stays_inside",
+            *(f"{_PLACEMENT}test_a_name_that_leaves_is_refused[{name}]" for name in ("../evil", "/etc/evil")),
+        ),
     ),
 )
 

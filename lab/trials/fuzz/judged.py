@@ -10,6 +10,7 @@ from typing import Final
 from xml.etree import ElementTree as ET
 
 from lab.errors import UsageError
+from lab.machines.child_processes import without_safe_path
 from lab.trials.fuzz import faults
 
 _ROOT: Final = Path(__file__).resolve().parents[3]
@@ -23,7 +24,12 @@ def verdicts() -> dict[str, str]:
         report = Path(folder) / "junit.xml"
         argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}"]
         done = subprocess.run(
-            [*argv, *faults.every_id()], cwd=_ROOT, capture_output=True, text=True, check=False
+            [*argv, *faults.every_id()],
+            cwd=_ROOT,
+            env=without_safe_path(),
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if not report.is_file():
             last = (done.stderr or done.stdout).strip().splitlines()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ntos.io.completion import Event
+from ntos.executive.dispatcher import Event
+from protocols.apis.win32.overlapped import Overlapped
 from protocols.apis.winsock.constants import Af, Io, IpOption, Msg, Proto, Shut, So, Sock, Sol
 from protocols.apis.winsock.errors import WinsockError
-from protocols.apis.winsock.overlapped import Overlapped
-from protocols.interfaces.tdi.requests import TaAddress
+from protocols.interfaces.tdi.address import internet
 from protocols.transports.tcpip.addresses import parse
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ class Situations:
         self.answers: dict[str, int] = {}
         self._ws = winsock
         self._host = parse(host)
-        self._echo, self._reset = TaAddress(self._host, port), TaAddress(self._host, port + 1)
-        self._closed, self._nobody = TaAddress(self._host, CLOSED), TaAddress(parse(nobody), 80)
+        self._echo, self._reset = internet(self._host, port), internet(self._host, port + 1)
+        self._closed, self._nobody = internet(self._host, CLOSED), internet(parse(nobody), 80)
 
     def run(self) -> dict[str, int]:
         """Go through all of them; the process's Winsock is not started yet, and is at the end."""
@@ -84,21 +84,21 @@ class Situations:
     def _binding(self) -> None:
         ws, say = self._ws, self._say
         a, b, c, d, e, f, g, h = (self._udp() if n == 2 else self._tcp() for n in range(8))
-        ws.bind(a, TaAddress(ANY, LOCAL))
-        say("bind to a port in use", ws.bind, b, TaAddress(ANY, LOCAL))
-        say("bind of a bound socket", ws.bind, a, TaAddress(ANY, LOCAL + 1))
-        say("bind to another host's address", ws.bind, d, TaAddress(parse("192.0.2.1"), 0))
-        say("bind of IPv4 to an IPv6 address", ws.bind, d, TaAddress(bytes(16), LOCAL))
+        ws.bind(a, internet(ANY, LOCAL))
+        say("bind to a port in use", ws.bind, b, internet(ANY, LOCAL))
+        say("bind of a bound socket", ws.bind, a, internet(ANY, LOCAL + 1))
+        say("bind to another host's address", ws.bind, d, internet(parse("192.0.2.1"), 0))
+        say("bind of IPv4 to an IPv6 address", ws.bind, d, internet(bytes(16), LOCAL))
         say("listen unbound", ws.listen, d, 1)
         say("listen on a datagram socket", ws.listen, c, 1)
         self._option(e, So.EXCLUSIVEADDRUSE)
-        ws.bind(e, TaAddress(ANY, LOCAL + 2))
+        ws.bind(e, internet(ANY, LOCAL + 2))
         self._option(f, So.REUSEADDR)
-        say("SO_REUSEADDR beside SO_EXCLUSIVEADDRUSE", ws.bind, f, TaAddress(ANY, LOCAL + 2))
+        say("SO_REUSEADDR beside SO_EXCLUSIVEADDRUSE", ws.bind, f, internet(ANY, LOCAL + 2))
         self._option(g, So.REUSEADDR)
-        ws.bind(g, TaAddress(ANY, LOCAL + 3))
+        ws.bind(g, internet(ANY, LOCAL + 3))
         self._option(h, So.REUSEADDR)
-        say("SO_REUSEADDR twice", ws.bind, h, TaAddress(ANY, LOCAL + 3))
+        say("SO_REUSEADDR twice", ws.bind, h, internet(ANY, LOCAL + 3))
         say("SO_EXCLUSIVEADDRUSE after bind", self._option, a, So.EXCLUSIVEADDRUSE)
         say("accept without listen", ws.accept, a)
         ws.listen(a, 1)
@@ -112,11 +112,11 @@ class Situations:
         ws, say = self._ws, self._say
         a, b = self._tcp(), self._tcp()
         say("connect to a closed port", ws.connect, self._tcp(), self._closed)
-        say("connect to 0.0.0.0", ws.connect, self._tcp(), TaAddress(ANY, 80))
-        say("connect to port 0", ws.connect, self._tcp(), TaAddress(self._host, 0))
+        say("connect to 0.0.0.0", ws.connect, self._tcp(), internet(ANY, 80))
+        say("connect to port 0", ws.connect, self._tcp(), internet(self._host, 0))
         # An address of ours has no family field: its length is the family.
-        say("connect to an unknown family", ws.connect, self._tcp(), TaAddress(b"\1" * 6, 80))
-        far_away = TaAddress(parse("198.51.100.1"), 80)
+        say("connect to an unknown family", ws.connect, self._tcp(), internet(b"\1" * 6, 80))
+        far_away = internet(parse("198.51.100.1"), 80)
         say("connect to a network without a route", ws.connect, self._tcp(), far_away)
         say("recv unconnected", ws.recv, a, bytearray(1))
         say("send unconnected", ws.send, a, b"x")
@@ -167,8 +167,8 @@ class Situations:
         ws.sendto(a, b"more than four", self._echo)
         say("recv of a longer datagram", ws.recv, a, bytearray(4))
         say("a datagram too long", ws.sendto, a, bytes(65508), self._echo)
-        say("broadcast without SO_BROADCAST", ws.sendto, a, b"x", TaAddress(b"\xff" * 4, CLOSED))
-        say("a datagram to port 0", ws.sendto, a, b"x", TaAddress(self._host, 0))
+        say("broadcast without SO_BROADCAST", ws.sendto, a, b"x", internet(b"\xff" * 4, CLOSED))
+        say("a datagram to port 0", ws.sendto, a, b"x", internet(self._host, 0))
         say("send of a datagram to nobody", ws.send, b, b"x")
         self._patience(b, 600)
         say("recv of a datagram unbound", ws.recv, b, bytearray(4))
@@ -192,7 +192,7 @@ class Situations:
         pending = Overlapped(Event())
         say("WSARecv overlapped, nothing came", ws.recv, a, bytearray(1), 0, pending)
         say("its result, not waiting", ws.get_overlapped_result, a, pending)
-        ws.cancel_io(a)
+        ws.win32.cancel_io(a)
         ws.wait_for_multiple_events([pending.event], 2 * SECOND)
         say("its result after CancelIo", ws.get_overlapped_result, a, pending)
         ws.closesocket(a)

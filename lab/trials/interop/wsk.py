@@ -19,13 +19,14 @@ from lab.machines.peer import Peer, PeerError
 from lab.trials.interop import wsk_peer
 from lab.trials.interop.contract import Seen
 from lab.trials.interop.verified import MOST_SHOWN, watched
+from ntos.executive.contract import SECOND
 from ntos.io.status import NtError, NtStatus
 from protocols.apis.winsock.constants import Af, Proto, Sock
 from protocols.apis.wsk.blocking import Blocking
 from protocols.apis.wsk.constants import Category
 from protocols.apis.wsk.npi import WskBuf
-from protocols.apis.wsk.samples.echosrv import PORT, EchoServer
-from protocols.interfaces.tdi.requests import TaAddress
+from protocols.apis.wsk.samples.echosrv import PORT, SOCKETS, EchoServer
+from protocols.interfaces.tdi.address import InternetAddress, internet
 from protocols.transports.tcpip.addresses import parse
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 NAME = "wsk"
 HELP = "a WSK echo server and a WSK client in the kernel, against plain sockets of Linux"
 OURS, LINUX = "10.82.57.9", "10.82.57.1"
-ANY = TaAddress(bytes(4), 0)
+ANY = internet(bytes(4), 0)
 THEIR_PORT = 40007
 SIZES = (1, 2, 1459, 1460, 1461, 4096, 65536, 262_144, 1_048_576)
 DATAGRAMS = (1, 1472, 1473, 8192, 65507)
@@ -48,6 +49,7 @@ MANY_BYTES = 20_000
 ABORTS = 20
 BUFFER_BYTES = 16384
 LIMIT_S = 120.0
+LIMIT_NS = 120 * SECOND
 SETTLE_S = 10.0
 MOST_TOLD = 300
 PROGRAM = str(Path(wsk_peer.__file__))
@@ -90,6 +92,7 @@ def served(
         server = EchoServer(
             registration, host.executive.queue_work_item, port=PORT, buffer_bytes=BUFFER_BYTES
         )
+        host.executive.wait(lambda: server.bound == SOCKETS, "the sample to listen", LIMIT_NS)
     seen = [Seen("echosrv", f"listens on ports {PORT} to {PORT + 2}, TCP and UDP", not server.failures)]
 
     def survived(told: dict[str, Any]) -> Seen:
@@ -164,6 +167,7 @@ def unloaded(station: Station, registration: Any, server: EchoServer) -> Seen:  
     with host.executive.entry:
         server.stop()
         registration.deregister()
+        host.executive.wait(lambda: not server.work_items, "the sample's work items", LIMIT_NS)
         left = len(server.connections)
         alive = [text for text in host.upper.verifier.alive.values() if "Wsk" in text]
     result = f"{server.accepted} accepted, {server.bytes_echoed:,} bytes echoed; WskDeregister returned"
@@ -180,7 +184,7 @@ class Client:
         with self._host.executive.entry:
             self.registration = self._host.upper.wsk_register()
             self._npi = self.registration.capture_provider_npi()
-            self._blocking = Blocking(self._npi.client, self._host.waiter)
+            self._blocking = Blocking(self._npi.client, self._host.executive)
 
     def call(self, function: Callable[..., NtStatus], *arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - each function has its own
         """Call, and wait. NtError."""
@@ -193,7 +197,7 @@ class Client:
             self.registration.release_provider_npi()
             self.registration.deregister()
 
-    def connected(self, remote: TaAddress) -> Any:  # noqa: ANN401 - a ConnectionSocket
+    def connected(self, remote: InternetAddress) -> Any:  # noqa: ANN401 - a ConnectionSocket
         """WskSocketConnect, as soon as somebody listens there."""
         end = time.monotonic() + LIMIT_S
         while True:
@@ -204,7 +208,7 @@ class Client:
                     raise
             time.sleep(0.1)
 
-    def stream(self, remote: TaAddress, data: bytes) -> bytes:
+    def stream(self, remote: InternetAddress, data: bytes) -> bytes:
         """Echo over a connection: a thread sends while this one receives."""
         socket = self.connected(remote)
 
@@ -221,7 +225,7 @@ class Client:
         self.call(socket.close_socket)
         return bytes(back)
 
-    def datagram(self, remote: TaAddress, data: bytes) -> bytes:
+    def datagram(self, remote: InternetAddress, data: bytes) -> bytes:
         """Echo a datagram."""
         npi = self._npi
         socket = self.call(npi.dispatch.socket, Af.INET, Sock.DGRAM, Proto.UDP, Category.DATAGRAM)
@@ -237,7 +241,7 @@ class Client:
 def asked(station: Station, peer: Peer, sizes: list[int]) -> list[Seen]:
     """Be the client of Linux's echo server."""
     number = peer.start([sys.executable, PROGRAM, "serve", str(THEIR_PORT), str(len(sizes) + 1)])
-    client, remote = Client(station), TaAddress(parse(LINUX), THEIR_PORT)
+    client, remote = Client(station), internet(parse(LINUX), THEIR_PORT)
     parts: list[Seen] = []
     for what, exchange, amounts in (
         ("our WSK client, Linux's server: TCP", client.stream, sizes),

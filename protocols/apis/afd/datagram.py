@@ -9,21 +9,21 @@ from ntos.io.status import NtError, NtStatus
 from protocols.apis.afd.copying import keep
 from protocols.apis.afd.endpoint import Endpoint
 from protocols.apis.afd.requests import Disconnect, Kind, Poll, Receive, Send
-from protocols.interfaces.tdi.requests import Connect, Event, TaAddress, Tdi
+from protocols.interfaces.tdi.requests import Connect, Event, Tdi
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from ntos.io.device import FileObject
     from ntos.io.irp import Irp
     from protocols.apis.afd.dispatch import AfdDriver
     from protocols.apis.afd.requests import AfdOpen
+    from protocols.interfaces.tdi.address import TdiAddress
 
 
 class Queued(NamedTuple):
     """A datagram that waits, or an error in its place (a port that was unreachable)."""
 
     data: bytes
-    source: TaAddress
+    source: TdiAddress
     details: dict[str, Any]
     status: NtStatus = NtStatus.SUCCESS
 
@@ -52,7 +52,7 @@ class DatagramEndpoint(Endpoint):
             self.tdi.must(self.tdi.request(address, Tdi.CONNECT, Connect(remote)))
         except NtError as error:
             return self.io.complete(irp, error.status)
-        self.remote = remote if any(remote.address) else None
+        self.remote = None if remote.is_any else remote
         return self.io.complete(irp, NtStatus.SUCCESS)
 
     def send(self, irp: Irp) -> NtStatus:
@@ -145,15 +145,18 @@ class DatagramEndpoint(Endpoint):
             self._open_any()
         return self.address
 
-    def event_handlers(self) -> dict[Event, Callable[..., Any]]:
+    def set_handlers(self, address: FileObject) -> None:
         """Hear of datagrams and of errors that came in their place."""
-        return {Event.RECEIVE_DATAGRAM: self._arrived, Event.ERROR_EX: self._failed}
+        self.tdi.set_event_handler(address, Event.RECEIVE_DATAGRAM, self._arrived)
+        self.tdi.set_event_handler(address, Event.ERROR_EX, self._failed)
 
-    def _arrived(self, _context: object, source: TaAddress, data: bytes, details: dict[str, Any]) -> NtStatus:
+    def _arrived(
+        self, _context: object, source: TdiAddress, data: bytes, details: dict[str, Any]
+    ) -> NtStatus:
         self._enqueue(Queued(data, source, details))
         return NtStatus.SUCCESS
 
-    def _failed(self, _context: object, status: NtStatus, remote: TaAddress) -> None:
+    def _failed(self, _context: object, status: NtStatus, remote: TdiAddress) -> None:
         # Windows reports a port that was unreachable as WSAECONNRESET of the next receive.
         if status is NtStatus.PORT_UNREACHABLE and self.opened.kind is Kind.DATAGRAM:
             self._enqueue(Queued(b"", remote, {}, status))

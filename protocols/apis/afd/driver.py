@@ -22,10 +22,23 @@ class AfdBindings(DriverObject):
     def bind(self, lower: str) -> None:
         """Open the transport's devices to AFD."""
         self._afd.offer(self._devices(lower))
+        self._afd.transports.append(lower)
+        self._changed()
 
     def unbind(self, lower: str) -> None:
         """End every socket of the transport; make no more."""
         self._afd.withdraw(self._devices(lower))
+        self._afd.transports.remove(lower)
+        self._changed()
+
+    def reorder(self, lowers: list[str]) -> None:
+        """Prefer the transports in this order."""
+        self._afd.transports.sort(key=lowers.index)
+        self._changed()
+
+    def _changed(self) -> None:
+        for watcher in self._afd.watchers:
+            watcher()
 
     def _devices(self, lower: str) -> frozenset[str]:
         return frozenset(self._system.drivers[lower].devices)
@@ -33,7 +46,7 @@ class AfdBindings(DriverObject):
 
 def driver_entry(system: System) -> DriverObject:
     """DriverEntry."""
-    afd = AfdDriver(system.io, system.waiter.kick)
+    afd = AfdDriver(system.io)
     system.export(afd)
     return AfdBindings(system, afd)
 

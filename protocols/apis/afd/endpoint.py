@@ -13,16 +13,23 @@ from typing import TYPE_CHECKING, Any
 from ntos.io.status import NtError, NtStatus
 from protocols.apis.afd.requests import AfdOpen, Bind, Kind, Poll
 from protocols.interfaces.tdi.client import TdiClient
-from protocols.interfaces.tdi.requests import Event, Query, TaAddress, TransportAddress
+from protocols.interfaces.tdi.requests import Query, TransportAddress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ntos.io.device import FileObject
     from ntos.io.irp import Irp
+    from ntos.object.token import Token
     from protocols.apis.afd.dispatch import AfdDriver
+    from protocols.interfaces.tdi.address import TdiAddress
 
 DEFAULT_BUFFER = 65536
+OWN_OPTIONS = frozenset(
+    {
+        *("reuse", "exclusive", "debug", "dont_route", "linger", "oob_inline"),
+        *("send_timeout_ms", "receive_timeout_ms", "packet_info"),
+    }
+)
+"""What AFD or its client keep to themselves."""
 
 
 class Endpoint:
@@ -35,9 +42,10 @@ class Endpoint:
         self.tdi = TdiClient(driver.io)
         self.opened = opened
         self.file: FileObject | None = None
+        self.owner: Token | None = None  # on whose behalf the socket was opened
         self.address: FileObject | None = None
-        self.local: TaAddress | None = None
-        self.remote: TaAddress | None = None
+        self.local: TdiAddress | None = None
+        self.remote: TdiAddress | None = None
         self.receive_limit = DEFAULT_BUFFER
         self.send_limit = DEFAULT_BUFFER
         self.options: dict[str, Any] = {}
@@ -57,15 +65,14 @@ class Endpoint:
         return Poll.NONE
 
     def transport_options(self) -> dict[str, Any]:
-        """Return what of the options is the transport's."""
-        own = ("no_delay", "keepalive", "ttl", "tos", "broadcast", "multicast_ttl", "multicast_loop")
-        return {k: v for k, v in self.options.items() if k in (*own, "dont_fragment", "multicast_interface")}
+        """Return what of the options is the transport's: all that are not AFD's own."""
+        return {name: value for name, value in self.options.items() if name not in OWN_OPTIONS}
 
     def transport_address(self, asked: Bind) -> TransportAddress:
         """Return what an address object is opened with."""
-        dual = self.opened.family_bytes == 16 and not self.options.get("v6_only", 1)
         protocol = self.opened.protocol if self.opened.kind is not Kind.STREAM else 0
-        return TransportAddress(asked.address, asked.share, protocol, asked.exclusive, dual)
+        options = self.transport_options()
+        return TransportAddress(asked.address, asked.share, protocol, asked.exclusive, options, self.owner)
 
     def cleanup(self) -> None:
         """End: the last handle is closed."""
@@ -73,9 +80,8 @@ class Endpoint:
         self._wanted, self._signal = Poll.NONE, None
         self.changed()
 
-    def event_handlers(self) -> dict[Event, Callable[..., Any]]:
-        """Return what the transport is to call on an address of this socket."""
-        return {}
+    def set_handlers(self, address: FileObject) -> None:
+        """Say what the transport is to call on an address of this socket. NtError."""
 
     # Its address
 
@@ -91,13 +97,12 @@ class Endpoint:
 
     def _open_any(self) -> None:
         """Open an address of the transport's choice. NtError."""
-        self._open(Bind(TaAddress(bytes(self.opened.family_bytes), 0)))
+        self._open(Bind(self.opened.any_address))
 
     def _open(self, asked: Bind) -> None:
         """Open the address object and give it this socket's handlers and options. NtError."""
         self.address = self.tdi.open_address(self.opened.transport, self.transport_address(asked))
-        for event, handler in self.event_handlers().items():
-            self.tdi.set_event_handler(self.address, event, handler)
+        self.set_handlers(self.address)
         self.local = self.tdi.query(self.address, Query.ADDRESS_INFO)
         if options := self.transport_options():
             self.tdi.set_information(self.address, **options)
@@ -152,6 +157,20 @@ class Endpoint:
         self._unreported &= ~found
         codes = {bit: self.event_errors.get(bit, NtStatus.SUCCESS) for bit in Poll if bit and bit & found}
         return self.io.complete(irp, NtStatus.SUCCESS, result=(found, codes))
+
+    # What Winsock keeps with the file
+
+    def set_context(self, irp: Irp) -> NtStatus:
+        """IOCTL_AFD_SET_CONTEXT."""
+        if irp.location.file is not None:
+            irp.location.file.fs_context2 = irp.location.parameters.value
+        return self.io.complete(irp, NtStatus.SUCCESS)
+
+    def get_context(self, irp: Irp) -> NtStatus:
+        """IOCTL_AFD_GET_CONTEXT: the result is what was set; INVALID_PARAMETER when nothing was."""
+        found = irp.location.file.fs_context2 if irp.location.file is not None else None
+        status = NtStatus.INVALID_PARAMETER if found is None else NtStatus.SUCCESS
+        return self.io.complete(irp, status, result=found)
 
     # Names and options
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ntos.io.device import FileObject
-    from protocols.interfaces.tdi.requests import TaAddress
+    from protocols.interfaces.tdi.address import TdiAddress
 
 
 class Afd(enum.Enum):
@@ -45,6 +45,8 @@ class Afd(enum.Enum):
     GET_PEER_NAME = enum.auto()
     GET_INFO = enum.auto()
     SET_INFO = enum.auto()
+    GET_CONTEXT = enum.auto()
+    SET_CONTEXT = enum.auto()
 
 
 class Poll(enum.IntFlag):
@@ -75,7 +77,7 @@ class AfdOpen(NamedTuple):
 
     kind: Kind
     transport: str
-    family_bytes: int = 4  # 4 or 16: the length of an address
+    any_address: TdiAddress  # what an endpoint is bound to that nobody has bound
     protocol: int = 0
 
 
@@ -83,7 +85,7 @@ class AfdOpen(NamedTuple):
 class Bind:
     """AFD_BIND_DATA."""
 
-    address: TaAddress
+    address: TdiAddress
     share: bool = False
     exclusive: bool = False
 
@@ -92,7 +94,7 @@ class Bind:
 class ConnectTo:
     """AFD_CONNECT_INFO. The IRP's buffers go out behind the handshake."""
 
-    remote: TaAddress
+    remote: TdiAddress
     immediate: bool = False
 
 
@@ -136,7 +138,7 @@ class Send:
 
     immediate: bool = False
     out_of_band: bool = False
-    remote: TaAddress | None = None
+    remote: TdiAddress | None = None
     steady: bool = False
     source: tuple[bytes, int] | None = None
 
@@ -169,6 +171,13 @@ class EventSelect:
 
     signal: Callable[[], None] | None
     events: Poll
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """AFD_SET_CONTEXT: what Winsock keeps with a file, for whoever gets another handle of it."""
+
+    value: object
 
 
 @dataclass(frozen=True, slots=True)

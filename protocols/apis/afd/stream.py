@@ -14,15 +14,14 @@ from ntos.io.status import NtError, NtStatus
 from protocols.apis.afd.copying import keep
 from protocols.apis.afd.receiving import ReceivingEndpoint, State
 from protocols.apis.afd.requests import Accept, Bind, Disconnect, Poll, Send
-from protocols.interfaces.tdi.requests import Event, Flags, Query, TaAddress
+from protocols.interfaces.tdi.requests import Event, Flags, Query
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ntos.io.device import FileObject
     from ntos.io.irp import Irp
     from protocols.apis.afd.dispatch import AfdDriver
     from protocols.apis.afd.requests import AfdOpen
+    from protocols.interfaces.tdi.address import TdiAddress
 
 MOST_BACKLOG = 200
 
@@ -73,13 +72,11 @@ class StreamEndpoint(ReceivingEndpoint):
 
     # Opening
 
-    def event_handlers(self) -> dict[Event, Callable[..., Any]]:
+    def set_handlers(self, address: FileObject) -> None:
         """Hear of data, urgent data and endings; the connection's context says whose."""
-        return {
-            Event.CHAINED_RECEIVE: StreamEndpoint.data_arrived,
-            Event.RECEIVE_EXPEDITED: StreamEndpoint.urgent_arrived,
-            Event.DISCONNECT: StreamEndpoint.disconnected,
-        }
+        self.tdi.set_event_handler(address, Event.CHAINED_RECEIVE, StreamEndpoint.data_arrived)
+        self.tdi.set_event_handler(address, Event.RECEIVE_EXPEDITED, StreamEndpoint.urgent_arrived)
+        self.tdi.set_event_handler(address, Event.DISCONNECT, StreamEndpoint.disconnected)
 
     def connect(self, irp: Irp) -> NtStatus:
         """IOCTL_AFD_CONNECT; immediate: PENDING goes on behind a DEVICE_NOT_READY."""
@@ -257,7 +254,7 @@ class StreamEndpoint(ReceivingEndpoint):
     # From TDI. The context of an event is the endpoint that the connection belongs to.
 
     def _incoming(
-        self, _context: object, remote: TaAddress, local: TaAddress
+        self, _context: object, remote: TdiAddress, local: TdiAddress
     ) -> tuple[NtStatus, FileObject | None]:
         if len(self.accepted) >= self.backlog + len(self._accepts):
             return NtStatus.CONNECTION_REFUSED, None

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 from ntos.io.status import NtStatus
 from protocols.apis.afd.requests import Afd, Information
 from protocols.apis.winsock.afdcalls import AfdCalls
-from protocols.apis.winsock.constants import Af, Io, IpOption, So, Sol
+from protocols.apis.winsock.constants import Io, IpOption, So, Sol
 from protocols.apis.winsock.errors import WinsockError, Wsae, error_of
 from protocols.apis.winsock.options import AFD_NAMES, DATAGRAM_ONLY, STREAM_ONLY
 from protocols.apis.winsock.qos import Qos, tos_of
-from protocols.transports.tcpip.addresses import is_multicast
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,10 +43,7 @@ class OptionCalls(AfdCalls):
                 raise WinsockError(Wsae.WSAEINVAL, "the socket is bound already")
             if value and handle.options[other]:
                 raise WinsockError(Wsae.WSAEINVAL, "SO_REUSEADDR and SO_EXCLUSIVEADDRUSE exclude each other")
-        if name == "v6_only" and (handle.bound or handle.info.family is not Af.INET6):
-            raise WinsockError(Wsae.WSAEINVAL, "IPV6_V6ONLY is for IPv6 sockets that are not bound yet")
-        if name in ("join", "leave") and not is_multicast(value[0]):
-            raise WinsockError(Wsae.WSAEINVAL, "no multicast group")
+        handle.helper.check_option(handle, name, value)
         self._now(handle, Afd.SET_INFO, Information({name: value}))
         if name not in ("join", "leave"):
             handle.options[name] = value
@@ -82,8 +78,10 @@ class OptionCalls(AfdCalls):
         handle.qos = asked
 
     def _name(self, handle: Handle, level: int, option: int) -> str:
-        name = AFD_NAMES.get((level, option))
-        if name is None or name in (DATAGRAM_ONLY if handle.stream else STREAM_ONLY):
+        helper = handle.helper
+        name = AFD_NAMES.get((level, option)) or helper.options.get((level, option))
+        others = DATAGRAM_ONLY | helper.datagram_only if handle.stream else STREAM_ONLY | helper.stream_only
+        if name is None or name in others:
             raise WinsockError(Wsae.WSAENOPROTOOPT, f"option {option:#x} of level {level:#x}")
         return name
 
@@ -96,7 +94,7 @@ class OptionCalls(AfdCalls):
     def connect_time(self, handle: Handle) -> int:
         """SO_CONNECT_TIME: seconds since the handshake, or 0xFFFFFFFF."""
         since = self._info(handle).get("connected_since_ns")
-        return 0xFFFF_FFFF if since is None else (self._waiter.now_ns() - since) // 1_000_000_000
+        return 0xFFFF_FFFF if since is None else (self._executive.now_ns() - since) // 1_000_000_000
 
     def listening(self, handle: Handle) -> bool:
         """SO_ACCEPTCONN."""

@@ -15,6 +15,9 @@ class Af(enum.IntEnum):
 
     UNSPEC = 0
     INET = 2
+    IPX = 6
+    APPLETALK = 16
+    NETBIOS = 17
     INET6 = 23
 
 
@@ -24,6 +27,8 @@ class Sock(enum.IntEnum):
     STREAM = 1
     DGRAM = 2
     RAW = 3
+    RDM = 4
+    SEQPACKET = 5
 
 
 class Proto(enum.IntEnum):

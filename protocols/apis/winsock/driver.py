@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def attach(system: System) -> DriverObject:
     """DllMain, once for the host."""
-    processes = WinsockProcesses(system.io, system.waiter)
+    processes = WinsockProcesses(system)
     system.export(processes)
     return processes
 

@@ -1,10 +1,13 @@
-"""The base provider: Winsock's functions as requests to AFD (msafd.dll with its helper wshtcpip)."""
+"""The base provider: Winsock's functions as requests to AFD (msafd.dll); families are their helpers'."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ntos.executive.contract import MILLISECOND
+from ntos.io.create import Create
 from ntos.io.status import NtError, NtStatus
+from ntos.object.access import Access
 from protocols.apis.afd.dispatch import AFD
 from protocols.apis.afd.requests import (
     MAY_BLOCK,
@@ -16,28 +19,29 @@ from protocols.apis.afd.requests import (
     AfdOpen,
     Bind,
     ConnectTo,
+    Context,
     Disconnect,
     Kind,
     Listen,
     Receive,
     Send,
 )
-from protocols.apis.winsock.afdcalls import MILLISECOND, Handle
+from protocols.apis.winsock.afdcalls import Handle
 from protocols.apis.winsock.afdevents import EventCalls
 from protocols.apis.winsock.afdoptions import OptionCalls
-from protocols.apis.winsock.constants import Af, IpOption, Leaf, Msg, Shut, Sock, Sol
+from protocols.apis.winsock.constants import Msg, Shut, Sock
 from protocols.apis.winsock.errors import WinsockError, Wsae, error_of
-from protocols.interfaces.tdi.requests import TaAddress
-from protocols.transports.tcpip.addresses import is_multicast
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ntos.io.irp import Irp, Memory
+    from protocols.apis.win32.overlapped import Overlapped
     from protocols.apis.winsock.control import PacketInfo
-    from protocols.apis.winsock.overlapped import Overlapped
     from protocols.apis.winsock.spi import ProtocolInfo
+    from protocols.interfaces.tdi.address import TdiAddress
 
+ACCESS = int(Access.GENERIC_READ | Access.GENERIC_WRITE | Access.SYNCHRONIZE)
 KINDS = {Sock.STREAM: Kind.STREAM, Sock.DGRAM: Kind.DATAGRAM, Sock.RAW: Kind.RAW}
 
 
@@ -48,12 +52,15 @@ class MsafdProvider(OptionCalls, EventCalls):
 
     def socket(self, info: ProtocolInfo, protocol: int) -> Handle:
         """WSPSocket."""
-        size = 16 if info.family is Af.INET6 else 4
+        opened = AfdOpen(KINDS[info.kind], info.device, info.helper.any_address(info.family), protocol)
+        create = Create(access=ACCESS, ea=opened, token=self._process.thread.token)
         try:
-            file = self._io.open(AFD, AfdOpen(KINDS[info.kind], info.device, size, protocol))
+            file = self._io.create_file(AFD, create).result()
         except NtError as error:
             raise error_of(error.status) from error
-        return Handle(file, info, protocol or info.protocol)
+        handle = Handle(file, info, protocol or info.protocol)
+        self._now(handle, Afd.SET_CONTEXT, Context(handle))
+        return handle
 
     def closesocket(self, handle: Handle) -> None:
         """WSPCloseSocket. With SO_LINGER of some seconds: when the peer has all, else by a reset.
@@ -63,8 +70,8 @@ class MsafdProvider(OptionCalls, EventCalls):
         last = handle.file.handles == 1
         if last and handle.stream and handle.options["linger"] and self._linger(handle):
             raise WinsockError(Wsae.WSAEWOULDBLOCK, "it lingers")
-        self._io.close(handle.file)
-        self._waiter.kick()
+        if handle.file.is_open:  # while it lingered, its handle may have been closed
+            self._io.close(handle.file)
 
     def duplicate_socket(self, handle: Handle) -> Handle:
         """WSPDuplicateSocket: another handle of the same socket, whose options and mode are shared."""
@@ -74,23 +81,10 @@ class MsafdProvider(OptionCalls, EventCalls):
             raise error_of(error.status) from error
         return handle
 
-    def join_leaf(self, handle: Handle, address: TaAddress, flags: int) -> None:
-        """WSPJoinLeaf, for IP multicast: become a receiver of a group, or send to it by ``send`` alone.
-
-        WSAEINVAL: no JL_* flag, or no group. WSAEOPNOTSUPP: a stream has no leaves.
-        """
+    def join_leaf(self, handle: Handle, address: TdiAddress, flags: int) -> None:
+        """WSPJoinLeaf, as the family's helper says."""
         self._family(handle, address)
-        if handle.stream:
-            raise WinsockError(Wsae.WSAEOPNOTSUPP, "a stream has no leaves")
-        if flags not in set(Leaf) or not is_multicast(address.address):
-            raise WinsockError(Wsae.WSAEINVAL, "no group, or no JL_* flag")
-        if flags == Leaf.SENDER_ONLY:
-            self.connect(handle, address)
-            return
-        if not handle.bound:
-            self.bind(handle, TaAddress(bytes(len(address.address)), address.port))
-        level = Sol.IPV6 if handle.info.family is Af.INET6 else Sol.IP
-        self.setsockopt(handle, level, IpOption.ADD_MEMBERSHIP, (address.address, address.scope))
+        handle.helper.join_leaf(self, handle, address, flags)
 
     def _linger(self, handle: Handle) -> bool:
         """Wait for the last acknowledgment, SO_LINGER seconds at most; True if it must not wait."""
@@ -100,7 +94,7 @@ class MsafdProvider(OptionCalls, EventCalls):
         timeout = int(handle.options["linger"] * 1000) * MILLISECOND
         if not handle.blocking:
             return bool(self._unacknowledged(handle))
-        if not self._waiter.wait(lambda: not self._unacknowledged(handle), timeout):
+        if not self._executive.wait(lambda: not self._unacknowledged(handle), "the last bytes", timeout):
             self._now(handle, Afd.DISCONNECT, Disconnect(abort=True))
         return False
 
@@ -108,7 +102,7 @@ class MsafdProvider(OptionCalls, EventCalls):
         found: int = self._info(handle).get("unacknowledged", 0)
         return found
 
-    def bind(self, handle: Handle, address: TaAddress) -> None:
+    def bind(self, handle: Handle, address: TdiAddress) -> None:
         """WSPBind."""
         self._family(handle, address)
         if handle.bound:
@@ -123,7 +117,7 @@ class MsafdProvider(OptionCalls, EventCalls):
             raise WinsockError(Wsae.WSAEOPNOTSUPP, "listen")
         self._now(handle, Afd.START_LISTEN, Listen(backlog))
 
-    def connect(self, handle: Handle, address: TaAddress) -> None:
+    def connect(self, handle: Handle, address: TdiAddress) -> None:
         """WSPConnect. A non-blocking socket: WSAEWOULDBLOCK, then WSAEALREADY, then WSAEISCONN."""
         self._family(handle, address)
         if not handle.stream:
@@ -137,8 +131,7 @@ class MsafdProvider(OptionCalls, EventCalls):
             if info["error"].ok:
                 raise WinsockError(Wsae.WSAEALREADY)
             handle.connecting = False
-        if not any(address.address) or not address.port:
-            raise WinsockError(Wsae.WSAEADDRNOTAVAIL)
+        handle.helper.check_peer(handle, address)
         handle.bound = True
         if handle.blocking:
             self.request(handle, Afd.CONNECT, ConnectTo(address))
@@ -147,7 +140,7 @@ class MsafdProvider(OptionCalls, EventCalls):
         handle.connecting = irp.status is NtStatus.DEVICE_NOT_READY
         self._raise(irp)
 
-    def accept(self, handle: Handle) -> tuple[Handle, TaAddress]:
+    def accept(self, handle: Handle) -> tuple[Handle, TdiAddress]:
         """WSPAccept: the new socket has the listener's options, and its non-blocking mode."""
         child = self.socket(handle.info, handle.protocol)
         try:
@@ -192,7 +185,7 @@ class MsafdProvider(OptionCalls, EventCalls):
         handle: Handle,
         buffers: Sequence[Memory],
         flags: int,
-        address: TaAddress | None,
+        address: TdiAddress | None,
         overlapped: Overlapped | None = None,
         source: PacketInfo | None = None,
     ) -> int:
@@ -201,8 +194,7 @@ class MsafdProvider(OptionCalls, EventCalls):
             return self.send(handle, buffers, flags, overlapped)
         if address is not None:
             self._family(handle, address)
-            if not address.port and handle.info.kind is Sock.DGRAM:
-                raise WinsockError(Wsae.WSAEADDRNOTAVAIL, "port 0")
+            handle.helper.check_peer(handle, address)
         asked = Send(remote=address, source=(source.destination, source.interface) if source else None)
         irp = self._ask(handle, Afd.SEND_DATAGRAM, asked, buffers, overlapped)
         handle.bound = True
@@ -225,7 +217,7 @@ class MsafdProvider(OptionCalls, EventCalls):
         buffers: Sequence[Memory],
         flags: int = 0,
         overlapped: Overlapped | None = None,
-    ) -> tuple[int, TaAddress | None]:
+    ) -> tuple[int, TdiAddress | None]:
         """WSPRecvFrom: bytes and, for datagrams, from whom."""
         irp = self._receive(handle, buffers, flags, overlapped)
         self._finish(irp, overlapped, handle.options["receive_timeout_ms"])
@@ -264,18 +256,17 @@ class MsafdProvider(OptionCalls, EventCalls):
 
     # Names
 
-    def getsockname(self, handle: Handle) -> TaAddress:
+    def getsockname(self, handle: Handle) -> TdiAddress:
         """WSPGetSockName."""
-        found: TaAddress = self._now(handle, Afd.GET_SOCK_NAME)
+        found: TdiAddress = self._now(handle, Afd.GET_SOCK_NAME)
         return found
 
-    def getpeername(self, handle: Handle) -> TaAddress:
+    def getpeername(self, handle: Handle) -> TdiAddress:
         """WSPGetPeerName."""
-        found: TaAddress = self._now(handle, Afd.GET_PEER_NAME)
+        found: TdiAddress = self._now(handle, Afd.GET_PEER_NAME)
         return found
 
     # Inside
 
-    def _family(self, handle: Handle, address: TaAddress) -> None:
-        if len(address.address) != (16 if handle.info.family is Af.INET6 else 4):
-            raise WinsockError(Wsae.WSAEAFNOSUPPORT)
+    def _family(self, handle: Handle, address: TdiAddress) -> None:
+        handle.helper.check_address(handle.family, address)

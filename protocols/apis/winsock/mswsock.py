@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ntos.io.irp import Irp, Memory
+    from protocols.apis.win32.overlapped import Overlapped
     from protocols.apis.winsock.afdcalls import Handle
     from protocols.apis.winsock.control import ControlMessage
     from protocols.apis.winsock.msafd import MsafdProvider
-    from protocols.apis.winsock.overlapped import Overlapped
-    from protocols.interfaces.tdi.requests import TaAddress
+    from protocols.interfaces.tdi.address import TdiAddress
 
 TF_DISCONNECT = 0x01
 TF_REUSE_SOCKET = 0x02
@@ -47,7 +47,7 @@ class Message:
     """WSAMSG as WSARecvMsg fills it: bytes, sender, MSG_* flags, control data."""
 
     count: int
-    source: TaAddress | None
+    source: TdiAddress | None
     flags: Msg
     control: tuple[ControlMessage, ...]
 
@@ -84,7 +84,7 @@ class Extensions:
         return irp.information
 
     @staticmethod
-    def get_accept_ex_sockaddrs(irp: Irp) -> tuple[TaAddress, TaAddress]:
+    def get_accept_ex_sockaddrs(irp: Irp) -> tuple[TdiAddress, TdiAddress]:
         """GetAcceptExSockaddrs: local and remote address of a completed AcceptEx."""
         local, remote = irp.result
         return local, remote
@@ -92,7 +92,7 @@ class Extensions:
     def connect_ex(
         self,
         handle: Handle,
-        address: TaAddress,
+        address: TdiAddress,
         data: Memory = b"",
         overlapped: Overlapped | None = None,
     ) -> int:
@@ -178,7 +178,7 @@ class Extensions:
         self,
         handle: Handle,
         buffers: Sequence[Memory],
-        address: TaAddress | None = None,
+        address: TdiAddress | None = None,
         messages: Sequence[ControlMessage] = (),
         flags: int = 0,
         overlapped: Overlapped | None = None,

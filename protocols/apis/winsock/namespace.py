@@ -12,17 +12,19 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from protocols.apis.winsock.constants import Af, Ns, Proto, Sock
 from protocols.apis.winsock.errors import WinsockError, Wsae
-from protocols.interfaces.tdi.requests import TaAddress
+from protocols.interfaces.tdi.address import InternetAddress, Ip6Address, internet
 from protocols.transports.netbt.message import MessageError, NetbiosName
 from protocols.transports.tcpip.addresses import IPV4_ANY, IPV4_LOOPBACK, IPV6_ANY, IPV6_LOOPBACK, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
-    from ntos.io.completion import Waiter
+    from ntos.executive.contract import Executive
+    from protocols.interfaces.tdi.address import TdiAddress
     from protocols.transports.netbt.names import NameService
     from protocols.transports.tcpip.stack import Stack
 
+MOST_PORT = 0xFFFF
 LOOKUP_TIMEOUT_NS = 15_000_000_000
 PORTS: dict[str, int] = {
     "echo": 7,
@@ -52,7 +54,7 @@ class NamespaceProvider(Protocol):
     def name(self) -> str:
         """What WSAEnumNameSpaceProviders prints."""
 
-    def lookup(self, name: str, done: Callable[[list[bytes]], None]) -> None:
+    def lookup(self, name: str, done: Callable[[list[TdiAddress]], None]) -> None:
         """NSPLookupServiceBegin: call ``done`` once, with addresses or none."""
 
 
@@ -68,15 +70,16 @@ class LocalNames:
         self._host_name = host_name.lower()
         self.hosts = dict(hosts or {})
 
-    def lookup(self, name: str, done: Callable[[list[bytes]], None]) -> None:
+    def lookup(self, name: str, done: Callable[[list[TdiAddress]], None]) -> None:
         """Answer at once."""
         key = name.lower().rstrip(".")
         if key == "localhost":
-            done([IPV6_LOOPBACK, IPV4_LOOPBACK])
+            done(_internet([IPV6_LOOPBACK, IPV4_LOOPBACK]))
         elif key in ("", self._host_name):
-            done([e.address for i in self._stack.interfaces[1:] for e in i.addresses.values() if e.usable])
+            interfaces = self._stack.interfaces[1:]
+            done(_internet(e.address for i in interfaces for e in i.addresses.values() if e.usable))
         else:
-            done(list(self.hosts.get(key, [])))
+            done(_internet(self.hosts.get(key, [])))
 
 
 class DnsNames:
@@ -85,19 +88,18 @@ class DnsNames:
     namespace = Ns.DNS
     name = "Tcpip"
 
-    def __init__(self, stack: Stack, kick: Callable[[], None]) -> None:
+    def __init__(self, stack: Stack) -> None:
         """Ask through ``stack``."""
         self._stack = stack
-        self._kick = kick
 
-    def lookup(self, name: str, done: Callable[[list[bytes]], None]) -> None:
+    def lookup(self, name: str, done: Callable[[list[TdiAddress]], None]) -> None:
         """Ask the servers; without one the answer is none."""
         servers = self._stack.dns_servers()
         if not servers:
             done([])
             return
-        self._stack.dns.resolve(name, done, servers)
-        self._kick()
+        self._stack.dns.resolve(name, lambda found: done(_internet(found)), servers)
+        self._stack.request_turn()
 
 
 class LlmnrNames:
@@ -106,18 +108,17 @@ class LlmnrNames:
     namespace = Ns.LLMNR
     name = "llmnr"
 
-    def __init__(self, stack: Stack, kick: Callable[[], None]) -> None:
+    def __init__(self, stack: Stack) -> None:
         """Ask through ``stack``."""
         self._stack = stack
-        self._kick = kick
 
-    def lookup(self, name: str, done: Callable[[list[bytes]], None]) -> None:
+    def lookup(self, name: str, done: Callable[[list[TdiAddress]], None]) -> None:
         """Ask the link."""
         if "." in name.rstrip("."):
             done([])
             return
-        self._stack.llmnr.resolve(name, done)
-        self._kick()
+        self._stack.llmnr.resolve(name, lambda found: done(_internet(found)))
+        self._stack.request_turn()
 
 
 class NetbtNames:
@@ -126,12 +127,11 @@ class NetbtNames:
     namespace = Ns.NETBT
     name = "NetBT"
 
-    def __init__(self, service: NameService, kick: Callable[[], None]) -> None:
+    def __init__(self, service: NameService) -> None:
         """Ask through ``service``."""
         self._service = service
-        self._kick = kick
 
-    def lookup(self, name: str, done: Callable[[list[bytes]], None]) -> None:
+    def lookup(self, name: str, done: Callable[[list[TdiAddress]], None]) -> None:
         """Ask the link; what can be no NetBIOS name has no answer."""
         try:
             asked = NetbiosName.of(name.rstrip("."))
@@ -141,8 +141,7 @@ class NetbtNames:
         if "." in asked.text:
             done([])
             return
-        self._service.query(asked, done)
-        self._kick()
+        self._service.query(asked, lambda found: done(_internet(found)))
 
 
 class Lookup:
@@ -150,7 +149,7 @@ class Lookup:
 
     def __init__(self, providers: list[NamespaceProvider], name: str) -> None:
         """Ask everybody at once."""
-        self._answers: list[list[bytes] | None] = [None] * len(providers)
+        self._answers: list[list[TdiAddress] | None] = [None] * len(providers)
         for at, provider in enumerate(providers):
             provider.lookup(name, self._receiver(at))
 
@@ -165,12 +164,12 @@ class Lookup:
         return True
 
     @property
-    def addresses(self) -> list[bytes]:
+    def addresses(self) -> list[TdiAddress]:
         """The best answer; none when all have failed."""
         return next((answer for answer in self._answers if answer), [])
 
-    def _receiver(self, at: int) -> Callable[[list[bytes]], None]:
-        def receive(found: list[bytes]) -> None:
+    def _receiver(self, at: int) -> Callable[[list[TdiAddress]], None]:
+        def receive(found: list[TdiAddress]) -> None:
             self._answers[at] = list(found)
 
         return receive
@@ -181,7 +180,7 @@ class QuerySet(NamedTuple):
 
     name: str
     namespace: int
-    addresses: tuple[bytes, ...]
+    addresses: tuple[TdiAddress, ...]
 
 
 class Begun:
@@ -200,7 +199,7 @@ class AddressInfo(NamedTuple):
     kind: Sock
     protocol: Proto
     canonical: str
-    address: TaAddress
+    address: InternetAddress
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,10 +217,14 @@ class Hints:
 class Namespaces:
     """The namespace catalog of a process, in order."""
 
-    def __init__(self, waiter: Waiter) -> None:
+    def __init__(self, executive: Executive) -> None:
         """Start empty."""
-        self._waiter = waiter
+        self._executive = executive
         self.providers: list[NamespaceProvider] = []
+
+    def empty(self) -> Namespaces:
+        """Return another catalog of this process, without a provider."""
+        return Namespaces(self._executive)
 
     def install(self, provider: NamespaceProvider) -> None:
         """WSCInstallNameSpace: at the end."""
@@ -235,11 +238,12 @@ class Namespaces:
         """WSAEnumNameSpaceProviders."""
         return [(int(one.namespace), one.name) for one in self.providers]
 
-    def lookup(self, name: str, namespace: int = Ns.ALL) -> list[bytes]:
+    def lookup(self, name: str, namespace: int = Ns.ALL) -> list[TdiAddress]:
         """WSALookupServiceBegin, Next, End: the addresses of a name. WSASERVICE_NOT_FOUND."""
         asked = [one for one in self.providers if namespace in (Ns.ALL, one.namespace)]
         found = Lookup(asked, name)
-        self._waiter.wait(lambda: found.decided, LOOKUP_TIMEOUT_NS)
+        if not found.decided:
+            self._executive.wait(lambda: found.decided, f"the address of {name}", LOOKUP_TIMEOUT_NS)
         if not found.addresses:
             raise WinsockError(Wsae.WSASERVICE_NOT_FOUND, name)
         return found.addresses
@@ -249,14 +253,14 @@ class Namespaces:
         asked = [one for one in self.providers if namespace in (Ns.ALL, one.namespace)]
         if not asked:
             raise WinsockError(Wsae.WSAEINVAL, f"there is no provider of namespace {namespace}")
-        found: list[list[bytes] | None] = [None] * len(asked)
+        found: list[list[TdiAddress] | None] = [None] * len(asked)
 
-        def receiver(at: int) -> Callable[[list[bytes]], None]:
+        def receiver(at: int) -> Callable[[list[TdiAddress]], None]:
             return lambda addresses: found.__setitem__(at, list(addresses))
 
         for at, provider in enumerate(asked):
             provider.lookup(name, receiver(at))
-        self._waiter.wait(lambda: None not in found, LOOKUP_TIMEOUT_NS)
+        self._executive.wait(lambda: None not in found, f"answers about {name}", LOOKUP_TIMEOUT_NS)
         sets = [
             QuerySet(name, one.namespace, tuple(addresses))
             for one, addresses in zip(asked, found, strict=True)
@@ -297,34 +301,43 @@ class Namespaces:
             if asked.kind in (0, kind) and asked.protocol in (0, protocol)
         ]
         found = []
-        for address in sorted(dict.fromkeys(addresses), key=len, reverse=True):
-            family = Af.INET if len(address) == 4 else Af.INET6
+        for address in sorted(dict.fromkeys(addresses), key=lambda one: len(one.address), reverse=True):
+            family = Af.INET6 if isinstance(address, Ip6Address) else Af.INET
             if asked.family in (Af.UNSPEC, family):
                 for kind, protocol in kinds:
                     canonical = (host or "") if asked.canonical else ""
-                    found.append(AddressInfo(family, kind, protocol, canonical, TaAddress(address, port)))
+                    found.append(AddressInfo(family, kind, protocol, canonical, address.with_port(port)))
         if not found:
             raise WinsockError(Wsae.WSANO_DATA if addresses else Wsae.WSAHOST_NOT_FOUND, host or "")
         return found
 
-    def _addresses(self, host: str | None, asked: Hints) -> list[bytes]:
+    def _addresses(self, host: str | None, asked: Hints) -> list[InternetAddress]:
+        """Return the addresses of either IP version; getaddrinfo knows no other family."""
         if not host:
-            return [IPV6_ANY, IPV4_ANY] if asked.passive else [IPV6_LOOPBACK, IPV4_LOOPBACK]
+            any_or_loopback = [IPV6_ANY, IPV4_ANY] if asked.passive else [IPV6_LOOPBACK, IPV4_LOOPBACK]
+            return [internet(one) for one in any_or_loopback]
         try:
-            return [parse(host)]
+            return [internet(parse(host))]
         except ValueError:
             if asked.numeric:
                 raise WinsockError(Wsae.WSAHOST_NOT_FOUND, host) from None
         try:
-            return self.lookup(host)
+            found = self.lookup(host)
         except WinsockError:
             raise WinsockError(Wsae.WSAHOST_NOT_FOUND, host) from None
+        return [one for one in found if isinstance(one, InternetAddress)]
+
+
+def _internet(addresses: Iterable[bytes]) -> list[TdiAddress]:
+    return [internet(one) for one in addresses]
 
 
 def _port(service: str | int | None) -> int:
     if service is None or service == "":
         return 0
     if isinstance(service, int) or service.isdecimal():
+        if not 0 <= int(service) <= MOST_PORT:
+            raise WinsockError(Wsae.WSATYPE_NOT_FOUND, str(service))
         return int(service)
     if service.lower() not in PORTS:
         raise WinsockError(Wsae.WSATYPE_NOT_FOUND, service)

@@ -13,11 +13,11 @@ import socket as standard
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from protocols.apis.winsock.api import MEMORY
 from protocols.apis.winsock.constants import Af, Io, IpOption, PollFlag, Shut, So, Sock, Sol, TcpOption
+from protocols.apis.winsock.data import MEMORY
 from protocols.apis.winsock.errors import WinsockError, Wsae
-from protocols.apis.winsock.namespace import Hints
-from protocols.interfaces.tdi.requests import TaAddress
+from protocols.apis.winsock.namespace import MOST_PORT, Hints
+from protocols.interfaces.tdi.address import InternetAddress, internet
 from protocols.transports.tcpip.addresses import parse, text
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ class Socket:
         buffer = bytearray(max(size, 65536))
         self._wait(PollFlag.RDNORM)
         count, source = self._do("recvfrom", buffer, flags)
-        return bytes(buffer[: min(count, size)]), _tuple(source or TaAddress(bytes(4), 0))
+        return bytes(buffer[: min(count, size)]), _tuple(source or internet(bytes(4), 0))
 
     def shutdown(self, how: int) -> None:
         """Shut a direction down."""
@@ -308,13 +308,15 @@ class Socket:
         if not state:
             raise TimeoutError("timed out")
 
-    def _resolved(self, address: tuple[Any, ...], *, passive: bool = False) -> TaAddress:
+    def _resolved(self, address: tuple[Any, ...], *, passive: bool = False) -> InternetAddress:
         host, port = address[0], address[1]
+        if not 0 <= port <= MOST_PORT:
+            raise OverflowError(f"port must be 0-{MOST_PORT}")  # as Python's own module says it
         size = 16 if self.family == standard.AF_INET6 else 4
         if not host:
-            return TaAddress(bytes(size), port)
+            return internet(bytes(size), port)
         try:
-            return TaAddress(parse(host), port)
+            return internet(parse(host), port)
         except ValueError:
             hints = Hints(FAMILIES[int(self.family)], Sock(int(self.type)), passive=passive)
             return self._names.getaddrinfo(host, port, hints)[0].address
@@ -410,9 +412,9 @@ def _translated(error: WinsockError) -> OSError:
     return OSError(ERRNO[error.code], str(error)) if error.code in ERRNO else error
 
 
-def _tuple(address: TaAddress) -> tuple[Any, ...]:
+def _tuple(address: InternetAddress) -> tuple[Any, ...]:
     if len(address.address) == 16:
-        return text(address.address), address.port, 0, address.scope
+        return text(address.address), address.port, 0, address.interface
     return text(address.address), address.port
 
 

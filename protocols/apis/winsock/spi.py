@@ -15,6 +15,8 @@ from protocols.apis.winsock.errors import WinsockError, Wsae
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from protocols.apis.winsock.helpers.contract import CatalogEntry, WinsockHelper
+
 ENTRIES = (
     *("accept", "address_to_string", "async_select", "bind", "cancel_blocking_call", "cleanup"),
     *("closesocket", "connect", "duplicate_socket", "enum_network_events", "event_select"),
@@ -55,10 +57,11 @@ class ProtocolInfo:
 
     number: int
     name: str
-    family: Af
+    family: int
     kind: Sock
     protocol: int
     device: str
+    helper: WinsockHelper
     chain: tuple[int, ...] = ()
     max_message: int = 0  # 0: a stream
 
@@ -77,19 +80,20 @@ class Catalog:
         self._providers: dict[int, Provider] = {}
         self._next = 1001
 
-    def install(  # noqa: PLR0917 - the original's arguments
-        self,
-        provider: Provider,
-        name: str,
-        family: Af,
-        kind: Sock,
-        protocol: int,
-        device: str,
-        max_message: int = 0,
-    ) -> ProtocolInfo:
-        """WSCInstallProvider: a base protocol, at the end."""
+    def install(self, provider: Provider, found: CatalogEntry, helper: WinsockHelper) -> ProtocolInfo:
+        """WSCInstallProvider: a base protocol of a helper's, at the end."""
         number = self._number()
-        entry = ProtocolInfo(number, name, family, kind, protocol, device, (number,), max_message)
+        entry = ProtocolInfo(
+            number,
+            found.name,
+            found.family,
+            Sock(found.kind),
+            found.protocol,
+            found.device,
+            helper,
+            (number,),
+            found.max_message,
+        )
         self.entries.append(entry)
         self._providers[number] = provider
         return entry
@@ -105,6 +109,7 @@ class Catalog:
             over.kind,
             over.protocol,
             over.device,
+            over.helper,
             (number, *over.chain),
             over.max_message,
         )

@@ -13,7 +13,7 @@ from protocols.interfaces.tlnpi.npi import BindRequest, Sharing
 
 if TYPE_CHECKING:
     from ntos.io.irp import Irp
-    from protocols.interfaces.tdi.requests import TaAddress
+    from protocols.interfaces.tdi.address import InternetAddress
     from protocols.interfaces.tlnpi.npi import TlAddress
 
 ADDRESS_BYTES = {2: 4, INET6: 16}
@@ -22,7 +22,7 @@ ADDRESS_BYTES = {2: 4, INET6: 16}
 class BoundSocket(Socket):
     """A socket that is bound before it is used."""
 
-    def bind(self, local: TaAddress, irp: Irp) -> NtStatus:
+    def bind(self, local: InternetAddress, irp: Irp) -> NtStatus:
         """WskBind; port 0: any. ADDRESS_ALREADY_EXISTS, ACCESS_DENIED, INVALID_ADDRESS_COMPONENT."""
         return self.submit(irp, Wsk.BIND, self._bind, local)
 
@@ -37,7 +37,7 @@ class BoundSocket(Socket):
 
     @property
     @abstractmethod
-    def local(self) -> TaAddress | None:
+    def local(self) -> InternetAddress | None:
         """The local address, if there is one."""
 
     @abstractmethod
@@ -49,7 +49,7 @@ class BoundSocket(Socket):
         """Whether it has a local address."""
         return self.address is not None
 
-    def bind_now(self, local: TaAddress) -> None:
+    def bind_now(self, local: InternetAddress) -> None:
         """Bind. NtError."""
         if self.is_bound:
             raise NtError(NtStatus.INVALID_DEVICE_STATE, "it is bound")
@@ -82,7 +82,7 @@ class BoundSocket(Socket):
         if option.passed and self.address is not None:
             self.address.set_options({option.name: self.options[option.name]})
 
-    def _bind(self, irp: Irp, local: TaAddress) -> NtStatus:
+    def _bind(self, irp: Irp, local: InternetAddress) -> NtStatus:
         try:
             self.bind_now(local)
         except NtError as error:

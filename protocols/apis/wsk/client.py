@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ntos.executive.irql import Irql
 from ntos.io.irp import Irp, Major
 from ntos.io.status import NtError, NtStatus
-from ntos.irql import Irql
+from ntos.object.descriptor import SecurityDescriptor
 from protocols.apis.winsock.constants import Sock
 from protocols.apis.wsk.connection import ConnectionSocket
 from protocols.apis.wsk.constants import NPI_WSK_INTERFACE_ID, Category, ClientControl, Event, Wsk
@@ -16,15 +17,16 @@ from protocols.apis.wsk.names import Question, name_info, resolve
 from protocols.apis.wsk.npi import EventCallbackControl, Output
 from protocols.apis.wsk.socket import Opened, Socket
 from protocols.apis.wsk.stream import StreamSocket
-from protocols.interfaces.tlnpi.npi import NOBODY, SecurityDescriptor
+from protocols.interfaces.tlnpi.npi import SYSTEM
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ntos.object.token import Token
     from protocols.apis.winsock.namespace import AddressInfo, Hints
     from protocols.apis.wsk.npi import ConnectionDispatch
     from protocols.apis.wsk.subsystem import WskSubsystem
-    from protocols.interfaces.tdi.requests import TaAddress
+    from protocols.interfaces.tdi.address import InternetAddress
     from protocols.interfaces.tlnpi.npi import TlProvider
 
 CATEGORIES: dict[Category, tuple[type[Socket], frozenset[int]]] = {
@@ -35,7 +37,6 @@ CATEGORIES: dict[Category, tuple[type[Socket], frozenset[int]]] = {
     Category.STREAM: (StreamSocket, frozenset((Sock.STREAM,))),
 }
 """The class of each category, and the socket types that it goes with."""
-SYSTEM = "SYSTEM"
 TCP = 6
 
 
@@ -71,10 +72,10 @@ class WskClient:
         *,
         context: object = None,
         dispatch: object = None,
-        owner: str = SYSTEM,
-        security: SecurityDescriptor = NOBODY,
+        owner: Token = SYSTEM,
+        security: SecurityDescriptor | None = None,
     ) -> NtStatus:
-        """WskSocket: the IRP's result is the socket. ``owner`` is whom OwningProcess runs as."""
+        """WskSocket: the IRP's result is the socket. ``owner`` is OwningThread's or OwningProcess's."""
         opened = Opened(family, socket_type, protocol, context, dispatch, owner, security)
         return self.subsystem.submit(irp, Wsk.SOCKET, None, self._socket, Category(flags), opened)
 
@@ -82,14 +83,14 @@ class WskClient:
         self,
         socket_type: int,
         protocol: int,
-        local: TaAddress,
-        remote: TaAddress,
+        local: InternetAddress,
+        remote: InternetAddress,
         irp: Irp,
         *,
         context: object = None,
         dispatch: ConnectionDispatch | None = None,
-        owner: str = SYSTEM,
-        security: SecurityDescriptor = NOBODY,
+        owner: Token = SYSTEM,
+        security: SecurityDescriptor | None = None,
     ) -> NtStatus:
         """WskSocketConnect: make, bind and connect; the IRP's result is the socket."""
         family = 2 if len(remote.address) == 4 else 23
@@ -139,7 +140,7 @@ class WskClient:
         """WskFreeAddressInfo."""
         found.clear()
 
-    def get_name_info(self, address: TaAddress, irp: Irp, *, numeric: bool = True) -> NtStatus:
+    def get_name_info(self, address: InternetAddress, irp: Irp, *, numeric: bool = True) -> NtStatus:
         """WskGetNameInfo: the IRP's result is (node name, service name). NO_MATCH: it is unknown."""
         self.subsystem.irql.require(Irql.PASSIVE, Wsk.GET_NAME_INFO.value)
         return self.subsystem.submit(irp, Wsk.GET_NAME_INFO, None, self._name, address, numeric)
@@ -193,7 +194,7 @@ class WskClient:
             raise NtError(
                 NtStatus.INVALID_PARAMETER, f"a {category.name} socket of type {opened.socket_type}"
             )
-        if opened.security is not NOBODY and opened.security not in self.descriptors:
+        if opened.security is not None and opened.security not in self.descriptors:
             raise NtError(NtStatus.INVALID_PARAMETER, "the security descriptor was not cached")
         provider = self.subsystem.provider_of(opened.family, opened.socket_type, opened.protocol)
         if provider is None:
@@ -203,7 +204,9 @@ class WskClient:
         self.sockets.add(made)
         return made
 
-    def _socket_connect(self, irp: Irp, opened: Opened, local: TaAddress, remote: TaAddress) -> NtStatus:
+    def _socket_connect(
+        self, irp: Irp, opened: Opened, local: InternetAddress, remote: InternetAddress
+    ) -> NtStatus:
         try:
             made = self._made(Category.CONNECTION, opened)
         except NtError as error:
@@ -267,7 +270,7 @@ class WskClient:
         resolve(subsystem.names, question, answered)
         return said
 
-    def _name(self, irp: Irp, address: TaAddress, numeric: bool) -> NtStatus:  # noqa: FBT001 - an IRP's parameter
+    def _name(self, irp: Irp, address: InternetAddress, numeric: bool) -> NtStatus:  # noqa: FBT001 - an IRP's parameter
         try:
             found = name_info(self.subsystem.names, address, numeric=numeric)
         except NtError as error:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from protocols.apis.wsk.npi import InspectId
     from protocols.apis.wsk.options import Option
     from protocols.apis.wsk.socket import Opened
-    from protocols.interfaces.tdi.requests import TaAddress
+    from protocols.interfaces.tdi.address import InternetAddress
     from protocols.interfaces.tlnpi.npi import BindRequest, TlConnection, TlProvider, TlStreamAddress
 
 
@@ -60,7 +60,7 @@ class ConnectionSocket(ReceivingSocket):
 
     # WSK_PROVIDER_CONNECTION_DISPATCH, beyond the basic one and the bind
 
-    def connect(self, remote: TaAddress, irp: Irp) -> NtStatus:
+    def connect(self, remote: InternetAddress, irp: Irp) -> NtStatus:
         """WskConnect."""
         return self.submit(irp, Wsk.CONNECT, self.connect_with, remote)
 
@@ -81,7 +81,7 @@ class ConnectionSocket(ReceivingSocket):
     # For the listening socket, and WskSocketConnect
 
     @property
-    def remote(self) -> TaAddress | None:
+    def remote(self) -> InternetAddress | None:
         """The connection's remote end."""
         return self._tl.remote if self._tl is not None else None
 
@@ -97,7 +97,7 @@ class ConnectionSocket(ReceivingSocket):
         if not self._is_closing:
             self.client.sockets.add(self)
 
-    def connect_with(self, irp: Irp, remote: TaAddress, *, creates: bool = False) -> NtStatus:
+    def connect_with(self, irp: Irp, remote: InternetAddress, *, creates: bool = False) -> NtStatus:
         """Connect; ``creates``: for WskSocketConnect, whose result is the socket."""
         if self._address is None or self._tl is not None or self._connecting is not None:
             return self._not_connected(irp, NtStatus.INVALID_DEVICE_STATE, creates=creates)
@@ -118,7 +118,7 @@ class ConnectionSocket(ReceivingSocket):
         return self._address
 
     @property
-    def local(self) -> TaAddress | None:
+    def local(self) -> InternetAddress | None:
         """The connection's local end, else what was bound."""
         if self._tl is not None:
             return self._tl.local
@@ -255,7 +255,6 @@ class ConnectionSocket(ReceivingSocket):
         if self.pend(irp, self._cancel_send):
             self._sends.append(Sending(irp, deque(buffer.pieces()), size))
             self._pump()
-        self.subsystem.kick()
         return NtStatus.PENDING
 
     def _disconnect(self, irp: Irp, buffer: WskBuf | None, flags: DisconnectFlag) -> NtStatus:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ntos.io.irp import Irp
     from protocols.apis.wsk.client import WskClient
     from protocols.apis.wsk.socket import Opened
-    from protocols.interfaces.tdi.requests import TaAddress
+    from protocols.interfaces.tdi.address import InternetAddress
     from protocols.interfaces.tlnpi.npi import BindRequest, TlDatagramAddress, TlProvider
 
 
@@ -34,7 +34,7 @@ class ReceivingFrom:
 class Received:
     """The result of a WskReceiveFrom besides the bytes: RemoteAddress, ControlFlags, ControlInfo."""
 
-    remote: TaAddress
+    remote: InternetAddress
     flags: MessageFlag
     control_info: dict[str, Any]
 
@@ -56,14 +56,14 @@ class DatagramSocket(BoundSocket):
         self._retained: set[DatagramIndication] = set()
         self._indicating: DatagramIndication | None = None
         self._is_refused = False  # disabled by DATA_NOT_ACCEPTED until it is enabled again
-        self._send_to: TaAddress | None = None
+        self._send_to: InternetAddress | None = None
 
     # WSK_PROVIDER_DATAGRAM_DISPATCH, beyond the basic one and the bind
 
     def send_to(
         self,
         buffer: WskBuf,
-        remote: TaAddress | None,
+        remote: InternetAddress | None,
         irp: Irp,
         control_info: Mapping[str, Any] | None = None,
     ) -> NtStatus:
@@ -93,7 +93,7 @@ class DatagramSocket(BoundSocket):
         return self._address
 
     @property
-    def local(self) -> TaAddress | None:
+    def local(self) -> InternetAddress | None:
         """What was bound."""
         return self._address.local if self._address is not None else None
 
@@ -152,7 +152,7 @@ class DatagramSocket(BoundSocket):
 
     # DatagramEvents
 
-    def arrived(self, data: memoryview, source: TaAddress, details: Mapping[str, Any]) -> None:
+    def arrived(self, data: memoryview, source: InternetAddress, details: Mapping[str, Any]) -> None:
         """Give a datagram to who waits for one, else tell of it, else keep it."""
         flags = MessageFlag.BCAST if details["broadcast"] else MessageFlag.NONE
         if _is_multicast(details["destination"]):
@@ -174,7 +174,7 @@ class DatagramSocket(BoundSocket):
     # What the IRPs ask
 
     def _transmit(
-        self, irp: Irp, buffer: WskBuf, remote: TaAddress | None, control_info: dict[str, Any]
+        self, irp: Irp, buffer: WskBuf, remote: InternetAddress | None, control_info: dict[str, Any]
     ) -> NtStatus:
         to = remote or self._send_to
         if self._address is None or to is None:

@@ -16,7 +16,7 @@ from protocols.apis.wsk.connection import ConnectionSocket
 from protocols.apis.wsk.constants import CONNECTION_EVENTS, Category, Event, Wsk
 from protocols.apis.wsk.npi import NO_LISTEN_EVENTS, AcceptOut, Inspect, InspectId, ListenDispatch
 from protocols.apis.wsk.socket import AT_DISPATCH, Opened
-from protocols.interfaces.tdi.requests import TaAddress
+from protocols.interfaces.tdi.address import InternetAddress, internet
 
 if TYPE_CHECKING:
     from ntos.io.irp import Irp
@@ -42,7 +42,7 @@ class Inspected(NamedTuple):
 
     request: object
     id: InspectId
-    ends: tuple[TaAddress, TaAddress]
+    ends: tuple[InternetAddress, InternetAddress]
 
 
 class Listening(BoundSocket):
@@ -94,7 +94,7 @@ class Listening(BoundSocket):
     def tell_lost(self) -> None:
         """WskAcceptEvent without a socket, WskInspectEvent without an id."""
         super().tell_lost()
-        events, nowhere = self.listen_events, TaAddress(bytes(ADDRESS_BYTES[self.opened.family]), 0)
+        events, nowhere = self.listen_events, internet(bytes(ADDRESS_BYTES[self.opened.family]), 0)
         if Event.ACCEPT in self.callbacks and events.accept_event is not None:
             tell = events.accept_event
             self.callbacks.call(
@@ -133,7 +133,7 @@ class Listening(BoundSocket):
         """Tell whether there is room for one more."""
         return self._listens and len(self._waiting) < BACKLOG
 
-    def inspect(self, request: object, local: TaAddress, remote: TaAddress) -> Inspect:
+    def inspect(self, request: object, local: InternetAddress, remote: InternetAddress) -> Inspect:
         """WskInspectEvent."""
         tell = self.listen_events.inspect_event
         if tell is None:
@@ -252,7 +252,7 @@ class ListenSocket(Listening):
         return self._address
 
     @property
-    def local(self) -> TaAddress | None:
+    def local(self) -> InternetAddress | None:
         """What was bound."""
         return self._address.local if self._address is not None else None
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from protocols.apis.winsock.namespace import AddressInfo, NamespaceProvider
-    from protocols.interfaces.tdi.requests import TaAddress
+    from protocols.interfaces.tdi.address import InternetAddress, TdiAddress
 
 
 class Told:
@@ -26,10 +26,10 @@ class Told:
         self._provider = provider
         self._told = told
 
-    def lookup(self, name: str, done: Callable[[list[bytes]], None]) -> None:
+    def lookup(self, name: str, done: Callable[[list[TdiAddress]], None]) -> None:
         """Ask it."""
 
-        def receive(found: list[bytes]) -> None:
+        def receive(found: list[TdiAddress]) -> None:
             done(found)
             self._told()
 
@@ -41,30 +41,14 @@ class Known:
 
     namespace, name = int(Ns.ALL), "answer"
 
-    def __init__(self, addresses: list[bytes]) -> None:
+    def __init__(self, addresses: list[TdiAddress]) -> None:
         """Answer by these."""
         self._addresses = addresses
 
-    def lookup(self, name: str, done: Callable[[list[bytes]], None]) -> None:
+    def lookup(self, name: str, done: Callable[[list[TdiAddress]], None]) -> None:
         """Answer at once."""
         del name
         done(self._addresses)
-
-
-class AtOnce:
-    """A waiter for what has come true already."""
-
-    def now_ns(self) -> int:
-        """Return no time: nothing is waited for."""
-        return 0
-
-    def wait(self, until: Callable[[], bool], timeout_ns: int | None) -> bool:
-        """Look once."""
-        del timeout_ns
-        return until()
-
-    def kick(self) -> None:
-        """Nothing was asked."""
 
 
 class Question(NamedTuple):
@@ -82,7 +66,7 @@ def resolve(
     """Ask all providers at once; ``answered`` is called once, perhaps before this returns."""
     node, hints = question.node, question.hints
     if not node or (hints is not None and hints.numeric) or _is_numeric(node):
-        answered(*_formatted([], question))
+        answered(*_formatted(names, [], question))
         return
     asked = [one for one in names.providers if question.namespace in (Ns.ALL, one.namespace)]
     lookups: list[Lookup] = []
@@ -91,13 +75,13 @@ def resolve(
     def told() -> None:
         if lookups and lookups[0].decided and not finished:
             finished.append(True)
-            answered(*_formatted(lookups[0].addresses, question))
+            answered(*_formatted(names, lookups[0].addresses, question))
 
     lookups.append(Lookup([Told(one, told) for one in asked], node))
     told()
 
 
-def name_info(names: Namespaces, address: TaAddress, *, numeric: bool) -> tuple[str, str]:
+def name_info(names: Namespaces, address: InternetAddress, *, numeric: bool) -> tuple[str, str]:
     """Return node and service name. NtError(NO_MATCH): a name was wanted and the hosts file has none."""
     service = next((name for name, port in PORTS.items() if port == address.port), str(address.port))
     if numeric:
@@ -118,8 +102,10 @@ def _is_numeric(node: str) -> bool:
     return True
 
 
-def _formatted(addresses: list[bytes], question: Question) -> tuple[NtStatus, list[AddressInfo]]:
-    formatter = Namespaces(AtOnce())
+def _formatted(
+    names: Namespaces, addresses: list[TdiAddress], question: Question
+) -> tuple[NtStatus, list[AddressInfo]]:
+    formatter = names.empty()
     formatter.install(Known(addresses))
     try:
         return NtStatus.SUCCESS, formatter.getaddrinfo(question.node, question.service, question.hints)

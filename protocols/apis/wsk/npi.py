@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from protocols.apis.wsk.connection import ConnectionSocket
     from protocols.apis.wsk.constants import MessageFlag
     from protocols.interfaces.nmr.modules import NpiId
-    from protocols.interfaces.tdi.requests import TaAddress
+    from protocols.interfaces.tdi.address import InternetAddress
 
 Inspect = Verdict
 """WSK_INSPECT_ACTION."""
@@ -92,7 +92,7 @@ class DatagramIndication:
     """WSK_DATAGRAM_INDICATION: a datagram, whence it came, and what its packet said."""
 
     buffer: WskBuf
-    remote: TaAddress
+    remote: InternetAddress
     control_info: dict[str, Any]
     flags: MessageFlag
     next: DatagramIndication | None = None
@@ -164,10 +164,10 @@ DisconnectEvent = Callable[[Any, Flag], NtStatus]
 SendBacklogEvent = Callable[[Any, int], NtStatus]
 ReceiveFromEvent = Callable[[Any, Flag, DatagramIndication | None], NtStatus]
 AcceptEvent = Callable[
-    [Any, Flag, "TaAddress", "TaAddress", "ConnectionSocket | None", AcceptOut],
+    [Any, Flag, "InternetAddress", "InternetAddress", "ConnectionSocket | None", AcceptOut],
     NtStatus,
 ]
-InspectEvent = Callable[[Any, "TaAddress", "TaAddress", InspectId | None], Inspect]
+InspectEvent = Callable[[Any, "InternetAddress", "InternetAddress", InspectId | None], Inspect]
 AbortEvent = Callable[[Any, InspectId], NtStatus]
 
 

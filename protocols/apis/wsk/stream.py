@@ -12,7 +12,7 @@ from protocols.apis.wsk.npi import ConnectionDispatch, ListenDispatch, StreamDis
 
 if TYPE_CHECKING:
     from ntos.io.irp import Irp
-    from protocols.interfaces.tdi.requests import TaAddress
+    from protocols.interfaces.tdi.address import InternetAddress
 
 NEITHER = StreamDispatch()
 
@@ -37,7 +37,7 @@ class StreamSocket(ConnectionSocket, Listening):
         """The callbacks of a listening socket."""
         return self._dispatch.listen
 
-    def connect_with(self, irp: Irp, remote: TaAddress, *, creates: bool = False) -> NtStatus:
+    def connect_with(self, irp: Irp, remote: InternetAddress, *, creates: bool = False) -> NtStatus:
         """Connect, unless it listens."""
         if self._listens:
             return self.complete(irp, NtStatus.INVALID_DEVICE_STATE)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from ntos.io.status import NtError, NtStatus
 
 if TYPE_CHECKING:
-    from protocols.interfaces.tdi.requests import TaAddress
+    from protocols.interfaces.tdi.address import TdiAddress
 
 
 class PnpOpcode(enum.Enum):
@@ -32,10 +32,10 @@ class PnpClient:
     def binding(self, opcode: PnpOpcode, device: str, order: tuple[str, ...]) -> None:
         """ClientPnPBindingChange: a transport's device came, went, or all are there."""
 
-    def add_net_address(self, address: TaAddress, device: str) -> None:
+    def add_net_address(self, address: TdiAddress, device: str) -> None:
         """ClientPnPAddNetAddress."""
 
-    def del_net_address(self, address: TaAddress, device: str) -> None:
+    def del_net_address(self, address: TdiAddress, device: str) -> None:
         """ClientPnPDelNetAddress."""
 
     def pnp_power(self, device: str, event: str) -> NtStatus:  # noqa: ARG002 - the contract's arguments
@@ -47,7 +47,7 @@ class PnpClient:
 class NetAddress:
     """An address that a transport has registered."""
 
-    address: TaAddress
+    address: TdiAddress
     device: str
 
 
@@ -64,6 +64,11 @@ class TdiRegistry:
     def register_provider(self, name: str) -> None:
         """TdiRegisterProvider."""
         self.providers[name] = False
+
+    def deregister_provider(self, name: str) -> None:
+        """TdiDeregisterProvider: its driver is unloaded."""
+        if self.providers.pop(name, None) is None:
+            raise NtError(NtStatus.INVALID_HANDLE, name)
 
     def provider_ready(self, name: str) -> None:
         """TdiProviderReady; when the last one is ready, clients hear NETREADY."""
@@ -88,7 +93,7 @@ class TdiRegistry:
         self.devices.remove(device)
         self._tell(PnpOpcode.DELETE, device)
 
-    def register_net_address(self, address: TaAddress, device: str) -> NetAddress:
+    def register_net_address(self, address: TdiAddress, device: str) -> NetAddress:
         """TdiRegisterNetAddress; the return value deregisters it."""
         found = NetAddress(address, device)
         self.addresses.append(found)

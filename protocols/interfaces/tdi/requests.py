@@ -7,10 +7,15 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Mapping
+
+    from ntos.object.token import Token
+    from protocols.interfaces.tdi.address import TdiAddress
+    from protocols.interfaces.tdi.events import Handler
 
 
 class Tdi(enum.IntEnum):
@@ -39,7 +44,13 @@ class Tdi(enum.IntEnum):
 
 
 class Event(enum.IntEnum):
-    """TDI_EVENT_*: what a transport tells unasked. The handlers' arguments are in ``events``."""
+    """TDI_EVENT_*: what a transport tells unasked. ``events`` has each handler's type, by ``method``."""
+
+    method: str
+
+    def __init__(self, _number: int) -> None:
+        """Make the handler's name once."""
+        self.method = self.name.lower()
 
     CONNECT = 0
     DISCONNECT = 1
@@ -79,22 +90,15 @@ class Flags(enum.IntFlag):
     QUERY_ACCEPT = 0x1000  # listen: the client will accept by TDI_ACCEPT
 
 
-class TaAddress(NamedTuple):
-    """A TRANSPORT_ADDRESS of one TA_ADDRESS. ``address`` has 4 or 16 bytes; all zero is any."""
-
-    address: bytes
-    port: int
-    scope: int = 0
-
-
 class TransportAddress(NamedTuple):
     """The extended attribute that opens an address object."""
 
-    address: TaAddress
+    address: TdiAddress
     share: bool = False  # another address object may have the same address (SO_REUSEADDR)
     protocol: int = 0  # RawIp: the protocol number is part of the device's name in Windows
     exclusive: bool = False  # nobody may share it, whatever they ask (SO_EXCLUSIVEADDRUSE)
-    dual: bool = False  # an IPv6 address object that serves IPv4 too, by mapped addresses (IPV6_V6ONLY off)
+    options: Mapping[str, object] = MappingProxyType({})  # what was set before, and the transport may know
+    owner: Token | None = None  # on whose behalf it is opened; None: the system's
 
 
 class ConnectionContext(NamedTuple):
@@ -107,7 +111,7 @@ class ConnectionContext(NamedTuple):
 class Connect:
     """TDI_REQUEST_KERNEL_CONNECT."""
 
-    remote: TaAddress
+    remote: TdiAddress
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +132,7 @@ class Datagram:
     ``source``: from which local address and interface index, where the client says (zeros: any).
     """
 
-    remote: TaAddress | None
+    remote: TdiAddress | None
     source: tuple[bytes, int] | None = None
 
 
@@ -137,7 +141,7 @@ class SetEventHandler:
     """TDI_SET_EVENT_HANDLER: a handler, or None for none any more."""
 
     event: Event
-    handler: Callable[..., Any] | None
+    handler: Handler | None
 
 
 @dataclass(frozen=True, slots=True)

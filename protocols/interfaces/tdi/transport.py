@@ -16,7 +16,7 @@ from protocols.interfaces.tdi.requests import ConnectionContext, Query, Tdi, Tra
 if TYPE_CHECKING:
     from ntos.io.device import DeviceObject, FileObject
     from ntos.io.system import IoSystem
-    from protocols.interfaces.tdi.requests import TaAddress
+    from protocols.interfaces.tdi.address import TdiAddress
 
 
 class TdiObject:
@@ -53,7 +53,7 @@ class ControlChannel(TdiObject):
 class AddressObject(TdiObject):
     """TRANSPORT_ADDRESS: ``local`` and the event handlers."""
 
-    def __init__(self, driver: TransportDriver, file: FileObject, local: TaAddress) -> None:
+    def __init__(self, driver: TransportDriver, file: FileObject, local: TdiAddress) -> None:
         """Have no handler yet."""
         super().__init__(driver, file)
         self.local = local
@@ -62,8 +62,8 @@ class AddressObject(TdiObject):
     def set_event_handler(self, irp: Irp) -> NtStatus:
         """TDI_SET_EVENT_HANDLER."""
         asked = irp.location.parameters
-        self.handlers.set(asked.event, asked.handler)
-        return self.io.complete(irp, NtStatus.SUCCESS)
+        is_known = self.handlers.set(asked.event, asked.handler)
+        return self.io.complete(irp, NtStatus.SUCCESS if is_known else NtStatus.NOT_SUPPORTED)
 
     def _answers(self) -> dict[Query, Any]:
         return {**super()._answers(), Query.ADDRESS_INFO: self.local}

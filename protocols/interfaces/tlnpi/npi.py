@@ -13,13 +13,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from uuid import UUID
 
+from ntos.object.token import system_token
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ntos.io.irp import Memory
     from ntos.io.status import NtStatus
+    from ntos.object.descriptor import SecurityDescriptor
+    from ntos.object.token import Token
     from protocols.interfaces.nmr.modules import NpiId
-    from protocols.interfaces.tdi.requests import TaAddress
+    from protocols.interfaces.tdi.address import InternetAddress
 
 NPI_TRANSPORT_LAYER_ID: NpiId = UUID("5f3b1c2e-7a44-4c0d-9d6f-1e5a0b7c8d01")
 """Ours: Windows' own is not published."""
@@ -41,25 +45,21 @@ class Sharing(enum.Enum):
     EXCLUSIVE = enum.auto()
 
 
-@dataclass(frozen=True, slots=True)
-class SecurityDescriptor:
-    """Who may share an address by default: the names of the accounts that are granted it."""
-
-    granted: frozenset[str] = frozenset()
-
-
-NOBODY = SecurityDescriptor()
-"""The default descriptor: the address is not shared."""
+SYSTEM = system_token()
+"""Whose a socket is when nobody is named."""
 
 
 @dataclass(frozen=True, slots=True)
 class BindRequest:
-    """A local address, and in what company. ``dual``: an IPv6 address that serves IPv4 too."""
+    """A local address, and in what company. ``dual``: an IPv6 address that serves IPv4 too.
 
-    local: TaAddress
+    ``security`` says who may share it where sharing takes a check; None: nobody. ``owner`` is who binds.
+    """
+
+    local: InternetAddress
     sharing: Sharing = Sharing.DEFAULT
-    security: SecurityDescriptor = NOBODY
-    owner: str = "SYSTEM"
+    security: SecurityDescriptor | None = None
+    owner: Token = SYSTEM
     dual: bool = False
 
 
@@ -102,11 +102,11 @@ class TlConnection(Protocol):
     """The provider's half of a connection."""
 
     @property
-    def local(self) -> TaAddress:
+    def local(self) -> InternetAddress:
         """The local end."""
 
     @property
-    def remote(self) -> TaAddress:
+    def remote(self) -> InternetAddress:
         """The remote end."""
 
     @property
@@ -154,7 +154,7 @@ class ListenEvents(Protocol):
     def is_conditional(self) -> bool:
         """Whether ``inspect`` is to be asked."""
 
-    def inspect(self, request: object, local: TaAddress, remote: TaAddress) -> Verdict:
+    def inspect(self, request: object, local: InternetAddress, remote: InternetAddress) -> Verdict:
         """Judge a connection request before it is answered. ``request`` names it until the end."""
 
     def dropped(self, request: object) -> None:
@@ -171,7 +171,7 @@ class TlAddress(Protocol):
     """A local address that was claimed."""
 
     @property
-    def local(self) -> TaAddress:
+    def local(self) -> InternetAddress:
         """The address with its port."""
 
     def set_options(self, values: Mapping[str, Any]) -> None:
@@ -184,7 +184,7 @@ class TlAddress(Protocol):
 class TlStreamAddress(TlAddress, Protocol):
     """A local address for connections."""
 
-    def connect(self, remote: TaAddress, events: ConnectionEvents) -> TlConnection:
+    def connect(self, remote: InternetAddress, events: ConnectionEvents) -> TlConnection:
         """Open a connection. NtError when it cannot be begun."""
 
     def listen(self, events: ListenEvents) -> None:
@@ -197,17 +197,17 @@ class TlStreamAddress(TlAddress, Protocol):
 class DatagramEvents(Protocol):
     """The client's half of a datagram address."""
 
-    def arrived(self, data: memoryview, source: TaAddress, details: Mapping[str, Any]) -> None:
+    def arrived(self, data: memoryview, source: InternetAddress, details: Mapping[str, Any]) -> None:
         """Take a datagram: keep a copy, the memory is the transport's."""
 
 
 class TlDatagramAddress(TlAddress, Protocol):
     """A local address for datagrams."""
 
-    def send(self, data: bytes, remote: TaAddress, source: tuple[bytes, int] | None = None) -> None:
+    def send(self, data: bytes, remote: InternetAddress, source: tuple[bytes, int] | None = None) -> None:
         """Send one; ``source``: from which of our addresses, by which interface. NtError."""
 
-    def connect(self, remote: TaAddress | None) -> None:
+    def connect(self, remote: InternetAddress | None) -> None:
         """Hear one peer only; None: everybody."""
 
 
@@ -218,7 +218,7 @@ class TlProvider(Protocol):
     def transports(self) -> tuple[TlTransport, ...]:
         """What can be opened."""
 
-    def addresses(self) -> tuple[TaAddress, ...]:
+    def addresses(self) -> tuple[InternetAddress, ...]:
         """Return the host's local addresses."""
 
     def open_stream(self, request: BindRequest) -> TlStreamAddress:

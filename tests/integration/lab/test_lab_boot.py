@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lab.cli import arguments
 from lab.cli.commands import boot
 from lab.errors import UsageError
 from lab.machines import boot_report as story
@@ -163,7 +164,7 @@ def test_memory_that_cannot_be_is_refused(text: str) -> None:
 def test_a_multicast_address_is_no_card_s() -> None:
     """Bit 0 of the first byte."""
     with pytest.raises(argparse.ArgumentTypeError, match="unicast"):
-        boot.mac("01:00:5e:00:00:01")
+        arguments.mac("01:00:5e:00:00:01")
 
 
 def test_the_story_names_what_was_seen() -> None:

@@ -164,7 +164,7 @@ def test_a_package_cannot_write_outside_its_tree(tmp_path: Path) -> None:
     """A path that climbs is an error, not a file."""
     path = package(tmp_path / "a.deb", {"./../escaped": b"x"})
 
-    with pytest.raises(deb.PackageError, match="leaves the package"):
+    with pytest.raises(deb.PackageError, match="leaves the archive"):
         deb.unpack(path, tmp_path / "tree")
 
     assert not (tmp_path / "escaped").exists()

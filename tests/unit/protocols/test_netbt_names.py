@@ -14,6 +14,7 @@ from scapy.layers import netbios
 from lab.host.virtual import VirtualHosts
 from protocols.apis.winsock import WinsockError
 from protocols.apis.winsock.constants import Ns
+from protocols.interfaces.tdi.address import internet
 from protocols.transports.netbt import MessageError, NetbiosName, message
 from protocols.transports.netbt.message import Kind, Message, Opcode
 from protocols.transports.netbt.names import PORT, State
@@ -123,7 +124,7 @@ def test_the_second_host_of_a_name_learns_of_the_conflict(link: Link) -> None:
 
     assert link.anna.netbt.names[ANNA].state is State.OWNED
     assert link.bert.netbt.names[ANNA].state is State.CONFLICT
-    assert link.bert.names.lookup("anna", Ns.NETBT) == [parse("10.0.0.1")]
+    assert link.bert.names.lookup("anna", Ns.NETBT) == [internet(parse("10.0.0.1"))]
 
 
 def test_a_forged_conflict_or_release_silences_nobody(link: Link) -> None:
@@ -157,7 +158,7 @@ def test_the_namespace_provider_asks_the_link_and_lists_after_llmnr(link: Link) 
 
     found = link.anna.names.lookup("bert", Ns.NETBT)
 
-    assert found == [parse("10.0.0.2")]
+    assert found == [internet(parse("10.0.0.2"))]
     assert [name for _, name in link.anna.names.enumerate()] == ["hosts", "Tcpip", "llmnr", "NetBT"]
 
 
@@ -175,7 +176,7 @@ def test_a_lookup_service_tells_each_providers_answer_in_the_catalogs_order(link
     names.lookup_service_end(begun)
 
     assert [one.namespace for one in told] == [Ns.LLMNR, Ns.NETBT]
-    assert {one.addresses for one in told} == {(parse("10.0.0.2"),)}
+    assert {one.addresses for one in told} == {(internet(parse("10.0.0.2")),)}
     with pytest.raises(WinsockError, match="WSA_INVALID_HANDLE"):
         names.lookup_service_next(begun)
     with pytest.raises(WinsockError, match="WSAEINVAL"):
@@ -249,7 +250,7 @@ def test_hostile_packets_are_refused_or_read_and_nothing_else(link: Link, seed: 
             link.outside.send(bytes(raw), BROADCAST, PORT)
     link.net.run(1)
 
-    assert link.bert.names.lookup("anna", Ns.NETBT) == [parse("10.0.0.1")]
+    assert link.bert.names.lookup("anna", Ns.NETBT) == [internet(parse("10.0.0.1"))]
 
 
 def test_a_pointer_to_itself_ends() -> None:

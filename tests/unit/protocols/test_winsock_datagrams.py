@@ -11,10 +11,10 @@ from lab.host.virtual import VirtualHosts
 from protocols.apis.winsock import WinsockError
 from protocols.apis.winsock.constants import Af, IpOption, Ns, So, Sock, Sol
 from protocols.apis.winsock.namespace import Hints, Lookup, NamespaceProvider
-from protocols.interfaces.tdi.requests import TaAddress
+from protocols.interfaces.tdi.address import internet
 from protocols.transports.tcpip.addresses import parse
 
-FAR = TaAddress(parse("10.0.0.2"), 4000)
+FAR = internet(parse("10.0.0.2"), 4000)
 
 
 def test_a_datagram_that_is_too_long_leaves_its_beginning_and_wsaemsgsize() -> None:
@@ -23,7 +23,7 @@ def test_a_datagram_that_is_too_long_leaves_its_beginning_and_wsaemsgsize() -> N
     near.startup()
     far.startup()
     sender, receiver = near.socket(Af.INET, Sock.DGRAM), far.socket(Af.INET, Sock.DGRAM)
-    far.bind(receiver, TaAddress(bytes(4), 4000))
+    far.bind(receiver, internet(bytes(4), 4000))
     buffer = bytearray(4)
 
     near.sendto(sender, b"abcdef", FAR)
@@ -51,7 +51,7 @@ def test_a_broadcast_wants_so_broadcast() -> None:
     near = net.hosts[0].process()
     near.startup()
     sender = near.socket(Af.INET, Sock.DGRAM)
-    everybody = TaAddress(parse("10.0.0.255"), 4000)
+    everybody = internet(parse("10.0.0.255"), 4000)
 
     with pytest.raises(WinsockError, match="WSAEACCES"):
         near.sendto(sender, b"x", everybody)
@@ -62,13 +62,13 @@ def test_a_broadcast_wants_so_broadcast() -> None:
 
 def test_a_group_is_heard_by_those_who_joined() -> None:
     net = VirtualHosts(3)
-    group = TaAddress(parse("239.1.2.3"), 4000)
+    group = internet(parse("239.1.2.3"), 4000)
     processes = [host.process() for host in net.hosts]
     numbers = []
     for process in processes:
         process.startup()
         numbers.append(process.socket(Af.INET, Sock.DGRAM))
-        process.bind(numbers[-1], TaAddress(bytes(4), 4000))
+        process.bind(numbers[-1], internet(bytes(4), 4000))
     processes[1].setsockopt(numbers[1], Sol.IP, IpOption.ADD_MEMBERSHIP, (group.address, 0))
 
     processes[0].sendto(numbers[0], b"all", group)
@@ -95,11 +95,11 @@ def test_the_second_providers_answer_waits_for_the_first() -> None:
     providers: list[NamespaceProvider] = [first, second]
     lookup = Lookup(providers, "host")
 
-    second.done([b"2222"])  # type: ignore[no-untyped-call]  # see above
+    second.done([FAR])  # type: ignore[no-untyped-call]  # see above
     early = lookup.decided
     first.done([])  # type: ignore[no-untyped-call]  # see above
 
-    assert (early, lookup.decided, lookup.addresses) == (False, True, [b"2222"])
+    assert (early, lookup.decided, lookup.addresses) == (False, True, [FAR])
 
 
 def test_a_send_passes_the_layers_in_the_order_of_the_osi_map() -> None:
@@ -108,7 +108,7 @@ def test_a_send_passes_the_layers_in_the_order_of_the_osi_map() -> None:
     process = host.process()
     process.startup()
     number = process.socket(Af.INET, Sock.DGRAM)
-    process.bind(number, TaAddress(bytes(4), 0))
+    process.bind(number, internet(bytes(4), 0))
     hops = ["winsock"]
     host.io.trace = lambda driver, _irp: hops.append(driver)
 
@@ -126,6 +126,6 @@ def test_getaddrinfo_finds_a_name_of_the_link_by_llmnr() -> None:
     (found,) = near.names.getaddrinfo("HOST2", 4000, Hints(kind=Sock.DGRAM))
 
     assert found.address == FAR
-    assert near.names.lookup("host2", Ns.LLMNR) == [FAR.address]
+    assert near.names.lookup("host2", Ns.LLMNR) == [FAR.with_port(0)]
     with pytest.raises(WinsockError, match="SERVICE_NOT_FOUND"):
         near.names.lookup("host2", Ns.DNS)

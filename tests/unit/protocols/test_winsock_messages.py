@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ntos.io.completion import Event
+from ntos.executive.dispatcher import Event
+from protocols.apis.win32.overlapped import Overlapped
 from protocols.apis.winsock import WinsockError, Wsae
 from protocols.apis.winsock.constants import Af, Io, IpOption, Msg, Sock, Sol
 from protocols.apis.winsock.control import ControlMessage, PacketInfo
 from protocols.apis.winsock.mswsock import MessageTruncatedError
-from protocols.apis.winsock.overlapped import Overlapped
-from protocols.interfaces.tdi.requests import TaAddress
+from protocols.interfaces.tdi.address import internet
 from protocols.transports.tcpip.addresses import parse
 from tests.support.nt_world import World
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-FAR = TaAddress(parse("10.0.0.2"), 4000)
+FAR = internet(parse("10.0.0.2"), 4000)
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def world() -> Iterator[World]:
 def receiver(world: World, *, packet_info: int = 1) -> tuple[int, Any]:
     """Return a bound socket that wants IP_PKTINFO, and WSARecvMsg as a program gets it."""
     number = world.server.socket(Af.INET, Sock.DGRAM)
-    world.server.bind(number, TaAddress(bytes(4), 4000))
+    world.server.bind(number, internet(bytes(4), 4000))
     world.server.setsockopt(number, Sol.IP, IpOption.PKTINFO, packet_info)
     return number, world.server.ioctlsocket(number, Io.GET_EXTENSION_FUNCTION_POINTER, "WSAID_WSARECVMSG")
 

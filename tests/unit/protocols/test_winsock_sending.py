@@ -12,15 +12,16 @@ from protocols.apis.winsock import WinsockError, Wsae
 from protocols.apis.winsock.constants import Af, Io, IpOption, Leaf, So, Sock, Sol
 from protocols.apis.winsock.control import ControlMessage, PacketInfo
 from protocols.apis.winsock.qos import FlowSpec, Qos, Service
-from protocols.interfaces.tdi.requests import TaAddress
+from protocols.interfaces.tdi.address import InternetAddress, internet
 from protocols.transports.tcpip.addresses import parse
+from tests.support.addresses import inet
 from tests.support.nt_world import World, received
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-FAR = TaAddress(parse("10.0.0.2"), 4000)
-GROUP = TaAddress(parse("239.1.2.3"), 4000)
+FAR = internet(parse("10.0.0.2"), 4000)
+GROUP = internet(parse("239.1.2.3"), 4000)
 ANY = bytes(4)
 
 
@@ -33,7 +34,7 @@ def world() -> Iterator[World]:
 
 def receiver(world: World) -> int:
     number = world.server.socket(Af.INET, Sock.DGRAM)
-    world.server.bind(number, TaAddress(ANY, 4000))
+    world.server.bind(number, internet(ANY, 4000))
     return number
 
 
@@ -67,7 +68,7 @@ def test_send_msg_chooses_the_address_that_a_datagram_comes_from(world: World) -
     got = [world.server.recvfrom(far, bytearray(9)) for _ in sizes]
 
     assert sizes == [3, 1, 1]
-    assert [source.address for _, source in got if source] == [
+    assert [inet(source).address for _, source in got] == [
         parse("10.0.0.1"),
         parse("10.0.0.77"),
         parse("10.0.0.1"),
@@ -149,12 +150,12 @@ def test_options_and_mode_of_a_duplicate_are_shared(world: World) -> None:
 
     world.client.setsockopt(number, Sol.SOCKET, So.BROADCAST, 1)
     world.client.ioctlsocket(number, Io.FIONBIO, 1)
-    other.bind(twin, TaAddress(ANY, 5000))
+    other.bind(twin, internet(ANY, 5000))
 
     assert other.getsockopt(twin, Sol.SOCKET, So.BROADCAST) == 1
     with pytest.raises(WinsockError, match="WSAEWOULDBLOCK"):
         other.recv(twin, bytearray(1))
-    assert world.client.getsockname(number).port == 5000
+    assert inet(world.client.getsockname(number)).port == 5000
 
 
 # WSAJoinLeaf
@@ -178,11 +179,11 @@ def test_a_leaf_hears_its_group_and_a_root_sends_to_it(world: World) -> None:
         (Sock.DGRAM, FAR, Leaf.BOTH, Wsae.WSAEINVAL),
         (Sock.DGRAM, GROUP, 0, Wsae.WSAEINVAL),
         (Sock.DGRAM, GROUP, Leaf.BOTH | Leaf.SENDER_ONLY, Wsae.WSAEINVAL),
-        (Sock.DGRAM, TaAddress(bytes(16), 1), Leaf.BOTH, Wsae.WSAEAFNOSUPPORT),
+        (Sock.DGRAM, internet(bytes(16), 1), Leaf.BOTH, Wsae.WSAEAFNOSUPPORT),
     ],
 )
 def test_what_is_no_leaf_is_refused(
-    world: World, kind: Sock, address: TaAddress, flags: int, code: Wsae
+    world: World, kind: Sock, address: InternetAddress, flags: int, code: Wsae
 ) -> None:
     number = world.client.socket(Af.INET, kind)
 

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ntos.io.completion import Event
+from ntos.executive.dispatcher import Event
 from ntos.io.irp import Irp, Major
 from ntos.io.status import NtStatus
+from protocols.apis.win32.overlapped import Overlapped
 from protocols.apis.winsock import Winsock, WinsockError, Wsae
-from protocols.apis.winsock.api import WAIT_IO_COMPLETION
 from protocols.apis.winsock.constants import Af, Fd, Io, Msg, PollFlag, Shut, So, Sock, Sol, TcpOption
 from protocols.apis.winsock.mswsock import TF_DISCONNECT, TF_REUSE_SOCKET, Element
-from protocols.apis.winsock.overlapped import Overlapped
 from protocols.apis.winsock.providers.logging_layer import LoggingLayer
-from protocols.interfaces.tdi.requests import TaAddress
+from protocols.apis.winsock.waiting import WAIT_IO_COMPLETION
+from protocols.interfaces.tdi.address import IpxAddress, internet
 from protocols.transports.tcpip.addresses import parse
 from tests.support.nt_world import SERVER, World, received
 
@@ -216,7 +216,7 @@ def test_fd_write_comes_once_and_again_after_wouldblock(world: World) -> None:
 
 def test_a_port_and_an_apc_tell_of_overlapped_receives(world: World) -> None:
     near, far = world.pair()
-    port = world.server.create_io_completion_port(far, None, "key")
+    port = world.server.win32.create_io_completion_port(far, None, "key")
     heard: list[int] = []
     by_port, into = Overlapped(), bytearray(8)
     by_apc = Overlapped(routine=lambda _status, count, _overlapped: heard.append(count))
@@ -226,7 +226,7 @@ def test_a_port_and_an_apc_tell_of_overlapped_receives(world: World) -> None:
 
     world.client.send(near, b"abc")
     world.server.send(far, b"defgh")
-    (packet,) = world.server.get_queued_completion_status(port)
+    packet = world.server.win32.get_queued_completion_status(port)
     result = world.client.wait_for_multiple_events([Event()], None, alertable=True)
 
     assert (packet.key, packet.overlapped, packet.information) == ("key", by_port, 3)
@@ -240,9 +240,9 @@ def test_an_alertable_sleep_ends_with_an_apc_or_with_its_time(world: World) -> N
     with pytest.raises(WinsockError, match="PENDING"):
         world.client.recv(near, bytearray(8), 0, overlapped)
 
-    slept_through = world.client.sleep_ex(10 * MS)
+    slept_through = world.client.win32.sleep_ex(10 * MS)
     world.server.send(far, b"abc")
-    woken = world.client.sleep_ex(1000 * MS)
+    woken = world.client.win32.sleep_ex(1000 * MS)
 
     assert (slept_through, woken, heard) == (False, True, [3])
 
@@ -253,7 +253,7 @@ def test_a_cancelled_receive_is_aborted(world: World) -> None:
     with pytest.raises(WinsockError, match="PENDING"):
         world.client.recv(near, bytearray(1), 0, overlapped)
 
-    cancelled = world.client.cancel_io(near)
+    cancelled = world.client.win32.cancel_io(near)
 
     assert (cancelled, overlapped.status) == (1, NtStatus.CANCELLED)
     with pytest.raises(WinsockError, match="OPERATION_ABORTED"):
@@ -356,7 +356,7 @@ def test_connect_ex_sends_first_data_and_disconnect_ex_makes_the_socket_reusable
     handle, extensions = world.client.handle(number), world.client.extensions
     with pytest.raises(WinsockError, match="bound"):
         extensions.connect_ex(handle, SERVER)
-    world.client.bind(number, TaAddress(bytes(4), 0))
+    world.client.bind(number, internet(bytes(4), 0))
 
     count = extensions.connect_ex(handle, SERVER, b"first")
     far, _ = world.server.accept(listener)
@@ -410,6 +410,7 @@ def test_a_layered_provider_logs_and_rewrites(world: World) -> None:
     assert catalog.find(Af.INET, Sock.STREAM, 0) is base
 
 
+NAMES = {"internet": internet, "ipx": IpxAddress}
 WRONG_USES: dict[str, tuple[Wsae, str]] = {
     "a number that is no socket": (Wsae.WSAENOTSOCK, "closesocket(0x55)"),
     "a name before a bind": (Wsae.WSAEINVAL, "getsockname(s)"),
@@ -418,11 +419,11 @@ WRONG_USES: dict[str, tuple[Wsae, str]] = {
     "a receive before a connect": (Wsae.WSAENOTCONN, "recv(s, bytearray(1))"),
     "an accept without a listen": (Wsae.WSAEINVAL, "accept(s)"),
     "a listen without a bind": (Wsae.WSAEINVAL, "listen(s, 1)"),
-    "another's address": (Wsae.WSAEADDRNOTAVAIL, "bind(s, TaAddress(bytes((10, 0, 0, 99)), 0))"),
-    "another family's address": (Wsae.WSAEAFNOSUPPORT, "bind(s, TaAddress(bytes(16), 0))"),
-    "no family's address": (Wsae.WSAEAFNOSUPPORT, "connect(s, TaAddress(bytes((1,) * 6), 80))"),
-    "port zero": (Wsae.WSAEADDRNOTAVAIL, "connect(s, TaAddress(bytes((10, 0, 0, 2)), 0))"),
-    "no route": (Wsae.WSAENETUNREACH, "connect(s, TaAddress(bytes((192, 0, 2, 1)), 80))"),
+    "another's address": (Wsae.WSAEADDRNOTAVAIL, "bind(s, internet(bytes((10, 0, 0, 99)), 0))"),
+    "another family's address": (Wsae.WSAEAFNOSUPPORT, "bind(s, internet(bytes(16), 0))"),
+    "no family's address": (Wsae.WSAEAFNOSUPPORT, "connect(s, ipx(1, bytes(6), 80))"),
+    "port zero": (Wsae.WSAEADDRNOTAVAIL, "connect(s, internet(bytes((10, 0, 0, 2)), 0))"),
+    "no route": (Wsae.WSAENETUNREACH, "connect(s, internet(bytes((192, 0, 2, 1)), 80))"),
     "an unknown option": (Wsae.WSAENOPROTOOPT, "setsockopt(s, 0xFFFF, 0x7777, 1)"),
     "a datagram's option": (Wsae.WSAENOPROTOOPT, "setsockopt(s, 0xFFFF, 0x20, 1)"),
     "an unknown direction": (Wsae.WSAEINVAL, "shutdown(s, 7)"),
@@ -441,7 +442,7 @@ def test_a_wrong_use_has_its_code(world: World, use: str) -> None:
     number = world.client.socket(Af.INET, Sock.STREAM)
 
     with pytest.raises(WinsockError) as error:
-        eval(f"process.{call}", {"process": world.client, "s": number, "TaAddress": TaAddress})  # noqa: S307 - the table above
+        eval(f"process.{call}", {**NAMES, "process": world.client, "s": number})  # noqa: S307 - the table above
 
     assert code(world.client, error) is expected
 
@@ -450,7 +451,7 @@ def test_a_listening_socket_connects_nowhere(world: World) -> None:
     listener = world.listener()
 
     with pytest.raises(WinsockError) as error:
-        world.server.connect(listener, TaAddress(parse("10.0.0.1"), 80))
+        world.server.connect(listener, internet(parse("10.0.0.1"), 80))
 
     assert code(world.server, error) is Wsae.WSAEINVAL
 
@@ -461,7 +462,7 @@ def test_reuse_and_exclusive_mean_what_windows_means(world: World) -> None:
         for option, value in options:
             world.server.setsockopt(number, Sol.SOCKET, option, value)
         try:
-            world.server.bind(number, TaAddress(bytes(4), 80))
+            world.server.bind(number, internet(bytes(4), 80))
         except WinsockError as error:
             return error.code
         return None
@@ -470,7 +471,7 @@ def test_reuse_and_exclusive_mean_what_windows_means(world: World) -> None:
     with_reuse = bound((So.REUSEADDR, 1))
     plain = bound()
 
-    assert (first, with_reuse, plain) == (None, Wsae.WSAEACCES, Wsae.WSAEACCES)
+    assert (first, with_reuse, plain) == (None, Wsae.WSAEACCES, Wsae.WSAEADDRINUSE)
 
 
 def test_options_read_back_and_nodelay_reaches_tcp(world: World) -> None:

@@ -11,7 +11,7 @@ import pytest
 from protocols.apis.winsock import WinsockError, Wsae
 from protocols.apis.winsock.constants import Af, Fd, Sock
 from protocols.apis.winsock.window import WM_USER, Window, WindowMessage
-from protocols.interfaces.tdi.requests import TaAddress
+from protocols.interfaces.tdi.address import internet
 from protocols.transports.tcpip.addresses import parse
 from tests.support.nt_world import SERVER, World, received
 
@@ -52,7 +52,7 @@ def test_a_server_lives_by_messages_alone(world: World) -> None:
         elif message.event is Fd.CLOSE:
             world.server.closesocket(number)
 
-    window = Window(world.net.waiter, procedure)
+    window = Window(world.net.executive, procedure)
     world.server.async_select(listener, window, WM_SOCKET, ALL)
     near = world.client.socket(Af.INET, Sock.STREAM)
     world.client.connect(near, SERVER)
@@ -68,7 +68,7 @@ def test_a_server_lives_by_messages_alone(world: World) -> None:
 
 def test_fd_read_comes_again_only_after_a_receive(world: World) -> None:
     near, far = world.pair()
-    window = Window(world.net.waiter)
+    window = Window(world.net.executive)
     world.server.async_select(far, window, WM_SOCKET, Fd.READ)
 
     told = []
@@ -86,17 +86,17 @@ def test_fd_read_comes_again_only_after_a_receive(world: World) -> None:
 
 def test_a_refused_connect_is_told_with_its_error(world: World) -> None:
     near = world.client.socket(Af.INET, Sock.STREAM)
-    window = Window(world.net.waiter)
+    window = Window(world.net.executive)
     world.client.async_select(near, window, WM_SOCKET, ALL)
 
     with pytest.raises(WinsockError, match="WOULDBLOCK"):
-        world.client.connect(near, TaAddress(parse("10.0.0.2"), 81))
+        world.client.connect(near, internet(parse("10.0.0.2"), 81))
 
     assert messages(world, window) == [(near, Fd.CONNECT, Wsae.WSAECONNREFUSED)]
 
 
 def test_fd_close_tells_a_reset_from_an_orderly_end(world: World) -> None:
-    window = Window(world.net.waiter)
+    window = Window(world.net.executive)
     _near, far = world.pair()
     world.server.async_select(far, window, WM_SOCKET, Fd.CLOSE)
 
@@ -107,7 +107,7 @@ def test_fd_close_tells_a_reset_from_an_orderly_end(world: World) -> None:
 
 def test_no_events_end_it(world: World) -> None:
     near, far = world.pair()
-    window = Window(world.net.waiter)
+    window = Window(world.net.executive)
     world.server.async_select(far, window, WM_SOCKET, Fd.READ)
 
     world.server.async_select(far, window, 0, 0)

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from ntos.errors import BugCheckError
+from ntos.executive.irql import Irql
 from ntos.io.status import NtStatus
-from ntos.irql import Irql
 from protocols.apis.winsock.constants import Proto, So, Sock, Sol, TcpOption
 from protocols.apis.wsk.constants import (
     Category,
@@ -31,7 +31,7 @@ from protocols.apis.wsk.npi import (
     SizeOut,
     WskBuf,
 )
-from protocols.interfaces.tdi.requests import TaAddress
+from protocols.interfaces.tdi.address import internet
 from protocols.transports.tcpip.addresses import parse
 from tests.support.wsk_world import ANY, FAR, WskWorld
 
@@ -66,7 +66,7 @@ class Events:
     def receive(
         self, context: object, flags: Flag, indication: DataIndication | None, size: int, out: SizeOut
     ) -> NtStatus:
-        self.levels.update(host.irql.current for host in self.world.net.hosts)
+        self.levels.update(host.executive.irql.current for host in self.world.net.hosts)
         if indication is None:
             self.lost += 1
             return NtStatus.SUCCESS
@@ -157,8 +157,8 @@ def test_a_connect_that_is_refused_says_so_and_may_be_tried_again(world: WskWorl
     socket = world.near.bound(Category.CONNECTION)
 
     before = world.near.run(socket.get_remote_address).status
-    refused = world.near.run(socket.connect, FAR._replace(port=port or 4001))
-    again = world.near.run(socket.connect, FAR._replace(port=4002))
+    refused = world.near.run(socket.connect, FAR.with_port(port or 4001))
+    again = world.near.run(socket.connect, FAR.with_port(4002))
 
     assert before is NtStatus.INVALID_DEVICE_STATE
     assert {refused.status, again.status} == {NtStatus.CONNECTION_REFUSED}
@@ -170,7 +170,7 @@ def test_wsksocketconnect_that_fails_makes_no_socket(world: WskWorld) -> None:
 
     irps = [
         app.run(app.dispatch.socket_connect, Sock.STREAM, Proto.TCP, local, FAR)
-        for local in (ANY, TaAddress(parse("10.9.9.9"), 0))
+        for local in (ANY, internet(parse("10.9.9.9"), 0))
     ]
 
     assert [irp.status for irp in irps] == [
@@ -195,7 +195,7 @@ def test_an_unbound_socket_connects_to_nothing(world: WskWorld) -> None:
 
 
 def test_a_cancelled_connect_leaves_nothing(world: WskWorld) -> None:
-    nowhere = FAR._replace(address=parse("10.0.0.77"))
+    nowhere = internet(parse("10.0.0.77"), FAR.port)
     irps = [
         world.near.start(world.near.bound(Category.CONNECTION).connect, nowhere),
         world.near.start(world.near.dispatch.socket_connect, Sock.STREAM, Proto.TCP, ANY, nowhere),
@@ -566,7 +566,7 @@ def test_a_transport_that_goes_takes_its_sockets_along(world: WskWorld) -> None:
 def test_a_completion_routine_may_keep_the_irp_and_is_called_at_dispatch_level(world: WskWorld) -> None:
     """As the WDK's samples do: the routine returns MORE_PROCESSING_REQUIRED and has the IRP for itself."""
     near, _far = world.pair()
-    io, irql, seen = world.net.hosts[0].io, world.net.hosts[0].irql, []
+    io, irql, seen = world.net.hosts[0].io, world.net.hosts[0].executive.irql, []
     irp = world.near.client.allocate_irp()
 
     def routine(done: Any) -> NtStatus:

@@ -28,12 +28,12 @@ from protocols.apis.wsk.npi import DatagramDispatch, DatagramIndication, EventCa
 from protocols.apis.wsk.samples.echosrv import PORT, EchoServer
 from protocols.apis.wsk.socket import Socket
 from protocols.apis.wsk.stream import StreamSocket
-from protocols.interfaces.tdi.requests import TaAddress
+from protocols.interfaces.tdi.address import InternetAddress, internet
 from protocols.transports.tcpip.addresses import parse
 from tests.support.wsk_world import ANY, FAR, WskWorld
 
 SET, _GET, IOCTL = ControlType
-LOCAL = TaAddress(bytes(4), FAR.port)
+LOCAL = internet(bytes(4), FAR.port)
 EVENTS = (SET, SoWsk.EVENT_CALLBACK, Sol.SOCKET)
 ON, OFF = EventCallbackControl(Event.RECEIVE_FROM), EventCallbackControl(Event.RECEIVE_FROM | Event.DISABLE)
 
@@ -64,7 +64,7 @@ class Heard:
         return self.answer
 
 
-def send(world: WskWorld, socket: Any, data: bytes, to: TaAddress | None = FAR) -> NtStatus:
+def send(world: WskWorld, socket: Any, data: bytes, to: InternetAddress | None = FAR) -> NtStatus:
     irp = world.near.run(socket.send_to, WskBuf((data,)), to)
     world.run(seconds=0.01)
     return irp.status
@@ -104,7 +104,7 @@ def test_a_datagram_waits_for_a_receive_or_a_receive_for_it(world: WskWorld) -> 
 
     assert (early.information, bytes(first[:3])) == (3, b"one")
     assert (late.information, bytes(second[:3])) == (3, b"two")
-    assert early.result.remote == TaAddress(parse("10.0.0.1"), world.near.get(near.get_local_address).port)
+    assert early.result.remote == internet(parse("10.0.0.1"), world.near.get(near.get_local_address).port)
     assert early.result.control_info == {"destination": FAR.address, "interface": 1}
 
 
@@ -124,11 +124,11 @@ def test_broadcasts_and_multicasts_are_marked(world: WskWorld) -> None:
     group, everybody = parse("239.1.2.3"), parse("10.0.0.255")
     irps = [world.far.start(far.receive_from, WskBuf((bytearray(9),))) for _ in range(2)]
 
-    refused = send(world, near, b"x", TaAddress(everybody, FAR.port))
+    refused = send(world, near, b"x", internet(everybody, FAR.port))
     world.near.get(near.control_socket, SET, So.BROADCAST, Sol.SOCKET, 1)
     world.far.get(far.control_socket, SET, IpOption.ADD_MEMBERSHIP, Sol.IP, (group, 1))
     for address in (everybody, group):
-        send(world, near, b"x", TaAddress(address, FAR.port))
+        send(world, near, b"x", internet(address, FAR.port))
 
     assert refused is NtStatus.ACCESS_DENIED
     assert [irp.result.flags for irp in irps] == [MessageFlag.BCAST, MessageFlag.MCAST]
@@ -216,7 +216,7 @@ def test_a_fixed_peer_hears_and_is_heard_alone(world: WskWorld) -> None:
     near, far = ends(world)
     other = world.near.bound(Category.DATAGRAM)
     local = world.near.get(near.get_local_address)
-    peer = TaAddress(parse("10.0.0.1"), local.port)
+    peer = internet(parse("10.0.0.1"), local.port)
 
     nobody = send(world, near, b"to nobody", None)
     world.far.get(far.control_socket, IOCTL, SioWsk.SET_REMOTE_ADDRESS, 0, peer)
@@ -233,11 +233,13 @@ def test_a_fixed_peer_hears_and_is_heard_alone(world: WskWorld) -> None:
 @pytest.mark.parametrize(
     ("to", "size", "status"),
     [
-        (TaAddress(parse("192.0.2.1"), 9), 1, NtStatus.NETWORK_UNREACHABLE),
+        (internet(parse("192.0.2.1"), 9), 1, NtStatus.NETWORK_UNREACHABLE),
         (FAR, 65508, NtStatus.BUFFER_OVERFLOW),
     ],
 )
-def test_what_cannot_be_sent_says_why(world: WskWorld, to: TaAddress, size: int, status: NtStatus) -> None:
+def test_what_cannot_be_sent_says_why(
+    world: WskWorld, to: InternetAddress, size: int, status: NtStatus
+) -> None:
     near, _far = ends(world)
 
     assert send(world, near, bytes(size), to) is status
@@ -270,14 +272,14 @@ class Sample:
         self.world = world
         self.host = world.net.hosts[1]
         self.registration = self.host.wsk_register()
-        self.server = EchoServer(self.registration, world.work(self.host))
-        self.client = Blocking(world.near.client, world.net.waiter)
+        self.server = EchoServer(self.registration, world.net.executive.queue_work_item)
+        self.client = Blocking(world.near.client, world.net.executive)
         world.run(seconds=0.1)
 
     def echo(self, port: int, data: bytes) -> bytes:
         """Send, disconnect, and receive to the end."""
         call = self.client.call
-        far = TaAddress(FAR.address, port)
+        far = internet(FAR.address, port)
         socket = call(self.world.near.dispatch.socket_connect, Sock.STREAM, Proto.TCP, ANY, far)
         self.world.near.start(socket.send, WskBuf((data,)))
         self.world.near.start(socket.disconnect, None)
@@ -288,9 +290,10 @@ class Sample:
         return back
 
     def unload(self) -> None:
-        """Unload it."""
+        """Unload it, and let the work items end that its last completions have queued."""
         self.server.stop()
         self.registration.deregister()
+        self.world.run(seconds=0)
 
 
 @pytest.mark.parametrize("port", [PORT, PORT + 1])
@@ -314,11 +317,11 @@ def test_the_echo_server_is_unloaded_with_connections_open(world: WskWorld) -> N
     sample = Sample(world)
     call = sample.client.call
     sockets = [
-        call(world.near.dispatch.socket_connect, Sock.STREAM, Proto.TCP, ANY, TaAddress(FAR.address, port))
+        call(world.near.dispatch.socket_connect, Sock.STREAM, Proto.TCP, ANY, internet(FAR.address, port))
         for port in (PORT, PORT + 1)
     ]
     datagrams = world.near.bound(Category.DATAGRAM)
-    send(world, datagrams, b"echo", TaAddress(FAR.address, PORT))
+    send(world, datagrams, b"echo", internet(FAR.address, PORT))
     buffer = bytearray(9)
     world.near.run(datagrams.receive_from, WskBuf((buffer,)))
 
@@ -332,7 +335,7 @@ def test_the_echo_server_is_unloaded_with_connections_open(world: WskWorld) -> N
 
 def test_a_call_that_waits_too_long_is_cancelled(world: WskWorld) -> None:
     _near, far = ends(world)
-    patient = Blocking(world.far.client, world.net.waiter, 1_000_000)
+    patient = Blocking(world.far.client, world.net.executive, 1_000_000)
 
     irp = patient.irp(far.receive_from, WskBuf((bytearray(1),)))
 

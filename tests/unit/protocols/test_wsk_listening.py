@@ -9,6 +9,10 @@ from typing import Any
 import pytest
 
 from ntos.io.status import NtStatus
+from ntos.object.acl import Acl, allow
+from ntos.object.descriptor import SecurityDescriptor
+from ntos.object.sid import Sid
+from ntos.object.token import user_token
 from protocols.apis.winsock.constants import Af, IpOption, Proto, So, Sock, Sol
 from protocols.apis.wsk.constants import Category, ClientControl, ControlType, Event, SioWsk, SoWsk
 from protocols.apis.wsk.listening import BACKLOG
@@ -21,15 +25,15 @@ from protocols.apis.wsk.npi import (
     StreamDispatch,
     WskBuf,
 )
-from protocols.interfaces.tdi.requests import TaAddress
-from protocols.interfaces.tlnpi.npi import SecurityDescriptor, Sharing
+from protocols.interfaces.tdi.address import InternetAddress, internet
+from protocols.interfaces.tlnpi.npi import Sharing
 from protocols.transports.tcpip.addresses import parse
 from protocols.transports.tcpip.tcp.connection import FourTuple
-from protocols.transports.tcpip.tl_edge.sharing import TABLE, Result
+from protocols.transports.tcpip.tdi_edge.sharing import SHARE_ADDRESS, TABLE, Result
 from tests.support.wsk_world import ANY, FAR, WskWorld
 
 SET, _GET, IOCTL = ControlType
-LOCAL = TaAddress(bytes(4), FAR.port)
+LOCAL = internet(bytes(4), FAR.port)
 EVENTS = (SET, SoWsk.EVENT_CALLBACK, Sol.SOCKET)
 
 
@@ -47,7 +51,7 @@ class Listener:
         self.takes = takes
         self.verdict = verdict
         self.sockets: list[Any] = []
-        self.ends: list[tuple[TaAddress, TaAddress]] = []
+        self.ends: list[tuple[InternetAddress, InternetAddress]] = []
         self.inspected: list[InspectId | None] = []
         self.aborted: list[InspectId] = []
         self.data: list[int] = []
@@ -56,7 +60,13 @@ class Listener:
         self.accepted = ConnectionDispatch(receive_event=self.receive)
 
     def accept(
-        self, _context: Any, _flags: Any, local: TaAddress, remote: TaAddress, socket: Any, out: Any
+        self,
+        _context: Any,
+        _flags: Any,
+        local: InternetAddress,
+        remote: InternetAddress,
+        socket: Any,
+        out: Any,
     ) -> NtStatus:
         if socket is None:
             self.lost += 1
@@ -69,7 +79,7 @@ class Listener:
         return NtStatus.SUCCESS
 
     def inspect(
-        self, _context: Any, _local: TaAddress, _remote: TaAddress, request: InspectId | None
+        self, _context: Any, _local: InternetAddress, _remote: InternetAddress, request: InspectId | None
     ) -> Inspect:
         self.inspected.append(request)
         return self.verdict
@@ -429,7 +439,7 @@ def test_an_ipv6_listener_serves_ipv4_when_it_is_told_to(world: WskWorld) -> Non
     """IPV6_V6ONLY off before the bind, as echosrv has it; peers look like ::ffff:a.b.c.d."""
     socket = world.far.socket(Category.LISTEN, family=Af.INET6)
     world.far.get(socket.control_socket, SET, IpOption.V6ONLY, Sol.IPV6, 0)
-    world.far.get(socket.bind, TaAddress(bytes(16), FAR.port))
+    world.far.get(socket.bind, internet(bytes(16), FAR.port))
 
     connect(world)
     accepted = world.far.get(socket.accept)
@@ -440,10 +450,10 @@ def test_an_ipv6_listener_serves_ipv4_when_it_is_told_to(world: WskWorld) -> Non
 
 @pytest.mark.parametrize(
     ("category", "local"),
-    [(Category.LISTEN, TaAddress(bytes(16), 1)), (Category.DATAGRAM, TaAddress(parse("10.9.9.9"), 1))],
+    [(Category.LISTEN, internet(bytes(16), 1)), (Category.DATAGRAM, internet(parse("10.9.9.9"), 1))],
 )
 def test_an_address_of_another_family_or_host_is_refused(
-    world: WskWorld, category: Category, local: TaAddress
+    world: WskWorld, category: Category, local: InternetAddress
 ) -> None:
     socket = world.far.socket(category)
 
@@ -473,6 +483,9 @@ STATUSES = {
 BINDS = [(sharing, wild) for sharing in Sharing for wild in (True, False)]
 
 
+FRIEND, STRANGER = (Sid(5, (21, 1, 2, 3, rid)) for rid in (1001, 1002))
+
+
 def bind_as(world: WskWorld, category: Category, how: tuple[Sharing, bool], **named: Any) -> NtStatus:
     socket = world.far.socket(category, **named)
     options = {Sharing.REUSE: So.REUSEADDR, Sharing.EXCLUSIVE: So.EXCLUSIVEADDRUSE}
@@ -498,17 +511,17 @@ def test_who_may_bind_beside_whom_is_as_documented(
 
 
 @pytest.mark.parametrize(
-    ("owner", "status"), [("friend", NtStatus.SUCCESS), ("stranger", NtStatus.ACCESS_DENIED)]
+    ("owner", "status"), [(FRIEND, NtStatus.SUCCESS), (STRANGER, NtStatus.ACCESS_DENIED)]
 )
-def test_a_security_descriptor_says_who_may_share(world: WskWorld, owner: str, status: NtStatus) -> None:
-    app, descriptor = world.far, SecurityDescriptor(frozenset({"friend"}))
+def test_a_security_descriptor_says_who_may_share(world: WskWorld, owner: Sid, status: NtStatus) -> None:
+    app, descriptor = world.far, SecurityDescriptor(dacl=Acl((allow(FRIEND, SHARE_ADDRESS),)))
     uncached = app.run(
         app.dispatch.socket, Af.INET, Sock.DGRAM, Proto.UDP, Category.DATAGRAM, security=descriptor
     )
     cached = app.get(app.dispatch.control_client, ClientControl.CACHE_SD, descriptor)
 
     bind_as(world, Category.DATAGRAM, (Sharing.DEFAULT, True), security=cached)
-    beside = bind_as(world, Category.DATAGRAM, (Sharing.DEFAULT, False), owner=owner)
+    beside = bind_as(world, Category.DATAGRAM, (Sharing.DEFAULT, False), owner=user_token(owner))
     released = app.run(app.dispatch.control_client, ClientControl.RELEASE_SD, cached).status
 
     assert uncached.status is NtStatus.INVALID_PARAMETER
@@ -520,9 +533,9 @@ def test_sockets_of_programs_and_of_the_kernel_share_the_ports(world: WskWorld) 
     process = world.net.hosts[1].process()
     process.startup()
     theirs = process.socket(Af.INET, Sock.STREAM)
-    process.bind(theirs, TaAddress(bytes(4), 4001))
+    process.bind(theirs, internet(bytes(4), 4001))
 
-    ours = world.far.run(world.far.socket(Category.LISTEN).bind, TaAddress(bytes(4), 4001)).status
+    ours = world.far.run(world.far.socket(Category.LISTEN).bind, internet(bytes(4), 4001)).status
     world.far.bound(Category.LISTEN, LOCAL)
     number = process.socket(Af.INET, Sock.STREAM)
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 
 from lab.host.virtual import FAST, VirtualHosts
-from ndis.executive import StuckError
 from ntos.errors import BugCheckError
+from ntos.executive.contract import StuckError
+from ntos.executive.irql import Irql
 from ntos.io.status import NtError, NtStatus
-from ntos.irql import Irql
 from protocols.apis.winsock.constants import Af, Proto, Sock
 from protocols.apis.winsock.namespace import Hints
 from protocols.apis.wsk.constants import WSK_NO_WAIT, Category, ClientControl, Event
 from protocols.apis.wsk.npi import ClientDispatch, ClientNpi, EventCallbackControl, Output
-from protocols.interfaces.tdi.requests import TaAddress
+from protocols.interfaces.tdi.address import internet
 from tests.support.wsk_world import FAR, WskWorld
 
 
@@ -82,7 +82,7 @@ def test_deregistering_with_a_socket_that_nobody_closes_never_ends(world: WskWor
     world.near.bound(Category.DATAGRAM)
     world.near.registration.release_provider_npi()
 
-    with pytest.raises(StuckError, match="still attached"):
+    with pytest.raises(StuckError, match="to part from"):
         world.near.registration.deregister()
 
 
@@ -98,7 +98,7 @@ def test_a_release_without_a_capture_stops_the_machine(world: WskWorld) -> None:
 
 def test_waiting_is_for_passive_level(world: WskWorld) -> None:
     """A capture that does not wait may be made at DISPATCH_LEVEL."""
-    irql = world.net.hosts[0].irql
+    irql = world.net.hosts[0].executive.irql
 
     irql.raise_to(Irql.DISPATCH)
     world.near.registration.capture_provider_npi(WSK_NO_WAIT)
@@ -164,12 +164,12 @@ def test_names_are_resolved_and_what_is_unknown_has_no_match() -> None:
     number = app.get(ask, "10.0.0.2", "http", Hints(kind=Sock.STREAM))
     name = app.get(ask, "host2", 80, Hints(kind=Sock.STREAM, family=Af.INET))
     nobody = app.run(ask, "nobody", 80, None)
-    back = app.get(app.dispatch.get_name_info, TaAddress(FAR.address, 80))
+    back = app.get(app.dispatch.get_name_info, internet(FAR.address, 80))
     unknown = app.run(app.dispatch.get_name_info, FAR, numeric=False).status
     app.dispatch.free_address_info(name[:])
 
-    assert [one.address for one in number] == [TaAddress(FAR.address, 80)]
-    assert [one.address for one in name] == [TaAddress(FAR.address, 80)]
+    assert [one.address for one in number] == [internet(FAR.address, 80)]
+    assert [one.address for one in name] == [internet(FAR.address, 80)]
     assert nobody.status is NtStatus.NO_MATCH
     assert back == ("10.0.0.2", "80")
     assert unknown is NtStatus.NO_MATCH

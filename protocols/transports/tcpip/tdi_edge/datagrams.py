@@ -1,30 +1,26 @@
-r"""\Device\Udp and \Device\RawIp: datagrams through TDI address objects.
-
-A datagram goes to the oldest waiting receive request, else to the client's event handler, else it is lost:
-TDI does not queue, APIs do.
-"""
+r"""\Device\Udp and \Device\RawIp: datagrams through TDI address objects."""
 
 from __future__ import annotations
 
-from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ntos.io.status import NtError, NtStatus
-from protocols.interfaces.tdi.requests import Event, Query, TaAddress, TransportAddress
-from protocols.interfaces.tdi.transport import AddressObject, TransportDriver
+from protocols.interfaces.tdi.address import InternetAddress, internet
+from protocols.interfaces.tdi.datagrams import DatagramAddress
+from protocols.interfaces.tdi.requests import Query, TransportAddress
+from protocols.interfaces.tdi.transport import TransportDriver
 from protocols.transports.tcpip.addresses import IPV4_BROADCAST, is_unspecified, text
 from protocols.transports.tcpip.errors import Failure, NetworkError
-from protocols.transports.tcpip.tdi_edge.claims import Claims
 from protocols.transports.tcpip.tdi_edge.codes import ICMP, STATUS
-from protocols.transports.tcpip.tdi_edge.mapped import inward, local_ip, mapped, outward
+from protocols.transports.tcpip.tdi_edge.mapped import inward, mapped, outward, own
+from protocols.transports.tcpip.tdi_edge.sharing import Claim, Claims
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ntos.io.device import FileObject
     from ntos.io.irp import Irp
     from ntos.io.system import IoSystem
-    from protocols.interfaces.tdi.requests import Datagram as SendDatagram
+    from protocols.interfaces.tdi.address import TdiAddress
     from protocols.transports.tcpip.icmp import ErrorReport
     from protocols.transports.tcpip.interface import Interface
     from protocols.transports.tcpip.packet import Packet
@@ -35,87 +31,57 @@ if TYPE_CHECKING:
 SCALARS = ("ttl", "tos", "broadcast", "dont_fragment", "multicast_ttl", "multicast_loop")
 
 
-class DatagramAddress(AddressObject):
-    """What UDP's and raw IP's address objects share: the way up."""
+class IpDatagramAddress(DatagramAddress):
+    """What UDP's and raw IP's address objects share: TCP/IP's addresses, and its reasons as statuses."""
 
     driver: DatagramDriver
 
-    def __init__(self, driver: DatagramDriver, file: FileObject, local: TaAddress) -> None:
-        """Have no request waiting."""
-        super().__init__(driver, file, local)
-        self._receives: deque[Irp] = deque()
-
-    def receive_datagram(self, irp: Irp) -> NtStatus:
-        """TDI_RECEIVE_DATAGRAM: the next one; the result is its source."""
-        self._receives.append(irp)
-        return self.io.pend_cancellable(irp, self._cancel)
-
-    def send_datagram(self, irp: Irp) -> NtStatus:
-        """TDI_SEND_DATAGRAM."""
-        buffers = irp.buffers
-        data = bytes(buffers[0]) if len(buffers) == 1 else b"".join(buffers)
+    def transmit(self, data: bytes, remote: TdiAddress | None, source: tuple[bytes, int] | None) -> None:
+        """Send one, and have the stack take a turn. NtError."""
         try:
-            asked: SendDatagram = irp.location.parameters
-            self._transmit(data, asked.remote, asked.source)
+            self._transmit(data, None if remote is None else own(remote), source)
         except NetworkError as error:
-            return self.io.complete(irp, STATUS[error.failure])
-        self.driver.kick()
-        return self.io.complete(irp, NtStatus.SUCCESS, len(data))
+            raise NtError(STATUS[error.failure]) from error
+        self.driver.stack.request_turn()
 
-    def deliver(self, data: memoryview, source: TaAddress, details: dict[str, Any]) -> None:
-        """Hand a datagram up."""
-        while self._receives:
-            irp = self._receives.popleft()
-            if not self.io.claim(irp):
-                continue
-            copied = irp.scatter(data)
-            status = NtStatus.SUCCESS if copied == len(data) else NtStatus.BUFFER_OVERFLOW
-            self.io.complete(irp, status, copied, source)
-            return
-        self.handlers.tell(Event.RECEIVE_DATAGRAM, self, source, bytes(data), details)
-
-    def cleanup(self) -> None:
-        """Cancel what waits."""
-        for irp in list(self._receives):
-            self.io.cancel(irp)
-
-    def _transmit(self, data: bytes, remote: TaAddress | None, source: tuple[bytes, int] | None) -> None:
+    def _transmit(
+        self, data: bytes, remote: InternetAddress | None, source: tuple[bytes, int] | None
+    ) -> None:
         raise NotImplementedError
 
-    def _cancel(self, irp: Irp) -> None:
-        if irp in self._receives:
-            self._receives.remove(irp)
-        self.io.complete(irp, NtStatus.CANCELLED)
 
-
-class UdpAddress(DatagramAddress):
+class UdpAddress(IpDatagramAddress):
     """A UDP port."""
 
     def __init__(self, driver: UdpDriver, file: FileObject, asked: TransportAddress) -> None:
         """Bind. NtError."""
-        ip, port, scope = asked.address
-        self._dual = asked.dual
+        claim = Claim.of_tdi(asked)
+        port = claim.address.port
+        self._dual = claim.dual
         try:
-            self._endpoint = driver.stack.udp_bind(port, self._arrived, local_ip(asked), share=bool(port))
+            self._endpoint = driver.stack.udp_bind(port, self._arrived, claim.ip, share=bool(port))
         except NetworkError as error:
             raise NtError(STATUS[error.failure]) from error
-        self._claim = asked._replace(address=TaAddress(ip, self._endpoint.port))
+        local = claim.address.with_port(self._endpoint.port)
         try:
-            driver.claims.take(self._claim)
+            self._claim = driver.claims.take(replace(claim, address=local))
         except NtError:
             self._endpoint.close()
             raise
-        super().__init__(driver, file, TaAddress(ip, self._endpoint.port, scope))
+        super().__init__(driver, file, local)
         self._endpoint.on_error = self._error
         self._claims = driver.claims
 
     def connect(self, irp: Irp) -> NtStatus:
         """TDI_CONNECT on an address object: fix the peer, so that errors are heard."""
-        remote = irp.location.parameters.remote
-        if remote is None or not remote.port:
-            self._endpoint.peer = None
-        else:
+        try:
+            remote = own(irp.location.parameters.remote)
+        except NtError as error:
+            return self.io.complete(irp, error.status)
+        if remote.port:
             self._endpoint.connect(inward(remote, dual=self._dual).address, remote.port)
+        else:
+            self._endpoint.peer = None
         return self.io.complete(irp, NtStatus.SUCCESS)
 
     def set_information(self, irp: Irp) -> NtStatus:
@@ -126,7 +92,7 @@ class UdpAddress(DatagramAddress):
                 self._set(name, value)
         except NetworkError as error:
             return self.io.complete(irp, STATUS[error.failure])
-        self.driver.kick()
+        self.driver.stack.request_turn()
         return self.io.complete(irp, NtStatus.SUCCESS)
 
     def cleanup(self) -> None:
@@ -134,7 +100,7 @@ class UdpAddress(DatagramAddress):
         super().cleanup()
         self._endpoint.close()
         self._claims.release(self._claim)
-        self.driver.kick()
+        self.driver.stack.request_turn()
 
     def _set(self, name: str, value: Any) -> None:  # noqa: ANN401 - each option has its own type
         if name in SCALARS:
@@ -145,14 +111,16 @@ class UdpAddress(DatagramAddress):
             group, index = value
             getattr(self._endpoint, name)(group, self.driver.interface(index, group))
 
-    def _transmit(self, data: bytes, remote: TaAddress | None, source: tuple[bytes, int] | None) -> None:
+    def _transmit(
+        self, data: bytes, remote: InternetAddress | None, source: tuple[bytes, int] | None
+    ) -> None:
         endpoint = self._endpoint
         if remote is None:
             endpoint.send(data)
             return
         remote = inward(remote, dual=self._dual)
         if self.driver.is_broadcast(remote.address) and not endpoint.broadcast:
-            raise BroadcastRefusedError
+            raise NtError(NtStatus.ACCESS_DENIED, "a broadcast without SO_BROADCAST")
         if source is None:
             endpoint.send(data, remote.address, remote.port)
             return
@@ -161,13 +129,6 @@ class UdpAddress(DatagramAddress):
         interface = self.driver.interface(index) if index else None
         endpoint.send(data, remote.address, remote.port, local=local, interface=interface)
 
-    def send_datagram(self, irp: Irp) -> NtStatus:
-        """TDI_SEND_DATAGRAM; ACCESS_DENIED for a broadcast that was not allowed (SO_BROADCAST)."""
-        try:
-            return super().send_datagram(irp)
-        except BroadcastRefusedError:
-            return self.io.complete(irp, NtStatus.ACCESS_DENIED)
-
     def _arrived(self, datagram: Datagram) -> None:
         details = {
             "destination": mapped(datagram.destination) if self._dual else datagram.destination,
@@ -175,39 +136,40 @@ class UdpAddress(DatagramAddress):
             "ttl": datagram.ttl,
             "tos": datagram.tos,
         }
-        source = TaAddress(datagram.source, datagram.source_port)
+        source = internet(datagram.source, datagram.source_port)
         self.deliver(datagram.data, outward(source, dual=self._dual), details)
 
     def _error(self, report: ErrorReport) -> None:
         status = ICMP.get(report.kind)
         if status is not None:
             port = int.from_bytes(report.quoted[2:4])
-            remote = outward(TaAddress(report.destination, port), dual=self._dual)
-            self.handlers.tell(Event.ERROR_EX, self, status, remote)
+            remote = outward(internet(report.destination, port), dual=self._dual)
+            if self.handlers.error_ex is not None:
+                self.handlers.error_ex(self, status, remote)
 
     def _answers(self) -> dict[Query, Any]:
         return {**super()._answers(), Query.MAX_DATAGRAM_INFO: 65507}
 
 
-class BroadcastRefusedError(Exception):
-    """A broadcast by an endpoint that was not told to allow it."""
-
-
-class RawAddress(DatagramAddress):
+class RawAddress(IpDatagramAddress):
     """An IP protocol. Received datagrams begin with their IPv4 header, as Windows gives them."""
 
     def __init__(self, driver: RawIpDriver, file: FileObject, asked: TransportAddress) -> None:
         """Listen to a protocol."""
-        ip = asked.address.address
-        super().__init__(driver, file, asked.address)
+        address = own(asked.address)
+        ip = address.address
+        super().__init__(driver, file, address)
         version = 4 if len(ip) == 4 else 6
         self._endpoint: RawEndpoint = driver.stack.raw_open(version, asked.protocol, self._arrived)
         self._endpoint.local = None if is_unspecified(ip) else ip
-        self._peer: TaAddress | None = None
+        self._peer: InternetAddress | None = None
 
     def connect(self, irp: Irp) -> NtStatus:
         """TDI_CONNECT on an address object: fix the peer."""
-        self._peer = irp.location.parameters.remote
+        try:
+            self._peer = own(irp.location.parameters.remote)
+        except NtError as error:
+            return self.io.complete(irp, error.status)
         return self.io.complete(irp, NtStatus.SUCCESS)
 
     def set_information(self, irp: Irp) -> NtStatus:
@@ -222,7 +184,9 @@ class RawAddress(DatagramAddress):
         super().cleanup()
         self._endpoint.close()
 
-    def _transmit(self, data: bytes, remote: TaAddress | None, source: tuple[bytes, int] | None) -> None:
+    def _transmit(
+        self, data: bytes, remote: InternetAddress | None, source: tuple[bytes, int] | None
+    ) -> None:
         to = remote or self._peer
         if to is not None:
             local = source[0] if source is not None else b""
@@ -234,17 +198,16 @@ class RawAddress(DatagramAddress):
             return
         data = packet.raw if packet.version == 4 else packet.payload
         details = {"destination": packet.destination, "interface": packet.interface.index}
-        self.deliver(memoryview(data), TaAddress(packet.source, 0), details)
+        self.deliver(memoryview(data), internet(packet.source, 0), details)
 
 
 class DatagramDriver(TransportDriver):
     """What both transports know."""
 
-    def __init__(self, io: IoSystem, stack: Stack, kick: Callable[[], None]) -> None:
+    def __init__(self, io: IoSystem, stack: Stack) -> None:
         """Speak for ``stack``."""
         super().__init__(io)
         self.stack = stack
-        self.kick = kick
         self.claims = Claims()
 
     def interface(self, index: int, group: bytes = b"") -> Interface:

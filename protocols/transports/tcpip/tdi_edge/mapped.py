@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ntos.io.status import NtError, NtStatus
+from protocols.interfaces.tdi.address import InternetAddress, internet
 from protocols.transports.tcpip.addresses import is_unspecified
 
 if TYPE_CHECKING:
-    from protocols.interfaces.tdi.requests import TaAddress, TransportAddress
+    from protocols.interfaces.tdi.address import TdiAddress
 
 PREFIX = bytes(10) + b"\xff\xff"
 
@@ -25,19 +27,30 @@ def unmapped(address: bytes) -> bytes:
     return address[12:] if len(address) == 16 and address.startswith(PREFIX) else address
 
 
-def outward(address: TaAddress, *, dual: bool) -> TaAddress:
+def outward(address: InternetAddress, *, dual: bool) -> InternetAddress:
     """Return an address as the client of an address object sees it."""
-    return address._replace(address=mapped(address.address)) if dual else address
+    if not dual:
+        return address
+    return internet(mapped(address.address), address.port, address.interface)
 
 
-def inward(address: TaAddress, *, dual: bool) -> TaAddress:
+def inward(address: InternetAddress, *, dual: bool) -> InternetAddress:
     """Return an address as TCP/IP knows it."""
-    return address._replace(address=unmapped(address.address)) if dual else address
+    if not dual:
+        return address
+    return internet(unmapped(address.address), address.port, address.interface)
 
 
-def local_ip(asked: TransportAddress) -> bytes | None:
+def own(address: TdiAddress | None) -> InternetAddress:
+    """Return an address of a type that is TCP/IP's. NtError(INVALID_ADDRESS_COMPONENT) for any other."""
+    if not isinstance(address, InternetAddress):
+        raise NtError(NtStatus.INVALID_ADDRESS_COMPONENT, f"{address!r} is no address of TCP/IP")
+    return address
+
+
+def local_ip(address: InternetAddress, *, dual: bool) -> bytes | None:
     """Return what an address object binds: None is any address of both families."""
-    ip = asked.address.address
-    if not asked.dual:
+    ip = address.address
+    if not dual:
         return ip
     return None if is_unspecified(ip) else unmapped(ip)

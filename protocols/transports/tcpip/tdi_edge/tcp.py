@@ -10,19 +10,21 @@ import enum
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from ntos.io.status import NtStatus
-from protocols.interfaces.tdi.events import NOT_ACCEPTED, Taken
-from protocols.interfaces.tdi.requests import Event, Flags, Query, TaAddress
+from ntos.io.status import NtError, NtStatus
+from protocols.interfaces.tdi.address import internet
+from protocols.interfaces.tdi.events import NOT_ACCEPTED
+from protocols.interfaces.tdi.requests import Flags, Query
 from protocols.interfaces.tdi.transport import ConnectionObject
 from protocols.transports.tcpip.errors import Failure, NetworkError
 from protocols.transports.tcpip.tcp.connection import IGNORE, Connection, ConnectionHandler
 from protocols.transports.tcpip.tcp.states import State
 from protocols.transports.tcpip.tdi_edge.codes import STATUS
-from protocols.transports.tcpip.tdi_edge.mapped import inward, outward
+from protocols.transports.tcpip.tdi_edge.mapped import inward, outward, own
 
 if TYPE_CHECKING:
     from ntos.io.device import FileObject
     from ntos.io.irp import Irp, Memory
+    from protocols.interfaces.tdi.events import ReceiveHandler
     from protocols.transports.tcpip.tdi_edge.tcp_address import TcpAddress
     from protocols.transports.tcpip.tdi_edge.tcp_driver import TcpDriver
 
@@ -85,10 +87,13 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
             return self.io.complete(irp, NtStatus.CONNECTION_ACTIVE)
         if self.address is None:
             return self.io.complete(irp, NtStatus.ADDRESS_NOT_ASSOCIATED)
-        remote = inward(irp.location.parameters.remote, dual=self.address.dual)
+        try:
+            remote = inward(own(irp.location.parameters.remote), dual=self.address.dual)
+        except NtError as error:
+            return self.io.complete(irp, error.status)
         local = inward(self.address.local, dual=self.address.dual)
         if self.address.ip is None:
-            local = local._replace(address=bytes(len(remote.address)))
+            local = internet(bytes(len(remote.address)), local.port)
         if len(remote.address) != len(local.address):
             return self.io.complete(irp, NtStatus.INVALID_ADDRESS_COMPONENT)
         self._forget()
@@ -101,7 +106,7 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
         self.phase = Phase.CONNECTING
         self._connecting = irp
         self._configure()
-        self.driver.kick()
+        self.driver.stack.request_turn()
         return self.io.pend_cancellable(irp, self._cancel_connect)
 
     def listen(self, irp: Irp) -> NtStatus:
@@ -132,7 +137,7 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
         if flags & Flags.ABORT:
             self.tcp.abort()
             self._over(NtStatus.LOCAL_DISCONNECT)
-            self.driver.kick()
+            self.driver.stack.request_turn()
             return self.io.complete(irp, NtStatus.SUCCESS)
         if flags & Flags.WAIT:
             if self._told_fin:
@@ -142,7 +147,7 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
         self._fin_after_sends = True
         if not self._sends:
             self.tcp.shutdown()
-            self.driver.kick()
+            self.driver.stack.request_turn()
             return self.io.complete(irp, NtStatus.SUCCESS)
         self._disconnects.append(irp)
         irp.context["release"] = True
@@ -157,7 +162,7 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
         queued = (irp, deque(filter(len, irp.buffers)))
         self._sends.append(queued)
         self._pump()
-        self.driver.kick()
+        self.driver.stack.request_turn()
         if not self._sends or self._sends[-1] is not queued:
             return irp.status  # TCP took it at once, or the connection is over
         return self.io.pend_cancellable(irp, self._cancel_send)
@@ -177,14 +182,14 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
         (self._expedited if expedited else self._receives).append(irp)
         self.io.pend_cancellable(irp, self._cancel_receive)
         self._deliver()
-        self.driver.kick()
+        self.driver.stack.request_turn()
         return NtStatus.PENDING
 
     def set_information(self, irp: Irp) -> NtStatus:
         """Options of this connection: no_delay, keepalive, ttl, tos."""
         if self.tcp is not None:
             _apply(self.tcp, irp.location.parameters.values)
-            self.driver.kick()
+            self.driver.stack.request_turn()
         elif self.address is not None:
             self.address.options.update(irp.location.parameters.values)
         return self.io.complete(irp, NtStatus.SUCCESS)
@@ -198,7 +203,7 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
                 tcp.close()
             else:
                 tcp.abort()
-            self.driver.kick()
+            self.driver.stack.request_turn()
         self._over(NtStatus.CANCELLED, tell=False)
 
     # ConnectionHandler
@@ -282,7 +287,7 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
                 self._disconnects.remove(irp)
                 if self.io.claim(irp):
                     self.io.complete(irp, NtStatus.SUCCESS)
-            self._tell(Event.DISCONNECT, self.context, Flags.RELEASE)
+            self._tell_disconnect(Flags.RELEASE)
 
     readable = remote_closed = _deliver
 
@@ -309,13 +314,12 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
 
     def _take(self, tcp: Connection, limit: int) -> list[Memory]:
         """Take data out of TCP, up to an urgent byte; that one is told of by itself, if anybody listens."""
-        heard = self.address is not None and Event.RECEIVE_EXPEDITED in self.address.handlers
-        if not heard and not self._expedited:
+        heard = self.address.handlers.receive_expedited if self.address is not None else None
+        if heard is None and not self._expedited:
             return tcp.receive_buffers(limit)
         self._give_urgent(tcp)
-        while (ahead := tcp.urgent_ahead) == 1 and tcp.received.size and heard:
-            byte = tcp.receive(1)
-            self._tell(Event.RECEIVE_EXPEDITED, self.context, Flags.EXPEDITED, 1, byte)
+        while (ahead := tcp.urgent_ahead) == 1 and tcp.received.size and heard is not None:
+            heard(self.context, Flags.EXPEDITED, 1, tcp.receive(1))
         if ahead == 1 and not self._expedited:
             return tcp.receive_buffers(limit)  # nobody wants it apart
         return tcp.receive_buffers(limit if ahead is None else min(limit, ahead - 1))
@@ -332,7 +336,7 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
         if self._silent or handlers is None:
             return False
         if not self._held:
-            if self.tcp is None or not (Event.CHAINED_RECEIVE in handlers or Event.RECEIVE in handlers):
+            if self.tcp is None or (handlers.chained_receive is None and handlers.receive is None):
                 return False
             if self.tcp.rcv_up:
                 self._held.extend(self._take(self.tcp, INDICATE_BYTES))
@@ -340,7 +344,7 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
                 self._held.extend(self.tcp.receive_buffers(INDICATE_BYTES))
         if not self._held:
             return False
-        chained = handlers.get(Event.CHAINED_RECEIVE)
+        chained = handlers.chained_receive
         if chained is not None:
             status = chained(self.context, list(self._held))
             if status is NtStatus.SUCCESS:
@@ -348,14 +352,14 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
                 return True
             self._silent = True
             return False
-        return self._indicate_lookahead()
+        return self._indicate_lookahead(handlers.receive)
 
-    def _indicate_lookahead(self) -> bool:
+    def _indicate_lookahead(self, receive: ReceiveHandler | None) -> bool:
         available = sum(map(len, self._held))
         lookahead = self._held[0]
-        said: Taken = self._tell(
-            Event.RECEIVE, self.context, Flags.NONE, available, lookahead, default=NOT_ACCEPTED
-        )
+        said = NOT_ACCEPTED
+        if receive is not None:
+            said = receive(self.context, Flags.NONE, available, lookahead)
         left = said.bytes_taken
         while left and self._held:
             piece = self._held.popleft()
@@ -370,10 +374,10 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
         self._silent = said.status is NtStatus.DATA_NOT_ACCEPTED
         return bool(said.bytes_taken) and not self._silent
 
-    def _tell(self, event: Event, *arguments: Any, default: Any = None) -> Any:  # noqa: ANN401 - see EventHandlers.tell
-        if self.address is None:
-            return default
-        return self.address.handlers.tell(event, *arguments, default=default)
+    def _tell_disconnect(self, flags: Flags) -> None:
+        handler = self.address.handlers.disconnect if self.address is not None else None
+        if handler is not None:
+            handler(self.context, flags)
 
     def _over(self, status: NtStatus, *, tell: bool = True) -> None:
         was = self.phase
@@ -388,7 +392,7 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
             if not irp.completed:
                 self.io.complete(irp, status)
         if tell and was is Phase.CONNECTED:
-            self._tell(Event.DISCONNECT, self.context, Flags.ABORT)
+            self._tell_disconnect(Flags.ABORT)
 
     def _drain_all(self) -> list[Irp]:
         found = [*self._receives, *self._expedited, *self._disconnects]
@@ -423,10 +427,10 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
         found = super()._answers()
         if self.tcp is not None:
             key, dual = self.tcp.key, self.address is not None and self.address.dual
-            found[Query.ADDRESS_INFO] = outward(TaAddress(key.local, key.local_port), dual=dual)
+            found[Query.ADDRESS_INFO] = outward(internet(key.local, key.local_port), dual=dual)
             found[Query.CONNECTION_INFO] = {
                 "state": self.tcp.state.name,
-                "remote": outward(TaAddress(key.remote, key.remote_port), dual=dual),
+                "remote": outward(internet(key.remote, key.remote_port), dual=dual),
                 "received": self.tcp.bytes_received,
                 "since_ns": self.since_ns,
                 "unacknowledged": len(self.tcp.send_buffer) + (self.tcp.state in FIN_ON_ITS_WAY),

@@ -3,48 +3,51 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ntos.io.status import NtError, NtStatus
-from protocols.interfaces.tdi.requests import Event, TaAddress, TransportAddress
+from protocols.interfaces.tdi.address import internet
+from protocols.interfaces.tdi.requests import Event, TransportAddress
 from protocols.interfaces.tdi.transport import AddressObject
 from protocols.transports.tcpip.addresses import is_unspecified
 from protocols.transports.tcpip.errors import NetworkError
 from protocols.transports.tcpip.tcp.connection import IGNORE, Connection, ConnectionHandler
 from protocols.transports.tcpip.tdi_edge.codes import STATUS
-from protocols.transports.tcpip.tdi_edge.mapped import local_ip, outward
+from protocols.transports.tcpip.tdi_edge.mapped import outward
+from protocols.transports.tcpip.tdi_edge.sharing import Claim
 
 if TYPE_CHECKING:
     from ntos.io.device import FileObject
     from ntos.io.irp import Irp
+    from protocols.interfaces.tdi.address import InternetAddress
     from protocols.transports.tcpip.tcp.listener import Listener
     from protocols.transports.tcpip.tdi_edge.tcp import TcpConnection
     from protocols.transports.tcpip.tdi_edge.tcp_driver import TcpDriver
-
-REFUSE = (NtStatus.CONNECTION_REFUSED, None)
 
 
 class TcpAddress(AddressObject):
     """A local address: its claim on the port, and the listener once somebody waits for connections."""
 
     driver: TcpDriver
+    local: InternetAddress
 
     def __init__(self, driver: TcpDriver, file: FileObject, asked: TransportAddress) -> None:
         """Claim the port. NtError."""
         self._stack = driver.stack
-        self.dual = asked.dual
-        self.ip = ip = local_ip(asked)
+        claim = Claim.of_tdi(asked)
+        self.dual = claim.dual
+        self.ip = ip = claim.ip
         ports = self._stack.tcp.ports
         if ip is not None and not is_unspecified(ip) and not self._stack.ip.paths.is_local(ip):
             raise NtError(NtStatus.INVALID_ADDRESS_COMPONENT)
         try:
-            port = ports.claim(ip, asked.address.port, share=True)
+            port = ports.claim(ip, claim.address.port, share=True)
         except NetworkError as error:
             raise NtError(STATUS[error.failure]) from error
-        local = TaAddress(asked.address.address, port)
-        self._claim = asked._replace(address=local)
+        local = claim.address.with_port(port)
         try:
-            driver.claims.take(self._claim)
+            self._claim = driver.claims.take(replace(claim, address=local))
         except NtError:
             ports.release(ip, port)
             raise
@@ -91,6 +94,7 @@ class TcpAddress(AddressObject):
         if self._listener is not None:
             self._listener.close()
             self._listener = None
+            self._stack.request_turn()
 
     def _accept(self, connection: Connection) -> ConnectionHandler:
         key = connection.key
@@ -99,12 +103,13 @@ class TcpAddress(AddressObject):
             if self.io.claim(irp):
                 found: TcpConnection = irp.location.file.fs_context  # type: ignore[union-attr]  # a listen has a file
                 found.adopt(connection)
-                remote = outward(TaAddress(key.remote, key.remote_port), dual=self.dual)
+                remote = outward(internet(key.remote, key.remote_port), dual=self.dual)
                 self.io.complete(irp, NtStatus.SUCCESS, result=remote)
                 return found
-        remote = outward(TaAddress(key.remote, key.remote_port), dual=self.dual)
-        local = outward(TaAddress(key.local, key.local_port), dual=self.dual)
-        _status, file = self.handlers.tell(Event.CONNECT, self, remote, local, default=REFUSE)
+        remote = outward(internet(key.remote, key.remote_port), dual=self.dual)
+        local = outward(internet(key.local, key.local_port), dual=self.dual)
+        handler = self.handlers.connect
+        file = handler(self, remote, local)[1] if handler is not None else None
         if file is None:
             connection.abort()
             return IGNORE

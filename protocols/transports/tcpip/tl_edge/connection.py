@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ntos.io.status import NtError, NtStatus
-from protocols.interfaces.tdi.requests import TaAddress
+from protocols.interfaces.tdi.address import InternetAddress, internet
 from protocols.transports.tcpip.errors import Failure, NetworkError
 from protocols.transports.tcpip.tcp.connection import IGNORE, Connection, ConnectionHandler
 from protocols.transports.tcpip.tcp.states import MAY_SEND, State
@@ -13,10 +13,11 @@ from protocols.transports.tcpip.tdi_edge.codes import STATUS
 from protocols.transports.tcpip.tdi_edge.mapped import outward
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from ntos.io.irp import Memory
     from protocols.interfaces.tlnpi.npi import ConnectionEvents
+    from protocols.transports.tcpip.stack import Stack
 
 OVER = frozenset((State.TIME_WAIT, State.CLOSED))
 BOTH_FINS = frozenset((State.TIME_WAIT, State.CLOSED, State.LAST_ACK, State.CLOSING))
@@ -27,11 +28,11 @@ LEAST_BACKLOG = 1 << 16
 class TcpTlConnection(ConnectionHandler):
     """Owns one TCP connection. ``events`` hears of it until ``abort`` or ``close``."""
 
-    def __init__(self, kick: Callable[[], None], *, dual: bool) -> None:
+    def __init__(self, stack: Stack, *, dual: bool) -> None:
         """Have no connection yet; ``start`` gives it one."""
         self.tcp: Connection
         self.events: ConnectionEvents | None = None
-        self._kick = kick
+        self._stack = stack
         self._dual = dual
         self.is_over = False
         """Whether the client is done with it."""
@@ -47,14 +48,14 @@ class TcpTlConnection(ConnectionHandler):
     # TlConnection
 
     @property
-    def local(self) -> TaAddress:
+    def local(self) -> InternetAddress:
         """The local end."""
-        return outward(TaAddress(self.tcp.key.local, self.tcp.key.local_port), dual=self._dual)
+        return outward(internet(self.tcp.key.local, self.tcp.key.local_port), dual=self._dual)
 
     @property
-    def remote(self) -> TaAddress:
+    def remote(self) -> InternetAddress:
         """The remote end."""
-        return outward(TaAddress(self.tcp.key.remote, self.tcp.key.remote_port), dual=self._dual)
+        return outward(internet(self.tcp.key.remote, self.tcp.key.remote_port), dual=self._dual)
 
     @property
     def at_end(self) -> bool:
@@ -95,13 +96,13 @@ class TcpTlConnection(ConnectionHandler):
     def shut_down(self) -> None:
         """Send a FIN behind everything."""
         self.tcp.shutdown()
-        self._kick()
+        self._stack.request_turn()
 
     def abort(self) -> None:
         """Reset."""
         self._forget()
         self.tcp.abort()
-        self._kick()
+        self._stack.request_turn()
 
     def close(self) -> None:
         """Let it end by itself if both FINs are there; else reset it."""
@@ -110,7 +111,7 @@ class TcpTlConnection(ConnectionHandler):
             return
         self._forget()
         self.tcp.close()
-        self._kick()
+        self._stack.request_turn()
 
     def set_options(self, values: Mapping[str, Any]) -> None:
         """Apply options by name."""
@@ -121,7 +122,7 @@ class TcpTlConnection(ConnectionHandler):
         self.tcp.ttl = values.get("ttl", self.tcp.ttl)
         self.tcp.tos = values.get("tos", self.tcp.tos)
         if self.tcp.state in MAY_SEND:
-            self._kick()
+            self._stack.request_turn()
 
     # ConnectionHandler
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ntos.io.status import NtError, NtStatus
-from protocols.interfaces.tdi.requests import TaAddress, TransportAddress
+from protocols.interfaces.tdi.address import InternetAddress, internet
 from protocols.transports.tcpip.errors import NetworkError
 from protocols.transports.tcpip.tdi_edge.codes import STATUS
 from protocols.transports.tcpip.tdi_edge.datagrams import SCALARS
 from protocols.transports.tcpip.tdi_edge.mapped import inward, local_ip, mapped, outward
-from protocols.transports.tcpip.tl_edge import sharing
+from protocols.transports.tcpip.tdi_edge.sharing import Claim
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from protocols.interfaces.tlnpi.npi import BindRequest, DatagramEvents
     from protocols.transports.tcpip.tdi_edge.datagrams import UdpDriver
@@ -23,28 +23,25 @@ if TYPE_CHECKING:
 class UdpTlAddress:
     """A UDP port. What the host knows of interfaces and broadcasts is ``udp``'s."""
 
-    def __init__(
-        self, udp: UdpDriver, kick: Callable[[], None], request: BindRequest, events: DatagramEvents
-    ) -> None:
+    def __init__(self, udp: UdpDriver, request: BindRequest, events: DatagramEvents) -> None:
         """Bind. NtError."""
         self._udp = udp
-        self._kick = kick
         self._events = events
         self._dual = request.dual
-        ip = local_ip(TransportAddress(request.local, dual=request.dual))
+        ip = local_ip(request.local, dual=request.dual)
         port = request.local.port
         try:
             self._endpoint = udp.stack.udp_bind(port, self._arrived, ip, share=bool(port))
         except NetworkError as error:
             raise NtError(STATUS[error.failure]) from error
-        self.local = request.local._replace(port=self._endpoint.port)
+        self.local = request.local.with_port(self._endpoint.port)
         try:
-            self._claim = sharing.take(udp.claims, request, self.local)
+            self._claim = udp.claims.take(Claim.of_tlnpi(request, self.local))
         except NtError:
             self._endpoint.close()
             raise
 
-    def send(self, data: bytes, remote: TaAddress, source: tuple[bytes, int] | None = None) -> None:
+    def send(self, data: bytes, remote: InternetAddress, source: tuple[bytes, int] | None = None) -> None:
         """Send one. NtError; ACCESS_DENIED: a broadcast without SO_BROADCAST."""
         far = inward(remote, dual=self._dual)
         if self._udp.is_broadcast(far.address) and not self._endpoint.broadcast:
@@ -61,9 +58,9 @@ class UdpTlAddress:
             )
         except NetworkError as error:
             raise NtError(STATUS[error.failure]) from error
-        self._kick()
+        self._udp.stack.request_turn()
 
-    def connect(self, remote: TaAddress | None) -> None:
+    def connect(self, remote: InternetAddress | None) -> None:
         """Hear one peer only; None: everybody."""
         if remote is None:
             self._endpoint.peer = None
@@ -81,13 +78,13 @@ class UdpTlAddress:
                     getattr(self._endpoint, name)(group, self._udp.interface(index, group))
         except NetworkError as error:
             raise NtError(STATUS[error.failure]) from error
-        self._kick()
+        self._udp.stack.request_turn()
 
     def close(self) -> None:
         """Give the port back."""
         self._endpoint.close()
         self._udp.claims.release(self._claim)
-        self._kick()
+        self._udp.stack.request_turn()
 
     def _arrived(self, datagram: Datagram) -> None:
         details = {
@@ -95,5 +92,5 @@ class UdpTlAddress:
             "interface": datagram.interface.index,
             "broadcast": self._udp.is_broadcast(datagram.destination),
         }
-        source = outward(TaAddress(datagram.source, datagram.source_port), dual=self._dual)
+        source = outward(internet(datagram.source, datagram.source_port), dual=self._dual)
         self._events.arrived(datagram.data, source, details)

@@ -1,0 +1,107 @@
+"""wshtcpip.dll: AF_INET and AF_INET6 over TCP/IP's devices."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from protocols.apis.winsock.constants import Af, IpOption, Leaf, Proto, Sock, Sol, TcpOption
+from protocols.apis.winsock.errors import WinsockError, Wsae
+from protocols.apis.winsock.helpers.contract import CatalogEntry, WinsockHelper
+from protocols.interfaces.tdi.address import InternetAddress, Ip6Address, IpAddress, internet
+from protocols.transports.tcpip.addresses import is_multicast
+from protocols.transports.tcpip.tdi_edge.devices import RAWIP, TCP, UDP
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from protocols.apis.winsock.helpers.contract import HelpedProvider, HelpedSocket
+    from protocols.interfaces.tdi.address import TdiAddress
+
+
+def _protocols(family: Af, name: str) -> tuple[CatalogEntry, ...]:
+    return (
+        CatalogEntry(f"MSAFD Tcpip [TCP/{name}]", family, Sock.STREAM, Proto.TCP, TCP),
+        CatalogEntry(f"MSAFD Tcpip [UDP/{name}]", family, Sock.DGRAM, Proto.UDP, UDP, 65467),
+        CatalogEntry(f"MSAFD Tcpip [RAW/{name}]", family, Sock.RAW, 0, RAWIP, 32767),
+    )
+
+
+class TcpipHelper(WinsockHelper):
+    """TCP/IP's rules: ports, groups, dual mode."""
+
+    catalog = (*_protocols(Af.INET, "IP"), *_protocols(Af.INET6, "IPv6"))
+    addresses: ClassVar[Mapping[int, type[TdiAddress]]] = {Af.INET: IpAddress, Af.INET6: Ip6Address}
+    options: ClassVar[Mapping[tuple[int, int], str]] = {
+        (Sol.IP, IpOption.TTL): "ttl",
+        (Sol.IP, IpOption.TOS): "tos",
+        (Sol.IP, IpOption.MULTICAST_TTL): "multicast_ttl",
+        (Sol.IP, IpOption.MULTICAST_LOOP): "multicast_loop",
+        (Sol.IP, IpOption.MULTICAST_IF): "multicast_interface",
+        (Sol.IP, IpOption.ADD_MEMBERSHIP): "join",
+        (Sol.IP, IpOption.DROP_MEMBERSHIP): "leave",
+        (Sol.IP, IpOption.DONTFRAGMENT): "dont_fragment",
+        (Sol.IP, IpOption.PKTINFO): "packet_info",
+        (Sol.TCP, TcpOption.NODELAY): "no_delay",
+        (Sol.TCP, TcpOption.KEEPALIVE): "keepalive_s",
+        (Sol.IPV6, IpOption.V6ONLY): "v6_only",
+        (Sol.IPV6, IpOption.PKTINFO): "packet_info",
+        (Sol.IPV6, IpOption.TTL): "ttl",
+        (Sol.IPV6, IpOption.MULTICAST_TTL): "multicast_ttl",
+        (Sol.IPV6, IpOption.MULTICAST_LOOP): "multicast_loop",
+        (Sol.IPV6, IpOption.MULTICAST_IF): "multicast_interface",
+        (Sol.IPV6, IpOption.ADD_MEMBERSHIP): "join",
+        (Sol.IPV6, IpOption.DROP_MEMBERSHIP): "leave",
+    }
+    defaults: ClassVar[Mapping[str, object]] = {
+        "ttl": 128,
+        "tos": 0,
+        "multicast_ttl": 1,
+        "multicast_loop": 1,
+        "multicast_interface": 0,
+        "dont_fragment": 0,
+        "packet_info": 0,
+        "v6_only": 1,
+        "no_delay": 0,
+        "keepalive_s": 7200,
+    }
+    datagram_only = frozenset(
+        {"packet_info", "join", "leave", "multicast_ttl", "multicast_loop", "multicast_interface"}
+    )
+    stream_only = frozenset({"no_delay", "keepalive_s"})
+
+    def any_address(self, family: int) -> TdiAddress:
+        """0.0.0.0 or ::, of any port."""
+        return internet(bytes(16 if family == Af.INET6 else 4))
+
+    def check_peer(self, socket: HelpedSocket, address: TdiAddress) -> None:
+        """Refuse port 0, and for streams the unspecified address: WSAEADDRNOTAVAIL."""
+        port = address.port if isinstance(address, InternetAddress) else 0
+        if (socket.stream and address.is_any) or (not port and socket.kind != Sock.RAW):
+            raise WinsockError(Wsae.WSAEADDRNOTAVAIL, "port 0, or any address")
+
+    def check_option(self, socket: HelpedSocket, name: str, value: object) -> None:
+        """Dual mode is decided before the bind; only groups are joined. WSAEINVAL."""
+        if name == "v6_only" and (socket.bound or socket.family != Af.INET6):
+            raise WinsockError(Wsae.WSAEINVAL, "IPV6_V6ONLY is for IPv6 sockets that are not bound yet")
+        if name in ("join", "leave") and not (isinstance(value, tuple) and is_multicast(value[0])):
+            raise WinsockError(Wsae.WSAEINVAL, "no multicast group")
+
+    def join_leaf(
+        self, provider: HelpedProvider, socket: HelpedSocket, address: TdiAddress, flags: int
+    ) -> None:
+        """WSHJoinLeaf: become a receiver of a group, or send to it by ``send`` alone.
+
+        WSAEINVAL: no JL_* flag, or no group. WSAEOPNOTSUPP: a stream has no leaves.
+        """
+        if socket.stream:
+            raise WinsockError(Wsae.WSAEOPNOTSUPP, "a stream has no leaves")
+        is_group = isinstance(address, InternetAddress) and is_multicast(address.address)
+        if flags not in set(Leaf) or not isinstance(address, InternetAddress) or not is_group:
+            raise WinsockError(Wsae.WSAEINVAL, "no group, or no JL_* flag")
+        if flags == Leaf.SENDER_ONLY:
+            provider.connect(socket, address)
+            return
+        if not socket.bound:
+            provider.bind(socket, internet(bytes(len(address.address)), address.port))
+        level = Sol.IPV6 if socket.family == Af.INET6 else Sol.IP
+        provider.setsockopt(socket, level, IpOption.ADD_MEMBERSHIP, (address.address, address.interface))
