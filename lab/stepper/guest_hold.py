@@ -66,7 +66,7 @@ class Symbols:
         if address >> 32 != 0xFFFF_FFFF:  # the kernel and its modules lie in the last 2 GiB
             return None
         try:
-            around = self.read(address - AROUND, 2 * AROUND)
+            around = self._around(address)
         except Unreadable:
             return None
         for image, base in self._bases.items():
@@ -78,6 +78,14 @@ class Symbols:
                 self._bases[image] = found
                 return image.find(address - found, found)
         return None
+
+    def _around(self, address: int) -> bytes:
+        """Return the bytes about an address; zeros for a page before it that is not there. Unreadable."""
+        before = min(AROUND, address % PAGE)
+        if before < AROUND:
+            with contextlib.suppress(Unreadable):
+                return self.read(address - AROUND, 2 * AROUND)
+        return bytes(AROUND - before) + self.read(address - before, AROUND + before)
 
     def _loaded(self) -> Iterator[ModuleImage]:
         for path in self._files():
