@@ -34,7 +34,7 @@
 #define STREAM_FRAMES 3u
 #define MOST_CREDIT 4u
 #define AGAIN 64u
-#define MOMENT_NS 1000000u /* twice the longest rest */
+#define MOMENT_NS 4000000u /* the longest rest, and the scheduler's slice that may follow it */
 
 void rw_patience_init(struct rw_patience *patience, uint32_t spin_us)
 {

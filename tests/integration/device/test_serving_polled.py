@@ -1,4 +1,4 @@
-"""A driver that polls, as QEMU's tests/qtest/e1000e-test.c does: one frame in, one frame out, by memory alone.
+"""A driver that polls, as QEMU's tests/qtest/e1000e-test.c does: a frame in, a frame out, by memory alone.
 
 A doorbell that is not posted is answered when its work is done: DD is there at once, in every round of the
 first attachment and of those after it. A frame that came before its descriptor waits in the packet buffer.
