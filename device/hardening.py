@@ -74,6 +74,10 @@ def harden(needs: Needs | None = None, *, sockets: Iterable[Path] = ()) -> Postu
         _private(folder)
     limits.limit(captures=needs.captures)
     limits.no_new_privileges()
+    for (
+        folder
+    ) in _OWN_LISTS:  # procfs makes a new inode when it has forgotten one, and no rule would be for that
+        os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)  # so it is held, for good
     makes = landlock.MAKE_SOCKET | landlock.REMOVE
     rules = [(folder, landlock.READ) for folder in _OWN_LISTS]
     rules += [(folder, makes) for folder in needs.sockets]

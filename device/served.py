@@ -53,6 +53,8 @@ class ServedBase:
         self.plugged = True
         """Whether the cable is in; see ``set_cable``."""
         self.stopping = False
+        self.clock: Callable[[], int] = time.monotonic_ns
+        """The card's time in nanoseconds: a stepper replaces it by a clock that can stand."""
         self.complain: Callable[[str], None] = lambda _: None
         self._looked = False
 
@@ -64,7 +66,7 @@ class ServedBase:
     def save(self, *, hold: bool = False) -> bytes:
         """Return the card's whole state; ``hold``: it does no DMA from this instant on."""
         with self.lock:
-            self.card.advance(time.monotonic_ns())
+            self.card.advance(self.clock())
             state = self.card.save()
             if hold:
                 self.card.hold()
@@ -77,7 +79,7 @@ class ServedBase:
         interrupt or written configuration space. DEVICE_RESET, or its end, makes an ordinary card of it.
         """
         with self.lock:
-            self.card.advance(time.monotonic_ns())
+            self.card.advance(self.clock())
             self.card.restore(state)
 
     def set_cable(self, *, plugged: bool) -> None:

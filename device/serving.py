@@ -101,16 +101,31 @@ class ServedCard(ServedBase):
 
     regions = tuple(RegionInfo(size) if size else NO_REGION for size in REGION_SIZES)
 
-    def __init__(self, wire: Wire, mac: bytes, build: CardBuilder | None = None) -> None:
+    def __init__(
+        self,
+        wire: Wire,
+        mac: bytes,
+        build: CardBuilder | None = None,
+        clock: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
         """Power a card on, plugged into ``wire``, which stays the caller's; ``build`` makes another kind."""
         super().__init__(wire)
+        self.clock = clock
+        self.leaving: Callable[[], None] = lambda: None
+        """Called when a client goes, while its memory and the registers are still there."""
+        self.answer_now: Callable[[bytes | None], bool] = lambda _: False
+        """Answers the register access in the middle of which an observer stands, where the server can."""
+        self.accessed: Callable[[], None] = lambda: None
+        """Called at the end of each access."""
+        self.arrived: Callable[[], None] = lambda: None
+        """Called when a client has come and its memory is the card's."""
         self.interrupts = ClientInterrupts()
         self.port = Port(wire.fd, wire.framing)
         self.backlog: deque[FrameSent] = deque()
         self.lost = 0
         make = build or plain_card
         self.card = make(self.memory, wire.framing is Framing.VNET, mac, self._send, self.interrupts)
-        self.card.advance(time.monotonic_ns())
+        self.card.advance(self.clock())
         self.card.set_carrier(present=wire.link)
         self.listens = False
         self.sleeps_until: int | None = None
@@ -121,35 +136,40 @@ class ServedCard(ServedBase):
     def read_region(self, index: int, offset: int, count: int) -> bytes:
         """Read, at the present time: SYSTIM and the timers have moved on."""
         with self.lock:
-            self.card.advance(time.monotonic_ns())
-            return self.card.read_region(index, offset, count)
+            self.card.advance(self.clock())
+            data = self.card.read_region(index, offset, count)
+            self.accessed()
+            return data
 
     def write_region(self, index: int, offset: int, data: bytes) -> None:
         """Write, and do the work that it makes."""
         with self.lock:
-            self.card.advance(time.monotonic_ns())
+            self.card.advance(self.clock())
             self.card.write_region(index, offset, data)
             if index == CONFIG:
                 self._configured()
             self._stir()
+            self.accessed()
 
     def reset(self) -> None:
         """Power-cycle the card; the cable stays plugged in."""
         with self.lock:
             self.card.reset()
-            self.card.advance(time.monotonic_ns())
+            self.card.advance(self.clock())
             self._stir()
 
     def attached(self, dma: DmaMap, irqs: Irqs) -> None:
         """Use this client's memory and interrupts."""
         with self.lock:
             self._use(dma)
+            self.arrived()
             self.interrupts.irqs = irqs
             self._unsubscribe = irqs.on_change(self._armed)
 
     def detached(self) -> None:
         """Forget them."""
         with self.lock:
+            self.leaving()
             self._unsubscribe()
             self.memory.dma = None
             self.interrupts.irqs = None
@@ -200,13 +220,11 @@ class ServedCard(ServedBase):
         open_ended = True
         while not self.stopping:
             with self.lock:
-                self.card.advance(
-                    time.monotonic_ns()
-                )  # receive timestamps are of now, not of the last access
+                self.card.advance(self.clock())  # receive timestamps are of now, not of the last access
                 if open_ended:
                     open_ended = self._take_frames()
                 self._flush()
-                self.card.advance(time.monotonic_ns())
+                self.card.advance(self.clock())
                 self._follow_cable(ended=not open_ended)
                 self.listens = open_ended and self._wants_frames()
                 wanted = select.POLLIN * self.listens | select.POLLOUT * bool(self.backlog)
@@ -216,7 +234,7 @@ class ServedCard(ServedBase):
                 registered = wanted
             timeout = CARRIER_POLL_S
             if deadline is not None:
-                left_s = (deadline - time.monotonic_ns()) / 1e9
+                left_s = (deadline - self.clock()) / 1e9
                 # Due already, right after ``advance``: a run used its budget. Whoever wants the lock gets it.
                 timeout = min(timeout, left_s if left_s > 0 else _SLICE_PAUSE_S)
             # poll() counts milliseconds, the card's timers microseconds: the select call keeps the fraction.
@@ -306,6 +324,8 @@ def serve_card(
     ours = functools.partial(Server, offered=offered)
     with (make or ours)(at, served, allowed_uids=allowed_uids) as server:
         watcher = Worker("stop", functools.partial(stop_when, stop, server), stop.set)
+        if isinstance(server, Server):
+            served.answer_now = server.answer_now
         cable.start()
         watcher.start()
         try:

@@ -1,5 +1,5 @@
 """NDIS: the library between miniport drivers and protocol drivers.
 
 Sans I/O: no socket, thread, clock, log or random is in here. Time, locks and scheduling come from
-an injected ``ndis.executive.Executive``; hardware from an injected ``ndis.hardware.Hardware``.
+an injected ``ntos.executive.contract.Executive``; hardware from an injected ``ndis.hardware.Hardware``.
 """

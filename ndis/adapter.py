@@ -30,6 +30,7 @@ from ndis.status import Status
 from ndis.timers import WorkItems
 from ndis.upcalls import Upcalls
 from ntos.errors import BugCheckError
+from ntos.executive.contract import expect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -125,7 +126,7 @@ class MiniportAdapter:
             context = executive.context()
             details["block"] = self
             irql = self.irql.of(context)
-            self.observer(Event(kind, executive.now_us(), context, irql, self.name, name, subject, details))
+            self.observer(Event(kind, executive.now_ns(), context, irql, self.name, name, subject, details))
 
     def enter(self, name: str, call: Callable[..., Any], *arguments: Any) -> Any:  # noqa: ANN401 - each handler has its own types
         """Call one handler of the driver."""
@@ -266,7 +267,7 @@ class MiniportAdapter:
         if self.ndis6:
             status = self.enter("restart", self.handler("restart"))
             if status is Status.PENDING:
-                self.executive.wait(lambda: self.state is not AdapterState.RESTARTING, "MiniportRestart")
+                expect(self.executive, lambda: self.state is not AdapterState.RESTARTING, "MiniportRestart")
                 return
             if status is not Status.SUCCESS:
                 self.move("failed")
@@ -277,14 +278,14 @@ class MiniportAdapter:
         """Stop the flow: MiniportPause for NDIS 6; wait until sends and receives have come home."""
         self.move("pause")
         if not self.ndis6:
-            self.executive.wait(self._is_drained, "sends and receives before a pause")
+            expect(self.executive, self._is_drained, "sends and receives before a pause")
             self.move("drained")
             return
         status = self.enter("pause", self.handler("pause"))
         if status is Status.SUCCESS:
             self.pause_completed()
         else:
-            self.executive.wait(lambda: self.state is AdapterState.PAUSED, "MiniportPause")
+            expect(self.executive, lambda: self.state is AdapterState.PAUSED, "MiniportPause")
 
     def pause_completed(self) -> None:
         """NdisMPauseComplete, or SUCCESS from MiniportPause."""
@@ -305,7 +306,7 @@ class MiniportAdapter:
             self.sends.abort_queued(Status.REQUEST_ABORTED)
             self._wait_home()
             self.pause()
-        self.executive.wait(lambda: self.work_items.pending == 0, "work items before a halt")
+        expect(self.executive, lambda: self.work_items.pending == 0, "work items before a halt")
         name = "halt_ex" if self.ndis6 else "halt"
         self.gate.exclusive(lambda: self._halt(name))
 
@@ -318,7 +319,7 @@ class MiniportAdapter:
 
     def _wait_home(self) -> None:
         if not self.is_gone:
-            self.executive.wait(lambda: not self.sends.outstanding, "sends before a halt")
+            expect(self.executive, lambda: not self.sends.outstanding, "sends before a halt")
 
     def _is_drained(self) -> bool:
         return not (self.sends.outstanding or self.sends.queued or self.receives.taken)
@@ -330,7 +331,7 @@ class MiniportAdapter:
         done: list[Status] = []
         request = Request(RequestKind.QUERY, oid, InformationBuffer(length), lambda _r, s: done.append(s))
         self.requests.submit_urgent(request)
-        self.executive.wait(lambda: bool(done), f"the answer to {oid.name}")
+        expect(self.executive, lambda: bool(done), f"the answer to {oid.name}")
         return request.buffer.answer if done[0] is Status.SUCCESS else None
 
     def tell(self, oid: Oid, data: bytes) -> Status:
@@ -338,7 +339,7 @@ class MiniportAdapter:
         done: list[Status] = []
         request = Request(RequestKind.SET, oid, InformationBuffer(data=data), lambda _r, s: done.append(s))
         self.requests.submit_urgent(request)
-        self.executive.wait(lambda: bool(done), f"the setting of {oid.name}")
+        expect(self.executive, lambda: bool(done), f"the setting of {oid.name}")
         return done[0]
 
     def ask_number(self, oid: Oid, default: int) -> int:

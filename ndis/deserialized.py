@@ -13,12 +13,12 @@ from ndis.events import Kind
 from ndis.packet import Packet, PacketFlags
 from ndis.sends import Sends
 from ndis.status import Status
-from ntos.irql import Irql
+from ntos.executive.irql import Irql
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ntos.irql import IrqlModel
+    from ntos.executive.irql import IrqlModel
 
 R = TypeVar("R")
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from ntos.irql import Irql
+    from ntos.executive.irql import Irql
 
 
 class Kind(enum.Enum):
@@ -67,7 +67,7 @@ class Event(NamedTuple):
     """
 
     kind: Kind
-    at_us: int
+    at_ns: int
     context: int
     irql: Irql
     adapter: str

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from ndis.oids import BY_NUMBER, Oid, oid_name
 from ndis.requests import InformationBuffer, Request, RequestKind
 from ndis.status import Status
+from ntos.executive.contract import expect
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -166,23 +167,23 @@ def pending(ndis: Ndis) -> list[PendingView]:
 
 
 def _pending(adapter: MiniportAdapter) -> Iterator[PendingView]:
-    now_us = adapter.executive.now_us()
+    now_ns = adapter.executive.now_ns()
 
-    def view(what: object, where: str, since_us: int | None = None) -> PendingView:
-        age_s = None if since_us is None else (now_us - since_us) / 1e6
+    def view(what: object, where: str, since_ns: int | None = None) -> PendingView:
+        age_s = None if since_ns is None else (now_ns - since_ns) / 1e9
         return PendingView(adapter.name, what if isinstance(what, str) else repr(what), where, age_s)
 
-    for packet, since_us in list(adapter.sends.outstanding.items()):
-        yield view(packet, "send, with the driver", since_us)
+    for packet, since_ns in list(adapter.sends.outstanding.items()):
+        yield view(packet, "send, with the driver", since_ns)
     for packet in list(adapter.sends.queued):
         yield view(packet, "send, in NDIS's queue")
-    for packet, since_us in list(adapter.receives.taken.items()):
-        yield view(packet, f"receive, {packet.references} references of transports", since_us)
+    for packet, since_ns in list(adapter.receives.taken.items()):
+        yield view(packet, f"receive, {packet.references} references of transports", since_ns)
     current = adapter.requests.current
     if current is not None:
-        yield view(current, "request, with the driver", current.at_us)
+        yield view(current, "request, with the driver", current.at_ns)
     for request in adapter.requests.waiting:
-        yield view(request, "request, waits", request.at_us)
+        yield view(request, "request, waits", request.at_ns)
     if adapter.resets.active:
         yield view("reset", adapter.resets.phase.name)
 
@@ -243,7 +244,7 @@ def _ask(adapter: MiniportAdapter, number: int) -> tuple[Status, bytes]:
     adapter.requests.submit_urgent(
         Request(RequestKind.QUERY, number, buffer, lambda _request, status: done.append(status))
     )
-    adapter.executive.wait(lambda: bool(done), oid_name(number))
+    expect(adapter.executive, lambda: bool(done), oid_name(number))
     return done[0], buffer.answer
 
 
@@ -260,7 +261,7 @@ def history(journal: Journal, number: int) -> list[LogView]:
 def told(events: Iterable[Event]) -> list[LogView]:
     """Return events as they are shown."""
     return [
-        LogView(e.at_us / 1e6, e.irql.name, e.adapter, e.kind.name, e.name, _subject(e.subject))
+        LogView(e.at_ns / 1e9, e.irql.name, e.adapter, e.kind.name, e.name, _subject(e.subject))
         for e in events
     ]
 
@@ -268,7 +269,7 @@ def told(events: Iterable[Event]) -> list[LogView]:
 def reports(verifier: Verifier) -> list[ReportView]:
     """Return what the verifier has found."""
     return [
-        ReportView(r.rule, r.title, r.adapter, r.at_us / 1e6, r.what, r.history)
+        ReportView(r.rule, r.title, r.adapter, r.at_ns / 1e9, r.what, r.history)
         for r in list(verifier.reports)
     ]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ndis.events import Kind
 from ndis.hardware import Fault, Resource
-from ntos.irql import Irql
+from ntos.executive.irql import Irql
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,6 +16,7 @@ from ndis.lwf_requests import FilterRequests
 from ndis.packet import Owner
 from ndis.status import Status
 from ntos.errors import BugCheckError
+from ntos.executive.contract import expect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -183,7 +184,7 @@ class FilterStack:
                 if module.driver.pause() is not Status.PENDING:
                     module.pause_complete()
                 executive = self.adapter.executive
-                executive.wait(partial(_is_paused, module), f"filter {module.name} to pause")
+                expect(executive, partial(_is_paused, module), f"filter {module.name} to pause")
             self.adapter.pause()
 
     def restart(self) -> None:

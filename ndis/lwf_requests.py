@@ -60,7 +60,7 @@ class FilterRequests:
             raise BugCheckError(f"filter {module.name} sends {request!r} down twice")
         self.below[request] = module
         request.status = Status.PENDING
-        request.at_us = self._stack.adapter.executive.now_us()
+        request.at_ns = self._stack.adapter.executive.now_ns()
         request.done = self._came_back
         self._down(self._stack.modules.index(module) + 1, request)
         return Status.PENDING

@@ -109,11 +109,11 @@ class ListSends(Sends):
     def submit_lists(self, open_: Open, nbls: list[NetBufferList]) -> None:
         """NdisSendNetBufferLists."""
         adapter = self.adapter
-        now_us = adapter.executive.now_us()
+        now_ns = adapter.executive.now_ns()
         for nbl in nbls:
             nbl.transfer(Owner.PROTOCOL, Owner.NDIS)
             nbl.source = open_
-            self.outstanding_lists[nbl] = now_us
+            self.outstanding_lists[nbl] = now_ns
             if adapter.observer is not None:
                 adapter.emit(Kind.SUBMIT, "submit", nbl, open=open_)
         refusal = adapter.refusal  # read once: a reset may end on another CPU meanwhile
@@ -131,11 +131,11 @@ class ListSends(Sends):
     def to_driver(self, nbls: list[NetBufferList]) -> None:
         """Give lists that NDIS owns to the driver: the bottom of the filter stack."""
         adapter = self.adapter
-        now_us = adapter.executive.now_us()
+        now_ns = adapter.executive.now_ns()
         for nbl in nbls:
             nbl.transfer(Owner.NDIS, Owner.MINIPORT)
             nbl.status = Status.PENDING
-            self.outstanding_lists[nbl] = now_us
+            self.outstanding_lists[nbl] = now_ns
             if adapter.observer is not None:
                 adapter.emit(Kind.SEND, "send", nbl)
         send = adapter.handler("send_net_buffer_lists")
@@ -222,7 +222,7 @@ class ListSends(Sends):
             if not adapter.may_indicate:
                 raise BugCheckError(f"receive indicated while {adapter.state.name}")
             nbl.transfer(Owner.MINIPORT, Owner.NDIS)
-            self.indicated[nbl] = adapter.executive.now_us()
+            self.indicated[nbl] = adapter.executive.now_ns()
         if self.stack is not None:
             self.stack.receive(list(nbls), resources=resources)
         else:
@@ -310,7 +310,7 @@ class ListSends(Sends):
             packet.chain_buffer_at_back(buffer)
         receives = self.adapter.receives
         packet.references = _INDICATING
-        receives.taken[packet] = self.adapter.executive.now_us()
+        receives.taken[packet] = self.adapter.executive.now_ns()
         taken = open_.deliver(packet, resources=resources)
         self._lock.acquire()
         packet.references += taken - _INDICATING

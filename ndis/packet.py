@@ -111,9 +111,9 @@ class Packet:
         "protocol_reserved",
         "references",
         "status",
-        "time_received_us",
-        "time_sent_us",
-        "time_to_send_us",
+        "time_received_ns",
+        "time_sent_ns",
+        "time_to_send_ns",
     )
 
     def __init__(self, pool: PacketPool | None = None, number: int = 0) -> None:
@@ -135,9 +135,9 @@ class Packet:
         self.flags = PacketFlags.NONE
         self.header_size = 14
         self.media_specific: bytes = b""
-        self.time_to_send_us = 0
-        self.time_sent_us = 0
-        self.time_received_us = 0
+        self.time_to_send_ns = 0
+        self.time_sent_ns = 0
+        self.time_received_ns = 0
         self.references = 0
         self.protocol_reserved: Any = None
         self.miniport_reserved: Any = None

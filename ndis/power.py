@@ -15,6 +15,7 @@ from ndis.miniport import Attribute
 from ndis.oids import Oid, PowerState
 from ndis.protocol import NetEvent, PnPEvent
 from ndis.status import Status
+from ntos.executive.contract import expect
 
 if TYPE_CHECKING:
     from ndis.adapter import MiniportAdapter
@@ -39,8 +40,10 @@ def suspend(adapter: MiniportAdapter, state: PowerState = PowerState.D3) -> None
         if answer is None:
             raise NdisError(Status.NOT_ACCEPTED, f"the driver refuses {state.name}")
     ndis.pnp_event(adapter, PnPEvent(NetEvent.SET_POWER, state))
-    adapter.executive.wait(
-        lambda: not (adapter.sends.outstanding or adapter.sends.queued), "sends before suspending"
+    expect(
+        adapter.executive,
+        lambda: not (adapter.sends.outstanding or adapter.sends.queued),
+        "sends before suspending",
     )
     _enter(adapter, state)
     if managed:

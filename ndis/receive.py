@@ -50,14 +50,14 @@ class Receives:
         resources = False
         home: list[Packet] = []
         received: dict[Open, None] = {}
-        now_us = adapter.executive.now_us()
+        now_ns = adapter.executive.now_ns()
         for packet in packets:
             resources = resources or packet.status is Status.RESOURCES
             if adapter.observer is not None:
                 adapter.emit(Kind.INDICATE, "packet", packet, resources=resources)
             if not adapter.may_indicate:
                 self._refuse()
-            left = self._indicate(packet, received, now_us, resources=resources)
+            left = self._indicate(packet, received, now_ns, resources=resources)
             if not left and not resources:
                 home.append(packet)
         self.receive_complete(received)
@@ -142,7 +142,7 @@ class Receives:
             received[open_] = None
             open_.deliver(copy, resources=True)
 
-    def _indicate(self, packet: Packet, received: dict[Open, None], now_us: int, *, resources: bool) -> int:
+    def _indicate(self, packet: Packet, received: dict[Open, None], now_ns: int, *, resources: bool) -> int:
         adapter = self._adapter
         if packet.owner is not Owner.MINIPORT:
             packet.transfer(Owner.MINIPORT, Owner.PROTOCOL)  # which raises
@@ -150,7 +150,7 @@ class Receives:
         packet.references = _INDICATING
         if resources:
             packet.status = Status.RESOURCES
-        self.taken[packet] = now_us
+        self.taken[packet] = now_ns
         destination = packet.peek(6)
         references = 0
         for open_ in adapter.opens:

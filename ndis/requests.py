@@ -98,7 +98,7 @@ class Request:
     """NDIS_REQUEST. ``status`` is PENDING until it is completed."""
 
     __slots__ = (
-        "at_us",
+        "at_ns",
         "buffer",
         "done",
         "driver_buffer",
@@ -128,7 +128,7 @@ class Request:
         self.open: Open | None = None
         self.undo: Callable[[], object] | None = None
         self.driver_buffer = buffer
-        self.at_us = 0
+        self.at_ns = 0
 
     @classmethod
     def query(cls, oid: int, length: int = 256) -> Request:
@@ -188,7 +188,7 @@ class RequestQueue:
             self._adapter.emit(Kind.SUBMIT, "request", request, open=open_, pending=pending)
         request.open = open_
         request.status = Status.PENDING
-        request.at_us = self._adapter.executive.now_us()
+        request.at_ns = self._adapter.executive.now_ns()
         if open_ is not None:
             intercept = self._intercepts.get((request.kind, request.oid))
             answer = intercept(open_, request) if intercept else None
@@ -209,7 +209,7 @@ class RequestQueue:
 
     def submit_urgent(self, request: Request) -> None:
         """Queue a request of NDIS's own that goes first, also during a reset."""
-        request.at_us = self._adapter.executive.now_us()
+        request.at_ns = self._adapter.executive.now_ns()
         self._urgent.append(request)
         self.kick()
 

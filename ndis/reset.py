@@ -14,15 +14,15 @@ from ndis.oids import Oid
 from ndis.requests import InformationBuffer, Request, RequestKind
 from ndis.status import Status
 from ntos.errors import BugCheckError
+from ntos.executive.contract import SECOND
 
 if TYPE_CHECKING:
     from ndis.adapter import MiniportAdapter
-    from ndis.executive import Timer
     from ndis.protocol import Open
+    from ntos.executive.contract import Timer
 
 DEFAULT_HANG_S = 2
 OVERDUE_TICKS = 2  # a packet or request that survives this many ticks is judged hung
-US_PER_S = 1_000_000
 
 
 class Phase(enum.Enum):
@@ -158,8 +158,8 @@ class HangCheck:
     def start(self) -> None:
         """Tick every ``period_s`` seconds from now on."""
         executive = self._adapter.executive
-        due_us = executive.now_us() + self.period_s * US_PER_S
-        self._timer = executive.call_at(due_us, "check for hang", self._tick)
+        due_ns = executive.now_ns() + self.period_s * SECOND
+        self._timer = executive.call_at(due_ns, "check for hang", self._tick)
 
     def stop(self) -> None:
         """Tick no more."""
@@ -188,13 +188,13 @@ class HangCheck:
 
     def _overdue(self) -> str | None:
         adapter = self._adapter
-        limit_us = adapter.executive.now_us() - OVERDUE_TICKS * self.period_s * US_PER_S
+        limit_ns = adapter.executive.now_ns() - OVERDUE_TICKS * self.period_s * SECOND
         if not adapter.attributes & Attribute.IGNORE_PACKET_TIMEOUT:
             oldest = min(adapter.sends.outstanding.values(), default=None)
-            if oldest is not None and oldest <= limit_us:
+            if oldest is not None and oldest <= limit_ns:
                 return "a send is overdue"
         request = adapter.requests.current
-        late = request is not None and request.at_us <= limit_us
+        late = request is not None and request.at_ns <= limit_ns
         if late and not adapter.attributes & Attribute.IGNORE_REQUEST_TIMEOUT:
             return f"{request!r} is overdue"
         return None

@@ -88,13 +88,13 @@ class Sends:
     def hand_over(self, packets: list[Packet]) -> None:
         """Make the driver the owner."""
         adapter = self.adapter
-        now_us = adapter.executive.now_us()
+        now_ns = adapter.executive.now_ns()
         outstanding = self.outstanding
         for packet in packets:
             if packet.owner is not Owner.NDIS:
                 packet.transfer(Owner.NDIS, Owner.MINIPORT)  # which raises
             packet.owner = Owner.MINIPORT
-            outstanding[packet] = now_us
+            outstanding[packet] = now_ns
         if adapter.observer is not None:
             for packet in packets:
                 adapter.emit(Kind.SEND, "send", packet)

@@ -17,14 +17,15 @@ from ndis.events import Kind
 from ndis.packet import Owner, Packet, PacketFlags
 from ndis.sends import Sends
 from ndis.status import Status
-from ntos.irql import Irql
+from ntos.executive.contract import expect
+from ntos.executive.irql import Irql
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ndis.adapter import MiniportAdapter
-    from ndis.executive import Executive
-    from ntos.irql import IrqlModel
+    from ntos.executive.contract import Executive
+    from ntos.executive.irql import IrqlModel
 
 R = TypeVar("R")
 
@@ -67,7 +68,7 @@ class SerializedGate:
     def exclusive(self, call: Callable[[], R]) -> R:
         """Make the call inside the lock at PASSIVE_LEVEL, and wait for the lock first."""
         while not self._take():
-            self._executive.wait(self._is_free, "the miniport lock")
+            expect(self._executive, self._is_free, "the miniport lock")
         try:
             return call()
         finally:

@@ -11,14 +11,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ndis.hardware import Resource
+from ntos.executive.contract import MILLISECOND
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ndis.adapter import MiniportAdapter
-    from ndis.executive import Timer
-
-US_PER_MS = 1000
+    from ntos.executive.contract import Timer
 
 
 class MiniportTimer:
@@ -62,8 +61,8 @@ class MiniportTimer:
         self._set = mine
         self.is_set = True
         self._adapter.resources.take(mine)
-        due_us = executive.now_us() + delay_ms * US_PER_MS
-        self._below = executive.call_at(due_us, "timer", lambda: self._fire(mine))
+        due_ns = executive.now_ns() + delay_ms * MILLISECOND
+        self._below = executive.call_at(due_ns, "timer", lambda: self._fire(mine))
 
     def _fire(self, mine: Resource) -> None:
         self._adapter.gate.post(lambda: self._run(mine))

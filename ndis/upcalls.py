@@ -12,6 +12,7 @@ from ndis.interrupts import Interrupt
 from ndis.packet import Owner, PacketPool
 from ndis.status import Status
 from ndis.timers import MiniportTimer
+from ntos.executive.contract import expect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -133,11 +134,11 @@ class Upcalls:
 
     def wait(self, until: Callable[[], bool], what: str) -> None:
         """NdisWaitEvent: return when ``until()``. Only at PASSIVE_LEVEL, as in Halt."""
-        self._adapter.executive.wait(until, what)
+        expect(self._adapter.executive, until, what)
 
-    def now_us(self) -> int:
-        """NdisGetCurrentSystemTime, in microseconds."""
-        return self._adapter.executive.now_us()
+    def now_ns(self) -> int:
+        """NdisGetCurrentSystemTime, as monotonic nanoseconds."""
+        return self._adapter.executive.now_ns()
 
     # Data.
 

@@ -18,17 +18,18 @@ from ndis.protocol import Open, OpenState
 from ndis.requests import InformationBuffer, Request, RequestKind
 from ndis.status import Status
 from ntos.errors import BugCheckError
-from ntos.irql import Irql, IrqlModel
+from ntos.executive.contract import expect
+from ntos.executive.irql import Irql, IrqlModel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ndis.events import Observer
-    from ndis.executive import Executive
     from ndis.hardware import Fault, Hardware
     from ndis.miniport import MiniportCharacteristics
     from ndis.packet import Packet
     from ndis.protocol import BindingClient, PnPEvent, ProtocolDriver
+    from ntos.executive.contract import Executive
 
 
 class BindContext:
@@ -197,7 +198,7 @@ class Ndis:
         context = BindContext(self, adapter, protocol.name)
         status = protocol.driver.bind_adapter(context)
         if status is Status.PENDING:
-            self.executive.wait(lambda: context.status is not Status.PENDING, f"{protocol.name} to bind")
+            expect(self.executive, lambda: context.status is not Status.PENDING, f"{protocol.name} to bind")
             status = context.status
         if status is not Status.SUCCESS or context.opened is None:
             raise NdisError(status, f"{protocol.name} did not bind to {adapter.name}")
@@ -210,12 +211,12 @@ class Ndis:
         for protocol in self.protocols:
             if open_ in protocol.opens:
                 protocol.driver.unbind_adapter(open_)
-                self.executive.wait(lambda: open_.state is OpenState.CLOSED, f"{protocol.name} to close")
+                expect(self.executive, lambda: open_.state is OpenState.CLOSED, f"{protocol.name} to close")
                 protocol.opens.remove(open_)
                 return
         if open_.state is OpenState.OPEN:
             open_.close()
-        self.executive.wait(lambda: open_.state is OpenState.CLOSED, f"{open_!r} to close")
+        expect(self.executive, lambda: open_.state is OpenState.CLOSED, f"{open_!r} to close")
 
     def open_adapter(
         self,
@@ -237,7 +238,7 @@ class Ndis:
         return open_
 
     def _open_later(self, open_: Open) -> None:
-        self.executive.wait(lambda: not open_.adapter.resets.active, "the reset before an open")
+        expect(self.executive, lambda: not open_.adapter.resets.active, "the reset before an open")
         open_.opened()
         open_.callout("open_adapter_complete", Status.SUCCESS)
 
@@ -270,5 +271,5 @@ class Ndis:
     def _emit(self, kind: Kind, name: str, subject: object, adapter: str = "", **details: object) -> None:
         if self.observer is not None:
             executive = self.executive
-            now_us, context = executive.now_us(), executive.context()
-            self.observer(Event(kind, now_us, context, self.irql.current, adapter, name, subject, details))
+            now_ns, context = executive.now_ns(), executive.context()
+            self.observer(Event(kind, now_ns, context, self.irql.current, adapter, name, subject, details))

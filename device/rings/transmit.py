@@ -27,6 +27,16 @@ TSE = TxCommand.IC
 
 DD = 1  # status: done
 
+
+class TxStatus(enum.IntFlag):
+    """STA of a legacy or data descriptor; collisions are of half duplex, and this card has none."""
+
+    NONE = 0
+    DD = DD  # done: the driver may have it back
+    EC = 1 << 1  # excess collisions
+    LC = 1 << 2  # a late collision
+
+
 _DTYP_CONTEXT = 0
 _DTYP_DATA = 1
 

@@ -11,6 +11,7 @@
     frame host=10.0.0.1 port=80   a frame that leaves;  arrive: one that comes
     frame len>1514 type=0x800
     irq vector=2 · line · cause TXDW · timer name=RDTR · drop · fault · doorbell · error · any
+    ... caller=ux_ring_doorbell   the guest's function that made the access;  'probe' in calls
     ... if EXPRESSION             Python, against the stepper's objects
     ... every=3                   each third time;   nth=3: the third time and no other
 
@@ -54,6 +55,8 @@ KINDS: Final = _TYPES | _GROUPS
 _FIELDS: Final = frozenset(field.name.lower() for register in NIC for field in register.fields)
 _REGISTERS: Final = frozenset({"read", "write", "access"})
 _CONDITION: Final = re.compile(r"([a-z_0-9]+)(!=|<=|>=|=|<|>|&|~)(.*)", re.IGNORECASE)
+_CALLER: Final = re.compile(r"\scaller(=|!=)([A-Za-z_][\w.]*)(?=\s)")
+"""``caller=NAME`` is no fact of an event: the guest is asked for it, and only where all the rest holds."""
 _RING: Final = re.compile(r"(tx|rx)(\d?)")
 
 
@@ -121,6 +124,12 @@ class Breakpoint:
     once: bool = False
     over: bool = False
     """It was to stop once, and has."""
+    temporary: bool = False
+    """It is forgotten at the next stop, whatever that is for."""
+    prints: bool = False
+    """It says that it was hit, and nothing stops."""
+    commands: tuple[str, ...] = ()
+    """What is done at a stop that it causes."""
     ran: str = field(default="", repr=False)
 
     def hit(self) -> bool:
@@ -170,6 +179,10 @@ def _register(text: str) -> str:
 def parse(text: str) -> Breakpoint:
     """Read a breakpoint; see the module. BreakpointError."""
     what, _, expression = text.partition(" if ")
+    called = _CALLER.findall(f" {what} ") or _CALLER.findall(f" {expression} ")
+    if called:
+        what, expression = (_CALLER.sub(" ", f" {one} ").strip() for one in (what, expression))
+        expression = " and ".join([*(f"({expression})" for _ in expression[:1]), *map(_called, called)])
     words = what.split()
     if not words or words[0] not in KINDS:
         said = words[0] if words else "nothing"
@@ -202,6 +215,11 @@ def parse(text: str) -> Breakpoint:
         counts["every"],
         counts["nth"],
     )
+
+
+def _called(found: tuple[str, str]) -> str:
+    """Return a condition on the caller as an expression."""
+    return f"caller {'==' if found[0] == '=' else found[0]} {found[1]!r}"
 
 
 def _check(kind: str, key: str) -> None:

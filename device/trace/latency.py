@@ -5,6 +5,7 @@ Sans I/O: events and times come in. In a replay all stages of one input have the
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -12,7 +13,7 @@ from device.regs.nic import NIC
 from device.trace import events as ev
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from device.trace.events import Event
 
@@ -125,6 +126,14 @@ class Statistics:
         rule = self._rules.get(type(event))
         if rule is not None:
             rule(event)
+
+    def capture(self) -> Mapping[str, object]:
+        """Return what has been counted, as values that later events do not touch."""
+        return {name: copy.deepcopy(value) for name, value in vars(self).items() if name != "_rules"}
+
+    def restore(self, captured: Mapping[str, object]) -> None:
+        """Go back to what ``capture`` returned, any number of times."""
+        vars(self).update(copy.deepcopy(dict(captured)))
 
     def _register(self, event: ev.RegisterRead | ev.RegisterWritten) -> None:
         place = NIC.canonical(event.offset)

@@ -9,6 +9,7 @@ time, when the next event comes.
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -21,13 +22,15 @@ from device.trace.facts import causes, register_name, say
 from device.trace.rules import RULES, Rule, Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from device.trace.events import Event
 
 PATIENCE_NS: Final = 1_000_000_000
 _LOOK_NS: Final = 10_000_000  # how often patience is looked at: six registers a queue
 _KEPT: Final = 3
+_SPARE: Final = 3
+"""A driver may leave so many slots, less one, of a ring that is used up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +64,19 @@ class _TxQueue:
 
     def __init__(self) -> None:
         self.since_report = 0
+        self.fetched = 0
+        """Descriptors since the ring was laid out."""
+        self.unreported: int | None = None
+        """How many of them came before the first frame without RS."""
+        self.used_up = False
+        """Whether it was told that every slot is used."""
         self.open_since: int | None = None
         self.moved = 0
         self.stalled: int | None = None
+
+    def laid_out(self) -> None:
+        """Forget the slots: the driver begins again."""
+        self.fetched, self.unreported, self.used_up = 0, None, False
 
 
 def _offset(name: str) -> int:
@@ -72,6 +85,7 @@ def _offset(name: str) -> int:
 
 _TAILS: Final = {_offset(f"{kind}T{queue}"): (kind, queue) for kind in ("TD", "RD") for queue in (0, 1)}
 _BASES: Final = {_offset(f"{kind}BAL{queue}") for kind in ("TD", "RD") for queue in (0, 1)}
+_TX_HEADS: Final = {_offset(f"TDH{queue}"): queue for queue in (0, 1)}
 _LENGTHS: Final = {_offset(f"{kind}LEN{queue}") for kind in ("TD", "RD") for queue in (0, 1)}
 _LAYOUT: Final = {
     _offset(f"{kind}{what}{queue}"): (kind, queue)
@@ -83,7 +97,10 @@ _ENABLE: Final = {
     "TD": (_offset("TCTL"), NIC["TCTL"]["EN"].mask),
     "RD": (_offset("RCTL"), NIC["RCTL"]["EN"].mask),
 }
+_FIXED: Final = frozenset({"_peek", "_rules"})
+"""Attributes of the lint that are no state."""
 _ACKNOWLEDGE: Final = {_offset(name) for name in ("ICR", "IMS", "IMC", "ICS")}
+_STATUS, _LINK_UP = _offset("STATUS"), NIC["STATUS"]["LU"].mask
 _UNWRITABLE: Final = frozenset({Access.RO, Access.RC, Access.RC64L, Access.RC64H})
 _ROUTED: Final = (
     (RXQ[0], "RXQ0"),
@@ -106,6 +123,8 @@ class Lint:
         self._tx = (_TxQueue(), _TxQueue())
         self._signalled: tuple[int, str] | None = None
         self._messages = False
+        self._laid_out: set[tuple[str, int]] = set()
+        """Rings whose base, length or head was written since their tail."""
         self._rules: dict[type, Callable[..., None]] = {
             ev.RegisterWritten: self._written,
             ev.RegisterRead: self._read,
@@ -127,6 +146,14 @@ class Lint:
         rule = self._rules.get(type(event))
         if rule is not None:
             rule(event)
+
+    def capture(self) -> Mapping[str, object]:
+        """Return what has been found and is remembered, as values that later events do not touch."""
+        return {name: copy.deepcopy(value) for name, value in vars(self).items() if name not in _FIXED}
+
+    def restore(self, captured: Mapping[str, object]) -> None:
+        """Go back to what ``capture`` returned, any number of times."""
+        vars(self).update(copy.deepcopy(dict(captured)))
 
     def findings(self) -> list[Finding]:
         """Return what was found, errors first."""
@@ -160,6 +187,8 @@ class Lint:
             self._report("unaligned-ring", f"{say(event)}: a length is a multiple of 128 bytes")
         if place in _LAYOUT:
             self._touched(event, *_LAYOUT[place])
+        if place in _TX_HEADS:
+            self._tx[_TX_HEADS[place]].laid_out()
         if place in _ACKNOWLEDGE:
             self._signalled = None
 
@@ -170,10 +199,13 @@ class Lint:
                 self._report("tail-beyond-ring", f"{say(event)}: the ring has {count} descriptors")
             return
         control, enabled = _ENABLE[kind]
-        if self._peek(control) & enabled and event.value == self._peek(_offset(f"{kind}T{queue}")):
+        laid_out = (kind, queue) in self._laid_out  # Linux does so with the direction on already
+        self._laid_out.discard((kind, queue))
+        if self._peek(control) & enabled and not laid_out and event.value == self._peek(event.offset):
             self._report("tail-not-moved", say(event))
 
     def _touched(self, event: ev.RegisterWritten, kind: str, queue: int) -> None:
+        self._laid_out.add((kind, queue))
         control, enabled = _ENABLE[kind]
         if not self._peek(control) & enabled:
             return
@@ -208,12 +240,16 @@ class Lint:
         if descriptor.command & TxCommand.RS or every:
             queue.since_report = 0
         else:
+            if queue.unreported is None and descriptor.command & TxCommand.EOP:
+                queue.unreported = queue.fetched
             queue.since_report += 1
             count = self._peek(_offset(f"TDLEN{event.queue}")) // 16
             if queue.since_report == max(1, count - 1):
                 self._report(
                     "missing-rs", f"{queue.since_report} descriptors without RS, the last: {say(event)}"
                 )
+        queue.fetched += 1
+        queue.used_up = False
         if not isinstance(descriptor, ContextTx) and not descriptor.command & TxCommand.EOP:
             if queue.open_since is None:
                 queue.open_since = self._now
@@ -271,6 +307,23 @@ class Lint:
                 queue.open_since = None
                 self._report("unfinished-frame", f"tx[{number}] has gathered for {waited:.1f} s")
             self._stands(number, queue)
+            self._used_up(number, queue)
+
+    def _used_up(self, number: int, queue: _TxQueue) -> None:
+        """Report a driver that has used every slot, and waits for one whose DD never comes."""
+        count = self._peek(_offset(f"TDLEN{number}")) // 16
+        head, tail = self._peek(_offset(f"TDH{number}")), self._peek(_offset(f"TDT{number}"))
+        if queue.unreported is None or not count or head != tail or "missing-rs" in self._broken:
+            return
+        left = count - 1 + queue.unreported - queue.fetched
+        if not 0 <= left < _SPARE:
+            return
+        if not queue.used_up and self._now - queue.moved > PATIENCE_NS:
+            slot = queue.unreported % count
+            self._report(
+                "waits-without-rs", f"tx[{number}] head {head}, tail {tail}: slot {slot} was sent without RS"
+            )
+            queue.used_up = True  # told once, until it goes on
 
     def _stands(self, number: int, queue: _TxQueue) -> None:
         """Report a head that waits behind a tail while the transmitter is on."""
@@ -283,5 +336,7 @@ class Lint:
         elif queue.stalled is None:
             queue.stalled = self._now
         elif queue.stalled >= 0 and self._now - queue.stalled > PATIENCE_NS:
-            self._report("head-of-line-stall", f"tx[{number}] head {head}, tail {tail}")
+            down = not self._peek(_STATUS) & _LINK_UP
+            why = "; the link is down (STATUS.LU is 0)" if down else ""
+            self._report("head-of-line-stall", f"tx[{number}] head {head}, tail {tail}{why}")
             queue.stalled = -1  # told once, until it moves

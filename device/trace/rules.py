@@ -58,6 +58,12 @@ RULES: Final = {
             "datasheet, Transmit",
         ),
         Rule(
+            "waits-without-rs",
+            Severity.WARNING,
+            "the ring is used up, and the slot to be reused asked for no report: its DD never comes",
+            "datasheet, Transmit",
+        ),
+        Rule(
             "unmapped-dma",
             Severity.ERROR,
             "the card is sent to memory that nothing maps",

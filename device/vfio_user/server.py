@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
+from .access import AccessInProgress
 from .channel import Channel
 from .dma import DmaMap
 from .errors import TransportError
@@ -97,6 +98,7 @@ class Server:
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._stopping = False
         self._connection: socket.socket | None = None
+        self._access: AccessInProgress | None = None
 
     def serve_forever(self) -> None:
         """Serve clients until ``stop``."""
@@ -115,6 +117,10 @@ class Server:
         connection = self._connection
         if connection is not None:
             _hang_up(connection)
+
+    def answer_now(self, value: bytes | None = None) -> bool:
+        """Answer the register access that the device is in the middle of; see ``AccessInProgress.answer``."""
+        return self._access is not None and self._access.answer(value)
 
     def close(self) -> None:
         """Stop listening and remove the socket file; call it when serving has returned."""
@@ -161,13 +167,14 @@ class Server:
             channel = Channel(self._transport_factory(connection), lambda: session.client)
             dma.messages = channel
             self._connection = connection
+            self._access = AccessInProgress(channel.send)
             try:
                 if not self._stopping:
-                    exchange(channel, session)
+                    exchange(channel, session, self._access)
             except TransportError as broken:
                 reason = str(broken)
             finally:
-                self._connection = None
+                self._connection = self._access = None
                 channel.close()
         finally:
             self._device.detached()
@@ -177,11 +184,13 @@ class Server:
         self._log.info("client.gone", reason=reason)
 
 
-def exchange(channel: Channel, session: Session) -> None:
+def exchange(channel: Channel, session: Session, access: AccessInProgress | None = None) -> None:
     """Move messages until the client has gone: the whole of the server's work. TransportError."""
+    access = access or AccessInProgress(channel.send)
     while (message := channel.receive()) is not None:
+        access.begin(message.header, message.payload)
         reply = session.handle(message.header, message.payload, message.fds)
-        if reply is not None:
+        if access.end() and reply is not None:
             channel.send(reply.data, reply.fds)
 
 

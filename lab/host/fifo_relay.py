@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lab.host.control_socket import Tool
-    from miniport.hal.executive import LoopExecutive
+    from ntos.executive.live import LiveExecutive
 
 ASK, ANSWER = "ask", "answer"
 PIPE_BYTES: Final = 1 << 20
@@ -29,7 +29,7 @@ READ_BYTES: Final = 1 << 16
 class FifoTools:
     """Reads questions, a line each, from one FIFO and writes the answers to another."""
 
-    def __init__(self, loop: LoopExecutive, folder: Path, tools: Mapping[str, Tool]) -> None:
+    def __init__(self, loop: LiveExecutive, folder: Path, tools: Mapping[str, Tool]) -> None:
         """Make both FIFOs in ``folder`` and watch the first."""
         self._loop = loop
         self._tools = tools

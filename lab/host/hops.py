@@ -39,9 +39,7 @@ class HopRecorder:
         """Look at the calling thread and the host's."""
         self._before = self._station.process.account()
         executive = self._station.host.executive
-        with executive.lock:
-            executive.queue_dpc("hops", lambda: sys.setprofile(self._seen))
-        executive.wake()
+        executive.queue_dpc("hops", lambda: sys.setprofile(self._seen))
         self._profile = sys.getprofile()
         sys.setprofile(self._seen)
         return self

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from lab.host import systems
 from ntos.io.system import IoSystem
 from ntos.io.verifier import IrpVerifier
-from ntos.irql import IrqlModel
 from ntos.netcfg.loader import Loader
 from ntos.netcfg.system import System
 from protocols.apis.afd import AfdDriver
@@ -20,9 +20,8 @@ from protocols.transports.netbt import NameService
 from protocols.transports.tcpip.tdi_edge import TcpipDevices
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from ntos.io.completion import Waiter
+    from ntos.executive.contract import Executive
+    from ntos.object.token import Token
     from protocols.apis.winsock import Winsock
     from protocols.apis.wsk.npi import ClientNpi
     from protocols.transports.tcpip.stack import Stack
@@ -34,26 +33,22 @@ class Upper:
     def __init__(
         self,
         stack: Stack,
-        waiter: Waiter,
+        executive: Executive,
         *,
         host_name: str = "ringwalk",
         verify: bool = True,
         load: bool = True,
-        irql: IrqlModel | None = None,
     ) -> None:
-        """Make the I/O system, TDI and the NMR; load what starts with the system, unless the caller does.
-
-        ``irql`` is the model of the executive that the host runs on; None: one CPU's.
-        """
+        """Make the I/O system, TDI and the NMR; load what starts with the system, unless the caller does."""
         self.stack = stack
-        self.waiter = waiter
+        self.executive = executive
         self.verifier = IrpVerifier()
         self.io = IoSystem(self.verifier if verify else None)
+        self.io.wait = partial(executive.wait, what="a create")
         self.registry = TdiRegistry()
-        self.irql = irql or IrqlModel(lambda: 0)
-        self.nmr = Nmr(waiter, self.irql)
-        self.names = Namespaces(waiter)
-        self.system = System(self.io, waiter, self.irql)
+        self.nmr = Nmr(executive)
+        self.names = Namespaces(executive)
+        self.system = System(self.io, executive)
         self.system.export(stack, self.registry, self.nmr, self.names)
         self.loader = Loader(systems.store(), self.system)
         self._host_name = host_name
@@ -63,12 +58,11 @@ class Upper:
     def load(self) -> None:
         """Load and bind all that starts with the system, and install the namespace providers."""
         self.loader.load_host()
-        kick = self.waiter.kick
         for provider in (
             LocalNames(self.stack, self._host_name),
-            DnsNames(self.stack, kick),
-            LlmnrNames(self.stack, kick),
-            NetbtNames(self.netbt, kick),
+            DnsNames(self.stack),
+            LlmnrNames(self.stack),
+            NetbtNames(self.netbt),
         ):
             self.names.install(provider)
 
@@ -94,8 +88,11 @@ class Upper:
 
     def wsk_register(self, npi: ClientNpi | None = None) -> WskRegistration:
         """WskRegister: a driver's way to kernel sockets."""
-        return WskRegistration(self.nmr, self.waiter, self.irql, npi)
+        return WskRegistration(self.nmr, self.executive, npi)
 
-    def process(self, thread: Callable[[], object] = lambda: 0) -> Winsock:
-        """Return a new process's Winsock, its catalog filled with what is bound."""
-        return self.system.find(WinsockProcesses).process(thread)
+    def process(self, token: Token | None = None) -> Winsock:
+        """Return a new process's Winsock, its catalog filled with what is bound.
+
+        ``token``: whose process it is; None: the host's own user's.
+        """
+        return self.system.find(WinsockProcesses).process(token)

@@ -18,14 +18,13 @@ from ndis.miniport import MiniportCharacteristics
 from ndis.oids import Oid
 from ndis.requests import Request
 from ndis.suite.bench import EVERYTHING, Recorder, Transport
-from ndis.virtual import VirtualExecutive
 from ndis.wrapper import Ndis
+from ntos.executive.virtual import VirtualExecutive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any, Unpack
 
-    from miniport.hal.executive import LoopExecutive
     from miniport.hal.inprocess import EngineFactory
     from ndis.adapter import MiniportAdapter
     from ndis.events import Observer
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from ndis.packet import Packet, PacketInfo
     from ndis.protocol import BindingClient
     from ndis.upcalls import Upcalls
+    from ntos.executive.live import LiveExecutive
 
 MAC = bytes.fromhex("525400825701")
 ADAPTERS: dict[Version, type] = {(5, 1): Adapter, (6, 0): Adapter6}
@@ -55,7 +55,7 @@ class Stack:
 
     def __init__(
         self,
-        executive: VirtualExecutive | LoopExecutive,
+        executive: VirtualExecutive | LiveExecutive,
         hardware: Hardware,
         *,
         version: Version = (5, 1),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
+
+from ntos.executive.live_states import Duty
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
-    from lab.host.live import LiveExecutive
+    from ntos.executive.live import LiveExecutive
 
 
 class Locked:
@@ -18,6 +21,11 @@ class Locked:
         """Guard ``target``."""
         self._target = target
         self._lock = lock
+
+    @cached_property
+    def win32(self) -> Locked:
+        """A Winsock's kernel32, entered in the same way."""
+        return Locked(self._target.win32, self._lock)
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - the target's
         """Return a method that takes the lock, or the attribute itself."""
@@ -46,18 +54,27 @@ class Entered(Locked):
         super().__init__(target, executive.entry)
         self._executive = executive
 
+    @cached_property
+    def win32(self) -> Locked:
+        """A Winsock's kernel32, entered in the same way."""
+        return Entered(self._target.win32, self._executive)
+
     def _guarded(self, found: Callable[..., Any]) -> Callable[..., Any]:
         """Do what ``Entry`` does, without its calls around each of the program's."""
         executive, lock = self._executive, self._executive.lock
+        idle, entered = Duty.IDLE, Duty.ENTERED
 
         def call(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - the target's
             with lock:
-                executive.is_entered = True
+                if executive.duty is not idle:  # from a routine, or from inside another call
+                    with executive.entry:
+                        return found(*arguments, **named)
+                executive.duty = entered
                 try:
                     return found(*arguments, **named)
                 finally:
-                    executive.is_entered = False
-                    if executive.queued:
+                    executive.duty = idle
+                    if executive.queued or executive.waiting:
                         executive.settle()
 
         return call

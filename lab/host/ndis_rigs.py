@@ -21,15 +21,15 @@ from lab.host.qtest_stack import MODERATED_US, Link
 from lab.machines.qemu import binary
 from lab.machines.qtest.machine import Machine
 from miniport import registers as r
-from miniport.hal.executive import LoopExecutive
 from miniport.hal.inprocess import InProcessBus
 from miniport.hal.pci import Signalling
 from miniport.hal.qtest import QtestBus
 from miniport.hal.vfio_user import VfioUserBus
 from ndis.miniport import MiniportCharacteristics
 from ndis.verifier.core import Verifier
-from ndis.virtual import VirtualExecutive
 from ndis.wrapper import Ndis
+from ntos.executive.live import LiveExecutive
+from ntos.executive.virtual import VirtualExecutive
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from ndis.miniport import Version
     from ndis.verifier.rule import Report
 
-SETTLE_US: Final = 50_000
+SETTLE_NS: Final = 50_000_000
 FRAME_BYTES: Final = 1 << 16
 ISR_REGISTERS: Final = frozenset({r.ICR, r.IMC})
 """What our interrupt service touches; rule V29 holds it to that."""
@@ -55,7 +55,7 @@ def mac(number: int) -> bytes:
 class RigBase(ABC):
     """What all rigs are: NDIS with the verifier on, and adapters on buses."""
 
-    def __init__(self, executive: VirtualExecutive | LoopExecutive) -> None:
+    def __init__(self, executive: VirtualExecutive | LiveExecutive) -> None:
         """Start with no adapter."""
         self.verifier = Verifier(isr_registers=ISR_REGISTERS)
         observer: Observer = self.verifier
@@ -100,7 +100,7 @@ class VirtualRig(RigBase):
     def settle(self) -> None:
         """Carry frames over the cable until nothing moves, let time pass, and do it again."""
         self._carry()
-        self.executive.advance(SETTLE_US)
+        self.executive.advance(SETTLE_NS)
         self._carry()
 
     @abstractmethod
@@ -200,7 +200,7 @@ class VfioUserRig(RigBase):
         version: Version = (5, 1),
     ) -> None:
         """Serve ``cards``, joined by a socketpair, and connect to each."""
-        self.executive = LoopExecutive()
+        self.executive = LiveExecutive()
         super().__init__(self.executive)
         self._folder = tempfile.TemporaryDirectory(prefix="ringwalk-")
         self._ends = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -218,7 +218,7 @@ class VfioUserRig(RigBase):
         """Run until the wires and the stack have been quiet for a moment."""
         quiet = 0
         while quiet < 3:
-            ran = self.executive.step(0.004)
+            ran = self.executive.step(4_000_000)
             if self._single:
                 ran = self._discard() or ran
             quiet = 0 if ran else quiet + 1

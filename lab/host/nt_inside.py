@@ -23,15 +23,15 @@ from lab.host.inspection import Inspected, tools
 from lab.host.inspection_gate import LockDesk
 from lab.host.ndis_rigs import ISR_REGISTERS
 from miniport.hal import vfio
-from miniport.hal.executive import LoopExecutive
 from ndis.journal import Journal, Tee
 from ndis.suite.bench import Recorder
 from ndis.verifier.core import Verifier
+from ntos.executive.live import LiveExecutive
 
 BROADCAST: Final = b"\xff" * 6
 ARP, IPV4 = b"\x08\x06", b"\x08\x00"
-ANSWER_S: Final = 5.0
-FOREVER_S: Final = 86_400.0
+ANSWER_NS: Final = 5_000_000_000
+FOREVER_NS: Final = 10**18
 IDENTIFIER: Final = 0x574B
 
 
@@ -76,7 +76,7 @@ def echo(mac: bytes, to: bytes, ours: ipaddress.IPv4Address, peer: ipaddress.IPv
 class Pinger:
     """Sends raw frames through the stack and waits for answers."""
 
-    def __init__(self, stack: Stack, loop: LoopExecutive, ours: str, peer: str) -> None:
+    def __init__(self, stack: Stack, loop: LiveExecutive, ours: str, peer: str) -> None:
         """Use addresses of one network."""
         self._stack, self._loop = stack, loop
         self._ours, self._peer = ipaddress.IPv4Address(ours), ipaddress.IPv4Address(peer)
@@ -97,13 +97,13 @@ class Pinger:
     def ping(self, to: bytes, number: int) -> int | None:
         """Send one echo; return its round trip in µs, or None."""
         sent = echo(self.mac, to, self._ours, self._peer, number)
-        begin_us = self._loop.now_us()
+        begin_ns = self._loop.now_ns()
         self._stack.send(sent)
         want = sent[38:42] + sent[42:]
         found = self._await(
             lambda f: f[12:14] == IPV4 and f[23] == 1 and f[34] == 0 and f[38:98] == want[:60]
         )
-        return None if found is None else self._loop.now_us() - begin_us
+        return None if found is None else (self._loop.now_ns() - begin_ns) // 1000
 
     def _await(self, wanted: object) -> bytes | None:
         found: list[bytes] = []
@@ -118,7 +118,7 @@ class Pinger:
                     found.append(frame)
             return bool(found)
 
-        self._loop.run_until(look, ANSWER_S)
+        self._loop.run_until(look, ANSWER_NS)
         return found[0] if found else None
 
 
@@ -133,7 +133,7 @@ def main() -> int:
     args = parser.parse_args()
     (address, *_) = vfio.find()
     vfio.bind(address)
-    loop, verifier, journal = LoopExecutive(), Verifier(isr_registers=ISR_REGISTERS), Journal()
+    loop, verifier, journal = LiveExecutive(), Verifier(isr_registers=ISR_REGISTERS), Journal()
     ended: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _frame: ended.append(number))
     bus = vfio.VfioBus(address, loop)
@@ -165,7 +165,7 @@ def main() -> int:
     unfinished = args.folder / "telling"
     unfinished.write_text(json.dumps(asdict(told)) + "\n")
     unfinished.rename(args.folder / "told")
-    loop.run_until(lambda: bool(ended), FOREVER_S)
+    loop.run_until(lambda: bool(ended), FOREVER_NS)
     questions.close()
     for sent, _ in client.sent:
         stack.pool.free(sent)

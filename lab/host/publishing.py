@@ -31,7 +31,7 @@ def publish_host(
     save: Callable[[], None] = lambda: None,
 ) -> ControlServer:
     """Answer what ``ringwalk net`` and ``ringwalk ndis`` ask of a host. UsageError when the name is taken."""
-    desk = LockDesk(host.executive.lock)
+    desk = LockDesk(host.executive.entry)
     bound = Bound(host.loader.engine, host.loader.connection, host.loader.started, save)
     stack = Inspected(host.ndis, desk, journal, verifier, bound)
 

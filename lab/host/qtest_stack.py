@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from lab.host.inprocess_stack import MAC, Settings, Stack
 from miniport.hal.pci import Signalling
 from miniport.hal.qtest import QtestBus
-from ndis.virtual import VirtualExecutive
+from ntos.executive.virtual import VirtualExecutive
 
 if TYPE_CHECKING:
     from typing import Unpack

@@ -188,8 +188,8 @@ def nbtstat(host: Upper, arguments: Sequence[str]) -> str:
     address = _resolved(host, arguments, 4)
     found: list[Status | None] = []
     host.netbt.adapter_status(address, found.append)
-    host.waiter.kick()
-    host.waiter.wait(lambda: bool(found), PING_TIMEOUT_NS)
+    host.stack.request_turn()
+    host.executive.wait(lambda: bool(found), "an echo", PING_TIMEOUT_NS)
     if not found or found[0] is None:
         raise ReportError(f"{text(address)}: host not found")
     names, mac = found[0]
@@ -218,8 +218,8 @@ TOOLS: dict[str, Callable[[Upper, Sequence[str]], str]] = {
 def _echo(host: Upper, address: bytes, ttl: int) -> EchoResult:
     results: list[EchoResult] = []
     host.stack.ping(address, results.append, timeout=PING_TIMEOUT_NS, ttl=ttl)
-    host.waiter.kick()
-    host.waiter.wait(lambda: bool(results), 2 * PING_TIMEOUT_NS)
+    host.stack.request_turn()
+    host.executive.wait(lambda: bool(results), "an echo", 2 * PING_TIMEOUT_NS)
     if not results:
         raise ReportError("the stack took no turn")
     return results[0]

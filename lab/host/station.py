@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -75,7 +74,7 @@ class Station:
         for one in intermediates:
             names = insert(self.host, one)
         self.link = self.host.driver.links[names[0]]
-        winsock = self.host.upper.process(threading.get_ident)
+        winsock = self.host.upper.process()
         winsock.startup()
         locked: Any = Entered(winsock, self.host.executive)
         self.winsock = locked

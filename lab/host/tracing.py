@@ -111,7 +111,7 @@ def trace_kernel_send(folder: Path) -> Trace:
         entry, everybody = station.host.executive.entry, internet(parse(EVERYBODY), PORT)
         with entry:
             client = station.host.upper.wsk_register().capture_provider_npi().client
-            call = Blocking(client, station.host.waiter).call
+            call = Blocking(client, station.host.executive).call
             socket = call(client.socket, Af.INET, Sock.DGRAM, Proto.UDP, Category.DATAGRAM)
             call(socket.control_socket, ControlType.SET_OPTION, So.BROADCAST, Sol.SOCKET, 1)
             call(socket.bind, internet(bytes(4), 0))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lab.host.inprocess_stack import Settings, Stack
-from miniport.hal.executive import LoopExecutive
 from miniport.hal.pci import Signalling
 from miniport.hal.vfio_user import VfioUserBus
+from ntos.executive.contract import SECOND
+from ntos.executive.live import LiveExecutive
 
 if TYPE_CHECKING:
     import os
@@ -28,13 +29,13 @@ class VfioUserStack(Stack):
         **settings: Unpack[Settings],
     ) -> None:
         """Connect and put the stack over it."""
-        self.loop = LoopExecutive()
+        self.loop = LiveExecutive()
         self.bus = VfioUserBus(path, self.loop, mode=mode)
         super().__init__(self.loop, self.bus, **settings)
 
     def until(self, condition: Callable[[], bool], most_s: float = PATIENCE_S) -> bool:
         """Run until something holds; return whether it does."""
-        return self.loop.run_until(condition, most_s)
+        return self.loop.run_until(condition, int(most_s * SECOND))
 
     def close(self) -> None:
         """Halt, hang up, give everything back."""

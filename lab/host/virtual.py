@@ -2,39 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from lab.host.host import Upper
 from lab.host.virtual_wire import Network
+from ntos.executive.contract import SECOND
 from protocols.transports.tcpip import Stack, StackConfig
 from protocols.transports.tcpip.addresses import parse
-from protocols.transports.tcpip.timers import SECOND
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-FOREVER = 3600 * SECOND
 FAST = StackConfig(ipv6=False)
 """Without IPv6 a host has nothing to do before it is used."""
-
-
-class NetworkWaiter:
-    """Waits by letting the network's clock run."""
-
-    def __init__(self, network: Network) -> None:
-        """Use a network's clock."""
-        self._network = network
-
-    def now_ns(self) -> int:
-        """Return the network's time."""
-        return self._network.now
-
-    def kick(self) -> None:
-        """Nothing to do: ``wait`` begins with a turn of every stack."""
-
-    def wait(self, until: Callable[[], bool], timeout_ns: int | None) -> bool:
-        """Run the network."""
-        return self._network.run(until, FOREVER if timeout_ns is None else timeout_ns)
 
 
 class VirtualHosts:
@@ -43,14 +18,14 @@ class VirtualHosts:
     def __init__(self, count: int = 2, *, seed: int = 1, config: StackConfig = FAST) -> None:
         """Make them, and let duplicate address detection end."""
         self.network = Network(seed)
-        self.waiter = NetworkWaiter(self.network)
+        self.executive = self.network.executive
         self.hosts: list[Upper] = []
         for number in range(1, count + 1):
             stack = self.network.add(Stack(self.network.entropy, self.network.now, config, f"host{number}"))
-            stack.context.timers.clock = self.waiter.now_ns
+            stack.context.timers.clock = self.executive.now_ns
             interface = self.network.join(stack)
             stack.add_address(interface, parse(f"10.0.0.{number}"), 24)
-            self.hosts.append(Upper(stack, self.waiter, host_name=f"host{number}"))
+            self.hosts.append(Upper(stack, self.executive, host_name=f"host{number}"))
         self.run(3 if config.ipv6 else 0.01)
 
     def run(self, seconds: float = 0.1) -> None:

@@ -1,18 +1,19 @@
-"""A virtual wire between stacks: seeded impairment on a clock that only tests move.
+"""A virtual wire between stacks: seeded impairment on the clock of a virtual executive.
 
-Nothing waits: time jumps to the next frame or timer, so minutes of retransmission cost milliseconds.
+Nothing sleeps: time jumps to the next frame or timer, so minutes of retransmission cost milliseconds.
 """
 
 from __future__ import annotations
 
-import heapq
 import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ntos.executive.contract import SECOND
+from ntos.executive.dispatcher import Dpc
+from ntos.executive.virtual import VirtualExecutive
 from protocols.transports.tcpip.link import Offload, RxFrame
 from protocols.transports.tcpip.segmentation import finish
-from protocols.transports.tcpip.timers import SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -94,23 +95,32 @@ class Network:
 
     def __init__(self, seed: int = 0) -> None:
         """Start at one second, so that a timestamp of zero is never taken for a real one."""
-        self.now = SECOND
+        self.executive = VirtualExecutive(now_ns=SECOND)
         self.random = random.Random(seed)  # noqa: S311 - seeded impairment, not secrets
         self.stacks: list[Stack] = []
         self.segments: dict[str, Segment] = {}
         self.ports: dict[WireEnd, Port] = {}
         self.log: list[tuple[int, str, bytes]] | None = None
         self.dropped = 0
-        self._events: list[tuple[int, int, Callable[[], None]]] = []
-        self._order = 0
+
+    @property
+    def now(self) -> int:
+        """The time in nanoseconds. Set later, what has become due happens when the network runs next."""
+        return self.executive.now_ns()
+
+    @now.setter
+    def now(self, now_ns: int) -> None:
+        self.executive.move_clock(now_ns)
 
     def entropy(self, size: int) -> bytes:
         """Return seeded bytes, for a stack's entropy source."""
         return self.random.randbytes(size)
 
     def add(self, stack: Stack) -> Stack:
-        """Let the clock drive a stack."""
+        """Let the clock drive a stack, and the executive give it its turns."""
         self.stacks.append(stack)
+        self.executive.add_source(stack)
+        stack.request_turn = Dpc(self.executive, "tcpip", lambda: stack.advance(self.now)).queue
         return stack
 
     def join(
@@ -139,8 +149,7 @@ class Network:
 
     def at(self, when: int, action: Callable[[], None]) -> None:
         """Do something at a time."""
-        self._order += 1
-        heapq.heappush(self._events, (when, self._order, action))
+        self.executive.call_at(when, "network", action)
 
     def transmit(self, sender: WireEnd, frames: Sequence[TxFrame]) -> None:
         """Send frames from one end to all others of its wire."""
@@ -158,27 +167,17 @@ class Network:
         self._schedule(segment, sender, RxFrame(data))
 
     def run(self, until: Callable[[], bool] = lambda: False, limit: int = 600 * SECOND) -> bool:
-        """Let time pass until the condition holds, nothing is left to happen, or the limit."""
-        end = self.now + limit
+        """Let time pass until the condition holds or the limit; return whether it holds."""
+        self._turn()
+        if self.executive.wait(until, "the network", limit):
+            return True
+        self._turn()
+        return until()
+
+    def _turn(self) -> None:
+        """Give every stack a turn, as its owner does after calls of its own."""
         for stack in self.stacks:
             stack.advance(self.now)
-        while not until():
-            times = [t for s in self.stacks if (t := s.next_deadline()) is not None]
-            if self._events:
-                times.append(self._events[0][0])
-            if not times or min(times) > end:
-                self.now = end
-                for stack in self.stacks:
-                    stack.advance(end)
-                return until()
-            self.now = max(self.now, min(times))
-            while self._events and self._events[0][0] <= self.now:
-                heapq.heappop(self._events)[2]()
-            for stack in self.stacks:
-                deadline = stack.next_deadline()
-                if deadline is not None and deadline <= self.now:
-                    stack.advance(self.now)
-        return True
 
     def _schedule(self, name: str, sender: WireEnd | None, frame: RxFrame) -> None:
         segment = self.segments[name]

@@ -15,10 +15,10 @@ from device.wire.contract import Framing
 from device.wire.frame import Frame
 from device.wire.port import Port
 from lab.host.inprocess_stack import ADAPTERS
-from miniport.hal.executive import LoopExecutive
 from miniport.hal.inprocess import InProcessBus
 from ndis.miniport import MiniportCharacteristics
 from ndis.wrapper import Ndis
+from ntos.executive.live import LiveExecutive
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ndis.miniport import Version
 
 SHORTEST_BYTES: Final = 60
-STEP_S: Final = 0.01
+STEP_NS: Final = 10_000_000
 BATCH: Final = 64
 POLL_S: Final = 0.05
 
@@ -40,7 +40,7 @@ POLL_S: Final = 0.05
 class WiredCard:
     """A card whose cable is a datagram socket."""
 
-    def __init__(self, executive: LoopExecutive, fd: int, mac: bytes, engine: EngineFactory) -> None:
+    def __init__(self, executive: LiveExecutive, fd: int, mac: bytes, engine: EngineFactory) -> None:
         """Power it on, plugged in. ``fd`` stays the caller's."""
         self._port = Port(fd, Framing.DATAGRAM)
         self._executive = executive
@@ -83,7 +83,7 @@ class Wired:
         observer: Observer | None = None,
     ) -> None:
         """Make cards and adapters; their addresses are 02:82:57:4c:00:01 and so on."""
-        self.executive = LoopExecutive()
+        self.executive = LiveExecutive()
         self.ndis = Ndis(self.executive, observer)
         self.still = threading.Lock()
         self.cards: list[WiredCard] = []
@@ -138,7 +138,7 @@ class Wired:
         while not self._stop.is_set():
             try:
                 with self.still:
-                    self.executive.step(STEP_S)
+                    self.executive.step(STEP_NS)
             except BaseException as error:  # noqa: BLE001 - kept, and raised to whoever waits
                 self._failure = error
                 return

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from lab.machines import boot_report as story
 from lab.machines import cards, scratch
-from lab.machines.guest.session import Guest, GuestSpec
+from lab.machines.guest.session import Guest, GuestError, GuestSpec
+from lab.machines.qemu.process import QemuError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,10 +21,11 @@ if TYPE_CHECKING:
 
     Fit = Callable[[CardSpec, Path, int], Fitted]
     Begun = Callable[[Guest], object]
+    Ended = Callable[[Exception], object]
 
 
-def nobody(_: Guest) -> None:
-    """Be told of a guest, and do nothing."""
+def nobody(_: object) -> None:
+    """Be told of a guest, or of its end, and do nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +70,14 @@ def booted(
     machine: GuestSpec,
     fit: Fit = cards.fit,
     begun: Begun = nobody,
+    *,
+    ended: Ended = nobody,
+    ready: Begun = nobody,
 ) -> Iterator[Lab]:
     """Boot a guest with cards; at the end of the block nothing of it is left.
 
-    ``fit`` makes each card; ``begun`` is told of the guest when it has started and nothing has answered yet.
+    ``fit`` makes each card; ``begun`` is told of the guest when it has started and nothing has answered yet,
+    ``ready`` when its agent answers, ``ended`` of the error by which it fails, while its cards are there.
 
     Raises ``UsageError``, ``QemuError`` or ``GuestError``.
     """
@@ -90,5 +96,10 @@ def booted(
         stack.callback(guest.close)
         guest.start()
         begun(guest)
-        guest.wait_ready()
-        yield Lab(guest, tuple(fitted), time.monotonic() - began)
+        try:
+            guest.wait_ready()
+            ready(guest)
+            yield Lab(guest, tuple(fitted), time.monotonic() - began)
+        except (GuestError, QemuError) as error:
+            ended(error)
+            raise

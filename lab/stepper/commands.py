@@ -11,7 +11,7 @@ from typing import Final
 
 from device.regs.nic import NIC
 from device.trace import breakpoints
-from device.trace.breakpoints import KINDS
+from device.trace.breakpoints import KINDS, BreakpointError
 from lab.stepper import run_commands as going
 from lab.stepper import view_commands as looking
 from lab.stepper.command import RINGS, Command, CommandError, Context
@@ -39,6 +39,28 @@ def _loaded(context: Context, path: Path | None) -> str:
 
 def _reload(context: Context, _: str) -> str:
     return _loaded(context, None)
+
+
+def _trace(context: Context, rest: str) -> str:
+    name, _, what = rest.partition(" ")
+    if name == "off" or not name:
+        return context.tools.trace_off()
+    try:
+        return context.tools.trace(Path(name), breakpoints.parse(what.strip() or "any"))
+    except BreakpointError as error:
+        raise CommandError(str(error)) from error
+    except OSError as error:
+        raise CommandError(f"trace {name}: {error.strerror}") from error
+
+
+def _source(context: Context, rest: str) -> str:
+    if not rest:
+        raise CommandError("give a file: `source FILE`")
+    try:
+        lines = Path(rest).read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"source {rest}: {error}") from error
+    return "\n".join(filter(None, (execute(context, line) for line in lines)))
 
 
 def _help(_: Context, rest: str) -> str:
@@ -91,12 +113,39 @@ COMMANDS: Final = (
         going.set_breakpoint,
         tuple(sorted(KINDS)),
     ),
+    Command(("tbreak", "tb"), "WHAT", "stop once, and forget it", going.temporary, tuple(sorted(KINDS))),
+    Command(
+        ("tracepoint", "tp"),
+        "WHAT",
+        "print each such event and go on",
+        going.tracepoint,
+        tuple(sorted(KINDS)),
+    ),
+    Command(
+        ("commands",),
+        "N [COMMAND; ...]",
+        "what breakpoint N does when it stops; without commands: a line each, up to `end`",
+        going.commands,
+    ),
+    Command(
+        ("trace",),
+        "[FILE [WHAT]|off]",
+        "write events to a file from now on, as lines",
+        _trace,
+    ),
+    Command(("source",), "FILE", "do the commands of a file", _source),
     Command(("to",), "RING INDEX", "run to the fetch of one descriptor, as `to tx0 5`", going.to, RINGS),
     Command(("breakpoints",), "", "list the breakpoints and how often they hit", going.list_breakpoints),
     Command(("delete", "d"), "N|all", "delete a breakpoint", going.delete, ("all",)),
     Command(("enable",), "N", "switch a breakpoint on", going.switch(on=True)),
     Command(("disable",), "N", "switch a breakpoint off", going.switch(on=False)),
     Command(("where", "w"), "", "where the card stands, and its rings in a line each", looking.where),
+    Command(
+        ("backtrace", "bt"),
+        "",
+        "the guest's function that made the access, and the calls above it (boot --step)",
+        looking.backtrace,
+    ),
     Command(
         ("ring", "r"),
         "[tx0|tx1|rx0|rx1] [all]",
@@ -105,9 +154,16 @@ COMMANDS: Final = (
         RINGS,
     ),
     Command(
+        ("why",),
+        "[tx0|tx1|rx0|rx1]",
+        "what a ring waits for: link, bus, doorbells, RS, masks, moderation, PAUSE, DMA faults",
+        looking.waits,
+        RINGS,
+    ),
+    Command(
         ("descriptor", "desc"),
         "[RING INDEX]",
-        "a descriptor by field, and its buffer",
+        "a descriptor by field, and its buffer; without arguments the last that the card touched",
         looking.descriptor,
         RINGS,
     ),

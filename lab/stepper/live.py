@@ -16,9 +16,11 @@ from device.serving import ServedCard, serve_card
 from device.trace.card import Journal, JournaledMemory, TracedCard
 from device.trace.recording import About, Writer
 from lab.errors import UsageError
+from lab.stepper.clock import StandingClock
 from lab.stepper.command import CommandFront
 from lab.stepper.hooks import Hooks
 from lab.stepper.injection import HookedCard, HookedMemory, HookedSink
+from lab.stepper.last_state import LastState
 from lab.stepper.prompt import Prompt
 from lab.stepper.session import Front, Session
 from lab.stepper.tools import Tools
@@ -72,10 +74,14 @@ class Live:
         self._memory: GuestMemory | None = None
         if wish.record is not None:
             self._file = _opened(wish.record)
-        self.served = ServedCard(wire, mac, self._build)
+        self.clock = StandingClock()
+        self.served = ServedCard(wire, mac, self._build, self.clock)
         card = self.served.card
         self.session: Session | None = None
         self.tools: Tools | None = None
+        self._asked = threading.Event()
+        self.has_guest = False
+        """Whether the client's guest is ours: who started it knows better when it has ended, and why."""
         if self.wish.watched:
             self._watch(card, front or _prompt(wish))
         if self.session is not None and not (self.wish.step or wish.commands):
@@ -93,7 +99,7 @@ class Live:
         hooked = HookedMemory(memory, self.hooks) if self.wish.watched else None
         seen = hooked or memory
         if self._file is not None:
-            epoch = time.time_ns() - time.monotonic_ns()
+            epoch = time.time_ns() - self.clock()
             about = About(mac.hex(":"), offload=offload, epoch_ns=epoch)
             writer = Writer(self._file.write, about, limit=RECORD_LIMIT_BYTES)
             self.journal = Journal(writer)
@@ -111,8 +117,15 @@ class Live:
     def _watch(self, card: Card, front: Front) -> None:
         if self._memory is None or not isinstance(card, HookedCard):
             raise AssertionError("a card that was not built here")
-        session = self.session = Session(Look(card.engine, self._memory), front)
-        session.now = time.monotonic_ns
+        last = LastState(card.engine, self._memory)
+        session = self.session = Session(Look(last, last), front)
+        session.about = "a served card"
+        session.now = self.clock
+        session.held.append(self.clock)
+        session.wake = self._asked.set
+        self.served.leaving = lambda: self._left(session, last)
+        self.served.arrived = last.forget
+        threading.Thread(target=self._stand_when_asked, args=(session,), name="pause", daemon=True).start()
         self.tools = Tools(session, hooks=self.hooks)
         if self.wish.hook is not None:
             self.tools.hook(self.wish.hook)
@@ -121,6 +134,20 @@ class Live:
         if isinstance(card.engine, ReferenceEngine):
             card.engine.observer = session.observe
         card.watch(session.observe)
+
+    def _left(self, session: Session, last: LastState) -> None:
+        """Keep what a client leaves behind, and let the user look at it."""
+        last.keep()
+        if self.wish.step and not self.has_guest:
+            session.pause("the client has left, and its last state is kept")
+
+    def _stand_when_asked(self, session: Session) -> None:
+        """Open the prompt of a quiet card: a thread that waits for ``Session.pause``."""
+        while True:
+            self._asked.wait()
+            self._asked.clear()
+            with self.served.lock:
+                session.stand_idle()
 
     def serve(
         self,
@@ -135,6 +162,10 @@ class Live:
             self.tools.quit = stop.set
         try:
             return serve_card(self.served, at, lambda _: ready(self.served), stop, allowed_uids)
+        except Exception:
+            if self.tools is not None:
+                self.tools.quit()  # a card that is gone would leave its guest waiting for ever
+            raise
         finally:
             self.finish()
 

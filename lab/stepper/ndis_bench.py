@@ -27,8 +27,8 @@ from ndis.oids import Oid
 from ndis.packet import PacketInfo
 from ndis.status import Status
 from ndis.verifier.core import Verifier
-from ndis.virtual import VirtualExecutive
 from ndis.wrapper import Ndis
+from ntos.executive.virtual import VirtualExecutive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 PEER: Final = frames.PEER_MAC
 SEGMENT_BYTES: Final = 1460
 RING: Final = 16
-SETTLE_US: Final = 20_000
+SETTLE_NS: Final = 20_000_000
 KINDS: Final[dict[str, tuple[Version, dict[str, object]]]] = {
     "serialized": ((5, 1), {"Deserialized": False}),
     "deserialized": ((5, 1), {"Deserialized": True}),
@@ -239,7 +239,7 @@ class NdisBench:
 
     def _settle(self) -> None:
         self.clock.run()
-        self.clock.advance(SETTLE_US)
+        self.clock.advance(SETTLE_NS)
         self._on_the_wire += len(self.bus.drain())
 
     # -- lab.stepper.scenario.Station ----------------------------------------------------------------
@@ -278,7 +278,7 @@ class NdisBench:
 
     def wait(self, duration_ms: int) -> None:
         """Let time pass."""
-        self.clock.advance(duration_ms * 1000)
+        self.clock.advance(duration_ms * 1_000_000)
         self._settle()
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 
 from lab.stepper.command import CommandError, CommandFront, GoOn
 from lab.stepper.commands import execute
 from lab.stepper.completion import complete
+from lab.stepper.view_commands import driver_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -39,6 +43,7 @@ class Prompt(CommandFront):
         """The commands of a script that failed, with their reasons."""
         self._last = ""
         self._interactive = lines is None
+        self._greeted = self._started = False
 
     def say(self, text: str) -> None:
         """Print, if there is anything."""
@@ -49,21 +54,62 @@ class Prompt(CommandFront):
     def stopped(self, session: Session, stop: Stop) -> None:
         """Do commands until one lets the card go on."""
         context = self.context(session)
-        self.say(str(stop))
-        for line in self._lines:
+        session.note = self.say
+        self.say("\n".join([*self._greeting(session), str(stop), *driver_line(session)]))
+        for line in chain(session.take_commands(), self._start_up(), self._lines):
+            session.lines += 1
             text = line.strip()
             if self._interactive:
                 text = self._last = text or self._last  # an empty line does the last command again
             elif self._echo and text:
                 self.say(PROMPT + text)
             try:
-                self.say(execute(context, text))
+                self.say(execute(context, self._whole(text)))
             except GoOn:
                 return
             except CommandError as error:
                 self.failed.append(f"{text}: {error}")
                 self.say(f"error: {error}")
         session.detach()
+
+    def _greeting(self, session: Session) -> list[str]:
+        """Say once what this is and how to find out more."""
+        if self._greeted or not self._interactive:
+            return []
+        self._greeted = True
+        return [f"stepping through {session.about}: `help` lists the commands, `continue` runs, `quit` ends"]
+
+    def _start_up(self) -> list[str]:
+        """Return the lines of the user's start-up file, once."""
+        if self._started or not self._interactive:
+            return []
+        self._started = True
+        try:
+            return start_up_file().read_text().splitlines()
+        except FileNotFoundError:
+            return []
+        except (OSError, UnicodeDecodeError) as error:
+            self.say(f"{start_up_file()}: {error}")
+            return []
+
+    def _whole(self, text: str) -> str:
+        """Return a command with the lines that belong to it: ``commands N`` goes on up to ``end``."""
+        words = text.split()
+        if len(words) != 2 or words[0] != "commands":
+            return text
+        more: list[str] = []
+        for line in self._lines:
+            if line.strip() == "end":
+                break
+            more.append(line.strip())
+        return f"{text} {'; '.join(more)}"
+
+
+def start_up_file() -> Path:
+    """Return where a user keeps commands for every session (XDG Base Directory Specification)."""
+    named = os.environ.get("XDG_CONFIG_HOME", "")
+    folder = Path(named) if named.startswith("/") else Path(os.environ.get("HOME", "/")) / ".config"
+    return folder / "ringwalk" / "stepper"
 
 
 def _typed() -> Iterator[str]:

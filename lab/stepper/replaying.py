@@ -26,14 +26,18 @@ class Replay:
         """Stand before the first input; a point is taken each ``every`` inputs."""
         self.player = Player(recording, REFERENCE)
         self.session = Session(Look(self.player.engine, self.player.memory.seen), front, can_go_back=True)
+        self.session.about = "a recording"
         self.session.now = lambda: self.player.time_ns
         self.player.observe(self.session.observe)
         self._every = every
         self._points: list[Point] = [self.player.point()]
+        self._counted: dict[int, tuple[object, ...]] = {}
+        """What the session had counted at each point, by its turn."""
 
     def run(self) -> None:
         """Play, wherever the front end leads, until it lets the end pass or leaves."""
         seek: Seek | None = None
+        self._counted[self._points[0].turn] = self.session.capture()
         while True:
             try:
                 if seek is not None:
@@ -60,8 +64,10 @@ class Replay:
             return
         player.position = self.session.position
         self._points.append(player.point())
+        self._counted[player.turn] = self.session.capture()
         if len(self._points) > _MOST_POINTS:  # a long recording: half as many, twice as far apart
             self._points = self._points[:1] + self._points[2::2]
+            self._counted = {point.turn: self._counted[point.turn] for point in self._points}
             self._every *= 2
 
     def _set_out(self, wanted: Seek) -> None:
@@ -80,12 +86,7 @@ class Replay:
     def _return_to(self, point: Point) -> None:
         self.player.go_back(point)
         self.session.position = point.position
-        history = self.session.history
-        while history and history[-1][0] > point.position:
-            history.pop()
-        writes = self.session.writes
-        while writes and writes[-1][0] > point.position:
-            writes.pop()
+        self.session.restore(self._counted[point.turn])
 
     def _last(self, before: int, fits: Callable[[Event], bool]) -> int:
         """Return the number of the last event before one that fits, 0: none; from the nearest point back."""

@@ -15,8 +15,15 @@ if TYPE_CHECKING:
     from device.trace.events import Event
 
 
+def _may_go(context: Context) -> None:
+    """Refuse to go on where nothing comes any more."""
+    if context.session.over:
+        raise CommandError(f"{context.session.over}: nothing comes any more; `quit` ends")
+
+
 def step(context: Context, rest: str) -> str:
     """Go on by some kind of step."""
+    _may_go(context)
     words = rest.split()
     kind = words[0] if words and words[0] in STEPS else "stage"
     counts = [word for word in words if word != kind]
@@ -28,14 +35,16 @@ def step(context: Context, rest: str) -> str:
 
 def go_on(context: Context, _: str) -> str:
     """Go on to the next breakpoint."""
+    _may_go(context)
     context.session.run()
     raise GoOn
 
 
 def until(context: Context, rest: str) -> str:
-    """Go on to one event."""
+    """Go on to one event; at another stop the wish is forgotten, as a debugger's ``advance``."""
+    _may_go(context)
     one = _parsed(rest)
-    one.once = True
+    one.once = one.temporary = True
     context.session.add(one)
     context.session.run()
     raise GoOn
@@ -120,10 +129,39 @@ def set_breakpoint(context: Context, rest: str) -> str:
     return f"breakpoint {one.number}: {one.text}"
 
 
+def temporary(context: Context, rest: str) -> str:
+    """Set a breakpoint that stops once and is gone."""
+    one = _parsed(rest)
+    one.once = True
+    context.session.add(one)
+    return f"temporary breakpoint {one.number}: {one.text}"
+
+
+def tracepoint(context: Context, rest: str) -> str:
+    """Set a breakpoint that prints what it hits, and stops nothing."""
+    one = _parsed(rest)
+    one.prints = True
+    context.session.add(one)
+    return f"tracepoint {one.number}: {one.text}"
+
+
+def commands(context: Context, rest: str) -> str:
+    """Give a breakpoint commands of its own."""
+    which, _, lines = rest.partition(" ")
+    wanted = number(which, "breakpoint number")
+    for one in context.session.breakpoints:
+        if one.number == wanted:
+            one.commands = tuple(line.strip() for line in lines.split(";") if line.strip())
+            return f"breakpoint {wanted} does: {'; '.join(one.commands) or 'nothing'}"
+    raise CommandError(f"there is no breakpoint {wanted}")
+
+
 def list_breakpoints(context: Context, _: str) -> str:
     """Return the breakpoints and their hits."""
     lines = [
         f"{one.number:3} {'on ' if one.enabled else 'off'} {one.hits:5} hits  {one.text}"
+        + ("   (prints)" if one.prints else "   (once)" if one.once else "")
+        + (f"\n      {'; '.join(one.commands)}" if one.commands else "")
         + (f"   (expression failed: {one.ran})" if one.ran else "")
         for one in context.session.breakpoints
     ]

@@ -21,10 +21,13 @@ if TYPE_CHECKING:
 
     from device.trace.breakpoints import Breakpoint
     from device.trace.events import Event
+    from lab.stepper.kernel_symbols import Place
     from lab.stepper.views import Look
 
 HISTORY: Final = 4096
 WRITES: Final = 32
+_CALLS: Final = frozenset({"caller", "calls"})
+"""Names in an expression for which the guest has to be stopped."""
 
 STEPS: Final[dict[str, frozenset[type]]] = {
     "stage": KINDS["any"],
@@ -47,6 +50,36 @@ class Stop(NamedTuple):
         """Say it in one line."""
         told = say(self.event) if self.event is not None else ""
         return f"#{self.position} {told}  ({self.reason})" if told else f"#{self.position} {self.reason}"
+
+
+class Held(Protocol):
+    """What stands while the card stands: a clock, a guest."""
+
+    def hold(self, event: Event | None) -> None:
+        """Stand at an event, or at none. A second time does nothing."""
+
+    def release(self) -> None:
+        """Go on."""
+
+
+class Counter(Protocol):
+    """What counts events, and goes back with a card that is played."""
+
+    def observe(self, event: Event) -> None:
+        """Count an event."""
+
+    def capture(self) -> object:
+        """Return the counts, as values that later events do not touch."""
+
+    def restore(self, captured: object) -> None:
+        """Go back to them."""
+
+
+class Driver(Held, Protocol):
+    """A guest's driver: held like the rest, and asked where it stood."""
+
+    def calls(self) -> list[Place]:
+        """Return the function that it stood in and those that called it, innermost first."""
 
 
 class Front(Protocol):
@@ -105,8 +138,12 @@ class Session:
         self.history: deque[tuple[int, Event]] = deque(maxlen=HISTORY)
         self.writes: deque[tuple[int, ev.RegisterWritten]] = deque(maxlen=WRITES)
         self.watchers: list[Callable[[Event], None]] = []
+        """Told of each event once, however often it is played."""
+        self.counters: list[Counter] = []
         self.stop: Stop | None = None
         self.stops = 0
+        self.lines = 0
+        """How many command lines were taken."""
         self.before: dict[int, int] = {}
         """The registers at the last stop."""
         self.now: Callable[[], int] = lambda: 0
@@ -119,8 +156,28 @@ class Session:
         self._pause = ""
         self._numbers = 0
         self.detached = False
+        self.held: list[Held] = []
+        """What stands at each stop, in the order in which it is stopped."""
+        self.driver: Driver | None = None
+        """Whose register accesses these are, where it can be asked."""
+        self.wake: Callable[[], object] = lambda: None
+        """Called by ``pause``: whoever can take a quiet card's lock shall call ``stand_idle``."""
+        self.about = "a card"
+        """What is stepped through, for the greeting."""
+        self.note: Callable[[str], object] = lambda _: None
+        """Prints a line for the user while nothing stops."""
+        self.waiting: tuple[str, ...] = ()
+        """Commands of breakpoints that the front end is to do at this stop."""
+        self._stands = self._asked_driver = False
+        self.over = ""
+        """Why no event can come any more; empty while one may."""
 
     # -- commands: how to go on ------------------------------------------------------------------------
+
+    def take_commands(self) -> tuple[str, ...]:
+        """Return what the breakpoints of this stop want done, once."""
+        taken, self.waiting = self.waiting, ()
+        return taken
 
     def step(self, kind: str = "stage", count: int = 1) -> None:
         """Go on to the ``count``-th event of a kind of step. KeyError."""
@@ -130,9 +187,29 @@ class Session:
         """Go on until a breakpoint."""
         self._until = None
 
+    @property
+    def stands(self) -> bool:
+        """Whether the card stands at a stop now; from any thread."""
+        return self._stands
+
     def pause(self, why: str = "paused") -> None:
-        """Stop at the next event and say why; any thread may call it."""
+        """Stop at the next event, or at once where none comes, and say why; any thread may call it."""
         self._pause = why
+        self.wake()
+
+    def stand_idle(self) -> None:
+        """Stop here if a pause is still asked for: no event has come. The caller holds the card's lock."""
+        if self._pause and not self._stands and not self.detached:
+            self.halt(Stop(self.position, None, f"{self._pause}; the card is idle"))
+
+    def finish(self, why: str) -> None:
+        """Stand a last time: nothing comes any more, and the last state is there to look at.
+
+        The caller holds the card's lock.
+        """
+        self.over = why
+        if not self.detached:
+            self.halt(Stop(self.position, None, f"{why}; the card's last state is kept"))
 
     def detach(self) -> None:
         """Never stop again."""
@@ -174,6 +251,8 @@ class Session:
         self.history.append((self.position, event))
         if type(event) is ev.RegisterWritten:
             self.writes.append((self.position, event))
+        for counter in self.counters:
+            counter.observe(event)
         if self.position > self.furthest:
             self.furthest = self.position
             for watcher in self.watchers:
@@ -181,6 +260,23 @@ class Session:
         reason = self._why(event)
         if reason:
             self.halt(Stop(self.position, event, reason))
+        elif self._asked_driver and self.driver is not None:  # by a condition that did not hold
+            self.driver.release()
+        self._asked_driver = False
+
+    def capture(self) -> tuple[object, ...]:
+        """Return what has been counted and kept so far, to come back to."""
+        counted = [counter.capture() for counter in self.counters]
+        return (tuple(self.history), tuple(self.writes), *counted)
+
+    def restore(self, captured: tuple[object, ...]) -> None:
+        """Go back to what ``capture`` returned."""
+        history, writes, *counted = captured
+        for kept, values in ((self.history, history), (self.writes, writes)):
+            kept.clear()
+            kept.extend(values)  # type: ignore[arg-type]  # as ``capture`` made them
+        for counter, values in zip(self.counters, counted, strict=True):
+            counter.restore(values)
 
     def _search(self, event: Event) -> None:
         scan = self.scan
@@ -208,6 +304,10 @@ class Session:
         for one in self.breakpoints:
             if one.enabled and one.matches(event) and self.holds(one, event) and one.hit():
                 one.over = one.once
+                if one.prints:
+                    self.note(f"#{self.position} {say(event)}  (tracepoint {one.number})")
+                    continue
+                self.waiting += one.commands
                 reason = f"breakpoint {one.number}: {one.text}"
         if not reason and self._pause:
             reason = self._pause
@@ -229,8 +329,16 @@ class Session:
         self._until = None
         self.stop = stop
         self.stops += 1
-        self.breakpoints = [one for one in self.breakpoints if not one.over]
-        self.front.stopped(self, stop)
+        self.breakpoints = [one for one in self.breakpoints if not (one.over or one.temporary)]
+        self._stands = True
+        for one in self.held:
+            one.hold(stop.event)
+        try:
+            self.front.stopped(self, stop)
+        finally:
+            self._stands = False
+            for one in reversed(self.held):
+                one.release()
         self.before = self.look.regs.values()
         self.stop = None
 
@@ -253,10 +361,23 @@ class Session:
             **NAMES,
         }
 
+    def calls(self, event: Event | None = None) -> list[Place]:
+        """Return where the driver stands: its function and those that called it. ValueError: nobody knows."""
+        if self.driver is None:
+            raise ValueError("where the driver stood is known of a guest of `boot --step` alone")
+        self._asked_driver = True
+        self.driver.hold(event)
+        return self.driver.calls()
+
     def evaluate(self, expression: str, event: Event | None = None) -> Any:  # noqa: ANN401 - whatever it is
         """Evaluate a Python expression against the card. ``EXPRESSION_ERRORS``.
 
         It is its user's own code on their own machine, as in any debugger; no builtins that open things.
         """
         code = compile(expression, "<expression>", "eval")
-        return eval(code, self.names(event) | {"__builtins__": {}})  # noqa: S307 - see the docstring
+        names = self.names(event) | {"__builtins__": {}}
+        asked = _CALLS & set(code.co_names)
+        if asked:
+            names["calls"] = [place.function for place in self.calls(event)]
+            names["caller"] = next(iter(names["calls"]), "")
+        return eval(code, names)  # noqa: S307 - see the docstring

@@ -32,6 +32,7 @@ _LINK_UP_NS: Final = 1_000_000_000
 
 FAULTS: Final = {
     "rs-forgotten": "no descriptor asks for a report (RS): completions never come",
+    "rs-every-fourth": "every fourth descriptor asks for a report, and DD of each is awaited",
     "tail-off-by-one": "TDT is set to the last descriptor and not behind it: each frame leaves one late",
     "wrong-ivar": "IVAR gives the transmit queue a vector but not the valid bit: no transmit interrupt",
     "stale-receive": "receive descriptors are handed back with DD still set",
@@ -152,7 +153,8 @@ class SmallDriver:
             return False
         slot, buffer = self._tail, _TX_BUFFERS + self._tail * _BUFFER
         command = TxCommand.EOP | TxCommand.IFCS
-        if self.fault != "rs-forgotten":
+        every_fourth = self.fault == "rs-every-fourth" and slot % 4 != 3
+        if self.fault != "rs-forgotten" and not every_fourth:
             command |= TxCommand.RS
         self.ram.write(buffer, frame)
         self.ram.write(_TX_RING + 16 * slot, LegacyTx(buffer, len(frame), command=command).emit())

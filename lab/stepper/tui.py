@@ -61,9 +61,9 @@ class Screen(CommandFront):
         self._lines.put(_END)
 
     def pause(self) -> bool:
-        """Stop the card at its next event; False: it stands already. From the screen's thread."""
+        """Stop the card at once; False: it stands already. From the screen's thread."""
         session = self.tools.session if self.tools is not None else None
-        if session is None or session.stop is not None:
+        if session is None or session.stands:
             return False
         session.pause()
         return True
@@ -73,7 +73,10 @@ class Screen(CommandFront):
         context = self.context(session)
         while not self._lines.empty():  # typed for the stop before
             self._lines.get()
+        session.note = lambda text: self._answer("", text)
         self._show(picture.take(context, stop))
+        for line in session.take_commands():
+            self._lines.put(line)
         while True:
             line = self._lines.get()
             if line == _END:
@@ -253,7 +256,8 @@ class Stepper(App[None]):
     def say(self, line: str, text: str) -> None:
         """Show what a command said."""
         log = self.query_one("#log", Log)
-        log.write(f"> {line}")
+        if line:
+            log.write(f"> {line}")
         if text:
             log.write(text)
 

@@ -8,13 +8,16 @@ from device.effects import DmaError
 from device.engine.reference import ReferenceEngine
 from device.regs.nic import NIC
 from device.trace import events as ev
-from device.trace.facts import register_name, say
+from device.trace.facts import is_doorbell, register_name, say
 from device.trace.packets import dissect, hexdump
 from lab.stepper import driver_side
 from lab.stepper.command import RINGS, AssertionFailedError, CommandError, Context, number
 from lab.stepper.expressions import EXPRESSION_ERRORS
+from lab.stepper.last_state import LastState
+from lab.stepper.why import why
 
 if TYPE_CHECKING:
+    from lab.stepper.session import Session
     from lab.stepper.views import Peekable
 
 LINE: Final = NIC["EITR"].count
@@ -27,9 +30,32 @@ def where(context: Context, _: str) -> str:
     """Say where the card stands."""
     session = context.session
     lines = [str(session.stop)] if session.stop else []
+    lines += driver_line(session)
     lines.append(f"card time {session.now() / 1e9:.9f} s")
     lines += [one.lines()[0] for one in (*session.look.tx, *session.look.rx) if one.count]
     return "\n".join(lines)
+
+
+def driver_line(session: Session) -> list[str]:
+    """Return the line that says in which function the guest's driver stands; nothing where nobody knows."""
+    if session.driver is None or not session.stands:
+        return []
+    found = session.driver.calls()
+    return [f"  in {found[0]}" + (f", called by {found[1].function}" if found[1:] else "")] if found else []
+
+
+def backtrace(context: Context, _: str) -> str:
+    """Return the function that the guest's driver stands in, and the calls above."""
+    session = context.session
+    try:
+        found = session.calls(session.stop.event if session.stop else None)
+    except ValueError as error:
+        raise CommandError(str(error)) from error
+    if not found:
+        raise CommandError(
+            "where the guest stands is not known: its kernel's symbols or its QEMU are not there"
+        )
+    return "\n".join(f"{number:2} {place}" for number, place in enumerate(found))
 
 
 def ring(context: Context, rest: str) -> str:
@@ -42,12 +68,32 @@ def ring(context: Context, rest: str) -> str:
     return "\n".join(ring.lines(everything="all" in words[1:]))
 
 
+def waits(context: Context, rest: str) -> str:
+    """Say what a ring waits for."""
+    look = context.session.look
+    names = rest.split() or [f"{r.kind}{r.queue}" for r in (*look.tx, *look.rx) if r.count]
+    try:
+        lines = [line for name in names for line in why(context.session, name)]
+    except KeyError as error:
+        raise CommandError(f"there is no ring {error.args[0]}: {' '.join(RINGS)}") from None
+    return "\n".join(lines) or "no ring is set up yet"
+
+
+def _here(session: Session) -> list[str]:
+    """Return the ring and index of the descriptor that the card works on: the last one fetched or written."""
+    for _, event in reversed(session.history):
+        if isinstance(event, (ev.DescriptorFetched, ev.DescriptorWrittenBack)):
+            return [f"{event.ring}{event.queue}", str(event.place)]
+        if isinstance(event, ev.RegisterWritten) and is_doorbell(event):
+            name = register_name(event.offset)
+            ring = session.look.ring(f"{'tx' if name.startswith('T') else 'rx'}{name[-1]}")
+            return [f"{ring.kind}{ring.queue}", str(ring.head)] if ring.count else []
+    return []
+
+
 def descriptor(context: Context, rest: str) -> str:
     """Return a descriptor by field, with its buffer."""
-    words = rest.split()
-    event = context.session.stop.event if context.session.stop else None
-    if not words and isinstance(event, (ev.DescriptorFetched, ev.DescriptorWrittenBack)):
-        words = [f"{event.ring}{event.queue}", str(event.place)]
+    words = rest.split() or _here(context.session)
     if len(words) != 2:
         raise CommandError("give a ring and an index, as in `descriptor tx0 5`")
     try:
@@ -160,6 +206,10 @@ def interrupts(context: Context, _: str) -> str:
 
 def _moderation(engine: Peekable) -> list[str]:
     """Return what runs and what is held back at this moment; only the reference engine shows it."""
+    if isinstance(engine, LastState):
+        if engine.kept:
+            return []
+        engine = engine.engine
     if not isinstance(engine, ReferenceEngine):
         return []
     state, now = engine.interrupts, engine.core.now

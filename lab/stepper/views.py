@@ -13,7 +13,7 @@ from device.effects import DmaError
 from device.regs.nic import NIC
 from device.rings.index import DESCRIPTOR_SIZE, base, pending
 from device.rings.receive import ExtendedRx, LegacyRx, RxStatus
-from device.rings.transmit import DD, ContextTx, DataTx, TxDescriptor
+from device.rings.transmit import DD, ContextTx, DataTx, TxCommand, TxDescriptor, TxStatus
 from device.rings.transmit import parse as parse_tx
 from device.trace.facts import descriptor as descriptor_facts
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from lab.stepper.driver_side import DriverSide
 
 _EXTEN = NIC["RFCTL"]["EXTEN"].mask
+_EVERY = NIC["IVAR"]["TX_EVERY_WB"].mask
 _SHOWN = 20
 
 
@@ -99,6 +100,8 @@ class DescriptorView:
     raw: bytes
     card_owns: bool
     extended: bool
+    reports_all: bool = False
+    """Whether every transmit descriptor is written back, with RS or without (IVAR bit 31)."""
 
     @property
     def parsed(self) -> TxDescriptor | LegacyRx | ExtendedRx:
@@ -113,6 +116,21 @@ class DescriptorView:
         if self.ring == "tx":
             return bool(self.raw[12] & DD)
         return bool(self.raw[8 if self.extended else 12] & RxStatus.DD)
+
+    @property
+    def reports(self) -> bool:
+        """Whether the card will write DD when it is done with it."""
+        return self.ring == "rx" or self.reports_all or bool(self.raw[11] & TxCommand.RS)
+
+    @property
+    def status(self) -> str:
+        """The status bits by name; of a sent descriptor that is never written back, that it is not."""
+        if self.ring == "rx":
+            return ""  # they are among its flags
+        bits = "|".join(f.name or "" for f in TxStatus if f and self.raw[12] & f)
+        if bits or self.card_owns or not any(self.raw):
+            return bits
+        return "no DD" if self.reports else "no RS, so no DD"
 
     @property
     def address(self) -> int:
@@ -130,7 +148,8 @@ class DescriptorView:
         """The names of the bits that are set."""
         if self.ring == "tx":
             flags = descriptor_facts("tx", self.raw).get("flag", frozenset())
-            return flags if isinstance(flags, frozenset) else frozenset()
+            sent = frozenset(f.name or "" for f in TxStatus if f and self.raw[12] & f)
+            return flags | sent if isinstance(flags, frozenset) else sent
         status = self.raw[8] if self.extended else self.raw[12]
         return frozenset(f.name or "" for f in RxStatus if f and f <= 0xFF and status & f)
 
@@ -150,13 +169,22 @@ class DescriptorView:
         what = f"{self.kind:8} {self.length:6} bytes"
         if self.kind != "context" and not (self.ring == "rx" and self.extended and self.done):
             what += f"  buffer {self.address:#x}"
-        return f"[{self.index:3}] {owner} {what}  {'|'.join(sorted(self.flags))}".rstrip()
+        status = f"  {self.status}" if self.status else ""
+        bits = sorted(self.flags - {f.name for f in TxStatus} if self.ring == "tx" else self.flags)
+        return f"[{self.index:3}] {owner} {what}  {'|'.join(bits)}{status}".rstrip()
 
     def fields(self) -> list[str]:
         """Return each field on a line."""
         parsed = self.parsed
         names = parsed.__slots__ if isinstance(parsed.__slots__, tuple) else ()
-        return [f"  {name:10} {_shown(getattr(parsed, name))}" for name in names]
+        lines = [f"  {name:10} {_shown(getattr(parsed, name))}" for name in names]
+        if self.ring == "tx" and not isinstance(parsed, ContextTx):
+            said = f"  {'status':10} {_shown(TxStatus(self.raw[12] & 0xF))}"
+            lines = [said if name == "status" else line for name, line in zip(names, lines, strict=True)]
+            lines += [] if "status" in names else [said]
+            if not self.reports:
+                lines.append("  RS is not set: the card writes no DD here")
+        return lines
 
 
 def _shown(value: object) -> str:
@@ -184,7 +212,9 @@ class Descriptors:
         where = ring.base + index * DESCRIPTOR_SIZE
         raw = ring.memory.read(where, DESCRIPTOR_SIZE)
         owned = (index - ring.head) % ring.count < ring.pending
-        return DescriptorView(ring.kind, ring.queue, index, where, raw, owned, ring.extended)
+        return DescriptorView(
+            ring.kind, ring.queue, index, where, raw, owned, ring.extended, ring.reports_all
+        )
 
     def __iter__(self) -> Iterator[DescriptorView]:
         """Go through the slots in memory's order."""
@@ -243,6 +273,11 @@ class RingView:
     def extended(self) -> bool:
         """Whether receive descriptors are extended (RFCTL.EXTEN)."""
         return self.kind == "rx" and bool(self._engine.peek(NIC["RFCTL"].offset) & _EXTEN)
+
+    @property
+    def reports_all(self) -> bool:
+        """Whether every transmit descriptor is written back (IVAR bit 31)."""
+        return self.kind == "tx" and bool(self._engine.peek(NIC["IVAR"].offset) & _EVERY)
 
     @property
     def desc(self) -> Descriptors:

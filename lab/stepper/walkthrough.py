@@ -27,8 +27,12 @@ STEPS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
         ("seek 100000", "ring tx0"),
     ),
     (
-        """The card owns nothing: head has met tail, so it has sent all it was given. Yet no slot shows DD.
-Was a completion interrupt ever sent? Vector 1 is the transmit vector.""",
+        """The card owns nothing: head has met tail, so it has sent all it was given. A healthy ring would
+show DD behind each descriptor; here each says that it never gets one. `why` puts it together.""",
+        ("why tx0",),
+    ),
+    (
+        """So no completion interrupt can have been sent either. Vector 1 is the transmit vector.""",
         ("interrupts", "break irq vector=1", "reverse-continue", "where"),
     ),
     (

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from device.card import InterruptSink
     from device.effects import FrameSent
     from device.engine.contract import Engine
-    from ndis.executive import Executive, Timer
+    from ntos.executive.contract import Executive, Timer
 
 MEMORY_BYTES = 16 << 20
 MEMORY_BASE = 0x1_0000_0000
@@ -164,7 +164,7 @@ class InProcessBus(VirtualTimeBus):
 
     def now_ns(self) -> int:
         """Return the card's time: the executive's, and what was spent in stalls."""
-        return self._executive.now_us() * 1000 + self._stalled_ns
+        return self._executive.now_ns() + self._stalled_ns
 
     # -- the cable's side --------------------------------------------------------------------------------
 
@@ -224,8 +224,7 @@ class InProcessBus(VirtualTimeBus):
             self._timer = None
         self._timer_ns = due_ns
         if due_ns is not None:
-            due_us = -(-(due_ns - self._stalled_ns) // 1000)
-            self._timer = self._executive.call_at(due_us, "card", self._fire)
+            self._timer = self._executive.call_at(due_ns - self._stalled_ns, "card", self._fire)
 
     def _fire(self) -> None:
         self._timer = None

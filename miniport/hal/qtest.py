@@ -17,13 +17,13 @@ from miniport.hal.signalled import VirtualTimeBus
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ndis.executive import Executive, Timer
+    from ntos.executive.contract import Executive, Timer
 
 BAR0, BAR3 = 0, 3
 BAR0_BYTES = 0x2_0000
 LOW_BYTES = 1 << 20
 """The first MiB of the machine is the firmware's and the VGA's hole: no DMA memory there."""
-TICK_US = 10_000
+TICK_NS = 10_000_000
 _STATUS, _INTX_STATUS = 0x06, 1 << 3
 
 
@@ -83,7 +83,7 @@ class QtestBus(VirtualTimeBus):
         self._function = function
         self._low = self.memory.allocate(LOW_BYTES)
         self._words = self.memory.allocate(4096)
-        self._now_us = executive.now_us()
+        self._now_ns = executive.now_ns()
         self._tick: Timer | None = None
 
     # -- the driver's side ------------------------------------------------------------------------------
@@ -125,10 +125,10 @@ class QtestBus(VirtualTimeBus):
 
     def keep_time(self) -> None:
         """Bring QEMU's clock to where the executive's is."""
-        now_us = self._executive.now_us()
-        if now_us > self._now_us:
-            self._function.clock_step((now_us - self._now_us) * 1000)
-            self._now_us = now_us
+        now_ns = self._executive.now_ns()
+        if now_ns > self._now_ns:
+            self._function.clock_step(now_ns - self._now_ns)
+            self._now_ns = now_ns
         self.look()
 
     def _arm(self) -> None:
@@ -154,7 +154,7 @@ class QtestBus(VirtualTimeBus):
         self.look()
 
     def _run_clock(self) -> None:
-        self._tick = self._executive.call_at(self._executive.now_us() + TICK_US, "qtest", self._on_tick)
+        self._tick = self._executive.call_at(self._executive.now_ns() + TICK_NS, "qtest", self._on_tick)
 
     def _on_tick(self) -> None:
         self.keep_time()

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from miniport.hal.memory import Block, DmaMemory
     from miniport.hal.pci import Signalling
-    from ndis.executive import Executive
     from ndis.hardware import SharedMemory
+    from ntos.executive.contract import Executive
 
 
 class SignalledBus(ABC):

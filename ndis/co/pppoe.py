@@ -23,16 +23,16 @@ from ndis.protocol import BindingClient
 from ndis.status import Status
 
 if TYPE_CHECKING:
-    from ndis.executive import Timer
     from ndis.packet import Packet
     from ndis.protocol import Open
     from ndis.wrapper import BindContext, Ndis
+    from ntos.executive.contract import Timer
 
 DISCOVERY, SESSION = b"\x88\x63", b"\x88\x64"
 BROADCAST = b"\xff" * 6
 SERVICE_NAME, AC_NAME, HOST_UNIQ, AC_COOKIE, RELAY_ID = 0x0101, 0x0102, 0x0103, 0x0104, 0x0110
 ERRORS = frozenset({0x0201, 0x0202, 0x0203})
-RETRY_US = 3_000_000
+RETRY_NS = 3_000_000_000
 TRIES = 5
 POOL_SIZE = 64
 
@@ -227,7 +227,7 @@ class PppoeManager(BindingClient):
         else:
             self._ask(call)
         executive = self._ndis.executive
-        call.timer = executive.call_at(executive.now_us() + RETRY_US, "pppoe", lambda: self._try(call))
+        call.timer = executive.call_at(executive.now_ns() + RETRY_NS, "pppoe", lambda: self._try(call))
 
     def _ask(self, call: Call) -> None:
         tags = [(SERVICE_NAME, call.service), (HOST_UNIQ, call.uniq), *call.echoed]

@@ -15,14 +15,15 @@ import enum
 import struct
 from dataclasses import dataclass, replace
 
+from ntos.executive.contract import SECOND
+
 DESTINATION = bytes.fromhex("0180c2000002")
 SLOW_PROTOCOLS = b"\x88\x09"
 _INFO = struct.Struct(">BBH6sHHHB3x")
 _COLLECTOR = struct.Struct(">BBH12x")
-SECOND_US = 1_000_000
-FAST_US, SLOW_US = SECOND_US, 30 * SECOND_US
-SHORT_TIMEOUT_US = 3 * SECOND_US
-WAIT_US = 2 * SECOND_US  # Aggregate_Wait_Time
+FAST_NS, SLOW_NS = SECOND, 30 * SECOND
+SHORT_TIMEOUT_NS = 3 * SECOND
+WAIT_NS = 2 * SECOND  # Aggregate_Wait_Time
 MAX_TX_PER_SECOND = 3
 
 
@@ -120,27 +121,27 @@ class LacpPort:
         self.mux = Mux.DETACHED
         self.selected = False
         self._source = source
-        self._expires_us = 0
-        self._waits_us = 0
-        self._periodic_us = 0
+        self._expires_ns = 0
+        self._waits_ns = 0
+        self._periodic_ns = 0
         self._ntt = False
-        self._sent_us: list[int] = []
+        self._sent_ns: list[int] = []
 
     @property
     def distributing(self) -> bool:
         """Whether frames may be sent and received by this port."""
         return self.mux is Mux.COLLECTING_DISTRIBUTING
 
-    def link(self, now_us: int, *, up: bool) -> None:
+    def link(self, now_ns: int, *, up: bool) -> None:
         """Take a change of the link."""
         if not up:
             self.receive_state = Receive.DISABLED
             self.partner = replace(self.partner, state=self.partner.state & ~Bits.SYNCHRONIZATION)
             self.selected = False
         elif self.receive_state is Receive.DISABLED:
-            self._expire(now_us)
+            self._expire(now_ns)
 
-    def received(self, frame: bytes, now_us: int) -> bool:
+    def received(self, frame: bytes, now_ns: int) -> bool:
         """Take a frame; True when it was a LACPDU."""
         parsed = parse_lacpdu(frame)
         if parsed is None:
@@ -159,20 +160,20 @@ class LacpPort:
         if not view.same_port(self.actor) or (view.state ^ self.actor.state) & told:
             self._ntt = True
         self.receive_state = Receive.CURRENT
-        self._expires_us = now_us + SHORT_TIMEOUT_US
+        self._expires_ns = now_ns + SHORT_TIMEOUT_NS
         return True
 
-    def step(self, now_us: int) -> list[bytes]:
+    def step(self, now_ns: int) -> list[bytes]:
         """Run all machines; return the frames that leave now."""
-        self._run_receive(now_us)
-        self._run_mux(now_us)
-        return self._transmit(now_us)
+        self._run_receive(now_ns)
+        self._run_mux(now_ns)
+        return self._transmit(now_ns)
 
-    def _run_receive(self, now_us: int) -> None:
-        if self.receive_state is Receive.DISABLED or now_us < self._expires_us:
+    def _run_receive(self, now_ns: int) -> None:
+        if self.receive_state is Receive.DISABLED or now_ns < self._expires_ns:
             return
         if self.receive_state is Receive.CURRENT:
-            self._expire(now_us)
+            self._expire(now_ns)
         elif self.receive_state is Receive.EXPIRED:
             self.receive_state = Receive.DEFAULTED
             self.partner = Info()
@@ -180,22 +181,22 @@ class LacpPort:
             self._set(Bits.EXPIRED, on=False)
             self._set(Bits.DEFAULTED, on=True)
 
-    def _expire(self, now_us: int) -> None:
+    def _expire(self, now_ns: int) -> None:
         self.receive_state = Receive.EXPIRED
         state = (self.partner.state & ~Bits.SYNCHRONIZATION) | Bits.TIMEOUT
         self.partner = replace(self.partner, state=state)
-        self._expires_us = now_us + SHORT_TIMEOUT_US
+        self._expires_ns = now_ns + SHORT_TIMEOUT_NS
         self._set(Bits.EXPIRED, on=True)
 
-    def _run_mux(self, now_us: int) -> None:
+    def _run_mux(self, now_ns: int) -> None:
         before = self.mux
         in_sync = bool(self.partner.state & Bits.SYNCHRONIZATION)
         if not self.selected:
             self.mux = Mux.DETACHED
         elif self.mux is Mux.DETACHED:
             self.mux = Mux.WAITING
-            self._waits_us = now_us + WAIT_US
-        elif self.mux is Mux.WAITING and now_us >= self._waits_us:
+            self._waits_ns = now_ns + WAIT_NS
+        elif self.mux is Mux.WAITING and now_ns >= self._waits_ns:
             self.mux = Mux.ATTACHED
         elif self.mux is Mux.ATTACHED and in_sync:
             self.mux = Mux.COLLECTING_DISTRIBUTING
@@ -206,18 +207,18 @@ class LacpPort:
         self._set(Bits.COLLECTING | Bits.DISTRIBUTING, on=self.distributing)
         self._ntt = self._ntt or self.mux is not before
 
-    def _transmit(self, now_us: int) -> list[bytes]:
+    def _transmit(self, now_ns: int) -> list[bytes]:
         if self.receive_state is Receive.DISABLED:
             return []
-        if now_us >= self._periodic_us:
+        if now_ns >= self._periodic_ns:
             fast = bool(self.partner.state & Bits.TIMEOUT)
-            self._periodic_us = now_us + (FAST_US if fast else SLOW_US)
+            self._periodic_ns = now_ns + (FAST_NS if fast else SLOW_NS)
             self._ntt = True
-        self._sent_us = [at for at in self._sent_us if at > now_us - SECOND_US]
-        if not self._ntt or len(self._sent_us) >= MAX_TX_PER_SECOND:
+        self._sent_ns = [at for at in self._sent_ns if at > now_ns - SECOND]
+        if not self._ntt or len(self._sent_ns) >= MAX_TX_PER_SECOND:
             return []
         self._ntt = False
-        self._sent_us.append(now_us)
+        self._sent_ns.append(now_ns)
         return [lacpdu(self._source, self.actor, self.partner)]
 
     def _set(self, bits: Bits, *, on: bool) -> None:

@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING
 
 from ndis.filter8023 import PacketFilter
 from ndis.im.edge import Intermediate, LowerBinding, VirtualAdapter
-from ndis.im.lacp import DESTINATION, SECOND_US, LacpPort, select
+from ndis.im.lacp import DESTINATION, LacpPort, select
+from ntos.executive.contract import SECOND
 
 if TYPE_CHECKING:
-    from ndis.executive import Timer
     from ndis.im.edge import Target
     from ndis.packet import Packet
     from ndis.status import Status
     from ndis.wrapper import Ndis
+    from ntos.executive.contract import Timer
 
 
 class Mode(enum.Enum):
@@ -79,7 +80,7 @@ class Lbfo(Intermediate):
             system = self.virtuals[0].address
             port = LacpPort(system, 1, len(self.ports) + 1, address)
             self.ports[lower] = port
-            port.link(self.ndis.executive.now_us(), up=lower.connected)
+            port.link(self.ndis.executive.now_ns(), up=lower.connected)
             if self._timer is None:
                 self._tick()
         self.link_changed()
@@ -106,7 +107,7 @@ class Lbfo(Intermediate):
         """Up, unless it is LACP's or comes by a card that does not collect."""
         port = self.ports.get(lower)
         if port is not None:
-            if port.received(frame, self.ndis.executive.now_us()):
+            if port.received(frame, self.ndis.executive.now_ns()):
                 self._step()
                 return []
             if not port.distributing:
@@ -119,7 +120,7 @@ class Lbfo(Intermediate):
         """Take a link change into LACP first."""
         port = self.ports.get(lower)
         if port is not None:
-            port.link(self.ndis.executive.now_us(), up=lower.connected)
+            port.link(self.ndis.executive.now_ns(), up=lower.connected)
             self._step()
         super().status_below(lower, status, data)
 
@@ -132,13 +133,13 @@ class Lbfo(Intermediate):
 
     def _tick(self) -> None:
         executive = self.ndis.executive
-        self._timer = executive.call_at(executive.now_us() + SECOND_US, "lacp", self._tick)
+        self._timer = executive.call_at(executive.now_ns() + SECOND, "lacp", self._tick)
         self._step()
 
     def _step(self) -> None:
-        now_us = self.ndis.executive.now_us()
+        now_ns = self.ndis.executive.now_ns()
         select(list(self.ports.values()))
         for lower, port in list(self.ports.items()):
-            for frame in port.step(now_us):
+            for frame in port.step(now_ns):
                 self.send_own(lower, frame)
         self.link_changed()

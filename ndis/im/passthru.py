@@ -86,4 +86,4 @@ class Capture(Passthru):
 
     def _write(self, lower: LowerBinding, frame: bytes, direction: pcapng.Direction) -> None:
         number = self._interfaces.index(lower.name)
-        self._sink(pcapng.enhanced_packet(frame, self.ndis.executive.now_us() * 1000, direction, number))
+        self._sink(pcapng.enhanced_packet(frame, self.ndis.executive.now_ns(), direction, number))

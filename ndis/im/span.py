@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ndis.packet import Packet
     from ndis.wrapper import Ndis
 
-AGEING_US = 300_000_000
+AGEING_NS = 300_000_000_000
 MOST_STATIONS = 4096
 
 
@@ -33,19 +33,19 @@ class Stations:
         """Count those known, the aged included."""
         return len(self._heard)
 
-    def heard(self, address: bytes, lower: LowerBinding, now_us: int) -> None:
+    def heard(self, address: bytes, lower: LowerBinding, now_ns: int) -> None:
         """Note a frame from ``address``; a group sends nothing, so its address is not believed."""
         if address[0] & 1:
             return
         self._heard.pop(address, None)
         if len(self._heard) >= self._most:
             del self._heard[next(iter(self._heard))]
-        self._heard[address] = (lower, now_us)
+        self._heard[address] = (lower, now_ns)
 
-    def find(self, address: bytes, now_us: int) -> LowerBinding | None:
+    def find(self, address: bytes, now_ns: int) -> LowerBinding | None:
         """Return the card towards a station; None when it was not heard for five minutes, or is a group."""
         found = self._heard.get(address)
-        if found is None or now_us - found[1] > AGEING_US:
+        if found is None or now_ns - found[1] > AGEING_NS:
             return None
         return found[0]
 
@@ -79,7 +79,7 @@ class Span(Intermediate):
         del virtual
         data = packet.data
         up = [one for one in self.lowers if one.connected]
-        known = self.stations.find(data[:6], self.ndis.executive.now_us())
+        known = self.stations.find(data[:6], self.ndis.executive.now_ns())
         frame = insert_tag(data, self._vlan) if self._vlan else None
         return [(one, frame) for one in ([known] if known in up else up) if one is not None]
 
@@ -88,7 +88,7 @@ class Span(Intermediate):
         tag, bare = strip_tag(frame)
         if (tag or 0) & VLAN_MASK != self._vlan:
             return []
-        self.stations.heard(bare[6:12], lower, self.ndis.executive.now_us())
+        self.stations.heard(bare[6:12], lower, self.ndis.executive.now_ns())
         return [(virtual, bare) for virtual in self.virtuals]
 
     def link_changed(self) -> None:

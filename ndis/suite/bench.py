@@ -13,8 +13,8 @@ from ndis.protocol import BindingClient, Open
 from ndis.requests import Request
 from ndis.samples.scripted import ADDRESS, Script
 from ndis.status import Status
-from ndis.virtual import VirtualExecutive
 from ndis.wrapper import BindContext, Ndis
+from ntos.executive.virtual import VirtualExecutive
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ndis.errors import NdisError
-from ndis.executive import StuckError
 from ndis.suite.cases import CASES
 from ndis.suite.party import CaseError
 from ntos.errors import BugCheckError
+from ntos.executive.contract import StuckError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -67,7 +67,7 @@ class Verifier:
     def history(self, subject: object) -> tuple[str, ...]:
         """Return what happened to a packet, list or request, oldest first."""
         return tuple(
-            f"{event.at_us / 1e6:.6f} s CPU {event.context} {event.kind.name} {event.name}"
+            f"{event.at_ns / 1e9:.6f} s CPU {event.context} {event.kind.name} {event.name}"
             for event in self._histories.get(subject, ())
         )
 
@@ -84,7 +84,7 @@ class Verifier:
     def report(self, number: str, title: str, event: Event, what: str) -> None:
         """Add a report."""
         past = self.history(event.subject) if _has_history(event) else ()
-        made = Report(number, title, event.adapter, what, event.at_us, event.context, past)
+        made = Report(number, title, event.adapter, what, event.at_ns, event.context, past)
         self.reports.append(made)
         if self._on_report is not None:
             self._on_report(made)

@@ -12,13 +12,13 @@ from ndis.lwf import FilterState
 from ndis.packet import Owner
 from ndis.status import Status
 from ndis.verifier.rule import Rule, block
+from ntos.executive.contract import SECOND
 
 if TYPE_CHECKING:
     from ndis.nblpath import ListSends
     from ndis.verifier.core import Verifier
 
-SECOND_US = 1_000_000
-FILTER_LIMIT_US = 30 * SECOND_US
+FILTER_LIMIT_NS = 30 * SECOND
 
 
 class HaltHolds(Rule):
@@ -70,40 +70,40 @@ class FilterTimes(Rule):
     def __init__(self, verifier: Verifier) -> None:
         """No filter is pausing."""
         super().__init__(verifier)
-        self._pausing_us: dict[object, int] = {}
+        self._pausing_ns: dict[object, int] = {}
         self._said: set[object] = set()
 
     def see(self, event: Event) -> str | None:
         """Look at the ages of requests and lists that are with a filter (lists: NDIS's), and of pauses."""
         if event.kind is Kind.STATE:
             if event.name == "filter pause":
-                self._pausing_us[event.subject] = event.at_us
+                self._pausing_ns[event.subject] = event.at_ns
             elif event.name == "filter paused":
-                self._pausing_us.pop(event.subject, None)
+                self._pausing_ns.pop(event.subject, None)
             return None
         lists = block(event).lists
         held = lists.stack.requests.held if lists.stack is not None else ()
         for request in (one for one in held if one not in self._said):
-            if event.at_us - request.at_us > FILTER_LIMIT_US:
+            if event.at_ns - request.at_ns > FILTER_LIMIT_NS:
                 self._said.add(request)
-                return f"a request, {request!r}, since {request.at_us / 1e6:.1f} s"
+                return f"a request, {request!r}, since {request.at_ns / 1e9:.1f} s"
         return self._old_list(event, lists) or self._old_pause(event)
 
     def _old_list(self, event: Event, lists: ListSends) -> str | None:
         for what, account in (("send", lists.outstanding_lists), ("receive", lists.indicated)):
-            for nbl, since_us in account.items():
-                late = event.at_us - since_us > FILTER_LIMIT_US
+            for nbl, since_ns in account.items():
+                late = event.at_ns - since_ns > FILTER_LIMIT_NS
                 if late and nbl.owner is Owner.NDIS and nbl not in self._said:
                     self._said.add(nbl)
-                    return f"a {what} since {since_us / 1e6:.1f} s"
+                    return f"a {what} since {since_ns / 1e9:.1f} s"
         return None
 
     def _old_pause(self, event: Event) -> str | None:
-        for module, since_us in list(self._pausing_us.items()):
-            late = event.at_us - since_us > FILTER_LIMIT_US
+        for module, since_ns in list(self._pausing_ns.items()):
+            late = event.at_ns - since_ns > FILTER_LIMIT_NS
             if late and getattr(module, "state", None) is FilterState.PAUSING:
-                del self._pausing_us[module]
-                return f"a pause since {since_us / 1e6:.1f} s"
+                del self._pausing_ns[module]
+                return f"a pause since {since_ns / 1e9:.1f} s"
         return None
 
 

@@ -143,28 +143,28 @@ class ResetPairs(Rule):
     NUMBER = "V24"
     TITLE = "reset does not end, or completes twice"
     KINDS = frozenset({Kind.RESET_BEGIN, Kind.RESET_COMPLETE, Kind.RESET_END, Kind.TIMER_TICK})
-    LIMIT_US = 10_000_000
+    LIMIT_NS = 10_000_000_000
 
     def __init__(self, verifier: Verifier) -> None:
         """No reset is going on."""
         super().__init__(verifier)
-        self._since_us: dict[str, int] = {}
+        self._since_ns: dict[str, int] = {}
         self._completed: set[str] = set()
 
     def see(self, event: Event) -> str | None:
         """Follow one reset."""
         name = event.adapter
         if event.kind is Kind.RESET_BEGIN:
-            self._since_us[name] = event.at_us
+            self._since_ns[name] = event.at_ns
             self._completed.discard(name)
         elif event.kind is Kind.RESET_COMPLETE:
-            if name not in self._since_us or name in self._completed:
+            if name not in self._since_ns or name in self._completed:
                 return "reset completed that does not pend"
             self._completed.add(name)
         elif event.kind is Kind.RESET_END:
-            self._since_us.pop(name, None)
-        elif name in self._since_us and event.at_us - self._since_us[name] > self.LIMIT_US:
-            return f"reset began at {self._since_us.pop(name) / 1e6:.1f} s and has not ended"
+            self._since_ns.pop(name, None)
+        elif name in self._since_ns and event.at_ns - self._since_ns[name] > self.LIMIT_NS:
+            return f"reset began at {self._since_ns.pop(name) / 1e9:.1f} s and has not ended"
         return None
 
 

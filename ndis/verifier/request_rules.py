@@ -14,7 +14,7 @@ from ndis.verifier.rule import Rule, block
 if TYPE_CHECKING:
     from ndis.verifier.core import Verifier
 
-LIMIT_US = 12_000_000
+LIMIT_NS = 12_000_000_000
 
 
 class OidCompletedTwice(Rule):
@@ -73,10 +73,10 @@ class OidTooLong(Rule):
     def see(self, event: Event) -> str | None:
         """Look at the age of the current request."""
         request = block(event).requests.current
-        if request is None or request in self._said or event.at_us - request.at_us <= LIMIT_US:
+        if request is None or request in self._said or event.at_ns - request.at_ns <= LIMIT_NS:
             return None
         self._said.add(request)
-        return f"{request!r} since {request.at_us / 1e6:.1f} s"
+        return f"{request!r} since {request.at_ns / 1e9:.1f} s"
 
 
 class BufferSizes(Rule):

@@ -28,7 +28,7 @@ class Report:
     title: str
     adapter: str
     what: str
-    at_us: int
+    at_ns: int
     context: int
     history: tuple[str, ...] = ()
 
@@ -36,7 +36,7 @@ class Report:
         """Return the report as lines for people."""
         head = (
             f"{self.rule} {self.title}\n  who:  {self.adapter} on CPU {self.context}\n"
-            f"  what: {self.what}\n  when: {self.at_us / 1e6:.6f} s"
+            f"  what: {self.what}\n  when: {self.at_ns / 1e9:.6f} s"
         )
         return head + "".join(f"\n        {line}" for line in self.history)
 

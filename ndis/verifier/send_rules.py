@@ -12,14 +12,14 @@ from ndis.oids import PowerState
 from ndis.packet import Owner, Packet, PacketInfo
 from ndis.status import Status
 from ndis.verifier.rule import Actor, Rule, block
-from ntos.irql import Irql
+from ntos.executive.contract import SECOND
+from ntos.executive.irql import Irql
 
 if TYPE_CHECKING:
     from ndis.verifier.core import Verifier
 
-SECOND_US = 1_000_000
-SEND_LIMIT_US = 30 * SECOND_US
-PROGRESS_LIMIT_US = 22 * SECOND_US
+SEND_LIMIT_NS = 30 * SECOND
+PROGRESS_LIMIT_NS = 22 * SECOND
 MAX_ORDER = 4096  # frames remembered for a wire that nobody taps
 
 
@@ -159,11 +159,11 @@ class SendTooLong(Rule):
         """Look at the oldest outstanding send."""
         adapter = block(event)
         for account in (adapter.sends.outstanding, adapter.lists.outstanding_lists):
-            for subject, since_us in account.items():
-                late = event.at_us - since_us > SEND_LIMIT_US
+            for subject, since_ns in account.items():
+                late = event.at_ns - since_ns > SEND_LIMIT_NS
                 if late and subject not in self._said:
                     self._said.add(subject)
-                    return f"{subject!r} since {since_us / 1e6:.1f} s"
+                    return f"{subject!r} since {since_ns / 1e9:.1f} s"
         return None
 
 
@@ -177,7 +177,7 @@ class NoProgress(Rule):
     def __init__(self, verifier: Verifier) -> None:
         """Know of no progress yet."""
         super().__init__(verifier)
-        self._last_us: dict[str, int] = {}
+        self._last_ns: dict[str, int] = {}
 
     def see(self, event: Event) -> str | None:
         """Compare now with the last completion, or the first send after an empty ring."""
@@ -185,12 +185,12 @@ class NoProgress(Rule):
         pending = len(adapter.sends.outstanding) + len(adapter.lists.outstanding_lists)
         if event.kind is not Kind.TIMER_TICK:
             if event.kind is not Kind.SEND or pending <= 1:
-                self._last_us[event.adapter] = event.at_us
+                self._last_ns[event.adapter] = event.at_ns
             return None
-        last_us = self._last_us.get(event.adapter, event.at_us)
-        if pending and event.at_us - last_us > PROGRESS_LIMIT_US:
-            self._last_us[event.adapter] = event.at_us
-            return f"{pending} sends pend, the last completion was at {last_us / 1e6:.1f} s"
+        last_ns = self._last_ns.get(event.adapter, event.at_ns)
+        if pending and event.at_ns - last_ns > PROGRESS_LIMIT_NS:
+            self._last_ns[event.adapter] = event.at_ns
+            return f"{pending} sends pend, the last completion was at {last_ns / 1e9:.1f} s"
         return None
 
 

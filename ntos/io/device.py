@@ -12,7 +12,7 @@ from ntos.object.types import KernelObject, ObjectType
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ntos.io.completion import CompletionPort
+    from ntos.executive.contract import Thread
     from ntos.io.irp import Irp, Memory
     from ntos.io.status import NtStatus
 
@@ -36,6 +36,13 @@ class Driver(Protocol):
 
     def dispatch(self, device: DeviceObject, irp: Irp) -> NtStatus:
         """Do, forward or pend a request; return PENDING if and only if it was marked so."""
+
+
+class PacketQueue(Protocol):
+    """A completion port, as a file knows it."""
+
+    def post(self, packet: Any) -> None:  # noqa: ANN401 - the port's own packets
+        """Tell of a request's end."""
 
 
 class FastAnswer(NamedTuple):
@@ -109,7 +116,7 @@ class FileObject(KernelObject):
     references: int = 1
     handles: int = 1
     outstanding: set[Irp] = field(default_factory=set)
-    completion_port: CompletionPort | None = None
+    completion_port: PacketQueue | None = None
     completion_key: object = None
     skip_port_on_success: bool = False
     """FILE_SKIP_COMPLETION_PORT_ON_SUCCESS: a request that ends well at once sends no packet."""
@@ -127,3 +134,18 @@ class FileObject(KernelObject):
     def is_open(self) -> bool:
         """Whether it has a handle."""
         return self.handles > 0
+
+    @property
+    def dispatcher(self) -> FileObject:
+        """A file can be waited for."""
+        return self
+
+    def is_signalled_for(self, thread: Thread) -> bool:
+        """Tell whether the last request has ended."""
+        del thread
+        return self.is_signalled
+
+    def consume(self, thread: Thread) -> bool:
+        """End a wait: the file stays signalled until the next request."""
+        del thread
+        return False

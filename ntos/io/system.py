@@ -16,7 +16,7 @@ from ntos.io.opening import Opening
 from ntos.io.parameters import NOTHING
 from ntos.io.status import NtError, NtStatus
 from ntos.io.unc import UncProviders
-from ntos.object.process import System
+from ntos.object.process import ObjectManager
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,9 +34,9 @@ class IoSystem:
     until a condition holds: who opens a file waits by it for a driver that pends the create.
     """
 
-    def __init__(self, verifier: IrpVerifier | None = None, objects: System | None = None) -> None:
+    def __init__(self, verifier: IrpVerifier | None = None, objects: ObjectManager | None = None) -> None:
         self.verifier = verifier
-        self.objects = objects or System()
+        self.objects = objects or ObjectManager()
         self.names = self.objects.namespace
         self.unc = UncProviders()
         self.trace: Callable[[str, Irp], None] | None = None

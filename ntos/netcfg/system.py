@@ -13,9 +13,8 @@ from ntos.netcfg.registry import SERVICES, Registry
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ntos.io.completion import Waiter
+    from ntos.executive.contract import Executive
     from ntos.io.system import IoSystem
-    from ntos.irql import IrqlModel
     from ntos.netcfg.driver import Driver, DriverObject
     from ntos.netcfg.registry import Value
 
@@ -33,10 +32,9 @@ class MissingExportError(LookupError):
 class System:
     """One host, as its drivers see it."""
 
-    def __init__(self, io: IoSystem, waiter: Waiter, irql: IrqlModel) -> None:
+    def __init__(self, io: IoSystem, executive: Executive) -> None:
         self.io = io
-        self.waiter = waiter
-        self.irql = irql
+        self.executive = executive
         self.registry = Registry()
         self.drivers: dict[str, Driver] = {}
         """The declarations of what is installed, by instance."""

@@ -10,6 +10,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from ntos.io.status import NtError, NtStatus
+from ntos.object.access import Access
 
 if TYPE_CHECKING:
     from ntos.object.types import KernelObject, ObjectType
@@ -31,6 +32,13 @@ class HandleEntry:
         self.inherit = inherit
         self.protect = False
         self.context: Any = None
+
+    def granted_as(self, desired: int | None) -> int:
+        """Return the access that a duplicate is to have. None and MAXIMUM_ALLOWED: the same."""
+        if desired is None or desired & Access.MAXIMUM_ALLOWED:
+            return self.granted
+        granted: int = self.target.object_type.mapping.map(desired)
+        return granted
 
 
 class HandleTable:
@@ -83,6 +91,12 @@ class HandleTable:
         self._free.append(number)
         entry.target.object_type.closed(entry.target)
 
+    def forget(self, handle: int) -> None:
+        """Take out a handle whose object somebody has closed already. NtError(INVALID_HANDLE)."""
+        self.lookup(handle)
+        del self.entries[handle & ~TAG_BITS]
+        self._free.append(handle & ~TAG_BITS)
+
     def duplicate(
         self,
         handle: int,
@@ -94,7 +108,7 @@ class HandleTable:
     ) -> int:
         """ZwDuplicateObject; ``desired`` None: the same access. NtError(ACCESS_DENIED): it would be more."""
         entry = self.lookup(handle)
-        granted = entry.granted if desired is None else entry.target.object_type.mapping.map(desired)
+        granted = entry.granted_as(desired)
         if granted & ~entry.granted:
             raise NtError(
                 NtStatus.ACCESS_DENIED, f"{granted & ~entry.granted:#010x} more than the source has"

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from ntos.io.completion import ApcQueue
 from ntos.io.status import NtError, NtStatus
+from ntos.object.apc import ApcQueue
 from ntos.object.handles import HandleTable
 from ntos.object.namespace import Namespace
 from ntos.object.token import TokenKind, system_token
@@ -22,6 +22,7 @@ from ntos.object.types import KernelObject, ObjectType, dereference, mapping_of,
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ntos.executive import contract as executive
     from ntos.object.token import Token
 
 PROCESS = ObjectType("Process", mapping_of(0x410, 0xBEA, 0x101000, 0xFFFF))
@@ -68,7 +69,7 @@ class Process(KernelObject):
     """EPROCESS. ``current`` returns the identity of the thread that calls."""
 
     object_type: ObjectType = PROCESS
-    system: System
+    objects: ObjectManager
     id: int
     name: str
     token: Token
@@ -84,13 +85,23 @@ class Process(KernelObject):
         identity = self.current()
         found = self._threads.get(identity)
         if found is None:
-            found = self._threads[identity] = Thread(process=self, id=self.system.next_id(), references=1)
+            found = self._threads[identity] = Thread(process=self, id=self.objects.next_id(), references=1)
         return found
 
     @property
-    def is_signalled(self) -> bool:
-        """Whether it has ended."""
+    def dispatcher(self) -> Process:
+        """A process can be waited for."""
+        return self
+
+    def is_signalled_for(self, thread: executive.Thread) -> bool:
+        """Tell whether it has ended."""
+        del thread
         return self.exit_code is not None
+
+    def consume(self, thread: executive.Thread) -> bool:
+        """End a wait: an ended process stays signalled."""
+        del thread
+        return False
 
     def terminate(self, exit_code: int = 0) -> None:
         """ZwTerminateProcess: every handle is closed. NtError(PROCESS_IS_TERMINATING) the second time."""
@@ -98,11 +109,11 @@ class Process(KernelObject):
             raise NtError(NtStatus.PROCESS_IS_TERMINATING, self.name)
         self.exit_code = exit_code
         self.handle_table.close_all()
-        self.system.processes.pop(self.id, None)
+        self.objects.processes.pop(self.id, None)
         dereference(self)
 
 
-class System:
+class ObjectManager:
     """One system's objects: its names, and the processes that run. ``initial`` is the System process."""
 
     def __init__(self, namespace: Namespace | None = None) -> None:
@@ -129,7 +140,14 @@ class System:
         """
         if token.kind is not TokenKind.PRIMARY:
             raise NtError(NtStatus.BAD_TOKEN_TYPE, token.kind.name)
-        process = Process(system=self, id=self.next_id(), name=name, token=token, current=current)
+        process = Process(
+            objects=self,
+            id=self.next_id(),
+            name=name,
+            token=token,
+            current=current,
+            descriptor=token.default_descriptor(),
+        )
         if parent is not None:
             parent.handle_table.inherit_into(process.handle_table)
         self.processes[process.id] = process

@@ -14,6 +14,7 @@ from ntos.io.status import NtError, NtStatus
 from ntos.object import sid as names
 from ntos.object.access import Access
 from ntos.object.acl import Acl, allow
+from ntos.object.descriptor import SecurityDescriptor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -128,6 +129,10 @@ class Token:
     def is_usable(self) -> bool:
         """Whether anything can be opened with it."""
         return self.kind is TokenKind.PRIMARY or self.level >= ImpersonationLevel.IMPERSONATION
+
+    def default_descriptor(self) -> SecurityDescriptor:
+        """Return what an object is created with when nothing else is asked for."""
+        return SecurityDescriptor(self.owner or self.user, self.group, self.default_dacl)
 
     def holds(self, privilege: Privilege) -> bool:
         """SeSinglePrivilegeCheck: it has the privilege, and it is enabled."""

@@ -15,6 +15,7 @@ from ntos.object.access import Access, GenericMapping
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ntos.executive.contract import DispatcherObject
     from ntos.object.descriptor import SecurityDescriptor
     from ntos.object.namespace import Directory
 
@@ -33,8 +34,10 @@ def _count_handle(target: KernelObject) -> None:
 
 def _close_handle(target: KernelObject) -> None:
     target.handles -= 1
-    if not target.handles and not target.is_permanent and target.parent is not None:
-        target.parent.remove(target)
+    if not target.handles:
+        if not target.is_permanent and target.parent is not None:
+            target.parent.remove(target)
+        target.object_type.last_closed(target)
     dereference(target)
 
 
@@ -53,6 +56,8 @@ class ObjectType:
     """There is one handle more."""
     closed: Callable[[Any], None] = _close_handle
     """A handle is gone."""
+    last_closed: Callable[[Any], None] = _nothing
+    """The last handle is gone."""
     deleted: Callable[[Any], None] = _nothing
     """The last reference is gone."""
 
@@ -69,6 +74,11 @@ class KernelObject:
     is_permanent: bool = False
     references: int = 0
     handles: int = 0
+
+    @property
+    def dispatcher(self) -> DispatcherObject | None:
+        """What a wait for the object waits for; None: it cannot be waited for."""
+        return None
 
 
 def reference(target: KernelObject) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from contextlib import closing
 from typing import Any
 
@@ -21,7 +20,7 @@ def test_each_situation_has_the_documented_code() -> None:
     with closing(Station(f"switch:situations{os.getpid()}", verify=True)) as station:
         station.configure(f"{ADDRESS}/24")
         server = EchoServer(station.sockets, PORT)
-        winsock: Any = Locked(station.host.upper.process(threading.get_ident), station.host.executive.lock)
+        winsock: Any = Locked(station.host.upper.process(), station.host.executive.entry)
 
         answers = Situations(winsock, ADDRESS, PORT, NOBODY).run()
         server.close()

@@ -41,7 +41,7 @@ def captures(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         pytest.skip(f"no network namespace here: {reason}")
     try:
         station.configure("10.82.57.9/24")
-        with station.host.executive.lock:
+        with station.host.executive.entry:
             said = ping(station.host.upper, ["10.82.57.1"])
     finally:
         station.close()

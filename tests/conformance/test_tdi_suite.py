@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,6 +18,9 @@ from protocols.interfaces.tdi.registration import PnpClient, PnpOpcode, TdiRegis
 from protocols.interfaces.tdi.requests import Event, Flags, Query, Tdi, Transfer, TransportAddress
 from protocols.transports.tcpip.addresses import parse
 from tests.support.addresses import inet
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 ANY = bytes(4)
 FAR = parse("10.0.0.2")
@@ -247,7 +250,7 @@ def test_a_chained_receive_takes_buffers_whole(world: World) -> None:
     pair = Connected(world)
     got: list[Memory] = []
 
-    def take(_context: object, buffers: list[Memory]) -> NtStatus:
+    def take(_context: object, buffers: Sequence[Memory]) -> NtStatus:
         got.extend(buffers)
         return NtStatus.SUCCESS
 
@@ -262,7 +265,7 @@ def test_a_send_is_over_at_once_where_tcp_has_room_and_waits_its_turn_where_it_h
     pair = Connected(world)
     got = bytearray()
 
-    def take(_context: object, buffers: list[Memory]) -> NtStatus:
+    def take(_context: object, buffers: Sequence[Memory]) -> NtStatus:
         got.extend(b"".join(buffers))
         return NtStatus.SUCCESS
 

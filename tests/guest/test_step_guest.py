@@ -12,15 +12,18 @@ from typing import TYPE_CHECKING
 import pexpect
 import pytest
 
+from device.trace.breakpoints import parse
 from device.trace.recording import Recording
 from lab.machines.cards import CardSpec
 from lab.machines.guest.session import GuestSpec
 from lab.machines.guest_machine import booted
+from lab.stepper import guest_symbols
 from lab.stepper.live import Wish
 from lab.stepper.replaying import Replay
 from lab.stepper.stepped_guest import Steered
 
 if TYPE_CHECKING:
+    from lab.machines.guest.session import Guest
     from lab.stepper.session import Session, Stop
 
 pytestmark = [pytest.mark.guest, pytest.mark.timeout(300)]
@@ -169,3 +172,66 @@ def test_a_user_at_the_prompt_stops_looks_injects_pauses_and_leaves(
 
     assert child.wait() == 0
     assert len(said) == 9
+
+
+class Thinking:
+    """Stops at a doorbell, asks where the driver stood, steps through what comes of it, takes its time."""
+
+    THINKS_S = 8.0
+
+    def __init__(self) -> None:
+        """Nothing has stopped yet."""
+        self.stood: list[list[str]] = []
+        self.reasons: list[str] = []
+        self.tails: list[int] = []
+
+    def stopped(self, session: Session, stop: Stop) -> None:
+        """Look; think at the second stop; let go at the third."""
+        if not session.breakpoints:  # power-on: the driver is not there yet
+            session.run()
+            return
+        self.reasons.append(stop.reason)
+        self.stood.append([str(place) for place in session.calls(stop.event)])
+        if len(self.stood) == 2:
+            self.tails.append(session.look.tx[0].tail)
+            time.sleep(self.THINKS_S)
+            self.tails.append(session.look.tx[0].tail)
+        if len(self.stood) == 3:
+            session.detach()
+        else:
+            session.step("stage")
+
+
+def test_a_stop_at_a_doorbell_holds_the_guest_in_its_driver_s_function_and_its_clock_too(
+    fetched: None,  # noqa: ARG001 - it decides whether there is a guest
+) -> None:
+    """Eight seconds at a stop are none for the guest, which stands where it rang the bell."""
+    front = Thinking()
+    steered = Steered(Wish(), front)
+    spec = GuestSpec(patient=True, append=guest_symbols.APPEND)
+
+    with booted([CardSpec(engine="reference")], spec, steered.fit, steered.begun, ready=steered.ready) as lab:
+        session = steered.session
+        assert session is not None
+        lab.configure()
+        before, began = uptime_s(lab.guest), time.monotonic()
+        session.add(parse("write TDT0 value>0 caller=e1000_xmit_frame"))
+        ping = lab.guest.run("ping -c 5 -i 0.2 10.82.57.1")
+        passed, took = uptime_s(lab.guest) - before, time.monotonic() - began
+        complaints = lab.guest.run("dmesg | grep -E 'NETDEV WATCHDOG|Hang|Reset adapter|stall'").out
+
+    assert front.reasons[0].startswith("breakpoint 1")
+    assert front.stood[0][0].startswith("e1000_xmit_frame+0x")
+    assert front.stood[0][0].endswith("[e1000e]")
+    assert any(place.startswith("dev_hard_start_xmit+0x") for place in front.stood[0])
+    assert front.stood[1] == front.stood[0], "the guest moved while what it did was stepped through"
+    assert front.tails[0] == front.tails[1]
+    assert "0% packet loss" in ping.out, ping.out
+    assert took > Thinking.THINKS_S
+    assert passed < took - Thinking.THINKS_S / 2, "the guest's clock went on at the stop"
+    assert complaints == ""
+
+
+def uptime_s(guest: Guest) -> float:
+    """Return the guest's own time since its start, in seconds."""
+    return float(guest.run("cat /proc/uptime", check=True).out.split()[0])

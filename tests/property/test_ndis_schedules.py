@@ -9,10 +9,10 @@ import random
 
 import pytest
 
-from lab.host.interleave import Interleaver
 from lab.trials.suites.schedules import play
 from lab.trials.suites.world import CARDS, Card, FreeCard, World
 from ndis.status import Status
+from ntos.executive.interleaved import InterleavedExecutive
 
 SCHEDULES = 300
 
@@ -34,7 +34,7 @@ def test_a_request_completed_while_a_reset_aborts_it_is_given_back_once() -> Non
 
 def test_the_same_seed_gives_the_same_schedule() -> None:
     """What the wire saw and the order of completions are equal."""
-    interleaver = Interleaver(random.Random(0))
+    interleaver = InterleavedExecutive(random.Random(0))
     runs = []
     for seed in (7, 7, 8):
         world = World(interleaver, FreeCard, seed)

@@ -17,8 +17,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, precondition, rule
 
+from ntos.executive.virtual import VirtualExecutive
 from ntos.io.status import NtStatus
-from ntos.irql import IrqlModel
 from protocols.interfaces.nmr import Attached, ModuleId, Nmr, RegistrationInstance
 
 if TYPE_CHECKING:
@@ -26,21 +26,6 @@ if TYPE_CHECKING:
 
 NPIS = [UUID(int=1), UUID(int=2)]
 NOINTERFACE, SUCCESS, PENDING = NtStatus.NOINTERFACE, NtStatus.SUCCESS, NtStatus.PENDING
-
-
-class NoWaiter:
-    """Looks once: whatever can happen has happened."""
-
-    def now_ns(self) -> int:
-        return 0
-
-    def wait(self, until: Any, timeout_ns: int | None) -> bool:
-        del timeout_ns
-        held: bool = until()
-        return held
-
-    def kick(self) -> None:
-        """Nobody sleeps."""
 
 
 class Module:
@@ -127,7 +112,7 @@ class Registrations(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.log: list[tuple[str, Any]] = []
-        self.nmr = Nmr(NoWaiter(), IrqlModel(lambda: 0))
+        self.nmr = Nmr(VirtualExecutive())
         self.all: list[Module] = []
         self.leaving: list[Module] = []
         self.heard_at_end: dict[Module, int] = {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import threading
 from typing import Any
 
 from device.engine.reference import ReferenceEngine
@@ -35,10 +34,10 @@ class Pair:
             cable = DescriptorCable(host, end.fileno(), bytes((2, 0, 0, 0, 0, number)), ReferenceEngine)
             link = host.driver.links[cable.name]
             host.stack.add_address(link.interface, parse(f"10.0.0.{number}"), 24)
-            process = host.upper.process(threading.get_ident)
+            process = host.upper.process()
             process.startup()
-            locked: Any = Locked(process, host.executive.lock)
-            names: Any = Locked(host.upper.names, host.executive.lock)
+            locked: Any = Locked(process, host.executive.entry)
+            names: Any = Locked(host.upper.names, host.executive.entry)
             self.winsocks.append(locked)
             self.modules.append(socket_module(locked, names))
             self.hosts.append(host)

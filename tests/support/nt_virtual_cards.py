@@ -1,6 +1,6 @@
 """Two whole NT hosts, from Winsock to a card each, on one virtual clock and a cable of a given rate.
 
-Nothing waits for a real clock: a run repeats to the microsecond. NDIS's verifier and the IRPs' are on.
+Nothing waits for a real clock: a run repeats to the nanosecond. NDIS's verifier and the IRPs' are on.
 """
 
 from __future__ import annotations
@@ -16,22 +16,20 @@ from miniport.adapter import Adapter
 from miniport.hal.inprocess import InProcessBus
 from ndis.miniport import MiniportCharacteristics
 from ndis.verifier.core import Verifier
-from ndis.virtual import VirtualExecutive
 from ndis.wrapper import Ndis
+from ntos.executive.virtual import VirtualExecutive
 from protocols.transports.tcpip import Stack
 from protocols.transports.tcpip.addresses import parse
 from protocols.transports.tcpip.ndis_edge import TcpipDriver
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from protocols.apis.winsock import Winsock
     from protocols.transports.tcpip import StackConfig
 
-TICK_US = 50
+TICK_NS = 50_000
 OVERHEAD_BYTES = 24
 """Of a frame on Ethernet: preamble, FCS and the gap (IEEE 802.3 4.2)."""
-SETTLE_US = 3_000_000
+SETTLE_NS = 3_000_000_000
 """Link training, and duplicate address detection."""
 
 
@@ -44,9 +42,9 @@ class Direction:
     credit_bits: float = 0
     octets: int = 0
 
-    def pass_us(self, time_us: int) -> list[bytes]:
+    def pass_ns(self, time_ns: int) -> list[bytes]:
         """Return what arrives at the other end in this time."""
-        self.credit_bits = self.credit_bits + self.rate * time_us / 1e6 if self.queue else 0
+        self.credit_bits = self.credit_bits + self.rate * time_ns / 1e9 if self.queue else 0
         arrived = []
         while self.queue and self.credit_bits >= (len(self.queue[0]) + OVERHEAD_BYTES) * 8:
             frame = self.queue.popleft()
@@ -82,54 +80,39 @@ class VirtualCards:
             stack.add_address(link.interface, parse(f"10.0.0.{number}"), 24)
             self.drivers.append(driver)
             self.buses.append(bus)
-            self.uppers.append(Upper(stack, _Turns(self, driver), host_name=f"host{number}"))
+            self.uppers.append(Upper(stack, self.executive, host_name=f"host{number}"))
+        self._due_ns = 0
+        self.executive.add_source(self)
         self.processes: list[Winsock] = [upper.process() for upper in self.uppers]
         for process in self.processes:
             process.startup()
-        self.run(SETTLE_US, tick_us=10_000)
+        self.run(SETTLE_NS)
 
     @property
-    def now_us(self) -> int:
+    def now_ns(self) -> int:
         """The virtual time."""
-        return self.executive.now_us()
+        return self.executive.now_ns()
 
-    def run(self, time_us: int, *, tick_us: int = TICK_US) -> None:
+    def run(self, time_ns: int = TICK_NS) -> None:
         """Let time pass."""
-        for _ in range(0, time_us, tick_us):
-            self.tick(tick_us)
+        self.executive.advance(time_ns)
 
-    def tick(self, tick_us: int = TICK_US) -> None:
-        """Let a moment pass: what a card has sent joins its queue, what a queue lets go arrives."""
+    def next_deadline(self) -> int | None:
+        """Return when the cable moves next: every tick while something is on it, or waits to be."""
+        if any(direction.queue for direction in self.cable) or any(bus.sent for bus in self.buses):
+            return self._due_ns
+        return None
+
+    def advance(self, now: int) -> None:
+        """Let the cable move: what a card has sent joins its queue, what a queue lets go arrives."""
         for bus, direction in zip(self.buses, self.cable, strict=True):
             direction.queue.extend(bus.drain())
         for other, direction in zip(reversed(self.buses), self.cable, strict=True):
-            for frame in direction.pass_us(tick_us):
+            for frame in direction.pass_ns(TICK_NS):
                 other.receive(frame)
-        self.executive.advance(tick_us)
+        self._due_ns = (now // TICK_NS + 1) * TICK_NS
 
     def reports(self) -> list[str]:
         """Return what the verifiers of NDIS and of the I/O system found."""
         found = [str(one) for one in self.verifier.reports]
         return found + [str(one) for upper in self.uppers for one in upper.verifier.reports]
-
-
-class _Turns:
-    """Waits by letting the clock of both hosts run."""
-
-    def __init__(self, cards: VirtualCards, driver: TcpipDriver) -> None:
-        self._cards = cards
-        self._driver = driver
-
-    def now_ns(self) -> int:
-        return self._cards.now_us * 1000
-
-    def kick(self) -> None:
-        self._driver.kick()
-
-    def wait(self, until: Callable[[], bool], timeout_ns: int | None) -> bool:
-        end = None if timeout_ns is None else self.now_ns() + timeout_ns
-        while not until():
-            if end is not None and self.now_ns() >= end:
-                return False
-            self._cards.tick()
-        return True

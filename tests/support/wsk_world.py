@@ -105,18 +105,6 @@ class WskWorld:
         self.far.close(listener)
         return made, accepted.result
 
-    def work(self, host: Upper) -> Callable[[str, Callable[[], None]], None]:
-        """Return a host's work item queue."""
-
-        def queue(_name: str, routine: Callable[[], None]) -> None:
-            def run() -> None:
-                routine()
-                host.stack.flush()
-
-            self.net.network.at(self.net.network.now, run)
-
-        return queue
-
     def finish(self) -> None:
         """Close what is open; check that no rule of the I/O system was broken, and every IRP completed."""
         for app in (self.near, self.far):

@@ -28,7 +28,7 @@ from lab.machines.peer import PeerError
 from lab.machines.qemu.process import QemuError
 from lab.machines.signals import interrupt_on_signals
 from lab.stepper import arguments as stepping
-from lab.stepper import screen
+from lab.stepper import guest_symbols, screen
 from lab.stepper.stepped_guest import Steered
 from lab.trials.interop.verified import verdict
 
@@ -199,6 +199,7 @@ def guest_spec(args: argparse.Namespace) -> GuestSpec:
         interactive=args.interactive,
         offline=args.offline,
         patient=stepping.wish(args).watched,
+        append=guest_symbols.APPEND if stepping.wish(args).watched else "",
     )
 
 
@@ -244,7 +245,8 @@ def run_guest(args: argparse.Namespace, steered: Steered) -> int:
     except (GuestError, PeerError) as error:
         if steered.left:
             return 0
-        print(f"ringwalk: {error}", file=sys.stderr)
+        if not steered.told:
+            print(f"ringwalk: {error}", file=sys.stderr)
         return 1
 
 
@@ -252,7 +254,15 @@ def run_linux(args: argparse.Namespace, steered: Steered) -> int:
     """Boot Linux and do what was asked."""
     script = command(args)
     files = copies(args.copy)
-    with booting.booted(card_specs(args), guest_spec(args), steered.fit, steered.begun) as lab:
+    steered.modules = [host for host, _ in files if ".ko" in host.suffixes]
+    with booting.booted(
+        card_specs(args),
+        guest_spec(args),
+        steered.fit,
+        steered.begun,
+        ended=steered.ended,
+        ready=steered.ready,
+    ) as lab:
         for host, guest_path in files:
             lab.guest.put(guest_path, host.read_bytes(), host.stat().st_mode & 0o777)
         if args.interactive:
@@ -260,9 +270,13 @@ def run_linux(args: argparse.Namespace, steered: Steered) -> int:
             return lab.guest.wait_end()
         if script is not None:
             lab.configure()
-            return show(lab.guest.run(script, timeout_s=86400), as_json=args.json)
+            status = show(lab.guest.run(script, timeout_s=86400), as_json=args.json)
+            steered.lingers(f"the script has ended with status {status}")
+            return status
         told = lab.tell()
-    print(json.dumps(story.data(told)) if args.json else story.text(told, colour=sys.stdout.isatty()))
+        text = json.dumps(story.data(told)) if args.json else story.text(told, colour=sys.stdout.isatty())
+        print(text, flush=True)
+        steered.lingers("the story has ended")
     return 0 if told.good else 1
 
 
@@ -289,7 +303,14 @@ def meet(args: argparse.Namespace, steered: Steered) -> int:
         raise UsageError("--stack has its own cards and its own story: leave out --nic, --wire, -i, --exec")
     wire = f"switch:stack{os.getpid()}"
     guest_card = CardSpec("82574l", wire, LOCAL_MAC.format(1), args.engine)
-    with booting.booted([guest_card], guest_spec(args), steered.fit, steered.begun) as lab:
+    with booting.booted(
+        [guest_card],
+        guest_spec(args),
+        steered.fit,
+        steered.begun,
+        ended=steered.ended,
+        ready=steered.ready,
+    ) as lab:
         station = Station(wire, mac=LOCAL_MAC.format(2), engine=args.engine, verify=args.verify)
         try:
             station.configure(f"{meeting.HOST}/{meeting.BITS}")

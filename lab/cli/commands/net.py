@@ -101,7 +101,7 @@ def _keep(path: Path | None, station: Station) -> Callable[[], None]:
     if path is None:
         return lambda: None
     engine = station.host.loader.engine
-    with station.host.executive.lock:
+    with station.host.executive.entry:
         kept.load(engine, path)
     return lambda: kept.save(engine, path)
 

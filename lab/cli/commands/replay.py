@@ -19,6 +19,7 @@ from lab.stepper.model_report import against
 from lab.stepper.prompt import Prompt
 from lab.stepper.recording_file import load
 from lab.stepper.replaying import Replay
+from lab.stepper.signals import pause_on_interrupt
 from lab.stepper.tools import Tools
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--check",
         nargs="?",
-        choices=CHECKS,
+        metavar="{" + ",".join(CHECKS) + "}",
         const="all",
         help="fail if the engine answers otherwise than recorded, or the driver breaks a rule of the lint",
     )
@@ -90,6 +91,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do what was asked."""
+    if args.check is not None and args.check not in CHECKS:
+        if args.file is not None:
+            raise UsageError(f"--check {args.check}: choose of {', '.join(CHECKS)}")
+        args.file, args.check = Path(args.check), "all"  # `replay --check run.rw`: the natural order
     if args.diff:
         return diff(*args.diff, partial=args.partial)
     if args.file is None:
@@ -128,6 +133,8 @@ def step(recording: Recording, args: argparse.Namespace) -> int:
 def again(recording: Recording, front: CommandFront, args: argparse.Namespace) -> str:
     """Play it with a front end; say what was written."""
     replay = Replay(recording, front)
+    if args.command is None and not args.tui:
+        pause_on_interrupt(replay.session)
     front.tools = Tools(replay.session)
     replay.run()
     return front.tools.statistics(args.html) if args.html else ""
@@ -154,8 +161,8 @@ def play(recording: Recording, args: argparse.Namespace) -> int:
     began = time.perf_counter()
     front: Front = Onlooker()
     tools = None
-    driver = args.engine == "reference" and (args.check in ("all", "driver") or args.html or args.export)
-    if driver:
+    driver = args.check in ("all", "driver") or args.html or args.export
+    if driver:  # the reference engine shows its stages, whoever else plays
         replay = Replay(recording, front)
         replay.session.run()
         tools = Tools(replay.session)
@@ -166,7 +173,7 @@ def play(recording: Recording, args: argparse.Namespace) -> int:
             finish()
         if args.html:
             tools.statistics(args.html)
-    else:
+    if not driver or args.engine != REFERENCE.name:
         player = playing(recording, args.engine)
     took = time.perf_counter() - began
     findings = tools.checker.findings() if tools is not None else []

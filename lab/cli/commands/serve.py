@@ -36,7 +36,7 @@ from lab.stepper import arguments as stepping
 from lab.stepper import screen
 from lab.stepper.live import Live, Wish
 from lab.stepper.recording_file import RecordingFile, open_recording
-from lab.stepper.stepped_guest import EndedError, end_on_signals, pause_on_interrupt
+from lab.stepper.signals import EndedError, end_on_signals, pause_on_interrupt
 
 if TYPE_CHECKING:
     import argparse
@@ -385,14 +385,14 @@ def announce(begun: Begun) -> None:
         print(json.dumps(asdict(ready)), flush=True)
         return
     print(f"82574L {args.mac}, {ready.engine} engine, wire {around.wire.spec}; for QEMU 10.1.1 or later:")
-    print("  " + qemu_arguments(args.socket.absolute()))
+    print("  " + qemu_arguments(args.socket.absolute(), waits=stepping.wish(args).watched))
     print(f"  sandbox: {ready.sandbox}", flush=True)
 
 
-def qemu_arguments(path: Path) -> str:
-    """Return the arguments for somebody's own QEMU, quoted for a shell."""
+def qemu_arguments(path: Path, *, waits: bool = False) -> str:
+    """Return the arguments for somebody's own QEMU, quoted for a shell; ``waits``: a stop holds its guest."""
     memory = " ".join(memory_arguments(EXAMPLE_MEMORY_MIB))
-    return f"-m {EXAMPLE_MEMORY_MIB}M {memory} -device '{vfio_user_device(path)}'"
+    return f"-m {EXAMPLE_MEMORY_MIB}M {memory} -device '{vfio_user_device(path, waits=waits)}'"
 
 
 def complain(text: str) -> None:

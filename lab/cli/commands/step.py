@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from device.trace.recording import Recording
+from lab.cli.commands.boot import positive
 from lab.errors import UsageError
 from lab.host.control_socket import ControlServer
 from lab.host.inspection import tools
@@ -22,6 +23,7 @@ from lab.stepper.prompt import Prompt
 from lab.stepper.replaying import Replay
 from lab.stepper.scenario import ScenarioError
 from lab.stepper.session import Session
+from lab.stepper.signals import pause_on_interrupt
 from lab.stepper.small_driver import FAULTS
 from lab.stepper.tools import Tools
 from lab.stepper.views import Look
@@ -67,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--fault", choices=tuple(FAULTS), default="", metavar="NAME", help=f"plant a fault: {told}"
     )
     parser.add_argument(
-        "--frames", type=int, default=20, help="frames the small driver sends and receives (default 20)"
+        "--frames", type=positive, default=20, help="frames the small driver sends and receives (default 20)"
     )
     parser.add_argument("--record", metavar="FILE", type=Path, help="keep the recording too")
     parser.add_argument(
@@ -125,6 +127,8 @@ def _on_front(args: argparse.Namespace, work: Callable[[CommandFront], str]) -> 
 def replay(args: argparse.Namespace, front: CommandFront, recording: Recording) -> str:
     """Step through what the small driver did."""
     again = Replay(recording, front)
+    _pausable(args, again.session)
+    again.session.about = "what a small driver did, forwards and backwards"
     front.tools = Tools(again.session)
     _hook(front.tools, args.hook)
     again.run()
@@ -137,6 +141,8 @@ def live(args: argparse.Namespace, front: CommandFront) -> str:
     out = io.BytesIO()
     bench = build(args.fault, hooks=hooks, write=out.write)
     session = Session(Look(bench.engine, bench.ram), front)
+    _pausable(args, session)
+    session.about = "a small driver while it runs"
     session.now = lambda: bench.driver.now_ns
     front.tools = Tools(session, hooks=hooks)
     _hook(front.tools, args.hook)
@@ -153,6 +159,8 @@ def ndis(args: argparse.Namespace, front: CommandFront, acts: list[Act]) -> str:
     hooks = Hooks()
     out = io.BytesIO()
     bench = NdisBench(args.miniport, front, hooks=hooks, write=out.write)
+    _pausable(args, bench.session)
+    bench.session.about = "our miniport under NDIS while it runs"
     front.tools = Tools(bench.session, hooks=hooks)
     _hook(front.tools, args.hook)
     name = f"step-{os.getpid()}"
@@ -162,6 +170,12 @@ def ndis(args: argparse.Namespace, front: CommandFront, acts: list[Act]) -> str:
         _keep(args.record, out.getvalue())
         told += f"\nrecorded in {args.record}"
     return told + _page(args, front.tools)
+
+
+def _pausable(args: argparse.Namespace, session: Session) -> None:
+    """Let Ctrl-C open the prompt, where there is one to type at."""
+    if args.command is None and not args.tui:
+        pause_on_interrupt(session)
 
 
 def _page(args: argparse.Namespace, tools: Tools) -> str:

@@ -133,6 +133,11 @@ class Guest:
         return QemuProcess(self.qemu, self._machine, "tcg")
 
     @property
+    def kernel(self) -> Path:
+        """The kernel's file."""
+        return self._machine.kernel
+
+    @property
     def process(self) -> QemuProcess:
         """The QEMU that runs the guest."""
         if self._process is None:

@@ -36,26 +36,29 @@ class VfioUserNic:
 
     socket: Path
     mac: str | None = None
+    waits: bool = False
+    """Whether the guest waits for each of its register writes, so that a stop at one holds it there."""
 
     def arguments(self) -> list[str]:
         """Return the ``-device`` of QEMU's vfio-user client."""
-        return ["-device", vfio_user_device(self.socket)]
+        return ["-device", vfio_user_device(self.socket, waits=self.waits)]
 
     def fds(self) -> Sequence[int]:
         """Return nothing: QEMU connects by the path."""
         return ()
 
 
-def vfio_user_device(socket: Path) -> str:
-    """Return the JSON of a ``vfio-user-pci`` device on ``socket``."""
-    return json.dumps(
-        {
-            "driver": "vfio-user-pci",
-            "socket": {"type": "unix", "path": str(socket)},
-            "x-msg-timeout": MESSAGE_TIMEOUT_MS,
-            "rombar": 0,  # the option ROM is empty, and QEMU warns of that
-        }
-    )
+def vfio_user_device(socket: Path, *, waits: bool = False) -> str:
+    """Return the JSON of a ``vfio-user-pci`` device on ``socket``; ``waits``: it posts no register write."""
+    properties: dict[str, object] = {
+        "driver": "vfio-user-pci",
+        "socket": {"type": "unix", "path": str(socket)},
+        "x-msg-timeout": MESSAGE_TIMEOUT_MS,
+        "rombar": 0,  # the option ROM is empty, and QEMU warns of that
+    }
+    if waits:
+        properties["x-no-posted-writes"] = True
+    return json.dumps(properties)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,8 @@ class Machine:
     append: str = ""
     extra: tuple[str, ...] = ()
     monitor_fd: int = -1
+    stepper_fd: int = -1
+    """A second monitor, for who stops the machine while the first is in use."""
     agent_fd: int = -1
     console: Path | None = None
     interactive: bool = False
@@ -105,7 +110,7 @@ class Machine:
 
     def fds(self) -> list[int]:
         """Return every descriptor that QEMU must inherit."""
-        own = [fd for fd in (self.monitor_fd, self.agent_fd) if fd >= 0]
+        own = [fd for fd in (self.monitor_fd, self.stepper_fd, self.agent_fd) if fd >= 0]
         return own + [fd for nic in self.nics for fd in nic.fds()]
 
 
@@ -135,6 +140,9 @@ def arguments(machine: Machine, accelerator: str) -> list[str]:
     if machine.monitor_fd >= 0:
         argv += ["-chardev", f"socket,id=monitor,fd={machine.monitor_fd}"]
         argv += ["-qmp", "chardev:monitor"]
+    if machine.stepper_fd >= 0:
+        argv += ["-chardev", f"socket,id=stepper,fd={machine.stepper_fd}"]
+        argv += ["-qmp", "chardev:stepper"]
     if machine.agent_fd >= 0:
         argv += [
             "-device",

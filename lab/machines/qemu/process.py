@@ -16,6 +16,7 @@ from qemu.qmp.legacy import QEMUMonitorProtocol
 from lab.machines import child_processes as children
 from lab.machines import scratch
 from lab.machines.qemu import command
+from lab.machines.qemu.monitor import Monitor
 
 if TYPE_CHECKING:
     from lab.machines.qemu.binary import Qemu
@@ -43,16 +44,20 @@ class QemuProcess:
         self._messages = self.folder / "messages"
         self._monitor: QEMUMonitorProtocol | None = None
         monitor, monitor_qemu = socket.socketpair()
+        stepper, stepper_qemu = socket.socketpair()
+        self.stepper = Monitor(stepper)
+        """Another monitor, for who stops the machine from another thread."""
         self.agent, agent_qemu = socket.socketpair()
         self._process: subprocess.Popen[bytes] | None = None
         machine = replace(
             machine,
             monitor_fd=monitor_qemu.fileno(),
+            stepper_fd=stepper_qemu.fileno(),
             agent_fd=agent_qemu.fileno(),
             console=self.console_path,
         )
         try:
-            with self._messages.open("wb") as messages, monitor_qemu, agent_qemu:
+            with self._messages.open("wb") as messages, monitor_qemu, stepper_qemu, agent_qemu:
                 self._process = children.start(
                     [*qemu.command, *command.arguments(machine, accelerator)],
                     environment=qemu.environ(),
@@ -149,4 +154,5 @@ class QemuProcess:
                 self._monitor.close()
             self._monitor = None
         self.agent.close()
+        self.stepper.close()
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 TRIPS: Final = 500
 WARM_UP: Final = 50
 """Trips at the beginning that are not told of."""
-ROOMS: Final = ("ntos/io/", "ntos/", "ndis/", "miniport/", "device/", "lab/")
+ROOMS: Final = ("ntos/io/", "ntos/executive/", "ntos/", "ndis/", "miniport/", "device/", "lab/")
 """Folders that are counted besides those of the declared systems."""
 ELSEWHERE: Final = "Python's own"
 """The standard library, and what dataclasses have written."""

@@ -297,7 +297,7 @@ def served_works(size: int) -> Iterator[Work]:
             card.close()
 
         def settle(stack: VfioUserStack = stack) -> object:
-            return stack.loop.step(0.01)
+            return stack.loop.step(10_000_000)
 
         yield stack_work(Row("vfio_user", f"ndis/{BURST}", mode, size), stack, settle, close)
     yield from loop_works("vfio_user mapped", size, ServedRings)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ntos.io.completion import Event
+from ntos.executive.dispatcher import Event
+from protocols.apis.win32.overlapped import Overlapped
 from protocols.apis.winsock.constants import Af, Io, IpOption, Msg, Proto, Shut, So, Sock, Sol
 from protocols.apis.winsock.errors import WinsockError
-from protocols.apis.winsock.overlapped import Overlapped
 from protocols.interfaces.tdi.address import internet
 from protocols.transports.tcpip.addresses import parse
 
@@ -192,7 +192,7 @@ class Situations:
         pending = Overlapped(Event())
         say("WSARecv overlapped, nothing came", ws.recv, a, bytearray(1), 0, pending)
         say("its result, not waiting", ws.get_overlapped_result, a, pending)
-        ws.cancel_io(a)
+        ws.win32.cancel_io(a)
         ws.wait_for_multiple_events([pending.event], 2 * SECOND)
         say("its result after CancelIo", ws.get_overlapped_result, a, pending)
         ws.closesocket(a)

@@ -7,7 +7,6 @@ Wine hands much to Linux and lets Linux's answers through: it is a second opinio
 from __future__ import annotations
 
 import shutil
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,7 +89,7 @@ def _meet(station: Station, peer: Peer, windows: Windows, version: str, progress
 
 def our_answers(station: Station) -> dict[str, int]:
     """Go through the situations with a new process of the station."""
-    winsock: Any = Locked(station.host.upper.process(threading.get_ident), station.host.executive.lock)
+    winsock: Any = Locked(station.host.upper.process(), station.host.executive.entry)
     return Situations(winsock, LINUX, WINE_PORT, NOBODY).run()
 
 

@@ -19,12 +19,13 @@ from lab.machines.peer import Peer, PeerError
 from lab.trials.interop import wsk_peer
 from lab.trials.interop.contract import Seen
 from lab.trials.interop.verified import MOST_SHOWN, watched
+from ntos.executive.contract import SECOND
 from ntos.io.status import NtError, NtStatus
 from protocols.apis.winsock.constants import Af, Proto, Sock
 from protocols.apis.wsk.blocking import Blocking
 from protocols.apis.wsk.constants import Category
 from protocols.apis.wsk.npi import WskBuf
-from protocols.apis.wsk.samples.echosrv import PORT, EchoServer
+from protocols.apis.wsk.samples.echosrv import PORT, SOCKETS, EchoServer
 from protocols.interfaces.tdi.address import InternetAddress, internet
 from protocols.transports.tcpip.addresses import parse
 
@@ -48,6 +49,7 @@ MANY_BYTES = 20_000
 ABORTS = 20
 BUFFER_BYTES = 16384
 LIMIT_S = 120.0
+LIMIT_NS = 120 * SECOND
 SETTLE_S = 10.0
 MOST_TOLD = 300
 PROGRAM = str(Path(wsk_peer.__file__))
@@ -90,6 +92,7 @@ def served(
         server = EchoServer(
             registration, host.executive.queue_work_item, port=PORT, buffer_bytes=BUFFER_BYTES
         )
+        host.executive.wait(lambda: server.bound == SOCKETS, "the sample to listen", LIMIT_NS)
     seen = [Seen("echosrv", f"listens on ports {PORT} to {PORT + 2}, TCP and UDP", not server.failures)]
 
     def survived(told: dict[str, Any]) -> Seen:
@@ -164,6 +167,7 @@ def unloaded(station: Station, registration: Any, server: EchoServer) -> Seen:  
     with host.executive.entry:
         server.stop()
         registration.deregister()
+        host.executive.wait(lambda: not server.work_items, "the sample's work items", LIMIT_NS)
         left = len(server.connections)
         alive = [text for text in host.upper.verifier.alive.values() if "Wsk" in text]
     result = f"{server.accepted} accepted, {server.bytes_echoed:,} bytes echoed; WskDeregister returned"
@@ -180,7 +184,7 @@ class Client:
         with self._host.executive.entry:
             self.registration = self._host.upper.wsk_register()
             self._npi = self.registration.capture_provider_npi()
-            self._blocking = Blocking(self._npi.client, self._host.waiter)
+            self._blocking = Blocking(self._npi.client, self._host.executive)
 
     def call(self, function: Callable[..., NtStatus], *arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - each function has its own
         """Call, and wait. NtError."""

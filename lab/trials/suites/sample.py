@@ -8,15 +8,15 @@ from ndis.miniport import MiniportCharacteristics
 from ndis.samples.cable import Cable
 from ndis.samples.loopback_adapter import LoopbackAdapter
 from ndis.verifier.core import Verifier
-from ndis.virtual import VirtualExecutive
 from ndis.wrapper import Ndis
+from ntos.executive.virtual import VirtualExecutive
 
 if TYPE_CHECKING:
     from ndis.adapter import MiniportAdapter
     from ndis.verifier.rule import Report
 
 SLOTS = 16
-SETTLE_US = 10_000
+SETTLE_NS = 10_000_000
 
 
 class Silent:
@@ -58,7 +58,7 @@ class SampleRig:
 
     def settle(self) -> None:
         """Let ten milliseconds pass."""
-        self.executive.advance(SETTLE_US)
+        self.executive.advance(SETTLE_NS)
 
     def close(self) -> None:
         """Take the adapters away."""

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
-from lab.host.interleave import Interleaver
 from lab.trials.suites.world import CARDS, InvariantError, World
 from ndis.errors import NdisError
-from ndis.executive import StuckError
 from ntos.errors import BugCheckError
+from ntos.executive.contract import StuckError
+from ntos.executive.interleaved import InterleavedExecutive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -71,7 +71,7 @@ class Tally:
 
 def play(mode: str, first: int, count: int) -> Chunk:
     """Play ``count`` schedules from seed ``first`` on."""
-    interleaver = Interleaver(random.Random(first))  # noqa: S311 - a schedule, no secret
+    interleaver = InterleavedExecutive(random.Random(first))  # noqa: S311 - a schedule, no secret
     faults = []
     most = 0
     for seed in range(first, first + count):

@@ -1,6 +1,6 @@
 """One schedule: a driver with a ring of three, senders, interrupts, requests, resets; and what must hold.
 
-The executive is ``lab.host.interleave``: a seed is a schedule. Nothing here looks at a clock or a thread.
+The executive is ``ntos.executive.interleaved``: a seed is a schedule. Nothing here looks at a clock.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from ndis.wrapper import Ndis
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from lab.host.interleave import Interleaver
     from ndis.upcalls import Upcalls
+    from ntos.executive.interleaved import InterleavedExecutive
 
 SLOTS = 3
 ARRAY = 3
@@ -167,7 +167,7 @@ def require(ok: object, why: str) -> None:
 class Inside:
     """Watches who is in the driver: the observer of a schedule. ``most`` were inside at once."""
 
-    def __init__(self, interleaver: Interleaver) -> None:
+    def __init__(self, interleaver: InterleavedExecutive) -> None:
         """Pass every event on to a verifier, and offer it to the scheduler as a place to switch."""
         self.verifier = Verifier()
         self.most = 0
@@ -191,7 +191,7 @@ class Inside:
 class World:
     """One schedule: two senders, three interrupts, two requests, perhaps a reset."""
 
-    def __init__(self, interleaver: Interleaver, card: type[Card], seed: int) -> None:
+    def __init__(self, interleaver: InterleavedExecutive, card: type[Card], seed: int) -> None:
         """Seed the choices, put the stack together, set the filter."""
         self.interleaver = interleaver
         self.reset = seed % 3 == 0

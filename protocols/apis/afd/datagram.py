@@ -12,8 +12,7 @@ from protocols.apis.afd.requests import Disconnect, Kind, Poll, Receive, Send
 from protocols.interfaces.tdi.requests import Connect, Event, Tdi
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from ntos.io.device import FileObject
     from ntos.io.irp import Irp
     from protocols.apis.afd.dispatch import AfdDriver
     from protocols.apis.afd.requests import AfdOpen
@@ -146,9 +145,10 @@ class DatagramEndpoint(Endpoint):
             self._open_any()
         return self.address
 
-    def event_handlers(self) -> dict[Event, Callable[..., Any]]:
+    def set_handlers(self, address: FileObject) -> None:
         """Hear of datagrams and of errors that came in their place."""
-        return {Event.RECEIVE_DATAGRAM: self._arrived, Event.ERROR_EX: self._failed}
+        self.tdi.set_event_handler(address, Event.RECEIVE_DATAGRAM, self._arrived)
+        self.tdi.set_event_handler(address, Event.ERROR_EX, self._failed)
 
     def _arrived(
         self, _context: object, source: TdiAddress, data: bytes, details: dict[str, Any]

@@ -27,14 +27,13 @@ KINDS: dict[Kind, type[Endpoint]] = {
 
 
 class AfdDriver:
-    """The driver. ``kick`` has the stack take a turn soon; ``polls`` wait for endpoints."""
+    """The driver. ``polls`` wait for endpoints."""
 
     name = "afd"
 
-    def __init__(self, io: IoSystem, kick: Callable[[], None]) -> None:
+    def __init__(self, io: IoSystem) -> None:
         """Create the device."""
         self.io = io
-        self.kick = kick
         self.endpoints: set[Endpoint] = set()
         self.withdrawn: frozenset[str] = frozenset()
         self.transports: list[str] = []
@@ -96,13 +95,14 @@ class AfdDriver:
             self.endpoints.discard(endpoint)
 
     def _create(self, irp: Irp) -> NtStatus:
-        file, opened = irp.location.file, irp.location.parameters.ea
+        file, create = irp.location.file, irp.location.parameters
+        opened = create.ea
         if file is None or not isinstance(opened, AfdOpen):
             return self.io.complete(irp, NtStatus.INVALID_PARAMETER)
         if opened.transport in self.withdrawn:
             return self.io.complete(irp, NtStatus.OBJECT_NAME_NOT_FOUND)
         endpoint = file.fs_context = KINDS[opened.kind](self, opened)
-        endpoint.file = file
+        endpoint.file, endpoint.owner = file, create.token
         self.endpoints.add(endpoint)
         return self.io.complete(irp, NtStatus.SUCCESS)
 

@@ -46,7 +46,7 @@ class AfdBindings(DriverObject):
 
 def driver_entry(system: System) -> DriverObject:
     """DriverEntry."""
-    afd = AfdDriver(system.io, system.waiter.kick)
+    afd = AfdDriver(system.io)
     system.export(afd)
     return AfdBindings(system, afd)
 

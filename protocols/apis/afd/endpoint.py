@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any
 from ntos.io.status import NtError, NtStatus
 from protocols.apis.afd.requests import AfdOpen, Bind, Kind, Poll
 from protocols.interfaces.tdi.client import TdiClient
-from protocols.interfaces.tdi.requests import Event, Query, TransportAddress
+from protocols.interfaces.tdi.requests import Query, TransportAddress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ntos.io.device import FileObject
     from ntos.io.irp import Irp
+    from ntos.object.token import Token
     from protocols.apis.afd.dispatch import AfdDriver
     from protocols.interfaces.tdi.address import TdiAddress
 
@@ -43,6 +42,7 @@ class Endpoint:
         self.tdi = TdiClient(driver.io)
         self.opened = opened
         self.file: FileObject | None = None
+        self.owner: Token | None = None  # on whose behalf the socket was opened
         self.address: FileObject | None = None
         self.local: TdiAddress | None = None
         self.remote: TdiAddress | None = None
@@ -71,9 +71,8 @@ class Endpoint:
     def transport_address(self, asked: Bind) -> TransportAddress:
         """Return what an address object is opened with."""
         protocol = self.opened.protocol if self.opened.kind is not Kind.STREAM else 0
-        return TransportAddress(
-            asked.address, asked.share, protocol, asked.exclusive, self.transport_options()
-        )
+        options = self.transport_options()
+        return TransportAddress(asked.address, asked.share, protocol, asked.exclusive, options, self.owner)
 
     def cleanup(self) -> None:
         """End: the last handle is closed."""
@@ -81,9 +80,8 @@ class Endpoint:
         self._wanted, self._signal = Poll.NONE, None
         self.changed()
 
-    def event_handlers(self) -> dict[Event, Callable[..., Any]]:
-        """Return what the transport is to call on an address of this socket."""
-        return {}
+    def set_handlers(self, address: FileObject) -> None:
+        """Say what the transport is to call on an address of this socket. NtError."""
 
     # Its address
 
@@ -104,8 +102,7 @@ class Endpoint:
     def _open(self, asked: Bind) -> None:
         """Open the address object and give it this socket's handlers and options. NtError."""
         self.address = self.tdi.open_address(self.opened.transport, self.transport_address(asked))
-        for event, handler in self.event_handlers().items():
-            self.tdi.set_event_handler(self.address, event, handler)
+        self.set_handlers(self.address)
         self.local = self.tdi.query(self.address, Query.ADDRESS_INFO)
         if options := self.transport_options():
             self.tdi.set_information(self.address, **options)
@@ -160,6 +157,20 @@ class Endpoint:
         self._unreported &= ~found
         codes = {bit: self.event_errors.get(bit, NtStatus.SUCCESS) for bit in Poll if bit and bit & found}
         return self.io.complete(irp, NtStatus.SUCCESS, result=(found, codes))
+
+    # What Winsock keeps with the file
+
+    def set_context(self, irp: Irp) -> NtStatus:
+        """IOCTL_AFD_SET_CONTEXT."""
+        if irp.location.file is not None:
+            irp.location.file.fs_context2 = irp.location.parameters.value
+        return self.io.complete(irp, NtStatus.SUCCESS)
+
+    def get_context(self, irp: Irp) -> NtStatus:
+        """IOCTL_AFD_GET_CONTEXT: the result is what was set; INVALID_PARAMETER when nothing was."""
+        found = irp.location.file.fs_context2 if irp.location.file is not None else None
+        status = NtStatus.INVALID_PARAMETER if found is None else NtStatus.SUCCESS
+        return self.io.complete(irp, status, result=found)
 
     # Names and options
 

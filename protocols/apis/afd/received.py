@@ -11,6 +11,8 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ntos.io.irp import Irp, Memory
 
 MOST_URGENT = 64
@@ -38,7 +40,7 @@ class ReceiveBuffer:
         """SIOCATMARK: whether no normal data precedes out-of-band data that waits."""
         return not self._marks or self._marks[0] <= self._taken
 
-    def append(self, buffers: list[Memory]) -> None:
+    def append(self, buffers: Sequence[Memory]) -> None:
         """Add normal data."""
         self._pieces.extend(buffers)
         self.size += sum(map(len, buffers))

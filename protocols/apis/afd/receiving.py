@@ -17,6 +17,8 @@ from protocols.apis.afd.requests import Poll, Receive
 from protocols.interfaces.tdi.events import Taken
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ntos.io.device import FileObject
     from ntos.io.irp import Irp, Memory
     from protocols.apis.afd.dispatch import AfdDriver
@@ -91,7 +93,7 @@ class ReceivingEndpoint(Endpoint):
         self._urgent_receives.append(irp)
         return self.io.pend_cancellable(irp, self._cancel_receive)
 
-    def data_arrived(self, buffers: list[Memory], *, is_asked: bool = False) -> NtStatus:
+    def data_arrived(self, buffers: Sequence[Memory], *, is_asked: bool = False) -> NtStatus:
         """ClientEventChainedReceive; what AFD has asked for is never too much."""
         if not is_asked and (self._buffered.size >= self.receive_limit or self._no_receive):
             self._refused = True

@@ -45,6 +45,8 @@ class Afd(enum.Enum):
     GET_PEER_NAME = enum.auto()
     GET_INFO = enum.auto()
     SET_INFO = enum.auto()
+    GET_CONTEXT = enum.auto()
+    SET_CONTEXT = enum.auto()
 
 
 class Poll(enum.IntFlag):
@@ -169,6 +171,13 @@ class EventSelect:
 
     signal: Callable[[], None] | None
     events: Poll
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """AFD_SET_CONTEXT: what Winsock keeps with a file, for whoever gets another handle of it."""
+
+    value: object
 
 
 @dataclass(frozen=True, slots=True)

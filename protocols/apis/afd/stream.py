@@ -17,8 +17,6 @@ from protocols.apis.afd.requests import Accept, Bind, Disconnect, Poll, Send
 from protocols.interfaces.tdi.requests import Event, Flags, Query
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ntos.io.device import FileObject
     from ntos.io.irp import Irp
     from protocols.apis.afd.dispatch import AfdDriver
@@ -74,13 +72,11 @@ class StreamEndpoint(ReceivingEndpoint):
 
     # Opening
 
-    def event_handlers(self) -> dict[Event, Callable[..., Any]]:
+    def set_handlers(self, address: FileObject) -> None:
         """Hear of data, urgent data and endings; the connection's context says whose."""
-        return {
-            Event.CHAINED_RECEIVE: StreamEndpoint.data_arrived,
-            Event.RECEIVE_EXPEDITED: StreamEndpoint.urgent_arrived,
-            Event.DISCONNECT: StreamEndpoint.disconnected,
-        }
+        self.tdi.set_event_handler(address, Event.CHAINED_RECEIVE, StreamEndpoint.data_arrived)
+        self.tdi.set_event_handler(address, Event.RECEIVE_EXPEDITED, StreamEndpoint.urgent_arrived)
+        self.tdi.set_event_handler(address, Event.DISCONNECT, StreamEndpoint.disconnected)
 
     def connect(self, irp: Irp) -> NtStatus:
         """IOCTL_AFD_CONNECT; immediate: PENDING goes on behind a DEVICE_NOT_READY."""

@@ -1,6 +1,6 @@
 """Winsock's way to AFD: a socket's handle, and a request that is asked, awaited and judged.
 
-A call without an overlapped structure on a blocking socket waits by the process's ``Waiter``; on a
+A call without an overlapped structure on a blocking socket waits by the executive; on a
 non-blocking one it says ``immediate`` to AFD. It knows no function of Winsock: those are in ``msafd``.
 """
 
@@ -10,6 +10,7 @@ from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
+from ntos.executive.contract import MILLISECOND
 from ntos.io.irp import Irp, Major
 from protocols.apis.afd.requests import Afd
 from protocols.apis.winsock.constants import Sock
@@ -19,16 +20,16 @@ from protocols.apis.winsock.qos import Qos
 from protocols.apis.winsock.spi import Provider
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from ntos.io.completion import ApcQueue, Waiter
+    from ntos.executive.contract import Executive
     from ntos.io.device import FileObject
     from ntos.io.irp import Memory
     from ntos.io.system import IoSystem
-    from protocols.apis.winsock.overlapped import Overlapped
+    from ntos.object.process import Process
+    from protocols.apis.win32.overlapped import Overlapped
     from protocols.apis.winsock.spi import ProtocolInfo
 
-MILLISECOND = 1_000_000
 _has_completed = attrgetter("completed")
 """Asked of a request before and after each sleep; in C, as no lambda is."""
 
@@ -54,11 +55,10 @@ class Handle:
 class AfdCalls(Provider):
     """A provider that asks AFD."""
 
-    def __init__(self, io: IoSystem, waiter: Waiter, apcs: Callable[[], ApcQueue]) -> None:
-        """``apcs`` returns the calling thread's queue."""
+    def __init__(self, io: IoSystem, executive: Executive, process: Process) -> None:
         self._io = io
-        self._waiter = waiter
-        self._apcs = apcs
+        self._executive = executive
+        self._process = process
 
     def request(
         self,
@@ -89,13 +89,11 @@ class AfdCalls(Provider):
             buffers=buffers,
         )
         if overlapped is not None:
-            overlapped.begin()
-            overlapped.irp = irp
-            apcs, told = self._apcs(), overlapped
-            irp.done = lambda done: told.finish(done, apcs)
+            overlapped.begin(irp, self._process.thread)
+            self._io.call(irp)
+            overlapped.sent()
+            return irp
         self._io.call(irp)
-        if code is not Afd.RECEIVE and code is not Afd.SEND:  # where TDI is asked for these, it kicks
-            self._waiter.kick()
         return irp
 
     def _now(self, handle: Handle, code: Afd, parameters: object = None) -> Any:  # noqa: ANN401 - each request has its own result
@@ -112,7 +110,9 @@ class AfdCalls(Provider):
         if not irp.completed:
             if overlapped is not None:
                 raise WinsockError(Wsae.WSA_IO_PENDING)
-            if not self._waiter.wait(partial(_has_completed, irp), timeout_ms * MILLISECOND or None):
+            if not self._executive.wait(
+                partial(_has_completed, irp), "a socket", timeout_ms * MILLISECOND or None
+            ):
                 self._io.cancel(irp)
                 raise WinsockError(Wsae.WSAETIMEDOUT)
         if not irp.status.ok:

@@ -14,9 +14,9 @@ from protocols.apis.winsock.errors import WinsockError, Wsae, error_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ntos.io.completion import Event
+    from ntos.executive.dispatcher import Event
+    from protocols.apis.win32.overlapped import Overlapped
     from protocols.apis.winsock.afdcalls import Handle
-    from protocols.apis.winsock.overlapped import Overlapped
 
 EVENTS = {
     Fd.READ: Poll.RECEIVE,
@@ -47,13 +47,12 @@ class EventCalls(AfdCalls):
         if signal is not None:
             irp.done = lambda _irp: signal()
         self._io.call(irp)
-        self._waiter.kick()
         return irp
 
     def await_poll(self, irp: Irp, timeout_ns: int | None) -> None:
         """Wait until a poll has ended or the time is over."""
         if not irp.completed and timeout_ns != 0:
-            self._waiter.wait(lambda: irp.completed, timeout_ns)
+            self._executive.wait(lambda: irp.completed, "select", timeout_ns)
 
     def end_poll(self, irp: Irp) -> dict[int, Poll]:
         """Take a poll's answer by position; cancel it when there is none."""
@@ -104,7 +103,7 @@ class EventCalls(AfdCalls):
         """WSPGetOverlappedResult. WinsockError(WSA_IO_INCOMPLETE) while it goes on."""
         del handle
         if not overlapped.done and wait:
-            self._waiter.wait(lambda: overlapped.done, None)
+            self._executive.wait(lambda: overlapped.done, "an overlapped call")
         if not overlapped.done:
             raise WinsockError(Wsae.WSA_IO_INCOMPLETE)
         if not overlapped.status.ok:

@@ -94,7 +94,7 @@ class OptionCalls(AfdCalls):
     def connect_time(self, handle: Handle) -> int:
         """SO_CONNECT_TIME: seconds since the handshake, or 0xFFFFFFFF."""
         since = self._info(handle).get("connected_since_ns")
-        return 0xFFFF_FFFF if since is None else (self._waiter.now_ns() - since) // 1_000_000_000
+        return 0xFFFF_FFFF if since is None else (self._executive.now_ns() - since) // 1_000_000_000
 
     def listening(self, handle: Handle) -> bool:
         """SO_ACCEPTCONN."""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ntos.executive.contract import MILLISECOND
+from ntos.io.create import Create
 from ntos.io.status import NtError, NtStatus
+from ntos.object.access import Access
 from protocols.apis.afd.dispatch import AFD
 from protocols.apis.afd.requests import (
     MAY_BLOCK,
@@ -16,13 +19,14 @@ from protocols.apis.afd.requests import (
     AfdOpen,
     Bind,
     ConnectTo,
+    Context,
     Disconnect,
     Kind,
     Listen,
     Receive,
     Send,
 )
-from protocols.apis.winsock.afdcalls import MILLISECOND, Handle
+from protocols.apis.winsock.afdcalls import Handle
 from protocols.apis.winsock.afdevents import EventCalls
 from protocols.apis.winsock.afdoptions import OptionCalls
 from protocols.apis.winsock.constants import Msg, Shut, Sock
@@ -32,11 +36,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ntos.io.irp import Irp, Memory
+    from protocols.apis.win32.overlapped import Overlapped
     from protocols.apis.winsock.control import PacketInfo
-    from protocols.apis.winsock.overlapped import Overlapped
     from protocols.apis.winsock.spi import ProtocolInfo
     from protocols.interfaces.tdi.address import TdiAddress
 
+ACCESS = int(Access.GENERIC_READ | Access.GENERIC_WRITE | Access.SYNCHRONIZE)
 KINDS = {Sock.STREAM: Kind.STREAM, Sock.DGRAM: Kind.DATAGRAM, Sock.RAW: Kind.RAW}
 
 
@@ -47,12 +52,15 @@ class MsafdProvider(OptionCalls, EventCalls):
 
     def socket(self, info: ProtocolInfo, protocol: int) -> Handle:
         """WSPSocket."""
-        asked = AfdOpen(KINDS[info.kind], info.device, info.helper.any_address(info.family), protocol)
+        opened = AfdOpen(KINDS[info.kind], info.device, info.helper.any_address(info.family), protocol)
+        create = Create(access=ACCESS, ea=opened, token=self._process.thread.token)
         try:
-            file = self._io.open(AFD, asked)
+            file = self._io.create_file(AFD, create).result()
         except NtError as error:
             raise error_of(error.status) from error
-        return Handle(file, info, protocol or info.protocol)
+        handle = Handle(file, info, protocol or info.protocol)
+        self._now(handle, Afd.SET_CONTEXT, Context(handle))
+        return handle
 
     def closesocket(self, handle: Handle) -> None:
         """WSPCloseSocket. With SO_LINGER of some seconds: when the peer has all, else by a reset.
@@ -62,8 +70,8 @@ class MsafdProvider(OptionCalls, EventCalls):
         last = handle.file.handles == 1
         if last and handle.stream and handle.options["linger"] and self._linger(handle):
             raise WinsockError(Wsae.WSAEWOULDBLOCK, "it lingers")
-        self._io.close(handle.file)
-        self._waiter.kick()
+        if handle.file.is_open:  # while it lingered, its handle may have been closed
+            self._io.close(handle.file)
 
     def duplicate_socket(self, handle: Handle) -> Handle:
         """WSPDuplicateSocket: another handle of the same socket, whose options and mode are shared."""
@@ -86,7 +94,7 @@ class MsafdProvider(OptionCalls, EventCalls):
         timeout = int(handle.options["linger"] * 1000) * MILLISECOND
         if not handle.blocking:
             return bool(self._unacknowledged(handle))
-        if not self._waiter.wait(lambda: not self._unacknowledged(handle), timeout):
+        if not self._executive.wait(lambda: not self._unacknowledged(handle), "the last bytes", timeout):
             self._now(handle, Afd.DISCONNECT, Disconnect(abort=True))
         return False
 

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ntos.io.irp import Irp, Memory
+    from protocols.apis.win32.overlapped import Overlapped
     from protocols.apis.winsock.afdcalls import Handle
     from protocols.apis.winsock.control import ControlMessage
     from protocols.apis.winsock.msafd import MsafdProvider
-    from protocols.apis.winsock.overlapped import Overlapped
     from protocols.interfaces.tdi.address import TdiAddress
 
 TF_DISCONNECT = 0x01

@@ -19,7 +19,7 @@ from protocols.transports.tcpip.addresses import IPV4_ANY, IPV4_LOOPBACK, IPV6_A
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from ntos.io.completion import Waiter
+    from ntos.executive.contract import Executive
     from protocols.interfaces.tdi.address import TdiAddress
     from protocols.transports.netbt.names import NameService
     from protocols.transports.tcpip.stack import Stack
@@ -88,10 +88,9 @@ class DnsNames:
     namespace = Ns.DNS
     name = "Tcpip"
 
-    def __init__(self, stack: Stack, kick: Callable[[], None]) -> None:
+    def __init__(self, stack: Stack) -> None:
         """Ask through ``stack``."""
         self._stack = stack
-        self._kick = kick
 
     def lookup(self, name: str, done: Callable[[list[TdiAddress]], None]) -> None:
         """Ask the servers; without one the answer is none."""
@@ -100,7 +99,7 @@ class DnsNames:
             done([])
             return
         self._stack.dns.resolve(name, lambda found: done(_internet(found)), servers)
-        self._kick()
+        self._stack.request_turn()
 
 
 class LlmnrNames:
@@ -109,10 +108,9 @@ class LlmnrNames:
     namespace = Ns.LLMNR
     name = "llmnr"
 
-    def __init__(self, stack: Stack, kick: Callable[[], None]) -> None:
+    def __init__(self, stack: Stack) -> None:
         """Ask through ``stack``."""
         self._stack = stack
-        self._kick = kick
 
     def lookup(self, name: str, done: Callable[[list[TdiAddress]], None]) -> None:
         """Ask the link."""
@@ -120,7 +118,7 @@ class LlmnrNames:
             done([])
             return
         self._stack.llmnr.resolve(name, lambda found: done(_internet(found)))
-        self._kick()
+        self._stack.request_turn()
 
 
 class NetbtNames:
@@ -129,10 +127,9 @@ class NetbtNames:
     namespace = Ns.NETBT
     name = "NetBT"
 
-    def __init__(self, service: NameService, kick: Callable[[], None]) -> None:
+    def __init__(self, service: NameService) -> None:
         """Ask through ``service``."""
         self._service = service
-        self._kick = kick
 
     def lookup(self, name: str, done: Callable[[list[TdiAddress]], None]) -> None:
         """Ask the link; what can be no NetBIOS name has no answer."""
@@ -145,7 +142,6 @@ class NetbtNames:
             done([])
             return
         self._service.query(asked, lambda found: done(_internet(found)))
-        self._kick()
 
 
 class Lookup:
@@ -221,10 +217,14 @@ class Hints:
 class Namespaces:
     """The namespace catalog of a process, in order."""
 
-    def __init__(self, waiter: Waiter) -> None:
+    def __init__(self, executive: Executive) -> None:
         """Start empty."""
-        self._waiter = waiter
+        self._executive = executive
         self.providers: list[NamespaceProvider] = []
+
+    def empty(self) -> Namespaces:
+        """Return another catalog of this process, without a provider."""
+        return Namespaces(self._executive)
 
     def install(self, provider: NamespaceProvider) -> None:
         """WSCInstallNameSpace: at the end."""
@@ -242,7 +242,8 @@ class Namespaces:
         """WSALookupServiceBegin, Next, End: the addresses of a name. WSASERVICE_NOT_FOUND."""
         asked = [one for one in self.providers if namespace in (Ns.ALL, one.namespace)]
         found = Lookup(asked, name)
-        self._waiter.wait(lambda: found.decided, LOOKUP_TIMEOUT_NS)
+        if not found.decided:
+            self._executive.wait(lambda: found.decided, f"the address of {name}", LOOKUP_TIMEOUT_NS)
         if not found.addresses:
             raise WinsockError(Wsae.WSASERVICE_NOT_FOUND, name)
         return found.addresses
@@ -259,7 +260,7 @@ class Namespaces:
 
         for at, provider in enumerate(asked):
             provider.lookup(name, receiver(at))
-        self._waiter.wait(lambda: None not in found, LOOKUP_TIMEOUT_NS)
+        self._executive.wait(lambda: None not in found, f"answers about {name}", LOOKUP_TIMEOUT_NS)
         sets = [
             QuerySet(name, one.namespace, tuple(addresses))
             for one, addresses in zip(asked, found, strict=True)

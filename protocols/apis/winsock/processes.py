@@ -10,17 +10,22 @@ from typing import TYPE_CHECKING
 
 from ntos.netcfg.driver import DriverObject
 from ntos.netcfg.registry import SERVICES
+from ntos.object.sid import Sid
+from ntos.object.token import user_token
 from protocols.apis.afd import AfdDriver
+from protocols.apis.win32 import Win32
 from protocols.apis.winsock.api import Winsock
 from protocols.apis.winsock.errors import WinsockError, Wsae
 from protocols.apis.winsock.helpers.contract import WinsockHelper
 from protocols.apis.winsock.spi import Catalog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ntos.netcfg.system import System
+    from ntos.object.token import Token
     from protocols.apis.winsock.helpers.contract import CatalogEntry
+
+HOST_USER = Sid(5, (21, 1004336348, 1177238915, 682003330, 1001))
+"""Who runs a host's programs, unless somebody else is named."""
 
 
 class WinsockProcesses(DriverObject):
@@ -33,9 +38,13 @@ class WinsockProcesses(DriverObject):
         self._afd = system.find(AfdDriver)
         self._afd.watchers.append(self._refresh)
 
-    def process(self, thread: Callable[[], object] = lambda: 0) -> Winsock:
-        """Return a new process's Winsock, its catalog filled."""
-        winsock = Winsock(self._system.io, self._system.waiter, Catalog(), thread)
+    def process(self, token: Token | None = None, name: str = "program") -> Winsock:
+        """Return a new process's Winsock, its catalog filled; the process runs with ``token``."""
+        io, executive = self._system.io, self._system.executive
+        process = io.objects.create_process(
+            name, token or user_token(HOST_USER), current=executive.current_thread
+        )
+        winsock = Winsock(Win32(process, io, executive), Catalog())
         self._processes.append(winsock)
         self._fill(winsock)
         return winsock

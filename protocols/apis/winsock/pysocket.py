@@ -13,8 +13,8 @@ import socket as standard
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from protocols.apis.winsock.api import MEMORY
 from protocols.apis.winsock.constants import Af, Io, IpOption, PollFlag, Shut, So, Sock, Sol, TcpOption
+from protocols.apis.winsock.data import MEMORY
 from protocols.apis.winsock.errors import WinsockError, Wsae
 from protocols.apis.winsock.namespace import MOST_PORT, Hints
 from protocols.interfaces.tdi.address import InternetAddress, internet

@@ -15,7 +15,7 @@ from protocols.apis.winsock.constants import Fd
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ntos.io.completion import Waiter
+    from ntos.executive.contract import Executive
 
 WM_USER = 0x0400
 
@@ -42,9 +42,11 @@ class WindowMessage:
 class Window:
     """A window and its thread's message queue."""
 
-    def __init__(self, waiter: Waiter, procedure: Callable[[WindowMessage], None] | None = None) -> None:
+    def __init__(
+        self, executive: Executive, procedure: Callable[[WindowMessage], None] | None = None
+    ) -> None:
         """Create it; ``procedure`` is what ``dispatch`` calls."""
-        self._waiter = waiter
+        self._executive = executive
         self._procedure = procedure
         self._queue: deque[WindowMessage] = deque()
 
@@ -58,7 +60,7 @@ class Window:
 
     def get_message(self, timeout_ns: int | None = None) -> WindowMessage | None:
         """GetMessage: the oldest, waited for; None when the time was over."""
-        self._waiter.wait(lambda: bool(self._queue), timeout_ns)
+        self._executive.wait(lambda: bool(self._queue), "a message", timeout_ns)
         return self._queue.popleft() if self._queue else None
 
     def dispatch(self, timeout_ns: int | None = None) -> bool:

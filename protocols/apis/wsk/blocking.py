@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ntos.executive.irql import Irql
 from ntos.io.status import NtError, NtStatus
-from ntos.irql import Irql
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ntos.io.completion import Waiter
+    from ntos.executive.contract import Executive
     from ntos.io.irp import Irp
     from protocols.apis.wsk.client import WskClient
 
@@ -23,10 +23,10 @@ PATIENCE_NS = 30_000_000_000
 class Blocking:
     """Makes WSK calls of one client, one at a time."""
 
-    def __init__(self, client: WskClient, waiter: Waiter, patience_ns: int = PATIENCE_NS) -> None:
-        """Wait by ``waiter``, for so long at most; then the IRP is cancelled."""
+    def __init__(self, client: WskClient, executive: Executive, patience_ns: int = PATIENCE_NS) -> None:
+        """Wait for so long at most; then the IRP is cancelled."""
         self.client = client
-        self._waiter = waiter
+        self._executive = executive
         self._patience_ns = patience_ns
 
     def irp(self, function: Callable[..., NtStatus], *arguments: Any, **named: Any) -> Irp:  # noqa: ANN401 - each function has its own
@@ -34,7 +34,7 @@ class Blocking:
         self.client.subsystem.irql.require(Irql.PASSIVE, "a WSK call that waits")
         irp = self.client.allocate_irp()
         function(*arguments, irp=irp, **named)
-        if not self._waiter.wait(lambda: irp.completed, self._patience_ns):
+        if not self._executive.wait(lambda: irp.completed, "a WSK call", self._patience_ns):
             self.client.subsystem.io.cancel(irp)
         return irp
 

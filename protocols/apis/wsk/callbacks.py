@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from ntos.irql import Irql
+from ntos.executive.irql import Irql
 from protocols.apis.wsk.constants import Event
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ntos.irql import IrqlModel
+    from ntos.executive.irql import IrqlModel
 
 Said = TypeVar("Said")
 

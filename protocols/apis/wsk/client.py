@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ntos.executive.irql import Irql
 from ntos.io.irp import Irp, Major
 from ntos.io.status import NtError, NtStatus
-from ntos.irql import Irql
+from ntos.object.descriptor import SecurityDescriptor
 from protocols.apis.winsock.constants import Sock
 from protocols.apis.wsk.connection import ConnectionSocket
 from protocols.apis.wsk.constants import NPI_WSK_INTERFACE_ID, Category, ClientControl, Event, Wsk
@@ -16,11 +17,12 @@ from protocols.apis.wsk.names import Question, name_info, resolve
 from protocols.apis.wsk.npi import EventCallbackControl, Output
 from protocols.apis.wsk.socket import Opened, Socket
 from protocols.apis.wsk.stream import StreamSocket
-from protocols.interfaces.tlnpi.npi import NOBODY, SecurityDescriptor
+from protocols.interfaces.tlnpi.npi import SYSTEM
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ntos.object.token import Token
     from protocols.apis.winsock.namespace import AddressInfo, Hints
     from protocols.apis.wsk.npi import ConnectionDispatch
     from protocols.apis.wsk.subsystem import WskSubsystem
@@ -35,7 +37,6 @@ CATEGORIES: dict[Category, tuple[type[Socket], frozenset[int]]] = {
     Category.STREAM: (StreamSocket, frozenset((Sock.STREAM,))),
 }
 """The class of each category, and the socket types that it goes with."""
-SYSTEM = "SYSTEM"
 TCP = 6
 
 
@@ -71,10 +72,10 @@ class WskClient:
         *,
         context: object = None,
         dispatch: object = None,
-        owner: str = SYSTEM,
-        security: SecurityDescriptor = NOBODY,
+        owner: Token = SYSTEM,
+        security: SecurityDescriptor | None = None,
     ) -> NtStatus:
-        """WskSocket: the IRP's result is the socket. ``owner`` is whom OwningProcess runs as."""
+        """WskSocket: the IRP's result is the socket. ``owner`` is OwningThread's or OwningProcess's."""
         opened = Opened(family, socket_type, protocol, context, dispatch, owner, security)
         return self.subsystem.submit(irp, Wsk.SOCKET, None, self._socket, Category(flags), opened)
 
@@ -88,8 +89,8 @@ class WskClient:
         *,
         context: object = None,
         dispatch: ConnectionDispatch | None = None,
-        owner: str = SYSTEM,
-        security: SecurityDescriptor = NOBODY,
+        owner: Token = SYSTEM,
+        security: SecurityDescriptor | None = None,
     ) -> NtStatus:
         """WskSocketConnect: make, bind and connect; the IRP's result is the socket."""
         family = 2 if len(remote.address) == 4 else 23
@@ -193,7 +194,7 @@ class WskClient:
             raise NtError(
                 NtStatus.INVALID_PARAMETER, f"a {category.name} socket of type {opened.socket_type}"
             )
-        if opened.security is not NOBODY and opened.security not in self.descriptors:
+        if opened.security is not None and opened.security not in self.descriptors:
             raise NtError(NtStatus.INVALID_PARAMETER, "the security descriptor was not cached")
         provider = self.subsystem.provider_of(opened.family, opened.socket_type, opened.protocol)
         if provider is None:

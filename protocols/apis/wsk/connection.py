@@ -255,7 +255,6 @@ class ConnectionSocket(ReceivingSocket):
         if self.pend(irp, self._cancel_send):
             self._sends.append(Sending(irp, deque(buffer.pieces()), size))
             self._pump()
-        self.subsystem.kick()
         return NtStatus.PENDING
 
     def _disconnect(self, irp: Irp, buffer: WskBuf | None, flags: DisconnectFlag) -> NtStatus:

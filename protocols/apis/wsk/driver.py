@@ -37,8 +37,8 @@ class WskBindings(DriverObject):
 
 def driver_entry(system: System) -> DriverObject:
     """DriverEntry."""
-    kick = system.waiter.kick
-    subsystem = WskSubsystem(system.io, system.find(Nmr), system.irql, system.find(Namespaces), kick)
+    nmr, names = system.find(Nmr), system.find(Namespaces)
+    subsystem = WskSubsystem(system.io, nmr, system.executive.irql, names)
     system.export(subsystem)
     return WskBindings(subsystem)
 

@@ -51,22 +51,6 @@ class Known:
         done(self._addresses)
 
 
-class AtOnce:
-    """A waiter for what has come true already."""
-
-    def now_ns(self) -> int:
-        """Return no time: nothing is waited for."""
-        return 0
-
-    def wait(self, until: Callable[[], bool], timeout_ns: int | None) -> bool:
-        """Look once."""
-        del timeout_ns
-        return until()
-
-    def kick(self) -> None:
-        """Nothing was asked."""
-
-
 class Question(NamedTuple):
     """What WskGetAddressInfo is asked."""
 
@@ -82,7 +66,7 @@ def resolve(
     """Ask all providers at once; ``answered`` is called once, perhaps before this returns."""
     node, hints = question.node, question.hints
     if not node or (hints is not None and hints.numeric) or _is_numeric(node):
-        answered(*_formatted([], question))
+        answered(*_formatted(names, [], question))
         return
     asked = [one for one in names.providers if question.namespace in (Ns.ALL, one.namespace)]
     lookups: list[Lookup] = []
@@ -91,7 +75,7 @@ def resolve(
     def told() -> None:
         if lookups and lookups[0].decided and not finished:
             finished.append(True)
-            answered(*_formatted(lookups[0].addresses, question))
+            answered(*_formatted(names, lookups[0].addresses, question))
 
     lookups.append(Lookup([Told(one, told) for one in asked], node))
     told()
@@ -118,8 +102,10 @@ def _is_numeric(node: str) -> bool:
     return True
 
 
-def _formatted(addresses: list[TdiAddress], question: Question) -> tuple[NtStatus, list[AddressInfo]]:
-    formatter = Namespaces(AtOnce())
+def _formatted(
+    names: Namespaces, addresses: list[TdiAddress], question: Question
+) -> tuple[NtStatus, list[AddressInfo]]:
+    formatter = names.empty()
     formatter.install(Known(addresses))
     try:
         return NtStatus.SUCCESS, formatter.getaddrinfo(question.node, question.service, question.hints)

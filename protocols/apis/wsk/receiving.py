@@ -99,7 +99,6 @@ class ReceivingSocket(BoundSocket):
         if self.pend(irp, self._cancel_receive):
             self._receives.append(Receiving(irp, buffer, flags))
             self._deliver()
-        self.subsystem.kick()
         return NtStatus.PENDING
 
     def _why(self) -> NtStatus:

@@ -11,20 +11,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import uuid4
 
 from ntos.errors import BugCheckError
+from ntos.executive.contract import MILLISECOND
+from ntos.executive.irql import Irql
 from ntos.io.status import NtError, NtStatus
-from ntos.irql import Irql
 from protocols.apis.wsk.constants import NPI_WSK_INTERFACE_ID, WSK_INFINITE_WAIT, WSK_NO_WAIT
 from protocols.apis.wsk.npi import ClientNpi
 from protocols.interfaces.nmr.modules import ModuleId, RegistrationInstance
 
 if TYPE_CHECKING:
-    from ntos.io.completion import Waiter
-    from ntos.irql import IrqlModel
+    from ntos.executive.contract import Executive
     from protocols.apis.wsk.client import WskClient
     from protocols.interfaces.nmr.binding import Binding
     from protocols.interfaces.nmr.registrar import Nmr
 
-NS_PER_MS = 1_000_000
 _numbers = itertools.count(1)
 
 
@@ -38,14 +37,14 @@ class ProviderNpi(NamedTuple):
 class WskRegistration:
     """WSK_REGISTRATION. Made by WskRegister; ``deregister`` ends it."""
 
-    def __init__(self, nmr: Nmr, waiter: Waiter, irql: IrqlModel, npi: ClientNpi | None = None) -> None:
+    def __init__(self, nmr: Nmr, executive: Executive, npi: ClientNpi | None = None) -> None:
         """WskRegister."""
         self.npi = npi or ClientNpi()
         module = ModuleId(uuid4(), f"WSK application {next(_numbers)}")
         self.instance = RegistrationInstance(NPI_WSK_INTERFACE_ID, module, specific=self.npi.dispatch.version)
         self._nmr = nmr
-        self._waiter = waiter
-        self._irql = irql
+        self._executive = executive
+        self._irql = executive.irql
         self._binding: Binding | None = None
         self._provider: ProviderNpi | None = None
         self._range: tuple[tuple[int, int], tuple[int, int]] | None = None
@@ -58,8 +57,8 @@ class WskRegistration:
         """WskCaptureProviderNPI. NtError: NOINTERFACE, DEVICE_NOT_READY."""
         if timeout_ms != WSK_NO_WAIT:
             self._irql.require(Irql.PASSIVE, "WskCaptureProviderNPI that may wait")
-            limit = None if timeout_ms == WSK_INFINITE_WAIT else timeout_ms * NS_PER_MS
-            self._waiter.wait(lambda: self._is_decided, limit)
+            limit = None if timeout_ms == WSK_INFINITE_WAIT else timeout_ms * MILLISECOND
+            self._executive.wait(lambda: self._is_decided, "the WSK subsystem", limit)
         if self._is_deregistered or self._is_detaching or self._range is None:
             raise NtError(NtStatus.DEVICE_NOT_READY)
         if self._provider is None:
@@ -88,7 +87,6 @@ class WskRegistration:
             raise BugCheckError("WskDeregister twice")
         self._is_deregistered = True
         self._nmr.deregister_client(self._handle)
-        self._waiter.kick()  # those who wait for a capture
         self._nmr.wait_for_deregister_complete(self._handle)
 
     # ClientModule
@@ -100,7 +98,6 @@ class WskRegistration:
         if said.status is NtStatus.SUCCESS:
             self._binding = binding
             self._provider = ProviderNpi(said.context, said.dispatch)
-        self._waiter.kick()
         return said.status
 
     def detach_provider(self, context: Any) -> NtStatus:  # noqa: ANN401 - this object

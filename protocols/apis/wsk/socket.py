@@ -31,8 +31,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ntos.io.irp import Irp
+    from ntos.object.descriptor import SecurityDescriptor
+    from ntos.object.token import Token
     from protocols.apis.wsk.client import WskClient
-    from protocols.interfaces.tlnpi.npi import SecurityDescriptor, TlProvider
+    from protocols.interfaces.tlnpi.npi import TlProvider
 
 AT_DISPATCH = Flag.AT_DISPATCH_LEVEL
 INET6 = 23
@@ -46,8 +48,8 @@ class Opened(NamedTuple):
     protocol: int
     context: object
     dispatch: Any
-    owner: str
-    security: SecurityDescriptor
+    owner: Token
+    security: SecurityDescriptor | None
 
 
 class Socket:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
+from ntos.executive.irql import Irql
 from ntos.io.irp import Major
 from ntos.io.status import NtStatus
-from ntos.irql import Irql
 from protocols.apis.wsk.client import WskClient
 from protocols.apis.wsk.constants import (
     HIGHEST_VERSION,
@@ -27,10 +27,10 @@ from protocols.interfaces.tlnpi.npi import NPI_TRANSPORT_LAYER_ID, TL_VERSION, T
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ntos.executive.irql import IrqlModel
     from ntos.io.device import DeviceObject, FileObject
     from ntos.io.irp import Irp
     from ntos.io.system import IoSystem
-    from ntos.irql import IrqlModel
     from protocols.apis.winsock.namespace import Namespaces
     from protocols.interfaces.nmr.binding import Binding, Registered
     from protocols.interfaces.nmr.registrar import Nmr
@@ -101,14 +101,11 @@ class WskSubsystem:
 
     name = "wsk"
 
-    def __init__(
-        self, io: IoSystem, nmr: Nmr, irql: IrqlModel, names: Namespaces, kick: Callable[[], None]
-    ) -> None:
-        """Create the device; attach to nothing yet. ``kick`` has the stack take a turn soon."""
+    def __init__(self, io: IoSystem, nmr: Nmr, irql: IrqlModel, names: Namespaces) -> None:
+        """Create the device; attach to nothing yet."""
         self.io = io
         self.irql = irql
         self.names = names
-        self.kick = kick
         self.device = io.create_device(self, WSK)
         self.instance = RegistrationInstance(NPI_TRANSPORT_LAYER_ID, MODULE, specific=TL_VERSION)
         self.attached: list[Transport] = []

@@ -13,20 +13,24 @@ from ndis.filter8023 import PacketFilter
 from ndis.oids import MEDIA_DISCONNECTED, Oid
 from ndis.requests import Request
 from ndis.status import Status
+from ntos.executive.contract import MILLISECOND, expect
+from ntos.executive.dispatcher import Dpc
 from protocols.interfaces.edge.link import EdgeLink
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ndis.executive import Timer
     from ndis.packet import PacketPool
     from ndis.protocol import Open
     from ndis.wrapper import BindContext, Ndis
+    from ntos.executive.contract import Timer
 
 Link = TypeVar("Link", bound=EdgeLink[Any, Any])
 PACKETS = 1024
 """Packets of a binding at the miniport at a time; frames beyond them wait in the link."""
 ETHERNET_MTU = 1500
+RETRY_NS = 10 * MILLISECOND
+"""After a turn that failed the next comes so much later: a failure in every turn leaves the host time."""
 
 
 class EdgeDriver(Generic[Link]):
@@ -45,14 +49,15 @@ class EdgeDriver(Generic[Link]):
         """Bind nothing yet."""
         self.links: dict[str, Link] = {}
         self._ndis = ndis
-        self._queued = False
+        self.request_turn = Dpc(ndis.executive, self.name, self._turn).queue
+        """Has the transport take a turn soon: for its edges above, and for its links."""
         self._timer: Timer | None = None
         self._timer_ns: int | None = None
 
     # What a transport is
 
     def make_link(self, name: str, pool: PacketPool) -> Link:
-        """Return a new link over the adapter ``name``, which wakes the driver by ``kick``."""
+        """Return a new link over the adapter ``name``, which wakes the driver by ``request_turn``."""
         raise NotImplementedError
 
     def negotiate(self, link: Link, open_: Open) -> None:
@@ -105,7 +110,7 @@ class EdgeDriver(Generic[Link]):
         link.told_up = link.up
         self.attach(link, before)
         self.set(open_, Oid.GEN_CURRENT_PACKET_FILTER, int(self.packet_filter).to_bytes(4, "little"))
-        self.kick()
+        self.request_turn()
         return Status.SUCCESS
 
     def unbind_adapter(self, open_: Open) -> Status:
@@ -114,7 +119,7 @@ class EdgeDriver(Generic[Link]):
         self.detach(link)
         link.stop()
         if not open_.adapter.is_gone:  # what a card has that was pulled out never comes back
-            self._ndis.executive.wait(lambda: link.is_idle, f"{link.name} to give back what was sent")
+            expect(self._ndis.executive, lambda: link.is_idle, f"{link.name} to give back what was sent")
         return link.close()
 
     def stop(self) -> None:
@@ -127,13 +132,7 @@ class EdgeDriver(Generic[Link]):
 
     def now_ns(self) -> int:
         """Return the executive's time."""
-        return self._ndis.executive.now_us() * 1000
-
-    def kick(self) -> None:
-        """Have the transport take a turn soon."""
-        if not self._queued:
-            self._queued = True
-            self._ndis.executive.queue_dpc(self.name, self._turn)
+        return self._ndis.executive.now_ns()
 
     def set_timer(self) -> None:
         """Have the executive call when the transport's next deadline is due."""
@@ -145,24 +144,27 @@ class EdgeDriver(Generic[Link]):
             self._timer = None
         self._timer_ns = due
         if due is not None:
-            self._timer = self._ndis.executive.call_at(-(-due // 1000), self.name, self._fire)
+            self._timer = self._ndis.executive.call_at(due, self.name, self._fire)
 
     def _turn(self) -> None:
-        self._queued = False
-        now = self._ndis.executive.now_us() * 1000
+        now = self._ndis.executive.now_ns()
         is_settled = False
-        for link in self.links.values():
-            if link.up is not link.told_up:
-                link.told_up = link.up
-                self.state_changed(link)
-            if link.waiting:
-                link.submit()
-            if link.inbox:
-                frames, link.inbox = link.inbox, []
-                self.deliver(link, frames, now)
-                is_settled = True
-        if not is_settled:
-            self.advance(now)
+        try:
+            for link in self.links.values():
+                if link.up is not link.told_up:
+                    link.told_up = link.up
+                    self.state_changed(link)
+                if link.waiting:
+                    link.submit()
+                if link.inbox:
+                    frames, link.inbox = link.inbox, []
+                    self.deliver(link, frames, now)
+                    is_settled = True
+            if not is_settled:
+                self.advance(now)
+        except Exception:
+            self._ndis.executive.call_at(now + RETRY_NS, self.name, self.request_turn)
+            raise  # the executive counts it; what the turn has not come to is next turn's
         self.set_timer()
 
     def _fire(self) -> None:
@@ -184,5 +186,5 @@ class EdgeDriver(Generic[Link]):
 
     def _ask(self, open_: Open, request: Request) -> Status:
         open_.request(request)
-        self._ndis.executive.wait(lambda: request.status is not Status.PENDING, f"{request!r}")
+        expect(self._ndis.executive, lambda: request.status is not Status.PENDING, f"{request!r}")
         return request.status

@@ -9,16 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ndis.executive import StuckError
 from ntos.errors import BugCheckError
+from ntos.executive.irql import Irql
 from ntos.io.status import NtStatus
-from ntos.irql import Irql
 from protocols.interfaces.nmr.binding import Binding, BindingState, Registered, Side
 from protocols.interfaces.nmr.modules import NOT_ATTACHED, Attached
 
 if TYPE_CHECKING:
-    from ntos.io.completion import Waiter
-    from ntos.irql import IrqlModel
+    from ntos.executive.contract import Executive
     from protocols.interfaces.nmr.modules import ClientModule, ProviderModule
 
 
@@ -28,12 +26,12 @@ class Nmr:
     Invariant: a client and a provider have at most one ``Binding`` in their registrations' lifetimes.
     """
 
-    def __init__(self, waiter: Waiter, irql: IrqlModel) -> None:
+    def __init__(self, executive: Executive) -> None:
         """Start with nobody registered."""
         self.clients: list[Registered] = []
         self.providers: list[Registered] = []
-        self._waiter = waiter
-        self._irql = irql
+        self._executive = executive
+        self._irql = executive.irql
 
     def register_client(self, module: ClientModule) -> Registered:
         """NmrRegisterClient: the client is offered every provider of its interface, now and later."""
@@ -85,8 +83,7 @@ class Nmr:
     def wait_for_deregister_complete(self, handle: Registered) -> None:
         """NmrWaitForClientDeregisterComplete and its twin. StuckError when nothing can complete it."""
         self._irql.require(Irql.PASSIVE, "NmrWaitForDeregisterComplete")
-        if not self._waiter.wait(lambda: handle.is_gone, None):
-            raise StuckError(f"{handle.name} is still attached: {handle.bindings}")
+        self._executive.wait(lambda: handle.is_gone, f"{handle.name} to part from {handle.bindings}")
 
     def _offer(self, client: Registered, provider: Registered) -> None:
         if client.leaving or provider.leaving:
@@ -133,7 +130,6 @@ class Nmr:
         binding.provider.module.cleanup_binding_context(binding.provider_context)
         binding.move("clean up")
         _forget(binding)
-        self._waiter.kick()
 
 
 def _forget(binding: Binding) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from ntos.io.irp import Irp, Major
 from ntos.io.status import NtError
 from protocols.interfaces.tdi import requests as ask
-from protocols.interfaces.tdi.requests import Flags, Tdi
+from protocols.interfaces.tdi.requests import Event, Flags, Tdi
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -16,6 +16,15 @@ if TYPE_CHECKING:
     from ntos.io.irp import Memory
     from ntos.io.system import IoSystem
     from protocols.interfaces.tdi.address import TdiAddress
+    from protocols.interfaces.tdi.events import (
+        ChainedReceiveHandler,
+        ConnectHandler,
+        DatagramHandler,
+        DisconnectHandler,
+        ErrorHandler,
+        Handler,
+        ReceiveHandler,
+    )
 
 
 class TdiClient:
@@ -68,9 +77,43 @@ class TdiClient:
         """TDI_DISASSOCIATE_ADDRESS. NtError."""
         self.must(self.request(connection, Tdi.DISASSOCIATE_ADDRESS))
 
+    @overload
     def set_event_handler(
-        self, address: FileObject, event: ask.Event, handler: Callable[..., Any] | None
-    ) -> None:
+        self, address: FileObject, event: Literal[Event.CONNECT], handler: ConnectHandler | None
+    ) -> None: ...
+
+    @overload
+    def set_event_handler(
+        self, address: FileObject, event: Literal[Event.DISCONNECT], handler: DisconnectHandler | None
+    ) -> None: ...
+
+    @overload
+    def set_event_handler(
+        self, address: FileObject, event: Literal[Event.ERROR_EX], handler: ErrorHandler | None
+    ) -> None: ...
+
+    @overload
+    def set_event_handler(
+        self,
+        address: FileObject,
+        event: Literal[Event.RECEIVE, Event.RECEIVE_EXPEDITED],
+        handler: ReceiveHandler | None,
+    ) -> None: ...
+
+    @overload
+    def set_event_handler(
+        self,
+        address: FileObject,
+        event: Literal[Event.CHAINED_RECEIVE],
+        handler: ChainedReceiveHandler | None,
+    ) -> None: ...
+
+    @overload
+    def set_event_handler(
+        self, address: FileObject, event: Literal[Event.RECEIVE_DATAGRAM], handler: DatagramHandler | None
+    ) -> None: ...
+
+    def set_event_handler(self, address: FileObject, event: Event, handler: Handler | None) -> None:
         """TDI_SET_EVENT_HANDLER. NtError."""
         self.must(self.request(address, Tdi.SET_EVENT_HANDLER, ask.SetEventHandler(event, handler)))
 

@@ -10,7 +10,6 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from ntos.io.status import NtError, NtStatus
-from protocols.interfaces.tdi.requests import Event
 from protocols.interfaces.tdi.transport import AddressObject
 
 if TYPE_CHECKING:
@@ -59,7 +58,9 @@ class DatagramAddress(AddressObject):
             status = NtStatus.SUCCESS if copied == len(data) else NtStatus.BUFFER_OVERFLOW
             self.io.complete(irp, status, copied, source)
             return
-        self.handlers.tell(Event.RECEIVE_DATAGRAM, self, source, bytes(data), details)
+        handler = self.handlers.receive_datagram
+        if handler is not None:
+            handler(self, source, bytes(data), details)
 
     def cleanup(self) -> None:
         """Cancel what waits."""

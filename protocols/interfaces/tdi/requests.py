@@ -11,9 +11,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
+    from ntos.object.token import Token
     from protocols.interfaces.tdi.address import TdiAddress
+    from protocols.interfaces.tdi.events import Handler
 
 
 class Tdi(enum.IntEnum):
@@ -42,7 +44,13 @@ class Tdi(enum.IntEnum):
 
 
 class Event(enum.IntEnum):
-    """TDI_EVENT_*: what a transport tells unasked. The handlers' arguments are in ``events``."""
+    """TDI_EVENT_*: what a transport tells unasked. ``events`` has each handler's type, by ``method``."""
+
+    method: str
+
+    def __init__(self, _number: int) -> None:
+        """Make the handler's name once."""
+        self.method = self.name.lower()
 
     CONNECT = 0
     DISCONNECT = 1
@@ -90,6 +98,7 @@ class TransportAddress(NamedTuple):
     protocol: int = 0  # RawIp: the protocol number is part of the device's name in Windows
     exclusive: bool = False  # nobody may share it, whatever they ask (SO_EXCLUSIVEADDRUSE)
     options: Mapping[str, object] = MappingProxyType({})  # what was set before, and the transport may know
+    owner: Token | None = None  # on whose behalf it is opened; None: the system's
 
 
 class ConnectionContext(NamedTuple):
@@ -132,7 +141,7 @@ class SetEventHandler:
     """TDI_SET_EVENT_HANDLER: a handler, or None for none any more."""
 
     event: Event
-    handler: Callable[..., Any] | None
+    handler: Handler | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,8 +62,8 @@ class AddressObject(TdiObject):
     def set_event_handler(self, irp: Irp) -> NtStatus:
         """TDI_SET_EVENT_HANDLER."""
         asked = irp.location.parameters
-        self.handlers.set(asked.event, asked.handler)
-        return self.io.complete(irp, NtStatus.SUCCESS)
+        is_known = self.handlers.set(asked.event, asked.handler)
+        return self.io.complete(irp, NtStatus.SUCCESS if is_known else NtStatus.NOT_SUPPORTED)
 
     def _answers(self) -> dict[Query, Any]:
         return {**super()._answers(), Query.ADDRESS_INFO: self.local}

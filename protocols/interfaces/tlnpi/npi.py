@@ -13,11 +13,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from uuid import UUID
 
+from ntos.object.token import system_token
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ntos.io.irp import Memory
     from ntos.io.status import NtStatus
+    from ntos.object.descriptor import SecurityDescriptor
+    from ntos.object.token import Token
     from protocols.interfaces.nmr.modules import NpiId
     from protocols.interfaces.tdi.address import InternetAddress
 
@@ -41,25 +45,21 @@ class Sharing(enum.Enum):
     EXCLUSIVE = enum.auto()
 
 
-@dataclass(frozen=True, slots=True)
-class SecurityDescriptor:
-    """Who may share an address by default: the names of the accounts that are granted it."""
-
-    granted: frozenset[str] = frozenset()
-
-
-NOBODY = SecurityDescriptor()
-"""The default descriptor: the address is not shared."""
+SYSTEM = system_token()
+"""Whose a socket is when nobody is named."""
 
 
 @dataclass(frozen=True, slots=True)
 class BindRequest:
-    """A local address, and in what company. ``dual``: an IPv6 address that serves IPv4 too."""
+    """A local address, and in what company. ``dual``: an IPv6 address that serves IPv4 too.
+
+    ``security`` says who may share it where sharing takes a check; None: nobody. ``owner`` is who binds.
+    """
 
     local: InternetAddress
     sharing: Sharing = Sharing.DEFAULT
-    security: SecurityDescriptor = NOBODY
-    owner: str = "SYSTEM"
+    security: SecurityDescriptor | None = None
+    owner: Token = SYSTEM
     dual: bool = False
 
 

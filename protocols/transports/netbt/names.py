@@ -257,6 +257,7 @@ class NameService:
             for entry in _addresses(interface):
                 if interface.up:
                     self._send(make(entry.address), entry.prefix.broadcast(), PORT, interface)
+        self._stack.request_turn()
 
     def _send(self, told: Message, to: bytes, port: int, interface: Interface | None = None) -> None:
         if self._endpoint is None:

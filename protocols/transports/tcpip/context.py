@@ -12,6 +12,8 @@ from protocols.transports.tcpip.timers import MILLISECOND, SECOND, TimerQueue
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from protocols.transports.tcpip.classify import Classification
+
 
 @dataclass(frozen=True, slots=True)
 class StackConfig:
@@ -69,6 +71,8 @@ class Context:
         self.config = config
         self.counters: Counter[str] = Counter()
         self.secret = entropy(32)
+        self.classification: Classification | None = None
+        """The filtering engine that is asked at the classify points, if there is one."""
 
     @property
     def now(self) -> int:

@@ -27,10 +27,9 @@ def driver_entry(system: System) -> DriverObject:
     """DriverEntry: register with NDIS, where there is one, with TDI and with the NMR."""
     stack = system.find(Stack)
     bindings = _bind_to_ndis(system, stack) if system.has(Ndis) else DriverObject()
-    kick = system.waiter.kick
-    devices = TcpipDevices(system.io, stack, kick, system.find(TdiRegistry))
+    devices = TcpipDevices(system.io, stack, system.find(TdiRegistry))
     system.export(devices)
-    system.find(Nmr).register_provider(TcpipTransport(devices, kick))
+    system.find(Nmr).register_provider(TcpipTransport(devices))
     return bindings
 
 

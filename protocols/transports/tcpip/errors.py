@@ -25,6 +25,7 @@ class Failure(enum.Enum):
     NOT_CONNECTED = "the connection is not established"
     SHUT_DOWN = "sending was shut down"
     WOULD_BLOCK = "a buffer is full"
+    PROHIBITED = "a filter forbids it"
 
 
 class NetworkError(Exception):

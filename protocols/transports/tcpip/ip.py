@@ -121,6 +121,9 @@ class Ip:
 
     def deliver(self, packet: Packet) -> None:
         """Hand a packet for this host to raw listeners and to its transport."""
+        classification = self._context.classification
+        if classification is not None and not classification.inbound_transport(packet):
+            return
         taken = False
         for listener in self.raw_listeners:
             taken |= listener(packet)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from formats import ethernet, ipv4
 from protocols.transports.tcpip import addresses
+from protocols.transports.tcpip.classify import Action
 from protocols.transports.tcpip.errors import Failure, NetworkError
 from protocols.transports.tcpip.fragments import FragmentKey, Reassembler
 from protocols.transports.tcpip.icmp import ErrorKind
@@ -83,6 +84,11 @@ class Ipv4Layer:
         options: SendOptions,
     ) -> None:
         """Send a transport header and payload; NetworkError when it cannot fit."""
+        classification = self._context.classification
+        if classification is not None and not classification.outbound_transport(
+            path, protocol, header, payload
+        ):
+            return
         interface = path.interface
         size = len(header) + sum(map(len, payload))
         self._identification = (self._identification + 1) & 0xFFFF
@@ -174,10 +180,14 @@ class Ipv4Layer:
         if not self._acceptable(packet):
             self._context.counters["ipv4.in_address_errors"] += 1
             return False
+        classification = self._context.classification
+        action = classification.inbound_packet(packet) if classification is not None else Action.PERMIT_PAIR
+        if action is Action.BLOCK:
+            return False
         if not self._for_us(interface, packet.destination):
             self._forward(packet, header)
             return False
-        if interface.owns(packet.destination):
+        if action is Action.PERMIT_PAIR and interface.owns(packet.destination):
             interface.remember(packet.source + packet.destination)
         return True
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from formats import ethernet, ipv6
 from protocols.transports.tcpip import addresses
+from protocols.transports.tcpip.classify import Action
 from protocols.transports.tcpip.errors import Failure, NetworkError
 from protocols.transports.tcpip.fragments import FragmentKey, Reassembler
 from protocols.transports.tcpip.icmp import ErrorKind
@@ -71,8 +72,11 @@ class Ipv6Layer:
             tos=header.traffic_class,
             frame=frame,
         )
+        classification = self._context.classification
         if not self._acceptable(packet):
             count["ipv6.in_address_errors"] += 1
+        elif classification is not None and classification.inbound_packet(packet) is Action.BLOCK:
+            return
         elif self._for_us(interface, header.destination):
             self._open(packet, header)
         else:
@@ -87,6 +91,11 @@ class Ipv6Layer:
         options: SendOptions,
     ) -> None:
         """Send a transport header and payload; NetworkError when it cannot fit."""
+        classification = self._context.classification
+        if classification is not None and not classification.outbound_transport(
+            path, protocol, header, payload
+        ):
+            return
         size = len(header) + sum(map(len, payload))
         mtu = self._paths.mtu(path) if self._paths.lowered else path.interface.mtu6
         extension = options.ip_options

@@ -17,19 +17,22 @@ LAST_EPHEMERAL = 65535
 class PortTable:
     """Claims on ports. A claim is for one local address, or for any (None)."""
 
-    def __init__(self, context: Context) -> None:
-        """Start with all ports free."""
+    def __init__(self, context: Context, protocol: int) -> None:
+        """Start with all ports of ``protocol`` free."""
         self._context = context
+        self._protocol = protocol
         self._claims: dict[int, list[tuple[bytes | None, bool]]] = {}
 
     def claim(self, local: bytes | None, port: int, *, share: bool = False) -> int:
-        """Take a port (0: any ephemeral one); NetworkError when it is taken."""
+        """Take a port (0: any ephemeral one); NetworkError when it is taken, or a filter forbids it."""
         if local is not None and is_unspecified(local) and len(local) == 4:
             local = None
         if not port:
             port = self._ephemeral(local)
         elif not self._free(local, port, share=share):
             raise NetworkError(Failure.ADDRESS_IN_USE, f"port {port}")
+        if self._context.classification is not None:
+            self._context.classification.bind(self._protocol, local, port)
         self._claims.setdefault(port, []).append((local, share))
         return port
 

@@ -7,11 +7,13 @@ How to drive it: call ``receive(interface, frames, now)`` when frames come, ``ad
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
 
 from protocols.transports.tcpip import addresses, igmp, mld, nd, slaac
 from protocols.transports.tcpip.addresses import Prefix
 from protocols.transports.tcpip.arp import Arp
+from protocols.transports.tcpip.classify import Classification
 from protocols.transports.tcpip.coalesce import coalesce
 from protocols.transports.tcpip.context import Context, StackConfig
 from protocols.transports.tcpip.dhcp import DhcpClient
@@ -33,11 +35,17 @@ from protocols.transports.tcpip.udp import Datagram, Udp, UdpEndpoint
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from protocols.transports.tcpip.classify import Classifier
     from protocols.transports.tcpip.icmp import Message
     from protocols.transports.tcpip.link import Link, RxFrame, TxFrame
     from protocols.transports.tcpip.packet import Packet
     from protocols.transports.tcpip.tcp.connection import Connection, ConnectionHandler
     from protocols.transports.tcpip.tcp.listener import Listener
+
+
+def _no_turn() -> None:
+    """Do nothing: an owner without an executive calls ``flush`` itself."""
+
 
 MAX_ROUNDS = 256  # of loopback traffic in one call; the rest comes with the next
 
@@ -56,7 +64,11 @@ class Stack:
     ) -> None:
         """Make a host with only its loopback interface."""
         self.config = config or StackConfig()
+        self.request_turn: Callable[[], None] = _no_turn
+        """What an edge calls after calls of its own: the owner has ``flush`` follow soon."""
         self.context = Context(now, entropy, self.config)
+        self._unhandled: deque[tuple[Interface, RxFrame]] = deque()
+        """Frames that came together with one whose handling has failed."""
         self._loopback = LoopbackLink()
         self.interfaces: list[Interface] = [Interface(0, self._loopback, loopback=True)]
         self.ip = Ip(self.context, self.interfaces)
@@ -265,15 +277,42 @@ class Stack:
         else:
             self.llmnr.resolve(name, on_addresses)
 
+    # A filtering engine
+
+    def set_classifier(self, classifier: Classifier | None) -> None:
+        """Have ``classifier`` asked at its classify points from now on; None: nobody."""
+        counters = self.context.counters
+
+        def count(name: str) -> None:
+            counters[name] += 1
+
+        self.context.classification = Classification(classifier, count) if classifier is not None else None
+        self._forget_judgements()
+
+    def policy_changed(self) -> None:
+        """Ask anew about what was remembered: the classifier's rules, or its points, are others now."""
+        if self.context.classification is not None:
+            self.context.classification.policy_changed()
+        self._forget_judgements()
+
+    def _forget_judgements(self) -> None:
+        for interface in self.interfaces:
+            interface.correspondents.clear()
+
     # The three calls that drive everything
 
     def receive(self, interface: Interface, frames: Sequence[RxFrame], now: int) -> None:
         """Take frames that arrived on an interface, then do all that follows from them."""
         self.context.timers.advance(now)
         if interface.up:
-            for frame in coalesce(frames) if len(frames) > 1 else frames:
-                interface.counters["in_frames"] += 1
-                self.ip.receive(interface, frame)
+            arrived = iter(coalesce(frames) if len(frames) > 1 else frames)
+            try:
+                for frame in arrived:
+                    interface.counters["in_frames"] += 1
+                    self.ip.receive(interface, frame)
+            except Exception:
+                self._unhandled.extend((interface, frame) for frame in arrived)
+                raise  # a failure of ours with one frame: those behind it are for the next turn
         self.flush()
 
     def advance(self, now: int) -> None:
@@ -283,11 +322,18 @@ class Stack:
 
     def flush(self) -> None:
         """Make callbacks and hand frames to the links, until all is quiet."""
+        while self._unhandled:
+            interface, frame = self._unhandled.popleft()
+            interface.counters["in_frames"] += 1
+            self.ip.receive(interface, frame)
+        classification = self.context.classification
         for _ in range(MAX_ROUNDS):
             self.tcp.settle()
             for interface in self.interfaces:
                 if interface.outbox:
                     frames, interface.outbox = interface.outbox, []
+                    if classification is not None:
+                        frames = classification.outbound_frames(interface, frames)
                     if interface.up:
                         interface.counters["out_frames"] += len(frames)
                         interface.link.send(frames)

@@ -128,7 +128,7 @@ class Udp:
         self._context = context
         self._ip = ip
         self._membership = membership
-        self.ports = PortTable(context)
+        self.ports = PortTable(context, UDP)
         self.endpoints: dict[int, list[UdpEndpoint]] = {}
         ip.transports[UDP] = self
 
@@ -183,6 +183,8 @@ class Udp:
             local = None
         interface = interface or endpoint.interface or (endpoint.multicast_interface if multicast else None)
         path = self._ip.resolve(address, local, interface)
+        if self._context.classification is not None:
+            self._context.classification.datagram_to(path.source, endpoint.port, address, port)
         options = SendOptions(
             ttl=endpoint.multicast_ttl if multicast else endpoint.ttl,
             tos=endpoint.tos,
@@ -239,6 +241,11 @@ class Udp:
             about.ttl,
             about.tos,
         )
+        classification = self._context.classification
+        if classification is not None and not classification.datagram_from(
+            datagram.destination, port, datagram.source, source_port
+        ):
+            return
         if self._dispatch(datagram, port):
             count["udp.in_datagrams"] += 1
         else:

@@ -262,3 +262,29 @@ def _comes_true(question: object, seconds: float = 5.0) -> bool:
             return False
         time.sleep(0.01)
     return True
+
+
+def test_its_own_descriptors_stay_readable_when_the_kernel_forgets_names() -> None:
+    """Procfs drops what nobody holds, and makes it anew: with another inode, unknown to a rule."""
+    _bound_whole()
+    if os.geteuid() != 0:
+        pytest.skip("only root can have the kernel drop its caches")
+    program = """
+import sys
+from device.hardening import harden
+harden()
+for _ in range(2):
+    print(open("/proc/self/fdinfo/0").readline().split()[0], flush=True)
+    sys.stdin.readline()
+"""
+    argv = [sys.executable, "-c", program]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        before = process.stdout.readline()
+        Path("/proc/sys/vm/drop_caches").write_text("2")
+
+        process.stdin.write("again\n\n")
+        process.stdin.flush()
+
+        assert (before, process.stdout.readline()) == ("pos:\n", "pos:\n")

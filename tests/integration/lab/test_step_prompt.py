@@ -117,11 +117,12 @@ def test_a_faulty_driver_s_recording_fails_its_check_and_a_good_one_s_passes(tmp
             (bad, "driver", "reference"),
             (bad, "engine", "reference"),
             (bad, "engine", "native"),
+            (bad, "all", "native"),
         )
     ]
     parted = ringwalk("replay", "--diff", good, bad)
 
-    assert checks == [0, 1, 1, 0, 0]
+    assert checks == [0, 1, 1, 0, 0, 1]
     assert parted.returncode == 1
     assert "they part at input" in parted.stdout
 
@@ -224,3 +225,71 @@ def test_a_signal_at_the_prompt_of_a_served_card_ends_it_and_removes_the_socket(
         client.join(60)
 
     assert (child.exitstatus, path.exists(), client.is_alive()) == (0, False, False)
+
+
+def test_ctrl_c_opens_the_prompt_of_a_served_card_that_nobody_uses(tmp_path: Path) -> None:
+    """No event comes to stop at; and the state of a client that has died is there to look at."""
+    path = tmp_path / "card"
+    with pexpect.spawn(
+        RINGWALK[0],
+        [*RINGWALK[1:], "serve", "--socket", str(path), "--wire", "none", "--step"],
+        cwd=str(TOP),
+        encoding="utf-8",
+        timeout=60,
+    ) as child:
+        child.expect('"x-no-posted-writes": true')
+        child.sendintr()
+        child.expect("paused; the card is idle")
+        child.expect(PROMPT)
+        child.sendline("continue")
+        with Client.connect(path) as client:
+            client.write(0, NIC["TDLEN0"].offset, (128).to_bytes(4, "little"))
+        child.expect("the client has left, and its last state is kept; the card is idle")
+        child.expect(PROMPT)
+        child.sendline("ring tx0")
+        child.expect("8 slots")
+        child.expect(PROMPT)
+        child.sendintr()
+        child.expect("Ctrl-C once more ends it")
+        child.sendintr()
+        child.expect(pexpect.EOF)
+
+    assert child.wait() == 130
+    assert not path.exists()
+
+
+def test_a_recording_may_stand_behind_check_which_is_the_natural_order(tmp_path: Path) -> None:
+    """`replay --check run.rw` checks run.rw; a word that is no check beside a recording is refused."""
+    good = tmp_path / "good.rw"
+    ringwalk("step", "--record", good)
+
+    natural = ringwalk("replay", "--check", good)
+    wrong = ringwalk("replay", good, "--check", "everything")
+
+    assert (natural.returncode, natural.stdout.splitlines()[-1]) == (0, "check passed")
+    assert (wrong.returncode, "choose of all, engine, driver" in wrong.stderr) == (2, True)
+
+
+def test_ctrl_c_stops_a_replay_that_runs(tmp_path: Path) -> None:
+    """At the next event, with the prompt."""
+    path = tmp_path / "long.rw"
+    ringwalk("step", "--record", path, "--frames", "20000")
+
+    with pexpect.spawn(
+        RINGWALK[0],
+        [*RINGWALK[1:], "replay", str(path), "--step"],
+        cwd=str(TOP),
+        encoding="utf-8",
+        timeout=60,
+    ) as child:
+        child.expect("stepping through a recording")
+        child.expect(PROMPT)
+        child.sendline("tracepoint frame nth=10")
+        child.expect(PROMPT)
+        child.sendline("continue")
+        child.expect("tracepoint 1")
+        child.sendintr()
+        child.expect(r"\(paused\)")
+        child.expect(PROMPT)
+        child.sendline("quit")
+        child.expect(pexpect.EOF)

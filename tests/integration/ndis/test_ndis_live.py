@@ -61,9 +61,9 @@ class Pair:
                 names = insert(host, text)
             interface = host.driver.links[names[0]].interface
             host.stack.add_address(interface, parse(f"10.0.0.{number}"), 24)
-            process = host.upper.process(threading.get_ident)
+            process = host.upper.process()
             process.startup()
-            locked: Any = Locked(process, host.executive.lock)
+            locked: Any = Locked(process, host.executive.entry)
             self.modules.append(socket_module(locked, host.upper.names))
             self.hosts.append(host)
         for host in self.hosts:
@@ -194,9 +194,9 @@ class TwoCards:
             interface = self.host.driver.links[name].interface
             self.host.stack.add_address(interface, parse(f"10.0.{number}.1"), 24)
             self.host.stack.add_route("0.0.0.0/0", interface, parse(f"10.0.{number}.254"))
-        process = self.host.upper.process(threading.get_ident)
+        process = self.host.upper.process()
         process.startup()
-        locked: Any = Locked(process, self.host.executive.lock)
+        locked: Any = Locked(process, self.host.executive.entry)
         self.sockets = socket_module(locked, self.host.upper.names)
         self.host.start()
         self.control = publish_host("two", "a test", self.host)
@@ -318,7 +318,7 @@ def test_edits_are_kept_in_a_file(pair: Pair, tmp_path: Path) -> None:
     """What is disabled stays so in the next host; a file of another kind is refused."""
     engine, path = pair.hosts[0].loader.engine, tmp_path / "bindings.json"
     binding = Binding("Tcpip", "{1}")
-    with pair.hosts[0].executive.lock:
+    with pair.hosts[0].executive.entry:
         engine.disable(binding)
         kept.save(engine, path)
         engine.enable(binding)

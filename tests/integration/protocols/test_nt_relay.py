@@ -12,9 +12,10 @@ import pytest
 from lab.host.control_socket import Answer, QuestionError
 from lab.host.fifo_relay import ANSWER, ASK, PIPE_BYTES, FifoTools, relayed
 from lab.host.inspection_gate import EventDesk
-from miniport.hal.executive import LoopExecutive
 from ndis.events import Event, Kind
-from ntos.irql import Irql
+from ntos.executive.contract import SECOND
+from ntos.executive.irql import Irql
+from ntos.executive.live import LiveExecutive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,9 +37,9 @@ TOOLS = {
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
     """Answer in a thread, as the guest does in its loop."""
-    loop, over = LoopExecutive(), threading.Event()
+    loop, over = LiveExecutive(), threading.Event()
     fifos = FifoTools(loop, tmp_path, TOOLS)
-    thread = threading.Thread(target=lambda: loop.run_until(over.is_set, 60))
+    thread = threading.Thread(target=lambda: loop.run_until(over.is_set, 60 * SECOND))
     thread.start()
     yield tmp_path
     over.set()

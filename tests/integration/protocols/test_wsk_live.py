@@ -9,12 +9,13 @@ import pytest
 
 from lab.host.control_socket import ask
 from lab.host.publishing import publish_host
+from ntos.executive.contract import SECOND
 from ntos.io.status import NtError, NtStatus
 from protocols.apis.winsock.constants import Proto, Sock
 from protocols.apis.wsk.blocking import Blocking
 from protocols.apis.wsk.constants import WSK_NO_WAIT
 from protocols.apis.wsk.npi import WskBuf
-from protocols.apis.wsk.samples.echosrv import PORT, EchoServer
+from protocols.apis.wsk.samples.echosrv import PORT, SOCKETS, EchoServer
 from protocols.interfaces.tdi.address import internet
 from protocols.transports.tcpip.addresses import parse
 from tests.support.nt_pair import Pair
@@ -44,6 +45,9 @@ def pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pair]:
         assert [text for text in host.upper.verifier.alive.values() if "Wsk" in text] == []
 
 
+PATIENCE_NS = 60 * SECOND
+
+
 class Driver:
     """The echo server on a host; ``echo`` asks it from another, call by call."""
 
@@ -53,9 +57,10 @@ class Driver:
         with host.executive.entry:
             self.registration = host.upper.wsk_register()
             self.server = EchoServer(self.registration, host.executive.queue_work_item, buffer_bytes=16384)
+            assert host.executive.wait(lambda: self.server.bound == SOCKETS, "the server", PATIENCE_NS)
         with client.executive.entry:
             npi = client.upper.wsk_register().capture_provider_npi()
-            self.calls = Blocking(npi.client, client.waiter)
+            self.calls = Blocking(npi.client, client.executive)
 
     def call(self, function: Any, *arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - each function has its own
         """Call from this thread."""
@@ -82,6 +87,7 @@ class Driver:
         with self.host.executive.entry:
             self.server.stop()
             self.registration.deregister()
+            assert self.host.executive.wait(lambda: not self.server.work_items, "its work", PATIENCE_NS)
 
 
 def test_a_transport_that_is_disabled_ends_kernel_sockets_and_brings_them_back(pair: Pair) -> None:
@@ -123,9 +129,9 @@ def test_a_capture_waits_in_one_thread_while_another_brings_the_transport(pair: 
             registration.capture_provider_npi(WSK_NO_WAIT)
     later: list[Callable[[], None]] = [partial(upper.loader.reload, "Wsk"), partial(_start, host)]
     with executive.entry:
-        due_us = executive.now_us() + 20_000
+        due_ns = executive.now_ns() + 20_000_000
         for at, routine in enumerate(later):
-            executive.call_at(due_us + at * 1000, "test", routine)
+            executive.call_at(due_ns + at * 1_000_000, "test", routine)
 
     with executive.entry:
         npi = registration.capture_provider_npi()

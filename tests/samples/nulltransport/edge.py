@@ -75,7 +75,7 @@ class NullEdge(EdgeDriver[NullLink]):
 
     def make_link(self, name: str, pool: PacketPool) -> NullLink:
         """Return a link over a card."""
-        return NullLink(name, pool, self.kick, self.reorder)
+        return NullLink(name, pool, self.request_turn, self.reorder)
 
     def deliver(self, link: NullLink, frames: list[bytes], now_ns: int) -> None:
         """Hand datagrams up."""

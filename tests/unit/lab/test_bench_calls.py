@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from lab.trials.bench import calls
-from ntos.io.completion import Event
+from ntos.executive.dispatcher import Event
 
 
 def test_calls_are_counted_by_the_folder_of_the_function() -> None:
@@ -17,7 +17,7 @@ def test_calls_are_counted_by_the_folder_of_the_function() -> None:
     event.reset()
     counting.stop()
 
-    assert counting.trips[0]["ntos/io/"] == 2
+    assert counting.trips[0]["ntos/executive/"] == 2
 
 
 def test_each_trip_has_a_count_of_its_own() -> None:
@@ -29,7 +29,7 @@ def test_each_trip_has_a_count_of_its_own() -> None:
     event.set()
     counting.stop()
 
-    assert [trip["ntos/io/"] for trip in counting.trips] == [0, 1]
+    assert [trip["ntos/executive/"] for trip in counting.trips] == [0, 1]
 
 
 def test_medians_are_told_on_the_way_down_with_the_whole_last() -> None:

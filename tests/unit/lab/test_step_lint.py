@@ -64,6 +64,7 @@ def test_a_driver_that_does_right_breaks_no_rule() -> None:
         ("stale-receive", "stale-descriptor"),
         ("unaligned-ring", "unaligned-ring"),
         ("tail-off-by-one", "tail-not-moved"),
+        ("rs-every-fourth", "waits-without-rs"),
     ],
 )
 def test_a_planted_fault_is_named(fault: str, rule: str) -> None:
@@ -185,3 +186,39 @@ def test_a_finding_counts_and_keeps_the_first_places() -> None:
     assert (finding.count, len(finding.evidence)) == (10, 3)
     assert "10 times" in str(finding)
     assert "datasheet" in str(finding)
+
+
+def test_a_driver_that_waits_for_a_slot_without_rs_is_found() -> None:
+    """Its ring is used up, and the card has nothing left to do: nothing ever happens again."""
+    watched = Watched("rs-every-fourth")
+
+    watched.bench.work(20)
+
+    finding = watched.found()["waits-without-rs"]
+    assert finding.evidence[0].endswith("tx[0] head 7, tail 7: slot 0 was sent without RS")
+    assert set(watched.found()) == {"waits-without-rs"}
+
+
+def test_a_stall_says_that_the_link_is_down() -> None:
+    """The one fact that explains it."""
+    watched = started()
+    driver = watched.bench.driver
+    driver.card.set_carrier(present=False)
+    driver.write("TDT0", 3)
+    driver.wait(SECOND // 2)
+    driver.read("STATUS")
+    driver.wait(2 * SECOND)
+    driver.read("STATUS")
+
+    assert "the link is down (STATUS.LU is 0)" in watched.found()["head-of-line-stall"].evidence[0]
+
+
+def test_a_ring_that_is_laid_out_while_its_direction_is_on_is_no_doorbell() -> None:
+    """Linux's e1000e writes 0 to RDT0 three times at its start."""
+    watched = started()
+    driver = watched.bench.driver
+    for _ in range(3):
+        driver.write("RDH0", 0)
+        driver.write("RDT0", 0)
+
+    assert "tail-not-moved" not in watched.found()

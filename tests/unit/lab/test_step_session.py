@@ -255,3 +255,128 @@ def test_the_end_of_a_script_lets_the_card_run(tmp_path: Path) -> None:
     assert played.session.detached
     assert "wrote" in text
     assert path.read_text().startswith("<!doctype html>")
+
+
+def test_a_temporary_breakpoint_stops_once() -> None:
+    """And is gone."""
+    text, played, _ = replay("tbreak fetch tx0\ncontinue\ncontinue\nquit")
+
+    assert kinds(text)[1:] == ["fetch"]
+    assert "the recording ends here" in text
+    assert played.session.breakpoints == []
+
+
+def test_what_one_runs_to_is_forgotten_at_another_stop() -> None:
+    """A breakpoint of `to` does not stop the card for ever after."""
+    text, played, _ = replay("break fetch tx0 index=1\nto tx0 5\nbreakpoints\nquit")
+
+    assert "tx[0].desc[1]" in text
+    assert [one.text for one in played.session.breakpoints] == ["fetch tx0 index=1"]
+
+
+def test_a_tracepoint_prints_each_hit_and_stops_nothing() -> None:
+    """With the event and its number."""
+    text, _, _ = replay("tracepoint frame\ncontinue\nbreakpoints\nquit", frames=3)
+
+    assert len(re.findall(r"^#\d+ frame .*\(tracepoint 1\)$", text, re.MULTILINE)) == 3
+    assert text.count("(step)") == 1
+    assert "3 hits  frame   (prints)" in text
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "commands 1 print tx[0].head; print tx[0].tail",
+        "commands 1\nprint tx[0].head\nprint tx[0].tail\nend",
+    ],
+)
+def test_a_breakpoint_does_commands_of_its_own(given: str) -> None:
+    """Given in one line, or a line each up to `end`."""
+    text, _, _ = replay(f"break fetch tx0 index=2\n{given}\ncontinue\nwhere\nquit")
+
+    assert "\n2 (0x2)\n" in text
+    assert "\n3 (0x3)\n" in text
+    assert text.index("3 (0x3)") < text.index("(ringwalk) where")
+
+
+def test_a_breakpoint_s_commands_may_let_the_card_go_on() -> None:
+    """So that it prints what it wants and stops nothing."""
+    text, played, _ = replay(
+        "break fetch tx0\ncommands 1 print tx[0].head; continue\ncontinue\nquit", frames=4
+    )
+
+    assert [f"\n{head} (0x{head})\n" in text for head in range(4)] == [True] * 4
+    assert played.session.breakpoints[0].hits == 4
+
+
+def test_events_are_traced_to_a_file(tmp_path: Path) -> None:
+    """All, or those that are named; up to `trace off`."""
+    path = tmp_path / "events"
+
+    text, _, prompt = replay(
+        f"trace {path} fetch tx0\ncontinue\ntrace off\ntrace {tmp_path}/no/such\ntrace {path} nonsense\nquit",
+        frames=5,
+    )
+
+    lines = path.read_text().splitlines()
+    assert len(lines) == 5
+    assert re.fullmatch(r"#\d+ 1\.\d{9} fetch     tx\[0\]\.desc\[0\] .*", lines[0])
+    assert f"{path} is written" in text
+    assert len(prompt.failed) == 2
+
+
+def test_commands_come_from_a_file_too(tmp_path: Path) -> None:
+    """`source` does them as if they were typed."""
+    path = tmp_path / "mine"
+    path.write_text("# my breakpoints\nbreak fetch tx0\nbreak irq\n")
+
+    text, played, prompt = replay(f"source {path}\nsource {path}.not\nquit")
+
+    assert len(played.session.breakpoints) == 2
+    assert "breakpoint 2: irq" in text
+    assert len(prompt.failed) == 1
+
+
+def test_a_user_s_start_up_file_is_done_at_the_first_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the greeting says what is stepped through; a script has neither."""
+    (tmp_path / "ringwalk").mkdir()
+    (tmp_path / "ringwalk" / "stepper").write_text("break irq\n")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    typed = iter(["continue", "quit"])
+    monkeypatch.setattr("builtins.input", lambda _prompt="": next(typed))
+    out = io.BytesIO()
+    build(write=out.write).work(3)
+    text = io.StringIO()
+    prompt = Prompt(out=text)
+    played = Replay(Recording(out.getvalue()), prompt)
+    prompt.tools = Tools(played.session)
+
+    played.run()
+
+    assert text.getvalue().startswith("stepping through a recording: `help` lists the commands")
+    assert text.getvalue().count("stepping through") == 1
+    assert "breakpoint 1: irq" in text.getvalue()
+    assert "(breakpoint 1: irq)" in text.getvalue()
+
+
+def test_going_back_takes_what_was_counted_back_too() -> None:
+    """Statistics, the lint, the interrupts, the history: as on the way there."""
+    look = "statistics\ninterrupts\nlint\nhistory 50\nwrites\n"
+
+    there, _, _ = replay(f"seek 60\n{look}quit", fault="rs-forgotten")
+    back, _, _ = replay(f"seek 9999\nseek 60\n{look}seek 9999\nseek 60\n{look}quit", fault="rs-forgotten")
+
+    expected = there[there.index("(ringwalk) statistics") : there.index("(ringwalk) quit")]
+    assert "signalled" in expected
+    assert back.count(expected) == 2
+
+
+@pytest.mark.parametrize("steps", range(1, 5))
+def test_a_descriptor_needs_no_arguments_at_any_stage(steps: int) -> None:
+    """Fetch, data, frame, write-back: it is the one that the card works on."""
+    text, _, prompt = replay(f"until doorbell tx value=1\ndescriptor\nstep {steps}\ndescriptor\nquit")
+
+    assert prompt.failed == []
+    assert text.count("tx0 [  0] ") == 2

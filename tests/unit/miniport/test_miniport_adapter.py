@@ -328,7 +328,7 @@ def test_a_reset_aborts_what_the_card_had_and_traffic_goes_on(bench: Bench) -> N
 
     stack.open.reset()
     stack.settle()
-    stack.clock.advance(5_000_000)
+    stack.clock.advance(5_000_000_000)
     stack.settle()
     stack.send(plain(9))
     wire = stack.settle()
@@ -349,7 +349,7 @@ def test_a_hung_transmitter_is_found_and_reset(bench: Bench) -> None:
 
     stack.send(plain(1))
     stack.settle()
-    stack.clock.advance(6_500_000)
+    stack.clock.advance(6_500_000_000)
     stack.bus.write_config(4, command.to_bytes(2, "little"))
     stack.settle()
     stack.send(plain(2))
@@ -388,8 +388,8 @@ def test_moderation_bundles_interrupts(bench: Bench) -> None:
         before = stack.bus.card.account.interrupts
         for n in range(20):
             stack.bus.receive(to_us(n))
-            stack.clock.advance(20)
-        stack.clock.advance(5_000)
+            stack.clock.advance(20_000)
+        stack.clock.advance(5_000_000)
         spent.append(stack.bus.card.account.interrupts - before)
 
     assert [len(stack.recorder.received) for stack in (quick, slow)] == [20, 20]

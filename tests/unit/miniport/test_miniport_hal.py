@@ -15,12 +15,12 @@ from device.effects import DmaError
 from device.engine.reference import ReferenceEngine
 from miniport.hal import pci
 from miniport.hal.contract import Bus
-from miniport.hal.executive import LoopExecutive
 from miniport.hal.inprocess import ArenaMemory, InProcessBus
 from miniport.hal.memory import PAGE, Block, DmaMemory
 from miniport.hal.pci import Signalling
-from ndis.executive import StuckError
-from ndis.virtual import VirtualExecutive
+from ntos.executive.contract import StuckError, expect
+from ntos.executive.live import LiveExecutive
+from ntos.executive.virtual import VirtualExecutive
 
 MAC = bytes.fromhex("525400825701")
 
@@ -114,7 +114,7 @@ def test_a_capability_list_that_runs_in_a_circle_ends() -> None:
 
 def test_the_loop_runs_dpcs_timers_and_descriptors_in_their_order() -> None:
     """What is queued runs at once, a descriptor when it is readable, a timer when it is due."""
-    loop = LoopExecutive()
+    loop = LiveExecutive()
     seen: list[str] = []
     event = os.eventfd(0, os.EFD_NONBLOCK)
 
@@ -123,8 +123,8 @@ def test_the_loop_runs_dpcs_timers_and_descriptors_in_their_order() -> None:
         seen.append("descriptor")
 
     loop.watch(event, readable)
-    loop.call_at(loop.now_us() + 2000, "late", lambda: seen.append("timer"))
-    cancelled = loop.call_at(loop.now_us() + 1000, "never", lambda: seen.append("cancelled"))
+    loop.call_at(loop.now_ns() + 2_000_000, "late", lambda: seen.append("timer"))
+    cancelled = loop.call_at(loop.now_ns() + 1_000_000, "never", lambda: seen.append("cancelled"))
     loop.queue_dpc("now", lambda: seen.append("dpc"))
     os.eventfd_write(event, 1)
     cancelled.cancel()
@@ -138,12 +138,12 @@ def test_the_loop_runs_dpcs_timers_and_descriptors_in_their_order() -> None:
 
 
 def test_a_wait_that_nothing_can_end_is_given_up() -> None:
-    """Patience is a number of seconds, and the message names what was waited for."""
-    loop = LoopExecutive(patience_s=0.01)
+    """Patience is a time, and the message names what was waited for."""
+    loop = LiveExecutive(patience_ns=10_000_000)
     begin = time.monotonic()
 
     with pytest.raises(StuckError, match="a miracle"):
-        loop.wait(lambda: False, "a miracle")
+        expect(loop, lambda: False, "a miracle")
 
     loop.close()
     assert time.monotonic() - begin < 5

@@ -52,7 +52,7 @@ def test_a_lone_send_raises_no_interrupt_and_comes_back_by_the_timer(
     packets = stack.send(plain(1))
     wire = stack.settle()
     back_at_once = list(stack.recorder.sent)
-    stack.clock.advance(LATE_MS * 1000)
+    stack.clock.advance(LATE_MS * 1_000_000)
 
     assert wire == [plain(1)]
     assert back_at_once == []
@@ -90,7 +90,7 @@ def test_when_half_of_the_ring_is_taken_sends_interrupt(
     packets = [stack.send(one)[0] for one in frames]
     wire = stack.settle()
     back_at_once = [packet for packet, _ in stack.recorder.sent]
-    stack.clock.advance(LATE_MS * 1000)
+    stack.clock.advance(LATE_MS * 1_000_000)
 
     assert wire == frames
     assert len(back_at_once) > 2 * RING
@@ -106,7 +106,7 @@ def test_when_the_ring_is_empty_again_a_send_raises_no_interrupt(
     for n in range(3 * RING):
         stack.send(plain(n))
     stack.settle()
-    stack.clock.advance(LATE_MS * 1000)
+    stack.clock.advance(LATE_MS * 1_000_000)
     before = stack.bus.card.account.interrupts
 
     stack.send(plain(1))
@@ -139,7 +139,7 @@ def test_the_link_is_noticed_in_the_middle_of_traffic(
     stack.bus.receive(to_us(1))
     stack.bus.card.set_carrier(present=False)
     stack.settle()
-    stack.clock.advance(2_000_000)
+    stack.clock.advance(2_000_000_000)
 
     assert stack.recorder.received == [to_us(1)]
     assert stack.recorder.statuses == [Status.MEDIA_DISCONNECT]

@@ -23,12 +23,12 @@ from ndis.samples.loopback_adapter import LoopbackAdapter
 from ndis.status import Status
 from ndis.suite.bench import Machine
 from ndis.verifier.core import Verifier
-from ndis.virtual import VirtualExecutive
 from ndis.wrapper import Ndis
 from ntos.errors import BugCheckError
+from ntos.executive.contract import SECOND
+from ntos.executive.virtual import VirtualExecutive
 
 MINE, THEIRS = bytes([2, 0, 0, 0, 0, 1]), bytes([2, 0, 0, 0, 0, 0xAC])
-SECOND_US = 1_000_000
 
 
 class Caller:
@@ -247,7 +247,7 @@ class Line:
         self.family = self.manager.open_family(self.caller)
 
     def run(self, seconds: int = 1) -> None:
-        self.executive.advance(seconds * SECOND_US)
+        self.executive.advance(seconds * SECOND)
 
 
 def test_each_session_is_a_circuit() -> None:

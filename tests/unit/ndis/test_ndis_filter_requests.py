@@ -15,11 +15,10 @@ from ndis.status import Status
 from ndis.suite.bench import Machine, Recorder
 from ndis.verifier.core import Verifier
 from ntos.errors import BugCheckError
+from ntos.executive.contract import SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-SECOND_US = 1_000_000
 
 
 class Quiet:
@@ -164,6 +163,6 @@ def test_v20_a_filter_that_keeps_a_request_is_reported(kind: type[Quiet]) -> Non
     machine, _filters = filtered(kind, verifier=verifier)
 
     machine.query(Oid.GEN_VENDOR_DESCRIPTION)
-    machine.executive.advance(70 * SECOND_US)
+    machine.executive.advance(70 * SECOND)
 
     assert [report.rule for report in verifier.reports] == (["V20"] if kind is Keeping else [])

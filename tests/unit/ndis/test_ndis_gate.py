@@ -7,10 +7,10 @@ from functools import partial
 
 import pytest
 
-from lab.host.interleave import Interleaver
 from ndis.serialized import SerializedGate
-from ndis.virtual import VirtualExecutive
-from ntos.irql import Irql, IrqlModel
+from ntos.executive.interleaved import InterleavedExecutive
+from ntos.executive.irql import Irql, IrqlModel
+from ntos.executive.virtual import VirtualExecutive
 
 SCHEDULES = 400
 
@@ -74,7 +74,7 @@ class Contest:
 
     def __init__(self, seed: int, switch_one_in: int) -> None:
         """Make the machine."""
-        self.cpus = Interleaver(random.Random(seed), switch_one_in)
+        self.cpus = InterleavedExecutive(random.Random(seed), switch_one_in)
         self.irql = IrqlModel(self._context)
         self.gate = SerializedGate(self.cpus, self.irql)
         self.made: list[str] = []

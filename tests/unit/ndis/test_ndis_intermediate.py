@@ -26,15 +26,14 @@ from ndis.samples.loopback_adapter import LoopbackAdapter
 from ndis.status import Status
 from ndis.suite.bench import EVERYTHING, Recorder, Transport
 from ndis.verifier.core import Verifier
-from ndis.virtual import VirtualExecutive
 from ndis.wrapper import Ndis
+from ntos.executive.contract import SECOND
+from ntos.executive.virtual import VirtualExecutive
 
 if TYPE_CHECKING:
     from ndis.adapter import MiniportAdapter
     from ndis.im.edge import Intermediate
     from ndis.protocol import Open
-
-SECOND_US = 1_000_000
 
 
 def mac(number: int) -> bytes:
@@ -98,12 +97,12 @@ class Office:
         packet = self.pool.allocate(frame)
         packet.info.update({PacketInfo[name]: value for name, value in info.items()})
         open_.send_packets([packet])
-        self.executive.advance(1000)
+        self.executive.advance(1_000_000)
 
     def hear(self, far: int, frame: bytes) -> None:
         """Let a far station say something."""
         self.fars[far].say(frame)
-        self.executive.advance(1000)
+        self.executive.advance(1_000_000)
 
     def unplug(self, card: int) -> None:
         """Take the link of a card away."""
@@ -245,11 +244,11 @@ def test_one_adapter_spans_several_cards_and_learns_who_is_where() -> None:
 
     office.send(open_, b"\xff" * 6 + ours + b"\x88\xb5all".ljust(48, b"\0"))
     office.fars[1].say(ours + station + b"\x88\xb5here".ljust(48, b"\0"))
-    office.executive.advance(1000)
+    office.executive.advance(1_000_000)
     office.send(open_, station + ours + b"\x88\xb5one".ljust(48, b"\0"))
     office.send(open_, stranger + ours + b"\x88\xb5who".ljust(48, b"\0"))
     heard = [[frame[14:17] for frame in far.heard] for far in office.fars]
-    office.executive.advance(301 * SECOND_US)
+    office.executive.advance(301 * SECOND)
     office.send(open_, station + ours + b"\x88\xb5old".ljust(48, b"\0"))
 
     assert heard == [[b"all", b"who"], [b"all", b"one", b"who"], [b"all", b"who"]]
@@ -269,7 +268,7 @@ def test_a_span_tags_goes_on_without_a_card_and_ends_with_the_last() -> None:
     office.fars[0].say(insert_tag(frame, 7))
     office.fars[0].say(insert_tag(frame, 8))
     office.fars[0].say(frame)
-    office.executive.advance(1000)
+    office.executive.advance(1_000_000)
 
     first, second = list(driver.protocol.opens)
     office.ndis.unbind(first)
@@ -352,17 +351,17 @@ def test_a_flow_is_addresses_and_ports() -> None:
     assert flow_hash(tcp(1, 0x2000)) == flow_hash(tcp(2, 0x2000))
 
 
-def talk(a: LacpPort, b: LacpPort, start_us: int, seconds: int, *, cut: bool = False) -> int:
+def talk(a: LacpPort, b: LacpPort, start_ns: int, seconds: int, *, cut: bool = False) -> int:
     """Let two ports exchange frames, ten steps a second; return the time after."""
-    now_us = start_us
+    now_ns = start_ns
     for _ in range(seconds * 10):
         for here, there in ((a, b), (b, a)):
-            for frame in here.step(now_us):
+            for frame in here.step(now_ns):
                 if not cut:
-                    there.received(frame, now_us)
+                    there.received(frame, now_ns)
             select([there])
-        now_us += SECOND_US // 10
-    return now_us
+        now_ns += SECOND // 10
+    return now_ns
 
 
 def port(number: int) -> LacpPort:
@@ -376,11 +375,11 @@ def test_two_ports_agree_and_part_when_the_wire_is_cut() -> None:
     """Distributing within four seconds; EXPIRED after three silent ones, then DEFAULTED."""
     a, b = port(1), port(2)
 
-    now_us = talk(a, b, 0, 4)
+    now_ns = talk(a, b, 0, 4)
     joined = (a.distributing, b.distributing, a.partner.system)
-    now_us = talk(a, b, now_us, 4, cut=True)
+    now_ns = talk(a, b, now_ns, 4, cut=True)
     expired = (a.receive_state, a.distributing)
-    talk(a, b, now_us, 4, cut=True)
+    talk(a, b, now_ns, 4, cut=True)
 
     assert joined == (True, True, mac(2))
     assert expired == (Receive.EXPIRED, False)
@@ -436,11 +435,11 @@ def test_an_lacp_team_uses_the_cards_the_partner_aggregates() -> None:
             for at in wires:
                 far, partner = office.fars[at], partners[at]
                 for frame in far.heard:
-                    partner.received(frame, office.executive.now_us())
+                    partner.received(frame, office.executive.now_ns())
                 far.heard.clear()
-                for frame in partner.step(office.executive.now_us()):
+                for frame in partner.step(office.executive.now_ns()):
                     far.say(frame)
-            office.executive.advance(SECOND_US // 4)
+            office.executive.advance(SECOND // 4)
 
     office.send(open_, data(mac(9), 0))
     partner_steps(5, (0, 1))

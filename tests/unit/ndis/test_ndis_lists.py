@@ -15,8 +15,7 @@ from ndis.status import Status
 from ndis.suite.bench import Machine, Recorder, frame
 from ndis.verifier.core import Verifier
 from ntos.errors import BugCheckError
-
-SECOND_US = 1_000_000
+from ntos.executive.contract import SECOND
 
 
 class Lister(Recorder):
@@ -310,7 +309,7 @@ def test_v20_a_filter_that_keeps_a_send_is_reported(kind: type[Plain]) -> None:
 
     machine.open.send_net_buffer_lists([NetBufferList(frame(0))])
     driver(machine).complete(Status.SUCCESS)
-    machine.executive.advance(36 * SECOND_US)
+    machine.executive.advance(36 * SECOND)
 
     assert ("V20" in verifier.broken) == (kind is Hoarding)
 

@@ -189,7 +189,7 @@ def test_a_running_stack_shows_itself() -> None:
     machine.driver.pend = {Oid.GEN_VENDOR_ID}
     packets = machine.send(frame(0), frame(1))
     machine.query(Oid.GEN_VENDOR_ID)
-    machine.executive.advance(1_000_000)
+    machine.executive.advance(1_000_000_000)
     number = packets[0].number
 
     (adapter,), (open_,) = inspect.adapters(machine.ndis), inspect.opens(machine.ndis)

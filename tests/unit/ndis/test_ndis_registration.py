@@ -20,9 +20,9 @@ from ndis.miniport import (
 from ndis.samples.scripted import Script
 from ndis.status import Status
 from ndis.suite.bench import Machine
-from ndis.virtual import VirtualExecutive
 from ndis.wrapper import Ndis
 from ntos.errors import BugCheckError
+from ntos.executive.virtual import VirtualExecutive
 
 
 @pytest.mark.parametrize("version", VERSIONS[:-1])

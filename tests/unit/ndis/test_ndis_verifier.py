@@ -26,7 +26,8 @@ from ndis.verifier.core import Verifier
 from ndis.verifier.faults import inject_all
 from ndis.verifier.rules import RULES
 from ntos.errors import BugCheckError
-from ntos.irql import Irql
+from ntos.executive.contract import SECOND
+from ntos.executive.irql import Irql
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from ndis.upcalls import Upcalls
 
 OK = Status.SUCCESS
-SECOND_US = 1_000_000
 PATIENT = Attribute.IGNORE_PACKET_TIMEOUT | Attribute.IGNORE_REQUEST_TIMEOUT
 
 Scenario = Callable[[Verifier, bool], None]
@@ -114,7 +114,7 @@ def v05(verifier: Verifier, broken: bool) -> None:
     if not broken:
         machine.driver.verdicts = [OK]
         machine.driver.ndis.send_resources_available()
-    machine.executive.advance(8 * SECOND_US)
+    machine.executive.advance(8 * SECOND)
 
 
 @scenario
@@ -160,7 +160,7 @@ def v08(verifier: Verifier, broken: bool) -> None:
                 self.ndis._adapter.irql.swap(Irql.DEVICE)
             return False
 
-    started(verifier, Raising).executive.advance(3 * SECOND_US)
+    started(verifier, Raising).executive.advance(3 * SECOND)
 
 
 @scenario
@@ -258,7 +258,7 @@ def v17(verifier: Verifier, broken: bool) -> None:
     machine = started(verifier, Patient)
     machine.driver.pend = {Oid.GEN_VENDOR_ID}
     machine.query(Oid.GEN_VENDOR_ID)
-    machine.executive.advance((15 if broken else 11) * SECOND_US)
+    machine.executive.advance((15 if broken else 11) * SECOND)
 
 
 @scenario
@@ -266,7 +266,7 @@ def v18(verifier: Verifier, broken: bool) -> None:
     machine = started(verifier, Patient)
     (old,) = machine.send(frame(0))
     for _ in range(7):  # others make progress meanwhile
-        machine.executive.advance(5 * SECOND_US)
+        machine.executive.advance(5 * SECOND)
         (packet,) = machine.send(frame(1))
         machine.driver.ndis.send_complete(packet, OK)
         if not broken and old in machine.adapter.sends.outstanding:
@@ -277,7 +277,7 @@ def v18(verifier: Verifier, broken: bool) -> None:
 def v19(verifier: Verifier, broken: bool) -> None:
     machine = started(verifier, Patient)
     machine.send(frame(0))
-    machine.executive.advance((26 if broken else 20) * SECOND_US)
+    machine.executive.advance((26 if broken else 20) * SECOND)
 
 
 @scenario
@@ -325,7 +325,7 @@ def v24(verifier: Verifier, broken: bool) -> None:
     machine.open.reset()
     if not broken:
         machine.driver.ndis.reset_complete(OK, addressing_reset=False)
-    machine.executive.advance(14 * SECOND_US)
+    machine.executive.advance(14 * SECOND)
 
 
 @scenario
@@ -529,7 +529,7 @@ def test_a_report_says_who_what_when_and_the_packets_history() -> None:
     verifier = Verifier()
     machine = started(verifier)
     (packet,) = machine.send(frame(0))
-    machine.executive.advance(SECOND_US)
+    machine.executive.advance(SECOND)
     machine.driver.ndis.send_complete(packet, OK)
 
     with contextlib.suppress(BugCheckError):
@@ -537,7 +537,7 @@ def test_a_report_says_who_what_when_and_the_packets_history() -> None:
 
     (report,) = verifier.reports
     kinds = [line.split()[4] for line in report.history]
-    assert (report.rule, report.adapter, report.at_us) == ("V01", "card0", SECOND_US)
+    assert (report.rule, report.adapter, report.at_ns) == ("V01", "card0", SECOND)
     assert kinds == [
         "SUBMIT",
         "SEND",
@@ -556,7 +556,7 @@ def test_without_a_verifier_no_event_is_made(monkeypatch: pytest.MonkeyPatch) ->
 
     machine = Machine(LoopbackAdapter)
     packets = machine.send(frame(0, ADDRESS))
-    machine.executive.advance(SECOND_US)
+    machine.executive.advance(SECOND)
 
     assert calls == []
     assert type(packets[0]) is Packet
@@ -569,12 +569,12 @@ def test_the_sample_driver_breaks_no_rule(deserialized: bool) -> None:
     verifier = Verifier()
     machine = started(verifier, LoopbackAdapter, configuration={"Deserialized": deserialized})
     machine.send(*(frame(n, ADDRESS) for n in range(20)))
-    machine.executive.advance(5 * SECOND_US)
+    machine.executive.advance(5 * SECOND)
     for oid in (Oid.GEN_SUPPORTED_LIST, *MANDATORY):
         machine.query(oid, 1024)
     machine.send(frame(0, ADDRESS))
     machine.open.reset()
-    machine.executive.advance(5 * SECOND_US)
+    machine.executive.advance(5 * SECOND)
     machine.ndis.remove_adapter(machine.adapter)
 
     assert [str(r) for r in verifier.reports] == []

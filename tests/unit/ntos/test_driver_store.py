@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ntos.executive.virtual import VirtualExecutive
 from ntos.io.system import IoSystem
-from ntos.irql import IrqlModel
 from ntos.netcfg.loader import Loader
 from ntos.netcfg.services import DependencyError
 from ntos.netcfg.store import DriverStore, DriverStoreError
@@ -18,7 +18,7 @@ from ntos.netcfg.system import MissingExportError, System
 from ntos.netcfg.tree import tree
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
 INF = """[Version]
@@ -65,22 +65,6 @@ DRIVER = Driver(name="{name}", binary="{name}.sys", title="", components=(), see
 """
 
 
-class NoWait:
-    """A waiter for drivers that never wait."""
-
-    def now_ns(self) -> int:
-        """Return nothing's time."""
-        return 0
-
-    def kick(self) -> None:
-        """Queue nothing."""
-
-    def wait(self, until: Callable[[], bool], timeout_ns: int | None) -> bool:
-        """Never: it is so already, or never will be."""
-        del timeout_ns
-        return until()
-
-
 @pytest.fixture(autouse=True)
 def _modules_of_a_test_end_with_it() -> Iterator[None]:
     before = set(sys.modules)
@@ -119,7 +103,7 @@ def _loader(*folders: Path) -> Loader:
     store = DriverStore()
     for folder in folders:
         store.add(folder)
-    return Loader(store, System(IoSystem(), NoWait(), IrqlModel(lambda: 0)))
+    return Loader(store, System(IoSystem(), VirtualExecutive()))
 
 
 def test_a_folder_from_anywhere_is_loaded_by_what_its_inf_file_names(tmp_path: Path) -> None:
@@ -204,7 +188,7 @@ def test_an_inf_file_that_is_not_there_is_told_with_those_that_are(tmp_path: Pat
 
 
 def test_what_no_driver_exports_is_missing_by_name() -> None:
-    system = System(IoSystem(), NoWait(), IrqlModel(lambda: 0))
+    system = System(IoSystem(), VirtualExecutive())
 
     with pytest.raises(MissingExportError, match="no driver exports IoSystem"):
         system.find(IoSystem)

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ntos.io.completion import ApcQueue, CompletionPacket, CompletionPort, Event
+from ntos.executive.dispatcher import Event, SystemThread
 from ntos.io.irp import Invoke, Irp, Major
+from ntos.io.port import CompletionPacket, CompletionPort
 from ntos.io.status import NtError, NtStatus
 from ntos.io.system import IoSystem
 from ntos.io.verifier import IrpVerifier
+from ntos.object.apc import ApcQueue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -202,8 +204,8 @@ def test_each_broken_rule_is_reported(io: IoSystem, rule: str) -> None:
 def test_an_auto_reset_event_releases_one_wait() -> None:
     manual, auto = Event(signalled=True), Event(manual=False, signalled=True)
 
-    manual.consume()
-    auto.consume()
+    manual.consume(SystemThread("any"))
+    auto.consume(SystemThread("any"))
 
     assert (manual.signalled, auto.signalled) == (True, False)
 

@@ -342,7 +342,7 @@ def test_bindings_change_live_under_traffic() -> None:
     engine.disable(first)
     gone = set(binder.opens)
     binder.opens[second].send_packets([pool.allocate(frame(99))])
-    binder.machine.executive.advance(1000)
+    binder.machine.executive.advance(1_000_000)
     engine.enable(first)
 
     assert gone == {second}

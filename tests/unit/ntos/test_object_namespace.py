@@ -10,11 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ntos.executive.dispatcher import SystemThread
 from ntos.io.status import NtError, NtStatus
 from ntos.object import sid as names
+from ntos.object.access import Access
 from ntos.object.handles import HandleTable
 from ntos.object.namespace import LINKS_LIMIT, Directory, Namespace, SymbolicLink, fold
-from ntos.object.process import PROCESS, THREAD, OneThread, System
+from ntos.object.process import PROCESS, THREAD, ObjectManager, OneThread
 from ntos.object.sid import Sid
 from ntos.object.token import system_token, user_token
 from ntos.object.types import KernelObject, ObjectType, mapping_of
@@ -188,7 +190,7 @@ def test_a_duplicate_has_the_same_access_or_less_and_may_be_anothers() -> None:
     mine, theirs, target = HandleTable(), HandleTable(), thing()
     handle = mine.insert(target, 3)
 
-    same = mine.duplicate(handle, theirs)
+    same = mine.duplicate(handle, theirs, Access.MAXIMUM_ALLOWED)
     less = mine.duplicate(handle, theirs, 1, close_source=True)
 
     assert [theirs.lookup(one).granted for one in (same, less)] == [3, 1]
@@ -233,14 +235,14 @@ def test_a_table_is_what_a_dictionary_would_be(steps: list[int]) -> None:
 
 
 def test_a_child_inherits_what_is_to_be_inherited_by_the_same_numbers() -> None:
-    system, target = System(), thing()
-    parent = system.create_process("parent", user_token(ANNA))
+    objects, target = ObjectManager(), thing()
+    parent = objects.create_process("parent", user_token(ANNA))
     private, shared = (
         parent.handle_table.insert(target, 1),
         parent.handle_table.insert(target, 3, inherit=True),
     )
 
-    child = system.create_process("child", user_token(ANNA), parent=parent)
+    child = objects.create_process("child", user_token(ANNA), parent=parent)
     fresh = [child.handle_table.insert(target, 1) for _ in range(2)]
 
     assert child.handle_table.lookup(shared).granted == 3
@@ -249,25 +251,29 @@ def test_a_child_inherits_what_is_to_be_inherited_by_the_same_numbers() -> None:
 
 
 def test_a_process_that_ends_closes_its_handles_and_is_waited_for_no_longer() -> None:
-    system, target = System(), thing()
-    process = system.create_process("anna", user_token(ANNA))
-    watcher = system.initial.handle_table.insert(process, PROCESS.mapping.all)
+    objects, target = ObjectManager(), thing()
+    process = objects.create_process("anna", user_token(ANNA))
+    watcher = objects.initial.handle_table.insert(process, PROCESS.mapping.all)
     process.handle_table.insert(target, 1)
 
     process.terminate(3)
 
-    assert (target.handles, process.exit_code, process.is_signalled) == (0, 3, True)
-    assert process.id not in system.processes
-    assert system.initial.handle_table.lookup(watcher, PROCESS).target is process
+    assert (target.handles, process.exit_code, process.is_signalled_for(SystemThread("watcher"))) == (
+        0,
+        3,
+        True,
+    )
+    assert process.id not in objects.processes
+    assert objects.initial.handle_table.lookup(watcher, PROCESS).target is process
     with pytest.raises(NtError, match="PROCESS_IS_TERMINATING"):
         process.terminate()
 
 
 def test_each_thread_has_its_own_error_apcs_and_token() -> None:
-    system = System()
+    objects = ObjectManager()
     anna, client = user_token(ANNA), user_token(names.GUESTS).duplicate()
     now = [OneThread(), OneThread()]
-    process = system.create_process("server", anna, current=lambda: now[0])
+    process = objects.create_process("server", anna, current=lambda: now[0])
     first = process.thread
     first.last_error = 5
     first.impersonate(client)
@@ -281,9 +287,9 @@ def test_each_thread_has_its_own_error_apcs_and_token() -> None:
 
 
 def test_a_thread_that_is_gone_leaves_nothing_to_the_next() -> None:
-    system = System()
+    objects = ObjectManager()
     now = [OneThread()]
-    process = system.create_process("server", user_token(ANNA), current=lambda: now[0])
+    process = objects.create_process("server", user_token(ANNA), current=lambda: now[0])
     process.thread.impersonate(user_token(names.GUESTS).duplicate())
 
     now[0] = OneThread()
@@ -294,16 +300,16 @@ def test_a_thread_that_is_gone_leaves_nothing_to_the_next() -> None:
 
 
 def test_nobody_wears_a_primary_token_and_no_process_an_impersonation_token() -> None:
-    system = System()
+    objects = ObjectManager()
 
     with pytest.raises(NtError, match="BAD_TOKEN_TYPE"):
-        system.initial.thread.impersonate(system_token())
+        objects.initial.thread.impersonate(system_token())
     with pytest.raises(NtError, match="BAD_TOKEN_TYPE"):
-        system.create_process("x", system_token().duplicate())
+        objects.create_process("x", system_token().duplicate())
 
 
 def test_reverting_gives_the_process_s_token_back() -> None:
-    thread = System().initial.thread
+    thread = ObjectManager().initial.thread
     thread.impersonate(user_token(ANNA).duplicate())
 
     thread.impersonate(None)

@@ -16,14 +16,14 @@ from protocols.apis.winsock.errors import Wsae
 from protocols.interfaces.tdi.address import internet
 from protocols.transports.tcpip import StackConfig
 from protocols.transports.tcpip.addresses import parse
-from tests.support.nt_virtual_cards import TICK_US, VirtualCards
+from tests.support.nt_virtual_cards import TICK_NS, VirtualCards
 
 KEYS = 6
-PAUSE_US = 2_000
+PAUSE_NS = 2_000_000
 RATE = 200_000_000
 CONFIG = StackConfig(ipv6=False, receive_buffer=1 << 17)
 """An eighth of the usual window and a fifth of a gigabit, for the frames are few then."""
-WINDOW_US = CONFIG.receive_buffer * 8 * 1_000_000 // RATE * 1538 // 1448
+WINDOW_NS = CONFIG.receive_buffer * 8 * 1_000_000_000 // RATE * 1538 // 1448
 """How long the cable is busy with a whole window of the bulk, headers and gaps included: 5.6 ms."""
 PIECE = bytes(1 << 16)
 SERVER = "10.0.0.2"
@@ -67,22 +67,22 @@ class Desk:
             self.moved += len(data)
 
     def type_key(self, typed: Flow, bulk: list[tuple[tuple[Winsock, int], tuple[Winsock, int]]]) -> int:
-        """Type a byte, have it echoed; return the microseconds until it was back."""
-        start = self.cards.now_us
+        """Type a byte, have it echoed; return the nanoseconds until it was back."""
+        start = self.cards.now_ns
         assert sent(*typed.near, b"k") == 1
         while not (echo := taken(*typed.near)):
-            self.cards.tick()
+            self.cards.run()
             for source, sink in bulk:
                 self.push(source, sink)
             if key := taken(*typed.far):
                 sent(*typed.far, key)
         assert echo == b"k"
-        return self.cards.now_us - start
+        return self.cards.now_ns - start
 
     def pause(self, bulk: list[tuple[tuple[Winsock, int], tuple[Winsock, int]]]) -> None:
         """Let the bulk run between two keys."""
-        for _ in range(0, PAUSE_US, TICK_US):
-            self.cards.tick()
+        for _ in range(0, PAUSE_NS, TICK_NS):
+            self.cards.run()
             for source, sink in bulk:
                 self.push(source, sink)
 
@@ -115,15 +115,15 @@ def typed_beside(desk: Desk, flows: int, *, outward: bool) -> tuple[list[int], f
     bulk = ends if outward else [(far, near) for near, far in ends]
     for _ in range(4):
         desk.pause(bulk)  # slow start is over
-    start, before = desk.cards.now_us, desk.moved
+    start, before = desk.cards.now_ns, desk.moved
 
     latencies = []
     for _ in range(KEYS):
         latencies.append(desk.type_key(typed, bulk))
         desk.pause(bulk)
 
-    spent = desk.cards.now_us - start
-    return latencies, (desk.moved - before) * 8 * 1e6 / spent / RATE
+    spent = desk.cards.now_ns - start
+    return latencies, (desk.moved - before) * 8 * 1e9 / spent / RATE
 
 
 def test_a_key_alone_takes_no_time_but_the_cables() -> None:
@@ -132,7 +132,7 @@ def test_a_key_alone_takes_no_time_but_the_cables() -> None:
 
     latencies, _ = typed_beside(desk, 0, outward=True)
 
-    assert max(latencies) <= 6 * TICK_US
+    assert max(latencies) <= 6 * TICK_NS
     assert desk.cards.reports() == []
 
 
@@ -145,5 +145,5 @@ def test_a_key_beside_bulk_waits_for_a_window_of_each_flow_at_most(flows: int, *
     latencies, load = typed_beside(desk, flows, outward=outward)
 
     assert load > 0.9
-    assert max(latencies) <= flows * WINDOW_US + 10 * TICK_US
+    assert max(latencies) <= flows * WINDOW_NS + 10 * TICK_NS
     assert desk.cards.reports() == []

@@ -14,8 +14,8 @@ from ndis.samples.cable import Cable
 from ndis.samples.loopback_adapter import LoopbackAdapter
 from ndis.status import Status
 from ndis.verifier.core import Verifier
-from ndis.virtual import VirtualExecutive
 from ndis.wrapper import Ndis
+from ntos.executive.virtual import VirtualExecutive
 from protocols.interfaces.edge import EdgeDriver, EdgeLink, Wanted
 from protocols.interfaces.edge.link import INBOX_LIMIT
 
@@ -98,7 +98,7 @@ class Transport(EdgeDriver[Link]):
         self.fired_ns: list[int] = []
 
     def make_link(self, name: str, pool: PacketPool) -> Link:
-        return self.kind(name, pool, self.kick, self.reorder)
+        return self.kind(name, pool, self.request_turn, self.reorder)
 
     def attach(self, link: Link, before: Link | None) -> None:
         self.told.append(f"attach {link.name}{' again' if before else ''}")
@@ -153,8 +153,8 @@ class World:
         }
         self.run()
 
-    def run(self, time_us: int = 1000) -> None:
-        self.executive.advance(time_us)
+    def run(self, time_ns: int = 1_000_000) -> None:
+        self.executive.advance(time_ns)
 
     def reports(self) -> list[str]:
         return [str(one) for one in self.verifier.reports]
@@ -221,7 +221,7 @@ def test_the_cable_is_told_once() -> None:
     link.status(Status.MEDIA_DISCONNECT, None)
     link.status(Status.MEDIA_DISCONNECT, None)
     world.run()
-    ip.kick()
+    ip.request_turn()
     world.run()
 
     assert ip.told[-1:] == ["card1 down"]
@@ -234,12 +234,12 @@ def test_the_timer_follows_the_earliest_deadline() -> None:
     now = ip.now_ns()
 
     ip.due_ns = now + 9_000_000
-    ip.kick()
-    world.run(1000)
+    ip.request_turn()
+    world.run(1_000_000)
     ip.due_ns = now + 3_000_000
-    ip.kick()
+    ip.request_turn()
     for _ in range(10):
-        world.run(1000)
+        world.run(1_000_000)
 
     assert ip.fired_ns == [now + 3_000_000]
 
@@ -263,10 +263,10 @@ def test_a_driver_that_is_stopped_has_no_timer() -> None:
     world = World()
     ip = world.transports[0]
     ip.due_ns = ip.now_ns() + 1_000_000
-    ip.kick()
-    world.run(10)
+    ip.request_turn()
+    world.run(10_000)
 
     ip.stop()
-    world.run(5000)
+    world.run(5_000_000)
 
     assert ip.fired_ns == []

@@ -24,8 +24,8 @@ from ndis.samples.cable import Cable
 from ndis.samples.loopback_adapter import LoopbackAdapter
 from ndis.status import Status
 from ndis.verifier.core import Verifier
-from ndis.virtual import VirtualExecutive
 from ndis.wrapper import Ndis
+from ntos.executive.virtual import VirtualExecutive
 from protocols.transports.tcpip import Stack, StackConfig, TxFrame
 from protocols.transports.tcpip.addresses import parse
 from protocols.transports.tcpip.interface import AddressState
@@ -102,20 +102,20 @@ class Pair:
                     self.ndis.register_miniport(kind), f"card{number}", bus, settings
                 )
             config = StackConfig(forwarding=forwards)
-            stack = Stack(random.Random(number).randbytes, self.executive.now_us() * 1000, config)
+            stack = Stack(random.Random(number).randbytes, self.executive.now_ns(), config)
             driver = TcpipDriver(self.ndis, stack)
             self.open = self.ndis.bind(self.ndis.register_protocol(f"tcpip{number}", driver), adapter)
             link = next(iter(driver.links.values()))
             stack.add_address(link.interface, parse(f"10.0.0.{number}"), 24)
             self.drivers.append(driver)
-        self.run(3_000_000)  # duplicate address detection, link training
+        self.run(3_000_000_000)  # duplicate address detection, link training
 
-    def run(self, for_us: int = 100_000) -> None:
+    def run(self, for_ns: int = 100_000_000) -> None:
         for driver in self.drivers:
-            driver.kick()
-        end = self.executive.now_us() + for_us
-        while self.executive.now_us() < end:
-            self.executive.advance(500)
+            driver.stack.request_turn()
+        end = self.executive.now_ns() + for_ns
+        while self.executive.now_ns() < end:
+            self.executive.advance(500_000)
             for bus in self.buses:
                 for frame in self.impair(bus.drain()):
                     self.carried.append(frame)
@@ -137,7 +137,7 @@ def test_a_ping_and_a_transfer_cross_two_cards_and_the_verifier_is_silent(card: 
 
     pair.drivers[0].stack.ping(parse("10.0.0.2"), echoes.append)
     pair.drivers[0].stack.tcp_connect(parse("10.0.0.2"), 80, Sender())
-    pair.run(1_500_000)
+    pair.run(1_500_000_000)
 
     assert [echo.source for echo in echoes] == [parse("10.0.0.2")]
     assert keeper.data == DATA
@@ -158,7 +158,7 @@ def test_the_82574l_cuts_large_sends_and_sums() -> None:
 
     link.send = watch  # type: ignore[method-assign, assignment]  # the test looks at what TCP/IP hands over
     pair.drivers[0].stack.tcp_connect(parse("10.0.0.2"), 80, Sender())
-    pair.run(1_500_000)
+    pair.run(1_500_000_000)
 
     assert link.offload.lso_v4_max_bytes == 0xFE00
     assert link.offload.tx_tcp_checksum
@@ -217,10 +217,10 @@ def test_a_pulled_cable_reaches_the_interface() -> None:
     link: NdisLink = pair.drivers[0].links["card1"]
 
     link.status(Status.MEDIA_DISCONNECT, None)
-    pair.run(1000)
+    pair.run(1_000_000)
     down = link.interface.up
     link.status(Status.MEDIA_CONNECT, None)
-    pair.run(1000)
+    pair.run(1_000_000)
 
     assert (down, link.interface.up) == (False, True)
 
@@ -254,7 +254,7 @@ def test_unbinding_closes_and_leaves_no_packet_out() -> None:
     pair = Pair("sample")
 
     pair.ndis.unbind(pair.open)
-    pair.run(1000)
+    pair.run(1_000_000)
 
     assert pair.open.state is OpenState.CLOSED
     assert all(pool.in_use == 0 for pool in pair.ndis.pools)
@@ -268,12 +268,12 @@ def statistics(pair: Pair) -> CoalescingStatistics:
     return CoalescingStatistics.parse(request.buffer.answer)
 
 
-def transfer(pair: Pair, for_us: int) -> Keeper:
+def transfer(pair: Pair, for_ns: int) -> Keeper:
     """Send ``DATA`` from the first host to the second."""
     keeper = Keeper()
     pair.drivers[1].stack.tcp_listen(80, lambda _c: keeper)
     pair.drivers[0].stack.tcp_connect(parse("10.0.0.2"), 80, Sender())
-    pair.run(for_us)
+    pair.run(for_ns)
     return keeper
 
 
@@ -281,7 +281,7 @@ def transfer(pair: Pair, for_us: int) -> Keeper:
 def test_segments_come_coalesced_and_the_verifier_is_silent(card: str) -> None:
     pair = Pair(card, registry=RSC)
 
-    keeper = transfer(pair, 1_000_000)
+    keeper = transfer(pair, 1_000_000_000)
 
     counted = statistics(pair)
     assert keeper.data == DATA
@@ -305,7 +305,7 @@ def test_coalescing_survives_loss_duplication_and_reordering(seed: int) -> None:
         return found
 
     pair.impair = impair
-    keeper = transfer(pair, 20_000_000)
+    keeper = transfer(pair, 20_000_000_000)
 
     assert keeper.data == DATA
     assert [str(r) for r in pair.verifier.reports] == []
@@ -315,7 +315,7 @@ def test_coalescing_survives_loss_duplication_and_reordering(seed: int) -> None:
 def test_a_host_that_forwards_has_nothing_coalesced() -> None:
     pair = Pair("82574L", registry=RSC, forwards=True)
 
-    keeper = transfer(pair, 1_000_000)
+    keeper = transfer(pair, 1_000_000_000)
 
     assert keeper.data == DATA
     assert not pair.drivers[1].links["card2"].coalescing

@@ -100,6 +100,7 @@ def test_without_the_option_ipv4_is_refused(world: World) -> None:
 
 
 def test_the_port_of_an_exclusive_dual_mode_listener_is_taken_in_both_families(world: World) -> None:
+    """Wine, ``sock.c``, tests_exclusive: 0.0.0.0 is specific beside a dual-mode ``::``, hence WSAEACCES."""
     listener = dual(world.server)
     world.server.setsockopt(listener, Sol.SOCKET, So.EXCLUSIVEADDRUSE, 1)
     world.server.bind(listener, ANY6)
@@ -111,6 +112,20 @@ def test_the_port_of_an_exclusive_dual_mode_listener_is_taken_in_both_families(w
     world.server.bind(four, internet(bytes(4), 80))
 
     assert error.value.code is Wsae.WSAEACCES
+
+
+def test_a_listener_of_ipv4_takes_its_own_beside_one_of_dual_mode(world: World) -> None:
+    """Same source: a default dual-mode socket lets the same user bind 0.0.0.0, which then has IPv4's."""
+    both, four = dual(world.server), world.server.socket(Af.INET, Sock.STREAM)
+    for number, address in ((both, ANY6), (four, internet(bytes(4), 80))):
+        world.server.bind(number, address)
+        world.server.listen(number, 5)
+    near = world.client.socket(Af.INET, Sock.STREAM)
+
+    world.client.connect(near, internet(parse("10.0.0.2"), 80))
+
+    _far, peer = world.server.accept(four)
+    assert len(peer.address) == 4
 
 
 def test_the_option_comes_before_the_bind(world: World) -> None:

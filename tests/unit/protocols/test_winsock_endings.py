@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ntos.io.completion import Event
+from ntos.executive.dispatcher import Event
+from protocols.apis.win32.overlapped import Overlapped
 from protocols.apis.winsock import WinsockError, Wsae
 from protocols.apis.winsock.constants import Fd, Io, Msg, PollFlag, So, Sol
-from protocols.apis.winsock.overlapped import Overlapped
 from tests.support.nt_world import World, received
 
 if TYPE_CHECKING:
@@ -37,11 +37,11 @@ def pend_send(world: World, number: int, data: bytes) -> None:
 def test_linger_waits_until_the_peer_has_everything(world: World) -> None:
     near, far = world.pair()
     world.client.setsockopt(near, Sol.SOCKET, So.LINGER, 5)
-    before = world.net.waiter.now_ns()
+    before = world.net.executive.now_ns()
     world.client.send(near, bytes(50_000))
 
     world.client.closesocket(near)
-    waited = world.net.waiter.now_ns() - before
+    waited = world.net.executive.now_ns() - before
 
     assert 0 < waited < 5000 * MS
     assert world.server.ioctlsocket(far, Io.FIONREAD) == 50_000
@@ -51,10 +51,10 @@ def test_linger_ends_in_a_reset_when_the_time_is_over(world: World) -> None:
     near, far = world.pair()
     world.client.setsockopt(near, Sol.SOCKET, So.LINGER, 2)
     pend_send(world, near, MUCH)
-    before = world.net.waiter.now_ns()
+    before = world.net.executive.now_ns()
 
     world.client.closesocket(near)
-    waited = world.net.waiter.now_ns() - before
+    waited = world.net.executive.now_ns() - before
     world.net.run(0.1)
 
     assert 2000 * MS <= waited < 2500 * MS

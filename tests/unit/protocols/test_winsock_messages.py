@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ntos.io.completion import Event
+from ntos.executive.dispatcher import Event
+from protocols.apis.win32.overlapped import Overlapped
 from protocols.apis.winsock import WinsockError, Wsae
 from protocols.apis.winsock.constants import Af, Io, IpOption, Msg, Sock, Sol
 from protocols.apis.winsock.control import ControlMessage, PacketInfo
 from protocols.apis.winsock.mswsock import MessageTruncatedError
-from protocols.apis.winsock.overlapped import Overlapped
 from protocols.interfaces.tdi.address import internet
 from protocols.transports.tcpip.addresses import parse
 from tests.support.nt_world import World

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ntos.io.completion import Event
+from ntos.executive.dispatcher import Event
 from ntos.io.irp import Irp, Major
 from ntos.io.status import NtStatus
+from protocols.apis.win32.overlapped import Overlapped
 from protocols.apis.winsock import Winsock, WinsockError, Wsae
-from protocols.apis.winsock.api import WAIT_IO_COMPLETION
 from protocols.apis.winsock.constants import Af, Fd, Io, Msg, PollFlag, Shut, So, Sock, Sol, TcpOption
 from protocols.apis.winsock.mswsock import TF_DISCONNECT, TF_REUSE_SOCKET, Element
-from protocols.apis.winsock.overlapped import Overlapped
 from protocols.apis.winsock.providers.logging_layer import LoggingLayer
+from protocols.apis.winsock.waiting import WAIT_IO_COMPLETION
 from protocols.interfaces.tdi.address import IpxAddress, internet
 from protocols.transports.tcpip.addresses import parse
 from tests.support.nt_world import SERVER, World, received
@@ -216,7 +216,7 @@ def test_fd_write_comes_once_and_again_after_wouldblock(world: World) -> None:
 
 def test_a_port_and_an_apc_tell_of_overlapped_receives(world: World) -> None:
     near, far = world.pair()
-    port = world.server.create_io_completion_port(far, None, "key")
+    port = world.server.win32.create_io_completion_port(far, None, "key")
     heard: list[int] = []
     by_port, into = Overlapped(), bytearray(8)
     by_apc = Overlapped(routine=lambda _status, count, _overlapped: heard.append(count))
@@ -226,7 +226,7 @@ def test_a_port_and_an_apc_tell_of_overlapped_receives(world: World) -> None:
 
     world.client.send(near, b"abc")
     world.server.send(far, b"defgh")
-    (packet,) = world.server.get_queued_completion_status(port)
+    packet = world.server.win32.get_queued_completion_status(port)
     result = world.client.wait_for_multiple_events([Event()], None, alertable=True)
 
     assert (packet.key, packet.overlapped, packet.information) == ("key", by_port, 3)
@@ -240,9 +240,9 @@ def test_an_alertable_sleep_ends_with_an_apc_or_with_its_time(world: World) -> N
     with pytest.raises(WinsockError, match="PENDING"):
         world.client.recv(near, bytearray(8), 0, overlapped)
 
-    slept_through = world.client.sleep_ex(10 * MS)
+    slept_through = world.client.win32.sleep_ex(10 * MS)
     world.server.send(far, b"abc")
-    woken = world.client.sleep_ex(1000 * MS)
+    woken = world.client.win32.sleep_ex(1000 * MS)
 
     assert (slept_through, woken, heard) == (False, True, [3])
 
@@ -253,7 +253,7 @@ def test_a_cancelled_receive_is_aborted(world: World) -> None:
     with pytest.raises(WinsockError, match="PENDING"):
         world.client.recv(near, bytearray(1), 0, overlapped)
 
-    cancelled = world.client.cancel_io(near)
+    cancelled = world.client.win32.cancel_io(near)
 
     assert (cancelled, overlapped.status) == (1, NtStatus.CANCELLED)
     with pytest.raises(WinsockError, match="OPERATION_ABORTED"):

@@ -52,7 +52,7 @@ def test_a_server_lives_by_messages_alone(world: World) -> None:
         elif message.event is Fd.CLOSE:
             world.server.closesocket(number)
 
-    window = Window(world.net.waiter, procedure)
+    window = Window(world.net.executive, procedure)
     world.server.async_select(listener, window, WM_SOCKET, ALL)
     near = world.client.socket(Af.INET, Sock.STREAM)
     world.client.connect(near, SERVER)
@@ -68,7 +68,7 @@ def test_a_server_lives_by_messages_alone(world: World) -> None:
 
 def test_fd_read_comes_again_only_after_a_receive(world: World) -> None:
     near, far = world.pair()
-    window = Window(world.net.waiter)
+    window = Window(world.net.executive)
     world.server.async_select(far, window, WM_SOCKET, Fd.READ)
 
     told = []
@@ -86,7 +86,7 @@ def test_fd_read_comes_again_only_after_a_receive(world: World) -> None:
 
 def test_a_refused_connect_is_told_with_its_error(world: World) -> None:
     near = world.client.socket(Af.INET, Sock.STREAM)
-    window = Window(world.net.waiter)
+    window = Window(world.net.executive)
     world.client.async_select(near, window, WM_SOCKET, ALL)
 
     with pytest.raises(WinsockError, match="WOULDBLOCK"):
@@ -96,7 +96,7 @@ def test_a_refused_connect_is_told_with_its_error(world: World) -> None:
 
 
 def test_fd_close_tells_a_reset_from_an_orderly_end(world: World) -> None:
-    window = Window(world.net.waiter)
+    window = Window(world.net.executive)
     _near, far = world.pair()
     world.server.async_select(far, window, WM_SOCKET, Fd.CLOSE)
 
@@ -107,7 +107,7 @@ def test_fd_close_tells_a_reset_from_an_orderly_end(world: World) -> None:
 
 def test_no_events_end_it(world: World) -> None:
     near, far = world.pair()
-    window = Window(world.net.waiter)
+    window = Window(world.net.executive)
     world.server.async_select(far, window, WM_SOCKET, Fd.READ)
 
     world.server.async_select(far, window, 0, 0)

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from ntos.errors import BugCheckError
+from ntos.executive.irql import Irql
 from ntos.io.status import NtStatus
-from ntos.irql import Irql
 from protocols.apis.winsock.constants import Proto, So, Sock, Sol, TcpOption
 from protocols.apis.wsk.constants import (
     Category,
@@ -66,7 +66,7 @@ class Events:
     def receive(
         self, context: object, flags: Flag, indication: DataIndication | None, size: int, out: SizeOut
     ) -> NtStatus:
-        self.levels.update(host.irql.current for host in self.world.net.hosts)
+        self.levels.update(host.executive.irql.current for host in self.world.net.hosts)
         if indication is None:
             self.lost += 1
             return NtStatus.SUCCESS
@@ -566,7 +566,7 @@ def test_a_transport_that_goes_takes_its_sockets_along(world: WskWorld) -> None:
 def test_a_completion_routine_may_keep_the_irp_and_is_called_at_dispatch_level(world: WskWorld) -> None:
     """As the WDK's samples do: the routine returns MORE_PROCESSING_REQUIRED and has the IRP for itself."""
     near, _far = world.pair()
-    io, irql, seen = world.net.hosts[0].io, world.net.hosts[0].irql, []
+    io, irql, seen = world.net.hosts[0].io, world.net.hosts[0].executive.irql, []
     irp = world.near.client.allocate_irp()
 
     def routine(done: Any) -> NtStatus:

@@ -272,8 +272,8 @@ class Sample:
         self.world = world
         self.host = world.net.hosts[1]
         self.registration = self.host.wsk_register()
-        self.server = EchoServer(self.registration, world.work(self.host))
-        self.client = Blocking(world.near.client, world.net.waiter)
+        self.server = EchoServer(self.registration, world.net.executive.queue_work_item)
+        self.client = Blocking(world.near.client, world.net.executive)
         world.run(seconds=0.1)
 
     def echo(self, port: int, data: bytes) -> bytes:
@@ -290,9 +290,10 @@ class Sample:
         return back
 
     def unload(self) -> None:
-        """Unload it."""
+        """Unload it, and let the work items end that its last completions have queued."""
         self.server.stop()
         self.registration.deregister()
+        self.world.run(seconds=0)
 
 
 @pytest.mark.parametrize("port", [PORT, PORT + 1])
@@ -334,7 +335,7 @@ def test_the_echo_server_is_unloaded_with_connections_open(world: WskWorld) -> N
 
 def test_a_call_that_waits_too_long_is_cancelled(world: WskWorld) -> None:
     _near, far = ends(world)
-    patient = Blocking(world.far.client, world.net.waiter, 1_000_000)
+    patient = Blocking(world.far.client, world.net.executive, 1_000_000)
 
     irp = patient.irp(far.receive_from, WskBuf((bytearray(1),)))
 

@@ -9,6 +9,10 @@ from typing import Any
 import pytest
 
 from ntos.io.status import NtStatus
+from ntos.object.acl import Acl, allow
+from ntos.object.descriptor import SecurityDescriptor
+from ntos.object.sid import Sid
+from ntos.object.token import user_token
 from protocols.apis.winsock.constants import Af, IpOption, Proto, So, Sock, Sol
 from protocols.apis.wsk.constants import Category, ClientControl, ControlType, Event, SioWsk, SoWsk
 from protocols.apis.wsk.listening import BACKLOG
@@ -22,10 +26,10 @@ from protocols.apis.wsk.npi import (
     WskBuf,
 )
 from protocols.interfaces.tdi.address import InternetAddress, internet
-from protocols.interfaces.tlnpi.npi import SecurityDescriptor, Sharing
+from protocols.interfaces.tlnpi.npi import Sharing
 from protocols.transports.tcpip.addresses import parse
 from protocols.transports.tcpip.tcp.connection import FourTuple
-from protocols.transports.tcpip.tl_edge.sharing import TABLE, Result
+from protocols.transports.tcpip.tdi_edge.sharing import SHARE_ADDRESS, TABLE, Result
 from tests.support.wsk_world import ANY, FAR, WskWorld
 
 SET, _GET, IOCTL = ControlType
@@ -479,6 +483,9 @@ STATUSES = {
 BINDS = [(sharing, wild) for sharing in Sharing for wild in (True, False)]
 
 
+FRIEND, STRANGER = (Sid(5, (21, 1, 2, 3, rid)) for rid in (1001, 1002))
+
+
 def bind_as(world: WskWorld, category: Category, how: tuple[Sharing, bool], **named: Any) -> NtStatus:
     socket = world.far.socket(category, **named)
     options = {Sharing.REUSE: So.REUSEADDR, Sharing.EXCLUSIVE: So.EXCLUSIVEADDRUSE}
@@ -504,17 +511,17 @@ def test_who_may_bind_beside_whom_is_as_documented(
 
 
 @pytest.mark.parametrize(
-    ("owner", "status"), [("friend", NtStatus.SUCCESS), ("stranger", NtStatus.ACCESS_DENIED)]
+    ("owner", "status"), [(FRIEND, NtStatus.SUCCESS), (STRANGER, NtStatus.ACCESS_DENIED)]
 )
-def test_a_security_descriptor_says_who_may_share(world: WskWorld, owner: str, status: NtStatus) -> None:
-    app, descriptor = world.far, SecurityDescriptor(frozenset({"friend"}))
+def test_a_security_descriptor_says_who_may_share(world: WskWorld, owner: Sid, status: NtStatus) -> None:
+    app, descriptor = world.far, SecurityDescriptor(dacl=Acl((allow(FRIEND, SHARE_ADDRESS),)))
     uncached = app.run(
         app.dispatch.socket, Af.INET, Sock.DGRAM, Proto.UDP, Category.DATAGRAM, security=descriptor
     )
     cached = app.get(app.dispatch.control_client, ClientControl.CACHE_SD, descriptor)
 
     bind_as(world, Category.DATAGRAM, (Sharing.DEFAULT, True), security=cached)
-    beside = bind_as(world, Category.DATAGRAM, (Sharing.DEFAULT, False), owner=owner)
+    beside = bind_as(world, Category.DATAGRAM, (Sharing.DEFAULT, False), owner=user_token(owner))
     released = app.run(app.dispatch.control_client, ClientControl.RELEASE_SD, cached).status
 
     assert uncached.status is NtStatus.INVALID_PARAMETER

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from lab.host.virtual import FAST, VirtualHosts
-from ndis.executive import StuckError
 from ntos.errors import BugCheckError
+from ntos.executive.contract import StuckError
+from ntos.executive.irql import Irql
 from ntos.io.status import NtError, NtStatus
-from ntos.irql import Irql
 from protocols.apis.winsock.constants import Af, Proto, Sock
 from protocols.apis.winsock.namespace import Hints
 from protocols.apis.wsk.constants import WSK_NO_WAIT, Category, ClientControl, Event
@@ -82,7 +82,7 @@ def test_deregistering_with_a_socket_that_nobody_closes_never_ends(world: WskWor
     world.near.bound(Category.DATAGRAM)
     world.near.registration.release_provider_npi()
 
-    with pytest.raises(StuckError, match="still attached"):
+    with pytest.raises(StuckError, match="to part from"):
         world.near.registration.deregister()
 
 
@@ -98,7 +98,7 @@ def test_a_release_without_a_capture_stops_the_machine(world: WskWorld) -> None:
 
 def test_waiting_is_for_passive_level(world: WskWorld) -> None:
     """A capture that does not wait may be made at DISPATCH_LEVEL."""
-    irql = world.net.hosts[0].irql
+    irql = world.net.hosts[0].executive.irql
 
     irql.raise_to(Irql.DISPATCH)
     world.near.registration.capture_provider_npi(WSK_NO_WAIT)

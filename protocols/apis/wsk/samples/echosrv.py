@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 PORT = 40007
 BUFFER_BYTES = 2048
 OPERATIONS = 2
+SOCKETS = 4
+"""Three that listen, and one for datagrams."""
 STATIC = Event.ACCEPT | Event.RECEIVE | Event.DISCONNECT | Event.RECEIVE_FROM
 
 
@@ -180,6 +182,10 @@ class EchoServer:
         self.bytes_echoed = 0
         self.buffer_bytes = buffer_bytes
         self.failures: list[str] = []
+        self.bound = 0
+        """Sockets that are bound; all of ``SOCKETS`` serve."""
+        self.work_items = 0
+        """Work items that have not ended: its code may go when there is none."""
         self._registration = registration
         self._queue = queue_work_item
         self._client: WskClient
@@ -187,14 +193,25 @@ class EchoServer:
         self.work(lambda: self._start(port))
 
     def stop(self) -> None:
-        """Begin the driver's unload: close everything. ``registration.deregister`` waits for the end."""
+        """Begin the driver's unload: close everything.
+
+        ``registration.deregister`` waits for the sockets; after it the last work items end.
+        """
         self.work(self._stop)
 
     # For the connections
 
     def work(self, routine: Callable[[], None]) -> None:
         """Queue a work item."""
-        self._queue("echosrv", routine)
+        self.work_items += 1
+
+        def run() -> None:
+            try:
+                routine()
+            finally:
+                self.work_items -= 1
+
+        self._queue("echosrv", run)
 
     def irp(self, routine: Callable[[Irp], None]) -> Irp:
         """Return an IRP whose completion queues ``routine``."""
@@ -229,7 +246,12 @@ class EchoServer:
 
     def _bind(self, irp: Irp, socket: DatagramSocket, port: int) -> None:
         self._must(irp, "IPV6_V6ONLY")
-        socket.bind(internet(bytes(16), port), self.irp(lambda done: self._must(done, f"WskBind to {port}")))
+
+        def bound(done: Irp) -> None:
+            self._must(done, f"WskBind to {port}")
+            self.bound += done.status.ok
+
+        socket.bind(internet(bytes(16), port), self.irp(bound))
 
     def _must(self, irp: Irp, what: str) -> None:
         if not irp.status.ok:

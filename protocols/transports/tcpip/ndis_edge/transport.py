@@ -1,7 +1,7 @@
 """tcpip.sys's protocol driver: it joins one ``Stack`` to NDIS's adapters, clock and turns.
 
-The stack's owner calls ``kick`` after calls of its own; everything else happens in DPCs and timers of the
-executive.
+The edges above call ``stack.request_turn`` after calls of their own; everything happens in DPCs and timers of
+the executive.
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ class TcpipDriver(EdgeDriver[NdisLink]):
         super().__init__(ndis)
         self.stack = stack
         self._timers = stack.context.timers
-        self._timers.clock = self.now_ns
+        self._timers.clock = ndis.executive.now_ns
+        stack.request_turn = self.request_turn
         self._large_sends = large_sends
         self._checksums = checksums
         self._coalescing = coalescing and not stack.config.forwarding
@@ -62,7 +63,7 @@ class TcpipDriver(EdgeDriver[NdisLink]):
 
     def make_link(self, name: str, pool: PacketPool) -> NdisLink:
         """Return a link whose interface is not known yet."""
-        return NdisLink(name, pool, self.kick, self.reorder)
+        return NdisLink(name, pool, self.request_turn, self.reorder)
 
     def negotiate(self, link: NdisLink, open_: Open) -> None:
         """Ask the card for task offload and receive coalescing."""

@@ -26,9 +26,7 @@ def process(conn: Connection, seg: Segment, sequence: int) -> bool:
     if seg.acknowledgment != ack & MASK:  # else all of it: what a peer says who answers
         ack = unwrap(conn.snd_una, seg.acknowledgment)
     if ack > conn.snd_max or ack < conn.snd_una - conn.max_snd_wnd:
-        from protocols.transports.tcpip.tcp.arrival import challenge  # noqa: PLC0415 - they need each other
-
-        challenge(conn)
+        output.challenge(conn)
         return False
     sacked = _take_sack(conn, seg, ack) if seg.sack else False
     old_window = conn.snd_wnd

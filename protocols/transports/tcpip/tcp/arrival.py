@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from protocols.transports.tcpip.tcp.connection import Connection
     from protocols.transports.tcpip.tcp.segment import Segment
 
-CHALLENGES = 10  # challenge ACKs a connection in CHALLENGE_PERIOD (RFC 5961 7)
-CHALLENGE_PERIOD = 5 * SECOND
 PAWS_IDLE = 24 * 24 * 3600 * SECOND  # RFC 7323 5.5: after 24 days a timestamp proves nothing
 
 
@@ -112,18 +110,6 @@ def _after_acknowledgment(conn: Connection, seg: Segment, sequence: int) -> None
         _text(conn, seg, sequence)
 
 
-def challenge(conn: Connection) -> None:
-    """Send a challenge ACK, within this connection's rate (RFC 5961 7)."""
-    now = conn.clock.now
-    if now - conn.challenged_at >= CHALLENGE_PERIOD:
-        conn.challenged_at = now
-        conn.challenge_tokens = CHALLENGES
-    if conn.challenge_tokens:
-        conn.challenge_tokens -= 1
-        conn.tcp.context.counters["tcp.challenge_acks"] += 1
-        output.send_ack(conn)
-
-
 def _excused(conn: Connection, seg: Segment) -> bool:
     """Tell whether a segment may do without timestamps (RFC 7323 3.2), or with an old one (5.3)."""
     if seg.flags & RST:
@@ -164,7 +150,7 @@ def _answer_unacceptable(conn: Connection, seg: Segment) -> None:
         if conn.state is not State.CLOSED:
             output.send_ack(conn)
         return
-    challenge(conn)
+    output.challenge(conn)
 
 
 def _duplicate(conn: Connection, sequence: int, length: int) -> None:
@@ -177,10 +163,10 @@ def _reset_or_syn(conn: Connection, seg: Segment, sequence: int) -> None:
         if conn.state is State.SYN_RECEIVED and conn.passive and sequence == conn.irs:
             output.send_syn(conn)
         else:
-            challenge(conn)  # RFC 5961 4
+            output.challenge(conn)  # RFC 5961 4
         return
     if sequence != conn.rcv_nxt:
-        challenge(conn)  # RFC 5961 3: in the window, but not exact
+        output.challenge(conn)  # RFC 5961 3: in the window, but not exact
         return
     conn.tcp.context.counters["tcp.in_resets"] += 1
     refused = conn.state is State.SYN_RECEIVED and not conn.passive

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from protocols.transports.tcpip.errors import Failure, NetworkError
 from protocols.transports.tcpip.tcp import states
@@ -22,9 +22,12 @@ from protocols.transports.tcpip.tcp.states import Event, State
 
 if TYPE_CHECKING:
     from formats.checksum import Buffer
+    from protocols.transports.tcpip.context import Context
+    from protocols.transports.tcpip.ip import Ip
     from protocols.transports.tcpip.paths import Path
     from protocols.transports.tcpip.tcp.congestion.control import CongestionControl
-    from protocols.transports.tcpip.tcp.service import Tcp
+    from protocols.transports.tcpip.tcp.listener import Listener
+    from protocols.transports.tcpip.tcp.segment import Segment
     from protocols.transports.tcpip.timers import Timer
 
 
@@ -35,6 +38,66 @@ class FourTuple(NamedTuple):
     local_port: int
     remote: bytes
     remote_port: int
+
+
+class TcpHost(Protocol):
+    """What a connection, and the modules that work on it, ask of the host's TCP. ``service.Tcp`` is one."""
+
+    dirty: dict[Connection, None]
+    """Connections that ``settle`` is to look at."""
+
+    @property
+    def context(self) -> Context:
+        """The stack's clock, timers, settings and counters."""
+
+    @property
+    def ip(self) -> Ip:
+        """What carries segments."""
+
+    def delete(self, connection: Connection, failure: Failure | None) -> None:
+        """Close at once and forget."""
+
+    def established(self, connection: Connection) -> None:
+        """Tell the owner that a handshake is over."""
+
+    def progress(self, connection: Connection) -> None:
+        """Tell the neighbour cache that the next hop is alive."""
+
+    def enter_time_wait(self, connection: Connection) -> None:
+        """Wait 2 MSL."""
+
+    def size_segments(self, connection: Connection) -> None:
+        """Choose the segment size."""
+
+    def path_mtu_changed(self, connection: Connection) -> None:
+        """Send again what no longer fits."""
+
+    def local_mss(self, path: Path) -> int:
+        """Return the MSS to announce."""
+
+    def header_sum(self, key: FourTuple) -> int:
+        """Return the pseudo header's sum, less the length."""
+
+    def reroute(self, connection: Connection) -> bool:
+        """Find the way again; False when there is none."""
+
+    def send_reset(self, connection: Connection) -> None:
+        """Reset the peer."""
+
+    def reset_for(self, key: FourTuple, seg: Segment) -> None:
+        """Answer a segment that belongs to nothing."""
+
+    def on_retransmit(self, connection: Connection) -> None:
+        """Serve the retransmission, persist or handshake timer."""
+
+    def on_delayed_ack(self, connection: Connection) -> None:
+        """Send an ACK that has waited long enough."""
+
+    def on_keepalive(self, connection: Connection) -> None:
+        """Serve the keepalive timer."""
+
+    def on_wait_over(self, connection: Connection) -> None:
+        """End TIME-WAIT."""
 
 
 class Recovery(enum.Enum):
@@ -123,7 +186,7 @@ class Connection:
         "last_ack_sent",
         "last_data_at",
         "layer",
-        "listener_id",
+        "listener",
         "lost_repairs",
         "max_snd_wnd",
         "mss",
@@ -178,7 +241,7 @@ class Connection:
         "wants_room",
     )
 
-    def __init__(self, tcp: Tcp, key: FourTuple, path: Path, iss: int) -> None:  # noqa: PLR0915 - the RFC has so many
+    def __init__(self, tcp: TcpHost, key: FourTuple, path: Path, iss: int) -> None:  # noqa: PLR0915 - the RFC has so many
         """Make a closed connection; ``Tcp`` opens it."""
         config = tcp.context.config
         timer = tcp.context.timers.timer
@@ -192,7 +255,8 @@ class Connection:
         self.handler: ConnectionHandler = IGNORE
         self.user: object = None  # the owner's own
         self.passive = False
-        self.listener_id: object = None
+        self.listener: Listener | None = None
+        """Whose backlog it is in, until the listener's owner has it."""
         self.notices = 0
         self.failure: Failure | None = None
         self.application_gone = False

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from protocols.transports.tcpip.tcp.connection import Connection, ConnectionHandler, FourTuple
     from protocols.transports.tcpip.tcp.segment import Segment
-    from protocols.transports.tcpip.tcp.service import Tcp
     from protocols.transports.tcpip.timers import Timer
 
 
@@ -29,6 +28,13 @@ class Kept(NamedTuple):
     timer: Timer
 
 
+class ListenerHost(Protocol):
+    """What a listener asks of the host's TCP."""
+
+    def unlisten(self, found: Listener) -> None:
+        """Close its port."""
+
+
 class Listener:
     """A port that is open for connections.
 
@@ -40,7 +46,7 @@ class Listener:
 
     def __init__(
         self,
-        tcp: Tcp,
+        tcp: ListenerHost,
         local: bytes | None,
         port: int,
         on_accept: Callable[[Connection], ConnectionHandler],

@@ -15,7 +15,7 @@ from protocols.transports.tcpip.ip import SendOptions
 from protocols.transports.tcpip.tcp import segment
 from protocols.transports.tcpip.tcp.connection import Recovery, Repair
 from protocols.transports.tcpip.tcp.states import State
-from protocols.transports.tcpip.timers import MILLISECOND
+from protocols.transports.tcpip.timers import MILLISECOND, SECOND
 
 if TYPE_CHECKING:
     from formats.checksum import Buffer
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 MAX_PUMP = 4096  # chunks a call; the window is far smaller
 MAX_WINDOW = 0xFFFF
+CHALLENGES = 10  # challenge ACKs a connection in CHALLENGE_PERIOD (RFC 5961 7)
+CHALLENGE_PERIOD = 5 * SECOND
 SENDING = frozenset(
     (
         State.ESTABLISHED,
@@ -357,6 +359,18 @@ def _emit(
         counters["tcp.out_errors"] += 1
         if error.failure is Failure.MESSAGE_TOO_LONG:
             tcp.path_mtu_changed(conn)
+
+
+def challenge(conn: Connection) -> None:
+    """Send a challenge ACK, within this connection's rate (RFC 5961 7)."""
+    now = conn.clock.now
+    if now - conn.challenged_at >= CHALLENGE_PERIOD:
+        conn.challenged_at = now
+        conn.challenge_tokens = CHALLENGES
+    if conn.challenge_tokens:
+        conn.challenge_tokens -= 1
+        conn.tcp.context.counters["tcp.challenge_acks"] += 1
+        send_ack(conn)
 
 
 def _persist(conn: Connection) -> None:

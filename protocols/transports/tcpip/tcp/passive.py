@@ -50,6 +50,8 @@ def listener_hears(tcp: Tcp, found: Listener, key: FourTuple, seg: Segment) -> N
 
 
 def _hear_syn(tcp: Tcp, found: Listener, key: FourTuple, seg: Segment) -> None:
+    if tcp.context.classification is not None and not tcp.context.classification.accept(*key):
+        return
     if not found.admit(key.remote, key.remote_port):
         tcp.context.counters["tcp.listen_overflow"] += 1
         return
@@ -123,7 +125,7 @@ def _open(tcp: Tcp, found: Listener, key: FourTuple, path: Path, seg: Segment) -
     config = tcp.context.config
     connection = tcp.make(key, path)
     connection.passive = True
-    connection.listener_id = found
+    connection.listener = found
     connection.state = State.SYN_RECEIVED
     connection.rcv_wscale = scale_for(connection.receive_limit) if config.window_scaling else 0
     connection.scale_ok = config.window_scaling

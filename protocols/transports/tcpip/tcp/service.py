@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 from formats.checksum import ones_sum_of, pseudo_sum, verifies
 from formats.transport import ACK, RST, SYN, TCP
 from protocols.transports.tcpip import addresses
+from protocols.transports.tcpip.classify import Point
 from protocols.transports.tcpip.errors import Failure, NetworkError
 from protocols.transports.tcpip.icmp import ErrorKind, ErrorReport
 from protocols.transports.tcpip.ip import SendOptions
 from protocols.transports.tcpip.ports import PortTable
 from protocols.transports.tcpip.tcp import arrival, output, passive, retransmission, segment, states
+from protocols.transports.tcpip.tcp.classified import ClassifiedConnection
 from protocols.transports.tcpip.tcp.congestion import controller
 from protocols.transports.tcpip.tcp.connection import IGNORE, Connection, FourTuple, Notice
 from protocols.transports.tcpip.tcp.listener import Listener
@@ -47,7 +49,7 @@ class Tcp:
         """Hang in under IP."""
         self.context = context
         self.ip = ip
-        self.ports = PortTable(context)
+        self.ports = PortTable(context, TCP)
         self.connections: dict[tuple[bytes, int, bytes, int], Connection] = {}
         """By ``FourTuple``."""
         self.listeners: dict[tuple[bytes | None, int], Listener] = {}
@@ -74,6 +76,8 @@ class Tcp:
             local = None
         if local is not None and not addresses.is_unspecified(local):
             self._check_local(local)
+        if self.context.classification is not None:
+            self.context.classification.listen(local, port)
         port = self.ports.claim(local, port, share=share)
         found = Listener(self, local, port, on_accept)
         self.listeners[local, port] = found
@@ -110,6 +114,12 @@ class Tcp:
         path = self.ip.resolve(remote, local)
         local_port = self._claim_port(FourTuple(path.source, local_port, remote, port))
         key = FourTuple(path.source, local_port, remote, port)
+        if self.context.classification is not None:
+            try:
+                self.context.classification.connect(*key)
+            except NetworkError:
+                self.ports.release(path.source, local_port)
+                raise
         connection = self.make(key, path)
         connection.handler = handler
         connection.state = states.advance(connection.state, Event.ACTIVE_OPEN)
@@ -190,18 +200,22 @@ class Tcp:
         for _ in range(MAX_TURNS):
             if not self.dirty:
                 return
-            dirty, self.dirty = self.dirty, {}
-            for connection in dirty:
-                if connection.notices:
-                    _call_back(connection)
-                if connection.state is not State.CLOSED:
-                    output.pump(connection)
+            dirty, self.dirty = iter(self.dirty), {}
+            try:
+                for connection in dirty:
+                    if connection.notices:
+                        _call_back(connection)
+                    if connection.state is not State.CLOSED:
+                        output.pump(connection)
+            except Exception:
+                self.dirty.update(dict.fromkeys(dirty))
+                raise  # a failure of ours with one connection: the others are for the next turn
 
     def established(self, connection: Connection) -> None:
         """Tell the owner, or the listener that has waited for it, that a handshake is over."""
         self.context.counters["tcp.established"] += 1
-        found = connection.listener_id
-        if isinstance(found, Listener):
+        found = connection.listener
+        if found is not None:
             found.half_open.pop(connection.key, None)
         if connection.keepalive:
             connection.keepalive_timer.start(self.context.config.keepalive_idle)
@@ -232,8 +246,8 @@ class Tcp:
         if self.connections.get(connection.key) is connection:
             del self.connections[connection.key]
         self._time_wait.pop(connection.key, None)
-        found = connection.listener_id
-        if isinstance(found, Listener) and found.half_open.pop(connection.key, None) is not None:
+        found = connection.listener
+        if found is not None and found.half_open.pop(connection.key, None) is not None:
             found.dropped(connection.key)
         if connection.state is not State.CLOSED:
             connection.state = states.advance(connection.state, Event.DELETED)
@@ -351,7 +365,10 @@ class Tcp:
         # RFC 6528 3: a clock of 4 microseconds and a hash of the connection's name.
         ports = key.local_port.to_bytes(2) + key.remote_port.to_bytes(2)
         iss = self.context.now // 4000 + self.context.hash32(b"isn", key.local, key.remote, ports)
-        connection = Connection(self, key, path, iss & segment.MASK)
+        classification = self.context.classification
+        is_seen = classification is not None and Point.STREAM in classification.points
+        kind = ClassifiedConnection if is_seen else Connection
+        connection = kind(self, key, path, iss & segment.MASK)
         self.connections[key] = connection
         return connection
 
@@ -408,9 +425,15 @@ def _call_back(connection: Connection) -> None:
     notices, connection.notices = connection.notices, 0
     handler = connection.handler
     if notices & Notice.CONNECTED:
-        found = connection.listener_id
-        if isinstance(found, Listener) and handler is IGNORE:
-            connection.listener_id = None
+        classification = connection.tcp.context.classification
+        if classification is not None and not classification.established(
+            *connection.key, is_inbound=connection.passive
+        ):
+            connection.abort()
+            return
+        found = connection.listener
+        if found is not None and handler is IGNORE:
+            connection.listener = None
             handler = connection.handler = found.on_accept(connection)
         handler.connected(connection)
     if notices & Notice.URGENT:

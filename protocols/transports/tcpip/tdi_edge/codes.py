@@ -24,6 +24,7 @@ STATUS: dict[Failure, NtStatus] = {
     Failure.NOT_CONNECTED: NtStatus.CONNECTION_INVALID,
     Failure.SHUT_DOWN: NtStatus.LOCAL_DISCONNECT,
     Failure.WOULD_BLOCK: NtStatus.DEVICE_NOT_READY,
+    Failure.PROHIBITED: NtStatus.ACCESS_DENIED,
 }
 
 ICMP: dict[ErrorKind, NtStatus] = {

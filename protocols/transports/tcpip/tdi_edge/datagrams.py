@@ -2,22 +2,21 @@ r"""\Device\Udp and \Device\RawIp: datagrams through TDI address objects."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ntos.io.status import NtError, NtStatus
 from protocols.interfaces.tdi.address import InternetAddress, internet
 from protocols.interfaces.tdi.datagrams import DatagramAddress
-from protocols.interfaces.tdi.requests import Event, Query, TransportAddress
+from protocols.interfaces.tdi.requests import Query, TransportAddress
 from protocols.interfaces.tdi.transport import TransportDriver
 from protocols.transports.tcpip.addresses import IPV4_BROADCAST, is_unspecified, text
 from protocols.transports.tcpip.errors import Failure, NetworkError
-from protocols.transports.tcpip.tdi_edge.claims import Claim, Claims
 from protocols.transports.tcpip.tdi_edge.codes import ICMP, STATUS
 from protocols.transports.tcpip.tdi_edge.mapped import inward, mapped, outward, own
+from protocols.transports.tcpip.tdi_edge.sharing import Claim, Claims
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ntos.io.device import FileObject
     from ntos.io.irp import Irp
     from ntos.io.system import IoSystem
@@ -43,7 +42,7 @@ class IpDatagramAddress(DatagramAddress):
             self._transmit(data, None if remote is None else own(remote), source)
         except NetworkError as error:
             raise NtError(STATUS[error.failure]) from error
-        self.driver.kick()
+        self.driver.stack.request_turn()
 
     def _transmit(
         self, data: bytes, remote: InternetAddress | None, source: tuple[bytes, int] | None
@@ -56,7 +55,7 @@ class UdpAddress(IpDatagramAddress):
 
     def __init__(self, driver: UdpDriver, file: FileObject, asked: TransportAddress) -> None:
         """Bind. NtError."""
-        claim = Claim.of(asked)
+        claim = Claim.of_tdi(asked)
         port = claim.address.port
         self._dual = claim.dual
         try:
@@ -64,9 +63,8 @@ class UdpAddress(IpDatagramAddress):
         except NetworkError as error:
             raise NtError(STATUS[error.failure]) from error
         local = claim.address.with_port(self._endpoint.port)
-        self._claim = claim._replace(address=local)
         try:
-            driver.claims.take(self._claim)
+            self._claim = driver.claims.take(replace(claim, address=local))
         except NtError:
             self._endpoint.close()
             raise
@@ -94,7 +92,7 @@ class UdpAddress(IpDatagramAddress):
                 self._set(name, value)
         except NetworkError as error:
             return self.io.complete(irp, STATUS[error.failure])
-        self.driver.kick()
+        self.driver.stack.request_turn()
         return self.io.complete(irp, NtStatus.SUCCESS)
 
     def cleanup(self) -> None:
@@ -102,7 +100,7 @@ class UdpAddress(IpDatagramAddress):
         super().cleanup()
         self._endpoint.close()
         self._claims.release(self._claim)
-        self.driver.kick()
+        self.driver.stack.request_turn()
 
     def _set(self, name: str, value: Any) -> None:  # noqa: ANN401 - each option has its own type
         if name in SCALARS:
@@ -146,7 +144,8 @@ class UdpAddress(IpDatagramAddress):
         if status is not None:
             port = int.from_bytes(report.quoted[2:4])
             remote = outward(internet(report.destination, port), dual=self._dual)
-            self.handlers.tell(Event.ERROR_EX, self, status, remote)
+            if self.handlers.error_ex is not None:
+                self.handlers.error_ex(self, status, remote)
 
     def _answers(self) -> dict[Query, Any]:
         return {**super()._answers(), Query.MAX_DATAGRAM_INFO: 65507}
@@ -205,11 +204,10 @@ class RawAddress(IpDatagramAddress):
 class DatagramDriver(TransportDriver):
     """What both transports know."""
 
-    def __init__(self, io: IoSystem, stack: Stack, kick: Callable[[], None]) -> None:
+    def __init__(self, io: IoSystem, stack: Stack) -> None:
         """Speak for ``stack``."""
         super().__init__(io)
         self.stack = stack
-        self.kick = kick
         self.claims = Claims()
 
     def interface(self, index: int, group: bytes = b"") -> Interface:

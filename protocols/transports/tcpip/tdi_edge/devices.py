@@ -9,8 +9,6 @@ from protocols.transports.tcpip.tdi_edge.datagrams import RawIpDriver, UdpDriver
 from protocols.transports.tcpip.tdi_edge.tcp_driver import TcpDriver
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ntos.io.system import IoSystem
     from protocols.interfaces.tdi.registration import NetAddress, TdiRegistry
     from protocols.transports.tcpip.stack import Stack
@@ -21,11 +19,11 @@ TCP, UDP, RAWIP = "\\Device\\Tcp", "\\Device\\Udp", "\\Device\\RawIp"
 class TcpipDevices:
     """The three transports of one stack."""
 
-    def __init__(self, io: IoSystem, stack: Stack, kick: Callable[[], None], registry: TdiRegistry) -> None:
+    def __init__(self, io: IoSystem, stack: Stack, registry: TdiRegistry) -> None:
         """Create the devices and register them."""
-        self.tcp = TcpDriver(io, stack, kick)
-        self.udp = UdpDriver(io, stack, kick)
-        self.rawip = RawIpDriver(io, stack, kick)
+        self.tcp = TcpDriver(io, stack)
+        self.udp = UdpDriver(io, stack)
+        self.rawip = RawIpDriver(io, stack)
         self._stack = stack
         self._registry = registry
         self._registered: dict[tuple[bytes, int], NetAddress] = {}

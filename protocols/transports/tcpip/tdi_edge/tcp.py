@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from ntos.io.status import NtError, NtStatus
 from protocols.interfaces.tdi.address import internet
-from protocols.interfaces.tdi.events import NOT_ACCEPTED, Taken
-from protocols.interfaces.tdi.requests import Event, Flags, Query
+from protocols.interfaces.tdi.events import NOT_ACCEPTED
+from protocols.interfaces.tdi.requests import Flags, Query
 from protocols.interfaces.tdi.transport import ConnectionObject
 from protocols.transports.tcpip.errors import Failure, NetworkError
 from protocols.transports.tcpip.tcp.connection import IGNORE, Connection, ConnectionHandler
@@ -24,6 +24,7 @@ from protocols.transports.tcpip.tdi_edge.mapped import inward, outward, own
 if TYPE_CHECKING:
     from ntos.io.device import FileObject
     from ntos.io.irp import Irp, Memory
+    from protocols.interfaces.tdi.events import ReceiveHandler
     from protocols.transports.tcpip.tdi_edge.tcp_address import TcpAddress
     from protocols.transports.tcpip.tdi_edge.tcp_driver import TcpDriver
 
@@ -105,7 +106,7 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
         self.phase = Phase.CONNECTING
         self._connecting = irp
         self._configure()
-        self.driver.kick()
+        self.driver.stack.request_turn()
         return self.io.pend_cancellable(irp, self._cancel_connect)
 
     def listen(self, irp: Irp) -> NtStatus:
@@ -136,7 +137,7 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
         if flags & Flags.ABORT:
             self.tcp.abort()
             self._over(NtStatus.LOCAL_DISCONNECT)
-            self.driver.kick()
+            self.driver.stack.request_turn()
             return self.io.complete(irp, NtStatus.SUCCESS)
         if flags & Flags.WAIT:
             if self._told_fin:
@@ -146,7 +147,7 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
         self._fin_after_sends = True
         if not self._sends:
             self.tcp.shutdown()
-            self.driver.kick()
+            self.driver.stack.request_turn()
             return self.io.complete(irp, NtStatus.SUCCESS)
         self._disconnects.append(irp)
         irp.context["release"] = True
@@ -161,7 +162,7 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
         queued = (irp, deque(filter(len, irp.buffers)))
         self._sends.append(queued)
         self._pump()
-        self.driver.kick()
+        self.driver.stack.request_turn()
         if not self._sends or self._sends[-1] is not queued:
             return irp.status  # TCP took it at once, or the connection is over
         return self.io.pend_cancellable(irp, self._cancel_send)
@@ -181,14 +182,14 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
         (self._expedited if expedited else self._receives).append(irp)
         self.io.pend_cancellable(irp, self._cancel_receive)
         self._deliver()
-        self.driver.kick()
+        self.driver.stack.request_turn()
         return NtStatus.PENDING
 
     def set_information(self, irp: Irp) -> NtStatus:
         """Options of this connection: no_delay, keepalive, ttl, tos."""
         if self.tcp is not None:
             _apply(self.tcp, irp.location.parameters.values)
-            self.driver.kick()
+            self.driver.stack.request_turn()
         elif self.address is not None:
             self.address.options.update(irp.location.parameters.values)
         return self.io.complete(irp, NtStatus.SUCCESS)
@@ -202,7 +203,7 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
                 tcp.close()
             else:
                 tcp.abort()
-            self.driver.kick()
+            self.driver.stack.request_turn()
         self._over(NtStatus.CANCELLED, tell=False)
 
     # ConnectionHandler
@@ -286,7 +287,7 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
                 self._disconnects.remove(irp)
                 if self.io.claim(irp):
                     self.io.complete(irp, NtStatus.SUCCESS)
-            self._tell(Event.DISCONNECT, self.context, Flags.RELEASE)
+            self._tell_disconnect(Flags.RELEASE)
 
     readable = remote_closed = _deliver
 
@@ -313,13 +314,12 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
 
     def _take(self, tcp: Connection, limit: int) -> list[Memory]:
         """Take data out of TCP, up to an urgent byte; that one is told of by itself, if anybody listens."""
-        heard = self.address is not None and Event.RECEIVE_EXPEDITED in self.address.handlers
-        if not heard and not self._expedited:
+        heard = self.address.handlers.receive_expedited if self.address is not None else None
+        if heard is None and not self._expedited:
             return tcp.receive_buffers(limit)
         self._give_urgent(tcp)
-        while (ahead := tcp.urgent_ahead) == 1 and tcp.received.size and heard:
-            byte = tcp.receive(1)
-            self._tell(Event.RECEIVE_EXPEDITED, self.context, Flags.EXPEDITED, 1, byte)
+        while (ahead := tcp.urgent_ahead) == 1 and tcp.received.size and heard is not None:
+            heard(self.context, Flags.EXPEDITED, 1, tcp.receive(1))
         if ahead == 1 and not self._expedited:
             return tcp.receive_buffers(limit)  # nobody wants it apart
         return tcp.receive_buffers(limit if ahead is None else min(limit, ahead - 1))
@@ -336,7 +336,7 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
         if self._silent or handlers is None:
             return False
         if not self._held:
-            if self.tcp is None or not (Event.CHAINED_RECEIVE in handlers or Event.RECEIVE in handlers):
+            if self.tcp is None or (handlers.chained_receive is None and handlers.receive is None):
                 return False
             if self.tcp.rcv_up:
                 self._held.extend(self._take(self.tcp, INDICATE_BYTES))
@@ -344,7 +344,7 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
                 self._held.extend(self.tcp.receive_buffers(INDICATE_BYTES))
         if not self._held:
             return False
-        chained = handlers.get(Event.CHAINED_RECEIVE)
+        chained = handlers.chained_receive
         if chained is not None:
             status = chained(self.context, list(self._held))
             if status is NtStatus.SUCCESS:
@@ -352,14 +352,14 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
                 return True
             self._silent = True
             return False
-        return self._indicate_lookahead()
+        return self._indicate_lookahead(handlers.receive)
 
-    def _indicate_lookahead(self) -> bool:
+    def _indicate_lookahead(self, receive: ReceiveHandler | None) -> bool:
         available = sum(map(len, self._held))
         lookahead = self._held[0]
-        said: Taken = self._tell(
-            Event.RECEIVE, self.context, Flags.NONE, available, lookahead, default=NOT_ACCEPTED
-        )
+        said = NOT_ACCEPTED
+        if receive is not None:
+            said = receive(self.context, Flags.NONE, available, lookahead)
         left = said.bytes_taken
         while left and self._held:
             piece = self._held.popleft()
@@ -374,10 +374,10 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
         self._silent = said.status is NtStatus.DATA_NOT_ACCEPTED
         return bool(said.bytes_taken) and not self._silent
 
-    def _tell(self, event: Event, *arguments: Any, default: Any = None) -> Any:  # noqa: ANN401 - see EventHandlers.tell
-        if self.address is None:
-            return default
-        return self.address.handlers.tell(event, *arguments, default=default)
+    def _tell_disconnect(self, flags: Flags) -> None:
+        handler = self.address.handlers.disconnect if self.address is not None else None
+        if handler is not None:
+            handler(self.context, flags)
 
     def _over(self, status: NtStatus, *, tell: bool = True) -> None:
         was = self.phase
@@ -392,7 +392,7 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
             if not irp.completed:
                 self.io.complete(irp, status)
         if tell and was is Phase.CONNECTED:
-            self._tell(Event.DISCONNECT, self.context, Flags.ABORT)
+            self._tell_disconnect(Flags.ABORT)
 
     def _drain_all(self) -> list[Irp]:
         found = [*self._receives, *self._expedited, *self._disconnects]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ntos.io.status import NtError, NtStatus
@@ -12,9 +13,9 @@ from protocols.interfaces.tdi.transport import AddressObject
 from protocols.transports.tcpip.addresses import is_unspecified
 from protocols.transports.tcpip.errors import NetworkError
 from protocols.transports.tcpip.tcp.connection import IGNORE, Connection, ConnectionHandler
-from protocols.transports.tcpip.tdi_edge.claims import Claim
 from protocols.transports.tcpip.tdi_edge.codes import STATUS
 from protocols.transports.tcpip.tdi_edge.mapped import outward
+from protocols.transports.tcpip.tdi_edge.sharing import Claim
 
 if TYPE_CHECKING:
     from ntos.io.device import FileObject
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from protocols.transports.tcpip.tcp.listener import Listener
     from protocols.transports.tcpip.tdi_edge.tcp import TcpConnection
     from protocols.transports.tcpip.tdi_edge.tcp_driver import TcpDriver
-
-REFUSE = (NtStatus.CONNECTION_REFUSED, None)
 
 
 class TcpAddress(AddressObject):
@@ -36,7 +35,7 @@ class TcpAddress(AddressObject):
     def __init__(self, driver: TcpDriver, file: FileObject, asked: TransportAddress) -> None:
         """Claim the port. NtError."""
         self._stack = driver.stack
-        claim = Claim.of(asked)
+        claim = Claim.of_tdi(asked)
         self.dual = claim.dual
         self.ip = ip = claim.ip
         ports = self._stack.tcp.ports
@@ -47,9 +46,8 @@ class TcpAddress(AddressObject):
         except NetworkError as error:
             raise NtError(STATUS[error.failure]) from error
         local = claim.address.with_port(port)
-        self._claim = claim._replace(address=local)
         try:
-            driver.claims.take(self._claim)
+            self._claim = driver.claims.take(replace(claim, address=local))
         except NtError:
             ports.release(ip, port)
             raise
@@ -96,6 +94,7 @@ class TcpAddress(AddressObject):
         if self._listener is not None:
             self._listener.close()
             self._listener = None
+            self._stack.request_turn()
 
     def _accept(self, connection: Connection) -> ConnectionHandler:
         key = connection.key
@@ -109,7 +108,8 @@ class TcpAddress(AddressObject):
                 return found
         remote = outward(internet(key.remote, key.remote_port), dual=self.dual)
         local = outward(internet(key.local, key.local_port), dual=self.dual)
-        _status, file = self.handlers.tell(Event.CONNECT, self, remote, local, default=REFUSE)
+        handler = self.handlers.connect
+        file = handler(self, remote, local)[1] if handler is not None else None
         if file is None:
             connection.abort()
             return IGNORE

@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from protocols.interfaces.tdi.transport import TransportDriver
-from protocols.transports.tcpip.tdi_edge.claims import Claims
+from protocols.transports.tcpip.tdi_edge.sharing import Claims
 from protocols.transports.tcpip.tdi_edge.tcp import TcpConnection
 from protocols.transports.tcpip.tdi_edge.tcp_address import TcpAddress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ntos.io.device import FileObject
     from ntos.io.system import IoSystem
     from protocols.interfaces.tdi.requests import TransportAddress
@@ -24,11 +22,10 @@ class TcpDriver(TransportDriver):
     name = "tcp"
     connection_kind = TcpConnection
 
-    def __init__(self, io: IoSystem, stack: Stack, kick: Callable[[], None]) -> None:
-        """Speak for ``stack``; ``kick`` has it take a turn."""
+    def __init__(self, io: IoSystem, stack: Stack) -> None:
+        """Speak for ``stack``."""
         super().__init__(io)
         self.stack = stack
-        self.kick = kick
         self.claims = Claims()
 
     def open_address(self, file: FileObject, asked: TransportAddress) -> TcpAddress:

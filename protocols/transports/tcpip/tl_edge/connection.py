@@ -13,10 +13,11 @@ from protocols.transports.tcpip.tdi_edge.codes import STATUS
 from protocols.transports.tcpip.tdi_edge.mapped import outward
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from ntos.io.irp import Memory
     from protocols.interfaces.tlnpi.npi import ConnectionEvents
+    from protocols.transports.tcpip.stack import Stack
 
 OVER = frozenset((State.TIME_WAIT, State.CLOSED))
 BOTH_FINS = frozenset((State.TIME_WAIT, State.CLOSED, State.LAST_ACK, State.CLOSING))
@@ -27,11 +28,11 @@ LEAST_BACKLOG = 1 << 16
 class TcpTlConnection(ConnectionHandler):
     """Owns one TCP connection. ``events`` hears of it until ``abort`` or ``close``."""
 
-    def __init__(self, kick: Callable[[], None], *, dual: bool) -> None:
+    def __init__(self, stack: Stack, *, dual: bool) -> None:
         """Have no connection yet; ``start`` gives it one."""
         self.tcp: Connection
         self.events: ConnectionEvents | None = None
-        self._kick = kick
+        self._stack = stack
         self._dual = dual
         self.is_over = False
         """Whether the client is done with it."""
@@ -95,13 +96,13 @@ class TcpTlConnection(ConnectionHandler):
     def shut_down(self) -> None:
         """Send a FIN behind everything."""
         self.tcp.shutdown()
-        self._kick()
+        self._stack.request_turn()
 
     def abort(self) -> None:
         """Reset."""
         self._forget()
         self.tcp.abort()
-        self._kick()
+        self._stack.request_turn()
 
     def close(self) -> None:
         """Let it end by itself if both FINs are there; else reset it."""
@@ -110,7 +111,7 @@ class TcpTlConnection(ConnectionHandler):
             return
         self._forget()
         self.tcp.close()
-        self._kick()
+        self._stack.request_turn()
 
     def set_options(self, values: Mapping[str, Any]) -> None:
         """Apply options by name."""
@@ -121,7 +122,7 @@ class TcpTlConnection(ConnectionHandler):
         self.tcp.ttl = values.get("ttl", self.tcp.ttl)
         self.tcp.tos = values.get("tos", self.tcp.tos)
         if self.tcp.state in MAY_SEND:
-            self._kick()
+            self._stack.request_turn()
 
     # ConnectionHandler
 

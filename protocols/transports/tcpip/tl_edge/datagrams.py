@@ -10,10 +10,10 @@ from protocols.transports.tcpip.errors import NetworkError
 from protocols.transports.tcpip.tdi_edge.codes import STATUS
 from protocols.transports.tcpip.tdi_edge.datagrams import SCALARS
 from protocols.transports.tcpip.tdi_edge.mapped import inward, local_ip, mapped, outward
-from protocols.transports.tcpip.tl_edge import sharing
+from protocols.transports.tcpip.tdi_edge.sharing import Claim
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from protocols.interfaces.tlnpi.npi import BindRequest, DatagramEvents
     from protocols.transports.tcpip.tdi_edge.datagrams import UdpDriver
@@ -23,12 +23,9 @@ if TYPE_CHECKING:
 class UdpTlAddress:
     """A UDP port. What the host knows of interfaces and broadcasts is ``udp``'s."""
 
-    def __init__(
-        self, udp: UdpDriver, kick: Callable[[], None], request: BindRequest, events: DatagramEvents
-    ) -> None:
+    def __init__(self, udp: UdpDriver, request: BindRequest, events: DatagramEvents) -> None:
         """Bind. NtError."""
         self._udp = udp
-        self._kick = kick
         self._events = events
         self._dual = request.dual
         ip = local_ip(request.local, dual=request.dual)
@@ -39,7 +36,7 @@ class UdpTlAddress:
             raise NtError(STATUS[error.failure]) from error
         self.local = request.local.with_port(self._endpoint.port)
         try:
-            self._claim = sharing.take(udp.claims, request, self.local)
+            self._claim = udp.claims.take(Claim.of_tlnpi(request, self.local))
         except NtError:
             self._endpoint.close()
             raise
@@ -61,7 +58,7 @@ class UdpTlAddress:
             )
         except NetworkError as error:
             raise NtError(STATUS[error.failure]) from error
-        self._kick()
+        self._udp.stack.request_turn()
 
     def connect(self, remote: InternetAddress | None) -> None:
         """Hear one peer only; None: everybody."""
@@ -81,13 +78,13 @@ class UdpTlAddress:
                     getattr(self._endpoint, name)(group, self._udp.interface(index, group))
         except NetworkError as error:
             raise NtError(STATUS[error.failure]) from error
-        self._kick()
+        self._udp.stack.request_turn()
 
     def close(self) -> None:
         """Give the port back."""
         self._endpoint.close()
         self._udp.claims.release(self._claim)
-        self._kick()
+        self._udp.stack.request_turn()
 
     def _arrived(self, datagram: Datagram) -> None:
         details = {

@@ -13,7 +13,6 @@ from protocols.transports.tcpip.tl_edge.datagrams import UdpTlAddress
 from protocols.transports.tcpip.tl_edge.stream import TcpTlAddress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
     from protocols.interfaces.nmr.binding import Binding
@@ -36,11 +35,10 @@ class TcpipTransport:
         for kind, protocol in ((TlKind.STREAM, TCP), (TlKind.DATAGRAM, UDP))
     )
 
-    def __init__(self, devices: TcpipDevices, kick: Callable[[], None]) -> None:
+    def __init__(self, devices: TcpipDevices) -> None:
         """Speak for the stack that ``devices`` speak for."""
         self.instance = RegistrationInstance(NPI_TRANSPORT_LAYER_ID, TCPIP, specific=TL_VERSION)
         self._devices = devices
-        self._kick = kick
 
     # ProviderModule
 
@@ -78,8 +76,8 @@ class TcpipTransport:
     def open_stream(self, request: BindRequest) -> TcpTlAddress:
         """Claim an address for connections. NtError."""
         tcp = self._devices.tcp
-        return TcpTlAddress(tcp.stack, tcp.claims, self._kick, request)
+        return TcpTlAddress(tcp.stack, tcp.claims, request)
 
     def open_datagrams(self, request: BindRequest, events: DatagramEvents) -> UdpTlAddress:
         """Claim an address for datagrams. NtError."""
-        return UdpTlAddress(self._devices.udp, self._kick, request, events)
+        return UdpTlAddress(self._devices.udp, request, events)

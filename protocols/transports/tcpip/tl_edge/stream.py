@@ -14,17 +14,17 @@ from protocols.transports.tcpip.tcp.connection import IGNORE, Connection, Connec
 from protocols.transports.tcpip.tcp.listener import Inspection
 from protocols.transports.tcpip.tdi_edge.codes import STATUS
 from protocols.transports.tcpip.tdi_edge.mapped import inward, local_ip, outward
-from protocols.transports.tcpip.tl_edge import sharing
+from protocols.transports.tcpip.tdi_edge.sharing import Claim
 from protocols.transports.tcpip.tl_edge.connection import TcpTlConnection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from protocols.interfaces.tlnpi.npi import BindRequest, ConnectionEvents, ListenEvents
     from protocols.transports.tcpip.stack import Stack
     from protocols.transports.tcpip.tcp.connection import FourTuple
     from protocols.transports.tcpip.tcp.listener import Listener
-    from protocols.transports.tcpip.tdi_edge.claims import Claims
+    from protocols.transports.tcpip.tdi_edge.sharing import Claims
 
 ANSWER = {
     Verdict.REJECT: Inspection.REFUSE,
@@ -36,11 +36,10 @@ ANSWER = {
 class TcpTlAddress:
     """A local address of TCP. The claim and the port go back with ``close``."""
 
-    def __init__(self, stack: Stack, claims: Claims, kick: Callable[[], None], request: BindRequest) -> None:
+    def __init__(self, stack: Stack, claims: Claims, request: BindRequest) -> None:
         """Claim. NtError."""
         self._stack = stack
         self._claims = claims
-        self._kick = kick
         self._dual = request.dual
         self._ip = ip = local_ip(request.local, dual=request.dual)
         self._options: dict[str, Any] = {}
@@ -53,7 +52,7 @@ class TcpTlAddress:
             raise NtError(STATUS[error.failure]) from error
         self.local = request.local.with_port(port)
         try:
-            self._claim = sharing.take(claims, request, self.local)
+            self._claim = claims.take(Claim.of_tlnpi(request, self.local))
         except NtError:
             stack.tcp.ports.release(ip, port)
             raise
@@ -66,7 +65,7 @@ class TcpTlAddress:
             near = internet(bytes(len(far.address)), near.port)
         if len(far.address) != len(near.address):
             raise NtError(NtStatus.INVALID_ADDRESS_COMPONENT)
-        made = TcpTlConnection(self._kick, dual=self._dual)
+        made = TcpTlConnection(self._stack, dual=self._dual)
         try:
             tcp = self._stack.tcp_connect(
                 far.address, far.port, made, local=near.address, local_port=near.port
@@ -75,7 +74,7 @@ class TcpTlAddress:
             raise NtError(STATUS[error.failure]) from error
         made.start(tcp, events, connecting=True)
         made.set_options(self._options)
-        self._kick()
+        self._stack.request_turn()
         return made
 
     def listen(self, events: ListenEvents) -> None:
@@ -85,7 +84,7 @@ class TcpTlAddress:
         ip = self._ip
 
         def accept(tcp: Connection) -> ConnectionHandler:
-            made = TcpTlConnection(self._kick, dual=self._dual)
+            made = TcpTlConnection(self._stack, dual=self._dual)
             made.start(tcp, None, connecting=False)
             made.set_options(self._options)
             owner = events.accepted(made)
@@ -114,7 +113,7 @@ class TcpTlAddress:
         if found is None or request not in found.kept:
             return NtStatus.INVALID_PARAMETER
         passive.conclude(self._stack.tcp, found, request, admit=verdict is Verdict.ACCEPT)
-        self._kick()
+        self._stack.request_turn()
         return NtStatus.SUCCESS
 
     def set_options(self, values: Mapping[str, Any]) -> None:
@@ -129,7 +128,7 @@ class TcpTlAddress:
             self._listener = None
         self._stack.tcp.ports.release(self._ip, self.local.port)
         self._claims.release(self._claim)
-        self._kick()
+        self._stack.request_turn()
 
     def _ends(self, key: FourTuple) -> tuple[InternetAddress, InternetAddress]:
         local = outward(internet(key.local, key.local_port), dual=self._dual)

@@ -30,35 +30,36 @@ class IrqlModel:
     def __init__(self, context: Callable[[], int]) -> None:
         """Track levels by ``context()``, the number of the CPU that calls."""
         self._context = context
-        self._levels: dict[int, Irql] = {}
+        self.levels: dict[int, Irql] = {}
+        """By context; one that is not there was never raised."""
 
     @property
     def current(self) -> Irql:
         """KeGetCurrentIrql."""
-        return self._levels.get(self._context(), Irql.PASSIVE)
+        return self.levels.get(self._context(), Irql.PASSIVE)
 
     def of(self, context: int) -> Irql:
         """Return the level of one context."""
-        return self._levels.get(context, Irql.PASSIVE)
+        return self.levels.get(context, Irql.PASSIVE)
 
     def swap(self, level: Irql) -> Irql:
         """Set the level of this context and return the one before."""
         context = self._context()
-        before = self._levels.get(context, Irql.PASSIVE)
-        self._levels[context] = level
+        before = self.levels.get(context, Irql.PASSIVE)
+        self.levels[context] = level
         return before
 
     def raise_to(self, level: Irql) -> Irql:
         """KeRaiseIrql: return the level before, for ``lower_to``. A level already higher stays."""
         context = self._context()
-        before = self._levels.get(context, Irql.PASSIVE)
+        before = self.levels.get(context, Irql.PASSIVE)
         if before < level:
-            self._levels[context] = level
+            self.levels[context] = level
         return before
 
     def lower_to(self, before: Irql) -> None:
         """KeLowerIrql: back to what ``raise_to`` returned."""
-        self._levels[self._context()] = before
+        self.levels[self._context()] = before
 
     def require(self, level: Irql, what: str) -> None:
         """Stop when this context is above ``level``: IRQL_NOT_LESS_OR_EQUAL."""
