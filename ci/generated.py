@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import imports
+import states
 
 from device.regs.nic import NIC
 from device.regs.render import markdown
@@ -41,6 +42,7 @@ def contents() -> dict[Path, str]:
         TOP / "docs/reference/sandbox.md": needs.markdown(),
         TOP / "docs/reference/faults.md": FAULTS_HEAD + faults.markdown(),
         TOP / "docs/reference/systems.md": systems.markdown(),
+        TOP / "docs/reference/states.md": states.markdown(),
         TOP / "docs/architecture.md": architecture(),
     }
 

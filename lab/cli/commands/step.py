@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from device.trace.recording import Recording
-from lab.cli.commands.boot import positive
+from lab.cli.arguments import positive
 from lab.errors import UsageError
 from lab.host.control_socket import ControlServer
 from lab.host.inspection import tools

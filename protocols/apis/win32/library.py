@@ -70,7 +70,7 @@ class Library:
 def win32(function: Callable[Concatenate[L, P], R]) -> Callable[Concatenate[L, P], R]:
     """Have a function report an NtError of what it calls as kernel32 does."""
 
-    def call(self: L, *arguments: P.args, **named: P.kwargs) -> R:
+    def call(self: L, /, *arguments: P.args, **named: P.kwargs) -> R:
         try:
             return function(self, *arguments, **named)
         except NtError as error:

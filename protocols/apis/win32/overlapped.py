@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ntos.executive.dispatcher import Event
-
     from ntos.io.irp import Irp
     from ntos.object.process import Thread
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import enum
 import operator
 import os
 import threading
 import time
 from collections import Counter
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 from structlog.testing import capture_logs
@@ -28,12 +29,12 @@ from ntos.executive.live_states import (
 )
 
 if TYPE_CHECKING:
-    import enum
     from collections.abc import Callable, Iterator, Mapping
 
 PATIENCE_S = 60.0
 PATIENCE_NS = 60 * SECOND
 TICKS = 20
+S = TypeVar("S", bound=enum.Enum)
 
 
 class Waiting:
@@ -482,7 +483,7 @@ class Watched(LiveExecutive):
         super().__setattr__(name, value)
 
 
-def _pairs(table: Mapping[tuple[enum.Enum, str], enum.Enum]) -> set[tuple[enum.Enum, enum.Enum]]:
+def _pairs(table: Mapping[tuple[S, str], S]) -> set[tuple[S, S]]:
     return {(before, after) for (before, _event), after in table.items()}
 
 
