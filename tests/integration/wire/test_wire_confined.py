@@ -74,7 +74,7 @@ def test_a_port_that_is_refused_goes_by_a_connected_socket(tmp_path: Path) -> No
     """And loses frames while nobody is there, as a cable does."""
 
     class Refusing(socket.socket):
-        def sendto(self, *_: object) -> int:  # type: ignore[override]  # refuses whatever it is given
+        def sendto(self, *_: object) -> int:
             raise PermissionError
 
     local = Refusing(socket.AF_UNIX, socket.SOCK_DGRAM)
