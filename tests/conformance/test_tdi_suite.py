@@ -16,6 +16,7 @@ from protocols.interfaces.tdi.client import TdiClient
 from protocols.interfaces.tdi.events import Taken
 from protocols.interfaces.tdi.registration import PnpClient, PnpOpcode, TdiRegistry
 from protocols.interfaces.tdi.requests import Event, Flags, Query, Tdi, Transfer, TransportAddress
+from protocols.transports.netbt.device import NETBT
 from protocols.transports.tcpip.addresses import parse
 from tests.support.addresses import inet
 
@@ -373,7 +374,7 @@ def test_a_late_client_hears_what_is_there_and_then_what_changes(world: World) -
     host.stack.remove_address(host.stack.interfaces[1], parse("10.0.0.1"))
     host.devices.addresses_changed()
 
-    assert [name for opcode, name in first if opcode == "ADD"] == DEVICES
+    assert [name for opcode, name in first if opcode == "ADD"] == [*DEVICES, NETBT]
     assert ("+0a000001", DEVICES[0]) in first
     assert first[-1] == ("NETREADY", "")
     assert client.heard[-1] == ("-0a000001", DEVICES[0])

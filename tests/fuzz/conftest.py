@@ -63,7 +63,15 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
             objects[kind] = compile_core(kind)
         program = folder / f"{sources[0].stem}-{kind}"
         made = run(
-            compiler, *FLAGS, f"-I{folder}", *SANITIZERS[kind], *sources, *objects[kind], "-o", program
+            compiler,
+            *FLAGS,
+            f"-I{folder}",
+            *SANITIZERS[kind],
+            *sources,
+            *objects[kind],
+            *libfuzzer.WRAPPING,
+            "-o",
+            program,
         )
         assert made.returncode == 0, made.stderr
         return program

@@ -47,6 +47,7 @@ void rw_digest_begin(struct rw_digest *digest)
     digest->lane[3] = 0 - P1;
     digest->total = 0;
     digest->held = 0;
+    memset(digest->rest, 0, sizeof digest->rest);
 }
 
 static const uint8_t *stripes(struct rw_digest *digest, const uint8_t *data, size_t count)

@@ -4,6 +4,8 @@
  */
 #include "fifo.h"
 
+#include <assert.h>
+
 #include "receive.h"
 
 #define ALIGNED 8u
@@ -53,6 +55,7 @@ void rw_fifo_take(struct rw_card *card)
     struct rw_fifo *fifo = &card->fifo;
     const struct rw_waiting *first = rw_fifo_first(card);
 
+    assert(first);
     atomic_store(&fifo->held, rw_fifo_held(card) - rw_fifo_charge(first->size));
     fifo->at += extent(first->size);
     if (fifo->at == fifo->end)

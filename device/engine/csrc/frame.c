@@ -100,17 +100,3 @@ void rw_frame_pad(struct rw_frame *frame, uint32_t size)
     memset(rw_frame_head(frame) + frame->size, 0, size - frame->size);
     frame->piece[0].length = frame->size = size;
 }
-
-void rw_frame_shorten(struct rw_frame *frame, uint32_t by)
-{
-    frame->size -= by;
-    while (by) {
-        struct rw_fragment *last = &frame->piece[frame->count - 1];
-        const uint32_t part = last->length < by ? last->length : by;
-
-        last->length -= part;
-        by -= part;
-        if (!last->length && frame->count > 1)
-            frame->count--;
-    }
-}

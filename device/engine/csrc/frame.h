@@ -53,5 +53,3 @@ void rw_frame_copy(const struct rw_frame *frame, uint32_t at, uint8_t *to, uint3
 bool rw_frame_tag(struct rw_frame *frame, uint32_t type, uint32_t tci);
 /* Pad with zeros to `size` bytes, RW_MIN_FRAME at most. */
 void rw_frame_pad(struct rw_frame *frame, uint32_t size);
-/* Take `by` bytes off the end; there are as many. */
-void rw_frame_shorten(struct rw_frame *frame, uint32_t by);

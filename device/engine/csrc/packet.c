@@ -83,14 +83,15 @@ static bool is_extension(uint32_t header)
 
 static void parse_ipv6(const uint8_t *frame, uint32_t size, uint32_t at, struct rw_packet *out)
 {
-    uint32_t following, transport = at + 40;
+    uint32_t following, transport = at + 40, end;
 
     if (size < at + 40 || frame[at] >> 4 != 6)
         return;
-    out->end = at + 40 + rw_be16(frame, size, at + 4);
-    if (out->end > size)
+    end = at + 40 + rw_be16(frame, size, at + 4);
+    if (end > size)
         return;
     out->version = 6;
+    out->end = end;
     out->network = at;
     out->source = frame + at + 8;
     out->destination = frame + at + 24;

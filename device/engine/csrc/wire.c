@@ -114,10 +114,9 @@ enum rw_sent rw_wire_send_now(struct rw_card *card, struct rw_frame *frame, cons
     if (card->framing == RW_FRAMING_STREAM && !rw_wire_flush(card))
         return RW_BLOCKED;
     header = put_header(card, frame, offload);
-    for (uint32_t n = 0; n < frame->count; n++)
+    iov[0] = (struct iovec){rw_frame_front(frame, header), header + frame->piece[0].length};
+    for (uint32_t n = 1; n < frame->count; n++)
         iov[n] = (struct iovec){(void *)(uintptr_t)frame->piece[n].base, frame->piece[n].length};
-    iov[0].iov_base = rw_frame_front(frame, header);
-    iov[0].iov_len += header;
     do {
         done = writev(card->wire_fd, iov, (int)frame->count);
     } while (done < 0 && errno == EINTR);
@@ -171,7 +170,7 @@ static ssize_t read_frame(struct rw_card *card, struct vnet_header *vnet)
 
 static int32_t read_message(struct rw_card *card, struct rw_offload *offload)
 {
-    struct vnet_header vnet;
+    struct vnet_header vnet = {0};
 
     for (uint32_t tries = 0; tries < RW_BATCH; tries++) { /* a flood of nonsense does not keep us here */
         const ssize_t got = read_frame(card, &vnet);

@@ -14,7 +14,7 @@ from lab.cli.arguments import positive
 from lab.machines import scratch
 from lab.machines.card_process import start_card
 from lab.machines.cards import ENGINES
-from lab.trials.fuzz import attack, contest, faults, judged, killed, libfuzzer
+from lab.trials.fuzz import attack, contest, coverage, faults, judged, killed, libfuzzer
 
 if TYPE_CHECKING:
     import argparse
@@ -29,6 +29,7 @@ EXAMPLES = (
     "  ringwalk fuzz --programs 1 --seed 363            one program again\n"
     "  ringwalk fuzz --kills 1000 --messages 0 --programs 0\n"
     "  ringwalk fuzz --libfuzzer --minutes 10           the C core, by clang's coverage; fetched if need be\n"
+    "  ringwalk fuzz --coverage                         what of the C core those targets reach\n"
     "  ringwalk fuzz --table                            what broke other models, and what our tests say of it"
 )
 DEFAULT_MINUTES = 1.0
@@ -64,6 +65,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="instead: the C core's libFuzzer targets under ASan and UBSan; keeps what reaches new code",
     )
     parser.add_argument(
+        "--coverage",
+        action="store_true",
+        help="instead: what of the C core those targets reach; prints docs/reference/fuzz-coverage.md",
+    )
+    parser.add_argument(
         "--corpus",
         type=Path,
         default=libfuzzer.CORPUS,
@@ -75,8 +81,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the parts that were asked for, one after the other; 1 when one of them found something."""
-    if args.table:
-        return _table()
+    if args.table or args.coverage:
+        return _table() if args.table else _coverage()
     if args.libfuzzer:
         return _libfuzzer(args)
     asked = [args.messages, args.programs, args.kills]
@@ -118,6 +124,16 @@ def _table() -> int:
     verdicts = judged.verdicts()
     print(faults.markdown(verdicts), end="")
     return int(any(verdicts.get(one) != "passed" for one in faults.every_id()))
+
+
+def _coverage() -> int:
+    """Print what the targets reach; 1 when a function is reached by none and nothing says why."""
+    files = coverage.measure(told=lambda text: print(text, file=sys.stderr))
+    print(coverage.markdown(files), end="")
+    missing = coverage.unexplained(files)
+    for one in missing:
+        print(f"no target calls {one}, and tests/fuzz/unreached.toml does not say why", file=sys.stderr)
+    return int(bool(missing))
 
 
 def _libfuzzer(args: argparse.Namespace) -> int:

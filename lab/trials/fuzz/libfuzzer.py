@@ -32,6 +32,12 @@ FLAGS: Final = (
     *("-std=c11", "-g", "-O1", "-fno-omit-frame-pointer", "-pthread", "-D_GNU_SOURCE", "-DRW_DEBUG"),
     *("-fsanitize=fuzzer,address,undefined,bounds", "-fno-sanitize-recover=undefined"),
 )
+WRAPPED: Final = (
+    *("malloc", "calloc", "realloc", "write", "writev", "read", "readv", "sendmsg", "recvmsg"),
+    "pthread_create",
+)
+"""Calls of the C library that a target may let fail (tests/fuzz/csrc/failing.h)."""
+WRAPPING: Final = tuple(f"-Wl,--wrap={name}" for name in WRAPPED)
 HANG_S: Final = 20
 """Of one input: sanitizers and a busy machine make of microseconds milliseconds, not seconds."""
 LONGEST_BYTES: Final = 1024
@@ -75,8 +81,8 @@ def names() -> list[str]:
 
 
 def sources() -> list[Path]:
-    """Return the C files that every target is linked with."""
-    return sorted(path for core in CORES for path in core.glob("*.c"))
+    """Return the C files that every target is linked with, by ``WRAPPING``."""
+    return [*sorted(path for core in CORES for path in core.glob("*.c")), TARGETS / "failing.c"]
 
 
 def run(
@@ -121,7 +127,7 @@ def _program(compiler: clang.Clang, name: str, core: list[Path], folder: Path) -
     own = folder / f"{name}.o"
     compiler.compile(TARGETS / f"{name}.c", own, _flags(folder))
     program = folder / f"{name}.program"
-    compiler.link([own, *core], program, FLAGS)
+    compiler.link([own, *core], program, (*FLAGS, *WRAPPING))
     return program
 
 

@@ -46,7 +46,11 @@ class Handle:
         self.blocking = True
         self.helper = info.helper
         self.family, self.kind = info.family, info.kind
-        self.options: dict[str, Any] = {**DEFAULTS, **info.helper.defaults}
+        helper = info.helper
+        self.options: dict[str, Any] = {
+            **DEFAULTS,
+            **{name: helper.default_of(info.family, name) for name in helper.defaults},
+        }
         self.connecting = False
         self.bound = False
         self.qos = Qos()

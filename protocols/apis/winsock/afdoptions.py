@@ -11,6 +11,7 @@ from protocols.apis.winsock.constants import Io, IpOption, So, Sol
 from protocols.apis.winsock.errors import WinsockError, Wsae, error_of
 from protocols.apis.winsock.options import AFD_NAMES, DATAGRAM_ONLY, STREAM_ONLY
 from protocols.apis.winsock.qos import Qos, tos_of
+from protocols.interfaces.options import OptionError, checked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,12 +32,17 @@ class OptionCalls(AfdCalls):
         return handle.options.get(name, 0)
 
     def setsockopt(self, handle: Handle, level: int, option: int, value: Any) -> None:  # noqa: ANN401 - each option has its own type
-        """WSPSetSockOpt."""
+        """WSPSetSockOpt. WSAEFAULT: no value of the option's type. WSAEINVAL: out of its range."""
         if level == Sol.SOCKET and option in (So.UPDATE_ACCEPT_CONTEXT, So.UPDATE_CONNECT_CONTEXT):
             return  # what they copy is there already: the file is the connection's own
         if level == Sol.SOCKET and option == So.DONTLINGER:
             option, value = So.LINGER, None
         name = self._name(handle, level, option)
+        value = handle.helper.default_of(handle.family, name) if value == -1 and level == Sol.IPV6 else value
+        try:
+            value = checked(name, value)
+        except OptionError as error:
+            raise WinsockError(Wsae.WSAEFAULT if error.is_type else Wsae.WSAEINVAL, str(error)) from error
         if name in ("reuse", "exclusive"):
             other = "exclusive" if name == "reuse" else "reuse"
             if handle.bound and name == "exclusive":

@@ -26,6 +26,7 @@ from protocols.apis.wsk.constants import (
 )
 from protocols.apis.wsk.npi import EventCallbackControl, Output
 from protocols.apis.wsk.options import NOT_KEPT, OPTIONS, Option
+from protocols.interfaces.options import OptionError, checked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -224,7 +225,10 @@ class Socket:
         if option.name == "security" and value not in self.client.descriptors:
             raise NtError(NtStatus.INVALID_PARAMETER, "the security descriptor was not cached")
         before = self.options[option.name]
-        self.options[option.name] = value
+        try:
+            self.options[option.name] = checked(option.name, value)
+        except OptionError as error:
+            raise NtError(NtStatus.INVALID_PARAMETER, str(error)) from error
         try:
             self.option_set(option)
         except NtError:

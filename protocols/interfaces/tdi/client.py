@@ -125,6 +125,10 @@ class TdiClient:
         """TDI_SET_INFORMATION. NtError."""
         self.must(self.request(file, Tdi.SET_INFORMATION, ask.SetInformation(values)))
 
+    def action(self, file: FileObject, name: str) -> Any:  # noqa: ANN401 - each action has its own answer
+        """TDI_ACTION. NtError."""
+        return self.must(self.request(file, Tdi.ACTION, ask.Action(name)))
+
     def connect(
         self, connection: FileObject, remote: TdiAddress, done: Callable[[Irp], None] | None = None
     ) -> Irp:

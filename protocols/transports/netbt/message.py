@@ -86,6 +86,11 @@ class NetbiosName:
             raise MessageError(f"no NetBIOS name: {text!r}")
         return cls(name, suffix)
 
+    @classmethod
+    def parse(cls, raw: bytes) -> NetbiosName:
+        """Read the 16 bytes, the last the suffix."""
+        return cls(raw[:15].rstrip(b" \0").decode("latin-1"), raw[15])
+
     @property
     def raw(self) -> bytes:
         """The 16 bytes: padded with spaces, but for ``*``, which is padded with zeros."""

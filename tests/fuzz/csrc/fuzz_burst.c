@@ -40,6 +40,44 @@ static void receive_some(struct input *input, struct mp_rx *rx)
     free(frames);
 }
 
+/* The loops that measure, over a card that completes at once, and once over one that is told to stop. */
+static uint32_t no_work(void *unused)
+{
+    (void)unused;
+    return 0;
+}
+
+static void measure(struct input *input, bool shared)
+{
+    uint8_t *memory[4] = {calloc(COUNT, 16), malloc(COUNT * MP_STAGE), calloc(COUNT, 16), malloc(COUNT * MP_STAGE)};
+    struct mp_tx tx = {.ring = memory[0], .stages = memory[1], .count = COUNT};
+    struct mp_rx rx = {.ring = memory[2], .buffers = memory[3], .count = COUNT};
+    struct mp_null null = {.tx = &tx};
+    uint32_t gate = 0, stop = 0, stopped = 1;
+    volatile uint32_t registers[1];
+    const uint8_t *frame = memory[3];
+
+    memset(memory[3], 0x5a, COUNT * MP_STAGE);
+    tx.bell = (struct mp_bell){.call = mp_null_doorbell, .device = &null, .work = shared ? no_work : NULL};
+    tx.gate = shared ? &gate : NULL;
+    rx.bell.mmio = shared ? registers : NULL;
+    mp_tx_init(&tx);
+    mp_rx_init(&rx);
+    if (mp_tx_loop(&tx, frame, 17 + take(input, 2) % (MP_STAGE - 16), 1 + take(input, 1) % 20, 40 + take(input, 1), &stop) > 296 ||
+        mp_tx_loop(&tx, frame, MP_STAGE + 1, 1, 1, &stop))
+        abort();
+    if (mp_tx_loop(&tx, frame, 60, 1, 0, &stopped) || mp_rx_loop(&rx, 4, 0, &stopped))
+        abort();
+    null.head = tx.tail;
+    mp_null_doorbell(&null, 0, COUNT); /* no slot of this ring */
+    for (uint32_t n = 0; n < COUNT; n++) /* all of them hold a frame */
+        memory[2][n * 16 + 8] = 3, memory[2][n * 16 + 12] = 64;
+    if (!mp_rx_loop(&rx, 4, 1 + take(input, 1) % 8, &stop))
+        abort();
+    for (uint32_t n = 0; n < 4; n++)
+        free(memory[n]);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct input input = {data, size};
@@ -63,6 +101,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             for (uint32_t n = what & 8 ? 0 : 8; n < (what & 3 ? 16u : 12u); n++)
                 descriptor[n] = (uint8_t)take(&input, 1);
     }
+    measure(&input, false);
+    measure(&input, true);
     for (uint32_t n = 0; n < 4; n++)
         free(memory[n]);
     free(frames);

@@ -128,6 +128,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         mp_rsc_rearm(&rsc, begin);
         check(&rsc, units, begin);
     }
+    mp_rsc_burst(&rsc, MOST);
     for (uint32_t n = 0; n < count; n++)
         free(rsc.buffers[n]);
     free(rsc.buffers);

@@ -185,9 +185,7 @@ def test_it_unloads_under_traffic_and_tcp_goes_on(pair: Pair) -> None:
     assert bytes(traffic.stream) == DATA
     with pytest.raises(WinsockError, match="WSAEAFNOSUPPORT"):
         pair.winsocks[0].socket(AF_NULL, Sock.DGRAM)
-    assert [host.upper.registry.devices for host in pair.hosts] == [
-        ["\\Device\\Tcp", "\\Device\\Udp", "\\Device\\RawIp"]
-    ] * 2
+    assert not any(one.endswith("Transport") for host in pair.hosts for one in host.upper.registry.devices)
 
 
 def test_it_can_be_loaded_again(pair: Pair) -> None:

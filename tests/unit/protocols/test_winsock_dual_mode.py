@@ -10,7 +10,7 @@ import pytest
 
 from protocols.apis.winsock import Winsock, WinsockError, Wsae
 from protocols.apis.winsock.constants import Af, IpOption, So, Sock, Sol
-from protocols.interfaces.tdi.address import IpAddress, internet
+from protocols.interfaces.tdi.address import internet
 from protocols.transports.tcpip import StackConfig
 from protocols.transports.tcpip.addresses import parse
 from tests.support.addresses import inet
@@ -125,7 +125,7 @@ def test_a_listener_of_ipv4_takes_its_own_beside_one_of_dual_mode(world: World) 
     world.client.connect(near, internet(parse("10.0.0.2"), 80))
 
     _far, peer = world.server.accept(four)
-    assert isinstance(peer, IpAddress)
+    assert len(inet(peer).address) == 4
 
 
 def test_the_option_comes_before_the_bind(world: World) -> None:

@@ -64,6 +64,7 @@ class TcpipHelper(WinsockHelper):
         "no_delay": 0,
         "keepalive_s": 7200,
     }
+    family_defaults: ClassVar[Mapping[tuple[int, str], object]] = {(Af.INET6, "ttl"): 64}
     datagram_only = frozenset(
         {"packet_info", "join", "leave", "multicast_ttl", "multicast_loop", "multicast_interface"}
     )
@@ -83,8 +84,11 @@ class TcpipHelper(WinsockHelper):
         """Dual mode is decided before the bind; only groups are joined. WSAEINVAL."""
         if name == "v6_only" and (socket.bound or socket.family != Af.INET6):
             raise WinsockError(Wsae.WSAEINVAL, "IPV6_V6ONLY is for IPv6 sockets that are not bound yet")
-        if name in ("join", "leave") and not (isinstance(value, tuple) and is_multicast(value[0])):
-            raise WinsockError(Wsae.WSAEINVAL, "no multicast group")
+        if name == "ttl" and not value:
+            raise WinsockError(Wsae.WSAEINVAL, "no packet has 0 hops to go")
+        of_family = 16 if socket.family == Af.INET6 else 4
+        if name in ("join", "leave") and not (isinstance(value, tuple) and len(value[0]) == of_family):
+            raise WinsockError(Wsae.WSAEINVAL, "a group of the other family")
 
     def join_leaf(
         self, provider: HelpedProvider, socket: HelpedSocket, address: TdiAddress, flags: int

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ntos.io.status import NtError, NtStatus
 from protocols.interfaces.tdi.address import InternetAddress, internet
 from protocols.interfaces.tdi.datagrams import DatagramAddress
+from protocols.interfaces.tdi.ip_information import IP_INTERFACES, IpEntry, IpInterface
 from protocols.interfaces.tdi.requests import Query, TransportAddress
 from protocols.interfaces.tdi.transport import TransportDriver
 from protocols.transports.tcpip.addresses import IPV4_BROADCAST, is_unspecified, text
@@ -43,6 +44,12 @@ class IpDatagramAddress(DatagramAddress):
         except NetworkError as error:
             raise NtError(STATUS[error.failure]) from error
         self.driver.stack.request_turn()
+
+    def action(self, irp: Irp) -> NtStatus:
+        """TDI_ACTION: what the host's interfaces are."""
+        if irp.location.parameters.name != IP_INTERFACES:
+            return self.io.complete(irp, NtStatus.NOT_SUPPORTED)
+        return self.io.complete(irp, NtStatus.SUCCESS, result=self.driver.ip_interfaces())
 
     def _transmit(
         self, data: bytes, remote: InternetAddress | None, source: tuple[bytes, int] | None
@@ -210,15 +217,39 @@ class DatagramDriver(TransportDriver):
         self.stack = stack
         self.claims = Claims()
 
-    def interface(self, index: int, group: bytes = b"") -> Interface:
-        """Return an interface; 0: one that a group is routed to, or the first with a cable. NetworkError."""
+    def interface(self, index: int | bytes, group: bytes = b"") -> Interface:
+        """Return an interface, by index or by an address of its own. NetworkError.
+
+        0: one that a group is routed to, or the first with a cable.
+        """
         interfaces = self.stack.interfaces
+        if isinstance(index, bytes):
+            found = next((one for one in interfaces if one.owns(index)), None)
+            if found is None:
+                raise NetworkError(Failure.ADDRESS_NOT_AVAILABLE, text(index))
+            return found
         if index:
             if not 0 < index < len(interfaces):
                 raise NetworkError(Failure.ADDRESS_NOT_AVAILABLE, f"there is no interface {index}")
             return interfaces[index]
         real = [one for one in interfaces[1:] if any(len(a) == len(group) for a in one.addresses)]
         return real[0] if real else interfaces[0]
+
+    def ip_interfaces(self) -> tuple[IpInterface, ...]:
+        """Return all interfaces but loopback's, with the addresses that they may use."""
+        return tuple(
+            IpInterface(
+                one.index,
+                one.mac,
+                one.up,
+                tuple(
+                    IpEntry(entry.address, entry.prefix.broadcast() if len(entry.address) == 4 else b"")
+                    for entry in one.addresses.values()
+                    if entry.usable
+                ),
+            )
+            for one in self.stack.interfaces[1:]
+        )
 
     def require_local(self, address: bytes) -> None:
         """Refuse to send from what is no address of ours. NetworkError."""

@@ -9,7 +9,7 @@ from protocols.interfaces.tdi.address import InternetAddress, internet
 from protocols.transports.tcpip.errors import Failure, NetworkError
 from protocols.transports.tcpip.tcp.connection import IGNORE, Connection, ConnectionHandler
 from protocols.transports.tcpip.tcp.states import MAY_SEND, State
-from protocols.transports.tcpip.tdi_edge.codes import STATUS
+from protocols.transports.tcpip.tdi_edge.codes import STATUS, options_of
 from protocols.transports.tcpip.tdi_edge.mapped import outward
 
 if TYPE_CHECKING:
@@ -114,7 +114,8 @@ class TcpTlConnection(ConnectionHandler):
         self._stack.request_turn()
 
     def set_options(self, values: Mapping[str, Any]) -> None:
-        """Apply options by name."""
+        """Apply options by name. NtError(INVALID_PARAMETER)."""
+        values = options_of(values)
         if "no_delay" in values:
             self.tcp.set_no_delay(enabled=bool(values["no_delay"]))
         if "keepalive" in values:
