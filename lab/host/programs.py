@@ -11,9 +11,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib
+import queue
 import runpy
 import socket as machine
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +23,10 @@ from lab.errors import UsageError
 from lab.host.refusal import refused
 from lab.host.tls import ssl_module
 from lab.host.waiting import select_module
+from ntos.executive.live import StoppedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from types import ModuleType
 
 BELOW = frozenset({"_socket", "socket", "select", "selectors", "_ssl", "ssl"})
@@ -42,12 +45,25 @@ def run_program(
     """Run a file as ``python path arguments`` would, raising what it raises. UsageError: no such file."""
     if not Path(path).is_file():
         raise UsageError(f"{path}: no such Python file")
+    threading.excepthook = _end_quietly(threading.excepthook)  # for good: threads outlive the program
     with (
         sockets_of(station.winsock, station.sockets),
         _replaced(sys, "argv", [path, *arguments]),
         _replaced(sys, "path", [str(Path(path).resolve().parent), *sys.path]),
     ):
         runpy.run_path(path, run_name="__main__")
+
+
+def _end_quietly(
+    hook: Callable[[threading.ExceptHookArgs], Any],
+) -> Callable[[threading.ExceptHookArgs], Any]:
+    """Return a hook by which a thread that waits for a socket ends as silently as its host."""
+
+    def report(what: threading.ExceptHookArgs) -> None:
+        if not isinstance(what.exc_value, StoppedError):
+            hook(what)
+
+    return report
 
 
 @contextlib.contextmanager
@@ -65,8 +81,28 @@ def sockets_of(winsock: Any, sockets: Any) -> Iterator[None]:  # noqa: ANN401 - 
             importlib.import_module(name)
         stack.enter_context(_replaced(sockets, "selectors", sys.modules["selectors"]))
         _patch_asyncio(stack, before)
+        stack.enter_context(_buried(sockets._socket.world))  # noqa: SLF001 - as above
         stack.enter_context(refused())
         yield
+
+
+@contextlib.contextmanager
+def _buried(world: Any) -> Iterator[None]:  # noqa: ANN401 - a pysocket.world.World
+    """Close sockets that nobody holds any more, by a thread: a collector may run anywhere and takes no lock."""
+    woken: queue.SimpleQueue[bool] = queue.SimpleQueue()
+
+    def bury() -> None:
+        while woken.get():
+            world.bury()
+
+    with _replaced(world, "wake", lambda: woken.put(True)):  # noqa: FBT003 - an item
+        thread = threading.Thread(target=bury, name="abandoned sockets", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            woken.put(False)  # noqa: FBT003 - an item
+            thread.join()
 
 
 def _above(names: frozenset[str]) -> set[str]:
@@ -84,8 +120,12 @@ def _above(names: frozenset[str]) -> set[str]:
             name
             for name, held in loaded.items()
             if name not in found
-            and any(
-                id(one) in modules or getattr(one, "__module__", None) in found for one in list(held.values())
+            and (
+                name.rpartition(".")[0] in found
+                or any(
+                    id(one) in modules or getattr(one, "__module__", None) in found
+                    for one in list(held.values())
+                )
             )
         }
         found |= above
@@ -104,7 +144,7 @@ def _restore(before: dict[str, ModuleType]) -> None:
         if sys.modules.get(name) is not module:
             sys.modules[name] = module
         parent, _, child = name.rpartition(".")
-        if parent in before and child in vars(before[parent]) or parent in before:
+        if parent in before:
             _put(before[parent], child, module)
 
 

@@ -6,6 +6,7 @@ Source: the Python library's reference, "socket", and CPython's ``Modules/socket
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import math
 import operator
@@ -13,6 +14,7 @@ import socket as standard
 import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from protocols.apis.win32 import Win32Error
 from protocols.apis.winsock.constants import Io, Msg, PollFlag, Shut, So, Sock, Sol
 from protocols.apis.winsock.data import MEMORY
 from protocols.apis.winsock.errors import WinsockError, Wsae
@@ -35,13 +37,14 @@ LONGEST_TIMEOUT_S = 9_223_372_036
 class BaseSocket:
     """``_socket.socket``. ``world`` is of the process whose sockets these are."""
 
-    __slots__ = ("_family", "_number", "_reuse", "_timeout", "_type", "proto")
+    __slots__ = ("_family", "_is_shut", "_number", "_reuse", "_timeout", "_type", "proto")
     world: ClassVar[World]
 
     def __init__(self, family: int = -1, type: int = -1, proto: int = -1, fileno: object = None) -> None:  # noqa: A002 - the standard library's name
         self._number = -1
         self._timeout: float | None = self.world.default_timeout
         self._reuse = 0
+        self._is_shut = False
         self._family = self._type = self.proto = 0
         if fileno is not None:
             self._take(fileno)
@@ -207,11 +210,12 @@ class BaseSocket:
 
     def recv(self, size: int, flags: int = 0, /) -> bytes:
         """Receive."""
-        return self._received(_room(size, "recv"), flags)[0]
+        return self._received(size, flags)[0] if _room(size, "recv") else b""
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:  # noqa: ANN401 - anything with a buffer
         """Receive into a buffer."""
-        return self._receive_into([_part(buffer, nbytes, "recv_into")], flags)[0]
+        part = _part(buffer, nbytes, "recv_into")
+        return self._receive_into([part], flags)[0] if part else 0
 
     def recvfrom(self, size: int, flags: int = 0, /) -> tuple[bytes, tuple[Any, ...] | None]:
         """Receive, and say from where; None for a stream. A datagram that is longer is cut, as POSIX does."""
@@ -262,9 +266,10 @@ class BaseSocket:
             left = _from(views, count)
             try:
                 got = int(self._timed(flag, lambda left=left: self._do("recv", left, told), flags, deadline))  # type: ignore[misc]  # mypy cannot tell a lambda's default
-            except OSError:
-                if count:
-                    break  # the next call says it
+            except OSError as error:
+                is_shut = self._is_shut and error.errno in (errno.EPIPE, errno.ECANCELED)
+                if count or is_shut:
+                    break  # the next call says it; a direction that is shut down is at its end
                 raise
             count += got
             if not got or count >= room or not flags & numbers.WAITALL or told:
@@ -359,6 +364,10 @@ class BaseSocket:
         if how not in set(Shut):
             raise OSError(errno.EINVAL, "Invalid argument")
         self._do("shutdown", Shut(how))
+        if how != Shut.SEND:
+            self._is_shut = True
+            with contextlib.suppress(Win32Error):  # nothing waits
+                self.world.winsock.win32.cancel_io_ex(self._number)
 
     def close(self) -> None:
         """Close."""
@@ -494,5 +503,8 @@ def _from(views: Sequence[memoryview], count: int) -> list[memoryview]:
 def _bytes(data: Any) -> Any:  # noqa: ANN401 - anything with a buffer
     if isinstance(data, MEMORY) and not isinstance(data, memoryview):
         return data
-    view = memoryview(data)
+    try:
+        view = memoryview(data)
+    except TypeError:
+        raise TypeError(f"a bytes-like object is required, not '{type(data).__name__}'") from None
     return view.cast("B") if view.nbytes else b""

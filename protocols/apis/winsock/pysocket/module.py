@@ -10,7 +10,7 @@ import threading
 import types
 from typing import TYPE_CHECKING, Any
 
-from protocols.apis.winsock.errors import WinsockError
+from protocols.apis.win32 import Win32Error
 from protocols.apis.winsock.pysocket import numbers
 from protocols.apis.winsock.pysocket.base import FIRST_FILENO, BaseSocket, checked_timeout
 from protocols.apis.winsock.pysocket.names import Resolver
@@ -91,7 +91,7 @@ def _lowlevel(world: World) -> types.ModuleType:
     def dup(fileno: int, /) -> int:
         try:
             handle: int = winsock.win32.duplicate_handle(_number(fileno))
-        except (WinsockError, OSError) as error:
+        except Win32Error as error:
             raise OSError(errno.EBADF, str(error)) from None
         return FIRST_FILENO + handle
 

@@ -71,6 +71,8 @@ OPTION_NAMES: dict[tuple[str, str], Option] = {
     ("IPPROTO_IPV6", "IPV6_LEAVE_GROUP"): Option(Sol.IPV6, IpOption.DROP_MEMBERSHIP, Form.GROUP6),
     ("IPPROTO_TCP", "TCP_NODELAY"): Option(Sol.TCP, TcpOption.NODELAY),
     ("IPPROTO_TCP", "TCP_KEEPIDLE"): Option(Sol.TCP, TcpOption.KEEPALIVE),
+    ("IPPROTO_TCP", "TCP_KEEPINTVL"): Option(Sol.TCP, TcpOption.KEEPINTVL),
+    ("IPPROTO_TCP", "TCP_KEEPCNT"): Option(Sol.TCP, TcpOption.KEEPCNT),
 }
 OPTIONS: dict[tuple[int, int], Option] = {
     (int(getattr(standard, level)), int(getattr(standard, name))): option
