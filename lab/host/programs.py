@@ -1,9 +1,9 @@
 """Ordinary Python programs over the stack: while one runs, whatever it imports has the stack's sockets.
 
-The program's world is a second copy of the part of Python's library that stands on ``_socket``, ``select`` and
-``_ssl``: those three are the stack's, and every module above them is imported afresh. asyncio stays (its core is
-compiled, once a process); what it holds of those modules is replaced. All is put back afterwards. Behind it stands
-a refusal: what reaches this machine's own sockets all the same is told no by an audit hook (``refusal``).
+The program has a second copy of the part of Python's library that stands on ``_socket``, ``select`` and
+``_ssl``: those three are the stack's, and every module above them is imported afresh. asyncio stays (its core
+is compiled, once a process); what it holds of those modules is replaced. All is put back afterwards. What
+reaches for this machine's own sockets all the same is refused by an audit hook (``refusal``).
 """
 
 from __future__ import annotations
@@ -31,9 +31,13 @@ if TYPE_CHECKING:
 
 BELOW = frozenset({"_socket", "socket", "select", "selectors", "_ssl", "ssl"})
 """What the stack stands in for, and what Python has directly above it."""
-KEPT = frozenset({"asyncio", "concurrent", "threading", "__main__", "builtins", "sys", "importlib", "pytest", "_pytest"})
+KEPT = frozenset(
+    {"asyncio", "concurrent", "threading", "__main__", "builtins", "sys", "importlib", "pytest", "_pytest"}
+)
 """Modules that stay as they are: compiled ones, and those that run the program."""
-OURS = frozenset({"lab", "protocols", "ntos", "ndis", "miniport", "device", "wire", "formats", "vfio_user", "tests"})
+OURS = frozenset(
+    {"lab", "protocols", "ntos", "ndis", "miniport", "device", "wire", "formats", "vfio_user", "tests"}
+)
 """Packages of this tree: they hold the machine's sockets rightly."""
 
 
@@ -72,8 +76,14 @@ def sockets_of(winsock: Any, sockets: Any) -> Iterator[None]:  # noqa: ANN401 - 
     before = dict(sys.modules)
     for name in _above(BELOW):
         del sys.modules[name]
+    below = sockets._socket  # noqa: SLF001 - the lower half of the same module
     sys.modules.update(
-        {"_socket": sockets._socket, "socket": sockets, "select": select_module(winsock), "_ssl": ssl_module()}  # noqa: SLF001 - the module's own lower half
+        {
+            "_socket": below,
+            "socket": sockets,
+            "select": select_module(winsock),
+            "_ssl": ssl_module(),
+        }
     )
     with contextlib.ExitStack() as stack:
         stack.callback(_restore, before)
@@ -81,22 +91,22 @@ def sockets_of(winsock: Any, sockets: Any) -> Iterator[None]:  # noqa: ANN401 - 
             importlib.import_module(name)
         stack.enter_context(_replaced(sockets, "selectors", sys.modules["selectors"]))
         _patch_asyncio(stack, before)
-        stack.enter_context(_buried(sockets._socket.world))  # noqa: SLF001 - as above
+        stack.enter_context(_closing_abandoned(below.world))
         stack.enter_context(refused())
         yield
 
 
 @contextlib.contextmanager
-def _buried(world: Any) -> Iterator[None]:  # noqa: ANN401 - a pysocket.world.World
-    """Close sockets that nobody holds any more, by a thread: a collector may run anywhere and takes no lock."""
+def _closing_abandoned(world: Any) -> Iterator[None]:  # noqa: ANN401 - a pysocket.world.World
+    """Close sockets that nobody holds any more, by a thread: a collector may take no lock."""
     woken: queue.SimpleQueue[bool] = queue.SimpleQueue()
 
-    def bury() -> None:
+    def close() -> None:
         while woken.get():
-            world.bury()
+            world.close_abandoned()
 
     with _replaced(world, "wake", lambda: woken.put(True)):  # noqa: FBT003 - an item
-        thread = threading.Thread(target=bury, name="abandoned sockets", daemon=True)
+        thread = threading.Thread(target=close, name="abandoned sockets", daemon=True)
         thread.start()
         try:
             yield
@@ -155,7 +165,9 @@ def _put(parent: ModuleType, child: str, module: ModuleType) -> None:
 
 def _patch_asyncio(stack: contextlib.ExitStack, before: dict[str, ModuleType]) -> None:
     """Let asyncio's modules hold the stack's, and its loops tell themselves things by the machine's."""
-    instead = {id(before[name]): sys.modules[name] for name in BELOW if name in before and name in sys.modules}
+    instead = {
+        id(before[name]): sys.modules[name] for name in BELOW if name in before and name in sys.modules
+    }
     for name, module in before.items():
         if name.partition(".")[0] == "asyncio":
             for attribute, held in list(vars(module).items()):

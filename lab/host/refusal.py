@@ -1,7 +1,7 @@
 """The machine's own network is refused to a program that runs over the stack.
 
-Modules are replaced by names (``programs``); this is the net below: CPython audits each socket that is made, and
-each name that is asked for, whoever holds the function. Sockets of the family AF_UNIX stay: they reach no network.
+Modules are replaced by names (``programs``). This is the net below: CPython audits each socket that is made
+and each name that is asked for, whoever holds the function. Sockets of AF_UNIX stay: they reach no network.
 Source: Python's library reference, "Audit events table".
 """
 

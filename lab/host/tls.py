@@ -1,7 +1,7 @@
 """The module ``_ssl`` of a program over the stack: OpenSSL over memory, carried by sockets of the stack.
 
-Python's ``ssl.py`` asks ``_SSLContext._wrap_socket`` for an object that reads and writes a socket's descriptor.
-A socket of the stack has none, so the object here moves TLS records between two MemoryBIOs and the socket.
+Python's ``ssl.py`` asks ``_SSLContext._wrap_socket`` for an object that reads and writes a descriptor. A
+socket of the stack has none, so the object here moves TLS records between two MemoryBIOs and the socket.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Carried:
         return self._end.context
 
     @context.setter
-    def context(self, value: Any) -> None:
+    def context(self, value: Any) -> None:  # noqa: ANN401 - an SSLContext
         self._end.context = value
 
     @property
@@ -49,7 +49,7 @@ class Carried:
         return self._end.session
 
     @session.setter
-    def session(self, value: Any) -> None:
+    def session(self, value: Any) -> None:  # noqa: ANN401 - an SSLSession
         self._end.session = value
 
     def do_handshake(self) -> None:
@@ -102,7 +102,9 @@ class Carried:
             try:
                 raw = BaseSocket.recv(self._sock, RECORD)
             except BlockingIOError:
-                raise ssl.SSLWantReadError(ssl.SSL_ERROR_WANT_READ, "The operation did not complete (read)") from None
+                raise ssl.SSLWantReadError(
+                    ssl.SSL_ERROR_WANT_READ, "The operation did not complete (read)"
+                ) from None
         if raw:
             self._incoming.write(raw)
         else:

@@ -1,11 +1,13 @@
 """The module ``select`` of a program over the stack: ``select`` and ``poll`` of sockets and descriptors.
 
-``epoll`` is left out: it is the machine's own object, with a descriptor, and could hold no socket of the stack.
+``epoll`` is left out: it is the machine's own object and can hold no socket of the stack.
 ``selectors.DefaultSelector`` is then made of ``poll``.
 """
 
 from __future__ import annotations
 
+import errno
+import functools
 import os
 import select as standard
 import types
@@ -25,7 +27,7 @@ SELECTED = (
     (standard.POLLOUT, standard.POLLOUT | standard.POLLERR),
     (standard.POLLPRI, standard.POLLPRI),
 )
-"""For each set of ``select``: what is asked, and what of the answers counts (Linux's select, in poll's terms)."""
+"""For each set of ``select``: what is asked, and which answers count (Linux's select, in poll's terms)."""
 CONSTANTS = (
     *("POLLIN", "POLLOUT", "POLLPRI", "POLLERR", "POLLHUP", "POLLNVAL", "POLLRDNORM", "POLLRDBAND"),
     *("POLLWRNORM", "POLLWRBAND", "POLLRDHUP", "PIPE_BUF"),
@@ -89,12 +91,20 @@ def _events(answer: PollFlag, asked: int) -> int:
 def select_module(winsock: Any) -> types.ModuleType:  # noqa: ANN401 - Winsock behind a lock
     """Return a module ``select`` for sockets of ``winsock`` and descriptors of the machine."""
 
-    class Poll(PollObject):
-        """``select.poll`` of this process."""
+    module = types.ModuleType("select", "select and poll for sockets of the stack and descriptors.")
+    vars(module).update({name: getattr(standard, name) for name in CONSTANTS if hasattr(standard, name)})
+    vars(module).update(select=Select(winsock), poll=PollMaker(winsock), error=OSError)
+    return module
 
-    Poll.wait = staticmethod(lambda asked, timeout: wait(winsock, asked, timeout))
 
-    def select(
+class Select:
+    """``select.select``. ``selectors`` keeps it in a class, where a function would become a method."""
+
+    def __init__(self, winsock: Any) -> None:  # noqa: ANN401 - Winsock behind a lock
+        self._winsock = winsock
+
+    def __call__(
+        self,
         rlist: Iterable[Any],
         wlist: Iterable[Any],
         xlist: Iterable[Any],
@@ -113,27 +123,32 @@ def select_module(winsock: Any) -> types.ModuleType:  # noqa: ANN401 - Winsock b
                 asked[fd] = asked.get(fd, 0) | events
         if not any(fd >= FIRST_FILENO for fd in asked):
             return standard.select(*([one for one, _fd in files] for files in sets), timeout)
-        ready = dict(wait(winsock, asked, None if timeout is None else timeout * 1000))
+        ready = dict(wait(self._winsock, asked, None if timeout is None else timeout * 1000))
         if any(events & standard.POLLNVAL for events in ready.values()):
-            raise OSError(9, "Bad file descriptor")
+            raise OSError(errno.EBADF, "Bad file descriptor")
         read, write, exceptional = (
             [one for one, fd in files if ready.get(fd, 0) & counted]
             for (_events_of, counted), files in zip(SELECTED, sets, strict=True)
         )
         return read, write, exceptional
 
-    module = types.ModuleType("select", "select and poll for sockets of the stack and descriptors.")
-    vars(module).update({name: getattr(standard, name) for name in CONSTANTS if hasattr(standard, name)})
-    vars(module).update(select=select, poll=Poll, error=OSError)
-    return module
+
+class PollMaker:
+    """``select.poll``, for the reason of ``Select`` no function."""
+
+    def __init__(self, winsock: Any) -> None:  # noqa: ANN401 - Winsock behind a lock
+        self._winsock = winsock
+
+    def __call__(self) -> PollObject:
+        """Return an object that watches nothing yet."""
+        return PollObject(functools.partial(wait, self._winsock))
 
 
 class PollObject:
     """``select.poll``: what is registered, and the wait for it."""
 
-    wait: Callable[[Mapping[int, int], float | None], list[tuple[int, int]]]
-
-    def __init__(self) -> None:
+    def __init__(self, wait: Callable[[Mapping[int, int], float | None], list[tuple[int, int]]]) -> None:
+        self._wait = wait
         self._asked: dict[int, int] = {}
         self._waiting = False
 
@@ -150,7 +165,7 @@ class PollObject:
         """Watch for other events. FileNotFoundError: it is not watched."""
         number = descriptor(fd)
         if number not in self._asked:
-            raise FileNotFoundError(2, "No such file or directory")
+            raise FileNotFoundError(errno.ENOENT, "No such file or directory")
         self._asked[number] = _mask(eventmask)
 
     def unregister(self, fd: Any, /) -> None:  # noqa: ANN401 - a number, or what has one
@@ -167,7 +182,7 @@ class PollObject:
             raise RuntimeError("concurrent poll() invocation")
         self._waiting = True
         try:
-            return type(self).wait(dict(self._asked), None if timeout is None or timeout < 0 else timeout)
+            return self._wait(dict(self._asked), None if timeout is None or timeout < 0 else timeout)
         finally:
             self._waiting = False
 
@@ -197,6 +212,6 @@ def _mask(events: int) -> int:
 
 def _sequence(files: Any) -> list[Any]:  # noqa: ANN401 - whatever a program gives
     try:
-        return list(files)
+        return files if isinstance(files, list) else list(files)  # a list may shrink on the way
     except TypeError:
         raise TypeError("arguments 1-3 must be sequences") from None

@@ -1,7 +1,7 @@
 """Python's ``socket`` module over Winsock.
 
-``lowlevel`` makes the module ``_socket`` (``base.BaseSocket`` is its class), and Python's own ``socket.py`` is
-run over it, so that all above the calls is Python's. It knows Winsock's functions and nothing below them.
+``module`` makes the module ``_socket``, whose class is ``base.BaseSocket``, and runs Python's own
+``socket.py`` over it: all above the calls is Python's. It knows Winsock's functions and nothing below them.
 """
 
 from protocols.apis.winsock.pysocket.base import FIRST_FILENO

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 FIRST_FILENO = 1 << 30
 """What ``fileno`` adds to Winsock's number: no descriptor is so high, so a selector can tell them apart."""
 MOST_DATAGRAM = 65536
+INT_MAX = 0x7FFF_FFFF
 LONGEST_TIMEOUT_S = 9_223_372_036
 """What nanoseconds in 64 bits can say."""
 
@@ -48,6 +49,9 @@ class BaseSocket:
         self._family = self._type = self.proto = 0
         if fileno is not None:
             self._take(fileno)
+            self._family = self._family if family == -1 else int(family)
+            self._type = self._type if type == -1 else int(type) & ~numbers.KIND_FLAGS
+            self.proto = self.proto if proto == -1 else int(proto)
             return
         family = int(standard.AF_INET) if family == -1 else int(family)
         asked = int(standard.SOCK_STREAM) if type == -1 else int(type)
@@ -123,9 +127,9 @@ class BaseSocket:
 
     def listen(self, backlog: int = 128, /) -> None:
         """Listen; a socket without a name gets one."""
-        many = min(max(operator.index(backlog), 0), 0x7FFF_FFFF)
-        if operator.index(backlog) > 0x7FFF_FFFF:
+        if abs(operator.index(backlog)) > INT_MAX:
             raise OverflowError("Python int too large to convert to C int")
+        many = max(backlog, 0)
         try:
             self._do("listen", many)
         except OSError as error:
@@ -189,9 +193,7 @@ class BaseSocket:
         parts = [_bytes(one) for one in buffers]
         if list(ancdata):
             raise OSError(errno.EOPNOTSUPP, "the stack has no ancillary data")
-        target = (
-            None if address is None else self._resolver.resolved(self, address, "sendmsg", peer=True)
-        )
+        target = None if address is None else self._resolver.resolved(self, address, "sendmsg", peer=True)
         return self._send(parts or b"", flags, self._deadline(), target)
 
     def _send(
@@ -203,7 +205,9 @@ class BaseSocket:
     ) -> int:
         told = numbers.winsock_flags(flags)
         if target is not None and self.type == standard.SOCK_DGRAM:
-            return int(self._timed(PollFlag.OUT, lambda: self._do("sendto", data, target, told), flags, deadline))
+            return int(
+                self._timed(PollFlag.OUT, lambda: self._do("sendto", data, target, told), flags, deadline)
+            )
         return int(self._timed(PollFlag.OUT, lambda: self._do("send", data, told), flags, deadline))
 
     # Receiving
@@ -223,7 +227,10 @@ class BaseSocket:
         return data, source
 
     def recvfrom_into(
-        self, buffer: Any, nbytes: int = 0, flags: int = 0  # noqa: ANN401 - anything with a buffer
+        self,
+        buffer: Any,  # noqa: ANN401 - anything with a buffer
+        nbytes: int = 0,
+        flags: int = 0,
     ) -> tuple[int, tuple[Any, ...] | None]:
         """Receive into a buffer, and say from where."""
         count, source, _flags = self._receive_into([_part(buffer, nbytes, "recvfrom_into")], flags)
@@ -257,6 +264,8 @@ class BaseSocket:
         self, views: Sequence[memoryview], flags: int
     ) -> tuple[int, tuple[Any, ...] | None, int]:
         told = numbers.winsock_flags(flags)
+        if self._is_shut and not self._ready(PollFlag.RDNORM):
+            return 0, None, 0  # the end of a direction that is shut down
         if self.type == standard.SOCK_DGRAM:
             return self._receive_datagram(views, told, flags)
         flag = PollFlag.RDBAND if told & Msg.OOB else PollFlag.RDNORM
@@ -361,6 +370,8 @@ class BaseSocket:
 
     def shutdown(self, how: int, /) -> None:
         """Shut a direction down. OSError(EINVAL): there is no such direction."""
+        if abs(how) > INT_MAX:
+            raise OverflowError("signed integer is greater than maximum")
         if how not in set(Shut):
             raise OSError(errno.EINVAL, "Invalid argument")
         self._do("shutdown", Shut(how))
@@ -409,7 +420,7 @@ class BaseSocket:
 
     def _do(self, name: str, *arguments: Any) -> Any:  # noqa: ANN401 - Winsock's functions differ
         self._require()
-        self.world.bury()
+        self.world.close_abandoned()
         try:
             return getattr(self.world.winsock, name)(self._number, *arguments)
         except WinsockError as error:
@@ -438,6 +449,10 @@ class BaseSocket:
                 return call()
             except BlockingIOError:
                 continue  # another thread was first; the deadline bounds this
+
+    def _ready(self, flag: PollFlag) -> bool:
+        (state,) = self.world.winsock.poll([(self._number, flag)], 0)
+        return bool(state)
 
     def _wait(self, flag: PollFlag, deadline: float | None) -> None:
         """Wait until the poll is true, until ``deadline`` at most. TimeoutError."""
@@ -480,7 +495,9 @@ def _room(size: int, name: str) -> int:
 def _part(buffer: Any, nbytes: int, name: str) -> memoryview:  # noqa: ANN401 - anything with a buffer
     view = memoryview(buffer)
     if view.readonly:
-        raise TypeError(f"{name}() argument 1 must be read-write bytes-like object, not {type(buffer).__name__}")
+        raise TypeError(
+            f"{name}() argument 1 must be read-write bytes-like object, not {type(buffer).__name__}"
+        )
     if nbytes < 0:
         raise ValueError(f"negative buffersize in {name}")
     whole = view.cast("B") if view.nbytes else memoryview(bytearray())

@@ -23,7 +23,16 @@ if TYPE_CHECKING:
     from protocols.apis.winsock.namespace import Namespaces
 
 UNCHANGED = (
-    *("error", "gaierror", "herror", "timeout", "has_ipv6", "getprotobyname", "getservbyname", "getservbyport"),
+    *(
+        "error",
+        "gaierror",
+        "herror",
+        "timeout",
+        "has_ipv6",
+        "getprotobyname",
+        "getservbyname",
+        "getservbyport",
+    ),
     *("htonl", "htons", "ntohl", "ntohs", "inet_aton", "inet_ntoa", "inet_ntop", "inet_pton"),
 )
 """What of Python's module touches no network."""

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from protocols.apis.winsock.constants import Sock
 from protocols.apis.winsock.errors import WinsockError, Wsae
-from protocols.apis.winsock.namespace import MOST_PORT, PORTS, AddressInfo, Hints
+from protocols.apis.winsock.namespace import MOST_PORT, AddressInfo, Hints
+from protocols.apis.winsock.numeric import PORTS, numeric_host
 from protocols.apis.winsock.pysocket import numbers
 from protocols.interfaces.tdi.address import InternetAddress, internet
 from protocols.transports.tcpip.addresses import (
@@ -16,7 +17,6 @@ from protocols.transports.tcpip.addresses import (
     IPV4_LOOPBACK,
     IPV6_ANY,
     IPV6_LOOPBACK,
-    parse,
     text,
 )
 
@@ -56,7 +56,7 @@ class Resolver:
         return internet(IPV6_ANY if family == standard.AF_INET6 else IPV4_ANY)
 
     def resolved(self, sock: BaseSocket, address: Any, call: str, *, peer: bool = False) -> InternetAddress:  # noqa: ANN401 - whatever a program gives
-        """Return a program's address. TypeError, OverflowError, gaierror as Python's own module raises them."""
+        """Return a program's address. TypeError, OverflowError, gaierror as Python's own module."""
         is_ipv6 = sock.family == standard.AF_INET6
         family = "AF_INET6" if is_ipv6 else "AF_INET"
         if not isinstance(address, tuple):
@@ -83,18 +83,17 @@ class Resolver:
             return internet(here if peer else anywhere, port)
         if host == "<broadcast>" and not is_ipv6:
             return internet(b"\xff" * 4, port)
-        bare, _, zone = host.partition("%")
         try:
-            raw = parse(bare)
+            address = numeric_host(host)
         except ValueError:
             found = self.find(host, None, int(sock.family), int(sock.type))
             return found[0].address.with_port(port)
-        if (len(raw) == 16) != is_ipv6:
+        if (len(address.address) == 16) != is_ipv6:
             raise standard.gaierror(
                 getattr(standard, "EAI_ADDRFAMILY", standard.EAI_NONAME),
                 "Address family for hostname not supported",
             )
-        return internet(raw, port, int(zone) if zone.isdecimal() else scope)
+        return internet(address.address, port, address.interface or scope)
 
     def find(  # noqa: PLR0917 - getaddrinfo's own arguments
         self, host: str | None, port: int | None, family: int, kind: int = 0, proto: int = 0, flags: int = 0
@@ -160,7 +159,7 @@ class Resolver:
         return name, [], [text(one.address.address) for one in found]
 
     def gethostbyaddr(self, host: str, /) -> tuple[str, list[str], list[str]]:
-        """Return the name of an address that is this host's. herror for others: nothing here asks backwards."""
+        """Return the name of an address that is this host's. herror for others: nothing asks backwards."""
         address = self.find(_text(host), None, 0, int(standard.SOCK_STREAM))[0].address.address
         name = self._name_of(address)
         if name is None:
@@ -190,7 +189,7 @@ class Resolver:
         return name or text(address), service
 
     def _name_of(self, address: bytes) -> str | None:
-        if address in LOOPBACKS or address[:1] == b"\x7f" and len(address) == 4:
+        if address in LOOPBACKS or (address[:1] == b"\x7f" and len(address) == 4):
             return "localhost"
         try:
             self._interface_of(address)

@@ -36,7 +36,7 @@ class World:
         self._abandoned.append(number)
         self.wake()
 
-    def bury(self) -> None:
+    def close_abandoned(self) -> None:
         """Close what was abandoned."""
         while self._abandoned:
             try:
