@@ -90,7 +90,6 @@ def _events(answer: PollFlag, asked: int) -> int:
 
 def select_module(winsock: Any) -> types.ModuleType:  # noqa: ANN401 - Winsock behind a lock
     """Return a module ``select`` for sockets of ``winsock`` and descriptors of the machine."""
-
     module = types.ModuleType("select", "select and poll for sockets of the stack and descriptors.")
     vars(module).update({name: getattr(standard, name) for name in CONSTANTS if hasattr(standard, name)})
     vars(module).update(select=Select(winsock), poll=PollMaker(winsock), error=OSError)

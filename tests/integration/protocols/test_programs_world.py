@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import http.client
 import socket
-import subprocess
 import sys
 import threading
 from types import SimpleNamespace
@@ -70,7 +69,8 @@ for name, attempt in tries.items():
         tell(name, "connected")
     except OSError as error:
         tell(name, type(getattr(error, "reason", error)).__name__)
-held = [n for n, m in list(sys.modules.items()) if n.partition(".")[0] in ("ssl", "email", "multiprocessing", "http")
+library = ("ssl", "email", "multiprocessing", "http")
+held = [n for n, m in list(sys.modules.items()) if n.partition(".")[0] in library
         and getattr(m, "socket", socket) not in (socket, socket.socket)]
 tell("held", held)
 """,
@@ -161,11 +161,14 @@ tell(peer.recv(1))
 def test_calls_answer_as_pythons_reference_says(told_by: Any) -> None:
     told = told_by(
         """
-import errno, socket, struct
+import errno, socket
 def pair(kind=socket.SOCK_STREAM):
-    a, b = socket.socketpair(socket.AF_INET) if kind == socket.SOCK_STREAM else (socket.socket(type=kind), socket.socket(type=kind))
-    if kind == socket.SOCK_DGRAM:
-        a.bind(("127.0.0.1", 0)); b.bind(("127.0.0.1", 0))
+    if kind == socket.SOCK_STREAM:
+        a, b = socket.socketpair(socket.AF_INET)
+    else:
+        a, b = socket.socket(type=kind), socket.socket(type=kind)
+        a.bind(("127.0.0.1", 0))
+        b.bind(("127.0.0.1", 0))
     for one in (a, b):
         one.settimeout(20)
     return a, b
@@ -189,10 +192,10 @@ d.sendall(b"q")
 tell(c.fileno(), b.recv(1))
 a, b = pair(socket.SOCK_DGRAM)
 tell(a.sendmsg([b"x", b"y"], [], 0, b.getsockname()), b.recvmsg(1)[0::2])
-b.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 5)) if 0 else None
-tell(kind_of(lambda: a.bind(("127.0.0.1", 70000))), kind_of(lambda: a.bind("x")), kind_of(lambda: socket.socket(1)))
+tell(kind_of(lambda: a.bind(("127.0.0.1", 70000))), kind_of(lambda: a.bind("x")))
+tell(kind_of(lambda: socket.socket(1)))
 tell(kind_of(lambda: socket.getaddrinfo("no.such.invalid", 1, flags=socket.AI_NUMERICHOST))[:8])
-tell(socket.gethostbyname("localhost"), socket.getservbyname("http"), socket.has_dualstack_ipv6() in (True, False))
+tell(socket.gethostbyname("localhost"), socket.getservbyname("http"))
 """
     )
 
@@ -203,9 +206,10 @@ tell(socket.gethostbyname("localhost"), socket.getservbyname("http"), socket.has
         "OSError:ENOPROTOOPT OSError:ENOTSUP",
         "-1 b'q'",
         f"2 (b'x', {int(socket.MSG_TRUNC)})",
-        "OverflowError:None TypeError:None OSError:EAFNOSUPPORT",
+        "OverflowError:None TypeError:None",
+        "OSError:EAFNOSUPPORT",
         "gaierror",
-        "127.0.0.1 80 True",
+        "127.0.0.1 80",
     ]
 
 
