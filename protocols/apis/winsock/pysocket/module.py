@@ -11,6 +11,7 @@ import types
 from typing import TYPE_CHECKING, Any
 
 from protocols.apis.win32 import Win32Error
+from protocols.apis.win32.handles import HandleFlags
 from protocols.apis.winsock.pysocket import numbers
 from protocols.apis.winsock.pysocket.base import FIRST_FILENO, BaseSocket, checked_timeout
 from protocols.apis.winsock.pysocket.names import Resolver
@@ -70,11 +71,28 @@ def socket_module(
                     del sys.modules[name]
                 else:
                     sys.modules[name] = one
+    _fit(module.socket, winsock)
     for name in WITHOUT:
         vars(module).pop(name, None)
     exported = vars(module)["__all__"]
     exported[:] = [name for name in exported if hasattr(module, name)]
     return module
+
+
+def _fit(kind: Any, winsock: Any) -> None:  # noqa: ANN401 - socket.socket; Winsock behind a lock
+    """Let what ``socket.py`` does by descriptors be done by handles, and by reading and sending."""
+
+    def get_inheritable(self: BaseSocket) -> bool:
+        """Tell whether a process that is created gets the handle."""
+        return bool(winsock.win32.get_handle_information(_number(self.fileno())) & HandleFlags.INHERIT)
+
+    def set_inheritable(self: BaseSocket, inheritable: bool) -> None:  # noqa: FBT001 - the standard library's signature
+        """Have a process that is created get the handle, or not."""
+        told = HandleFlags.INHERIT if inheritable else HandleFlags.NONE
+        winsock.win32.set_handle_information(_number(self.fileno()), HandleFlags.INHERIT, told)
+
+    kind.get_inheritable, kind.set_inheritable = get_inheritable, set_inheritable
+    kind._sendfile_use_sendfile = kind._sendfile_use_send  # noqa: SLF001 - os.sendfile wants a descriptor
 
 
 def _lowlevel(world: World) -> types.ModuleType:
@@ -132,6 +150,6 @@ def _lowlevel(world: World) -> types.ModuleType:
 
 
 def _number(fileno: int) -> int:
-    if fileno < FIRST_FILENO:
+    if fileno < FIRST_FILENO:  # also -1, of a socket that is closed
         raise OSError(errno.EBADF, "a descriptor of the machine is no socket of the stack")
     return fileno - FIRST_FILENO
