@@ -167,10 +167,14 @@ class Select:
 
 @dataclass(frozen=True, slots=True)
 class EventSelect:
-    """AFD_EVENT_SELECT_INFO: ``signal`` is called when one of ``events`` is recorded."""
+    """AFD_EVENT_SELECT_INFO: ``signal`` is called when one of ``events`` is recorded.
+
+    ``anew``: what was told before and is still the case is told again (WSAAsyncSelect's message).
+    """
 
     signal: Callable[[], None] | None
     events: Poll
+    anew: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,6 +99,7 @@ class StreamEndpoint(ReceivingEndpoint):
         except NtError as error:
             return self.io.complete(irp, error.status)
         self.state = State.CONNECTING
+        self._recorded &= ~(Poll.CONNECT | Poll.CONNECT_FAIL | Poll.SEND)
         self.error = NtStatus.SUCCESS
         self.remote = asked.remote
         assert self.connection is not None  # noqa: S101 - _open_connection has just made it
@@ -290,6 +291,7 @@ class StreamEndpoint(ReceivingEndpoint):
         assert self.address is not None  # noqa: S101 - it is the address that this came for
         self.tdi.associate(child.connection, self.address)
         child.state, child.remote, child.local = State.CONNECTED, remote, local
+        child._recorded = Poll.CONNECT  # FD_CONNECT is for who has connected
         while self._accepts:
             irp = self._accepts.popleft()
             if self.io.claim(irp):

@@ -67,6 +67,10 @@ class OptionCalls(AfdCalls):
     def ioctl(self, handle: Handle, code: int, argument: Any = None) -> Any:  # noqa: ANN401 - each code has its own types
         """WSPIoctl."""
         if code == Io.FIONBIO:
+            if not isinstance(argument, int):
+                raise WinsockError(Wsae.WSAEFAULT, "FIONBIO wants a u_long")
+            if handle.selects_events and not argument:
+                raise WinsockError(Wsae.WSAEINVAL, "events are selected: it stays non-blocking")
             handle.blocking = not argument
             return None
         if code == Io.FIONREAD:
