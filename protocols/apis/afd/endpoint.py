@@ -28,6 +28,7 @@ OWN_OPTIONS = frozenset(
     {
         *("reuse", "exclusive", "debug", "dont_route", "linger", "oob_inline"),
         *("send_timeout_ms", "receive_timeout_ms", "packet_info"),
+        *("port_unreachable", "hops_exceeded", "circular"),
     }
 )
 """What AFD or its client keep to themselves."""

@@ -261,6 +261,7 @@ class StreamEndpoint(ReceivingEndpoint):
         if self.connection is not None and self.state is State.CONNECTED:
             about = self.tdi.query(self.connection, Query.CONNECTION_INFO)
             found["connected_since_ns"] = about["since_ns"]
+            found["ideal_backlog"] = about.get("ideal_backlog")
             found["unacknowledged"] = self._sending_bytes + about["unacknowledged"]
         return found
 

@@ -51,6 +51,7 @@ class Handle:
         self.options: dict[str, Any] = {
             **DEFAULTS,
             **{name: helper.default_of(info.family, name) for name in helper.defaults},
+            **(helper.stream_defaults if self.stream else {}),
         }
         self.connecting = False
         self.selects_events = False  # by WSAEventSelect or WSAAsyncSelect: it stays non-blocking
@@ -121,7 +122,8 @@ class AfdCalls(Provider):
             if not self._wait(partial(_has_completed, irp), "a socket", timeout_ms * MILLISECOND or None):
                 self._io.cancel(irp)
                 raise WinsockError(Wsae.WSAETIMEDOUT)
-            if irp.status is NtStatus.CANCELLED and not irp.locations[-1].file.is_open:
+            file = irp.locations[-1].file
+            if irp.status is NtStatus.CANCELLED and file is not None and not file.is_open:
                 raise WinsockError(Wsae.WSAEINTR, "the socket was closed under the call")
         if not irp.status.ok:
             raise error_of(irp.status)

@@ -38,6 +38,10 @@ def refused(call: Callable[..., object], *arguments: Any) -> Wsae:  # noqa: ANN4
     return error.value.code
 
 
+def send(world: World, number: int) -> None:
+    world.client.send(number, b"data")
+
+
 def test_a_socket_that_selects_events_stays_non_blocking(world: World) -> None:
     near, _far = world.pair()
     client = world.client
@@ -169,7 +173,7 @@ def test_a_blocking_call_runs_apcs_and_goes_on(world: World) -> None:
     executive = world.net.executive
     apcs = world.server.apcs()
     executive.call_at(executive.now_ns() + 10 * MS, "apc", lambda: apcs.queue(lambda: ran.append("apc")))
-    executive.call_at(executive.now_ns() + 20 * MS, "data", lambda: world.client.send(near, b"data"))
+    executive.call_at(executive.now_ns() + 20 * MS, "data", lambda: send(world, near))
 
     got = received(world.server, far, 9)
 
