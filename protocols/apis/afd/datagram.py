@@ -14,7 +14,7 @@ from protocols.interfaces.tdi.requests import Connect, Event, Tdi
 if TYPE_CHECKING:
     from ntos.io.device import FileObject
     from ntos.io.irp import Irp
-    from protocols.apis.afd.dispatch import AfdDriver
+    from protocols.apis.afd.endpoint import EndpointHost
     from protocols.apis.afd.requests import AfdOpen
     from protocols.interfaces.tdi.address import TdiAddress
 
@@ -37,7 +37,7 @@ class Queued(NamedTuple):
 class DatagramEndpoint(Endpoint):
     """A datagram socket."""
 
-    def __init__(self, driver: AfdDriver, opened: AfdOpen) -> None:
+    def __init__(self, driver: EndpointHost, opened: AfdOpen) -> None:
         """Start unbound."""
         super().__init__(driver, opened)
         self.dropped = 0

@@ -8,7 +8,7 @@ blocked; FD_CONNECT and FD_CLOSE come once. Source: WSAEventSelect, "Remarks".
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ntos.io.status import NtError, NtStatus
 from protocols.apis.afd.requests import AfdOpen, Bind, Kind, Poll
@@ -19,8 +19,8 @@ from protocols.interfaces.tdi.requests import Query, TransportAddress
 if TYPE_CHECKING:
     from ntos.io.device import FileObject
     from ntos.io.irp import Irp
+    from ntos.io.system import IoSystem
     from ntos.object.token import Token
-    from protocols.apis.afd.dispatch import AfdDriver
     from protocols.interfaces.tdi.address import TdiAddress
 
 DEFAULT_BUFFER = 65536
@@ -34,10 +34,21 @@ OWN_OPTIONS = frozenset(
 """What AFD or its client keep to themselves."""
 
 
+class EndpointHost(Protocol):
+    """What an endpoint needs of its driver. ``polls`` wait for endpoints; ``endpoints`` are the open ones."""
+
+    io: IoSystem
+    polls: list[Irp]
+    endpoints: set[Endpoint]
+
+    def endpoint_changed(self, endpoint: Endpoint) -> None:
+        """Complete the polls whose condition has come true."""
+
+
 class Endpoint:
     """A socket's half of AFD; subclasses add methods named as the ``Afd`` requests in lower case."""
 
-    def __init__(self, driver: AfdDriver, opened: AfdOpen) -> None:
+    def __init__(self, driver: EndpointHost, opened: AfdOpen) -> None:
         """Start unbound."""
         self.driver = driver
         self.io = driver.io

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ntos.io.device import FileObject
     from ntos.io.irp import Irp, Memory
-    from protocols.apis.afd.dispatch import AfdDriver
+    from protocols.apis.afd.endpoint import EndpointHost
     from protocols.apis.afd.requests import AfdOpen
     from protocols.interfaces.tdi.requests import Flags
 
@@ -43,7 +43,7 @@ class State(enum.Enum):
 class ReceivingEndpoint(Endpoint):
     """What a stream socket does with what comes in."""
 
-    def __init__(self, driver: AfdDriver, opened: AfdOpen) -> None:
+    def __init__(self, driver: EndpointHost, opened: AfdOpen) -> None:
         """Start without a connection."""
         super().__init__(driver, opened)
         self.state = State.OPEN

@@ -19,7 +19,7 @@ from protocols.interfaces.tdi.requests import Event, Flags, Query
 if TYPE_CHECKING:
     from ntos.io.device import FileObject
     from ntos.io.irp import Irp
-    from protocols.apis.afd.dispatch import AfdDriver
+    from protocols.apis.afd.endpoint import EndpointHost
     from protocols.apis.afd.requests import AfdOpen
     from protocols.interfaces.tdi.address import TdiAddress
 
@@ -38,7 +38,7 @@ CANNOT_CONNECT = {
 class StreamEndpoint(ReceivingEndpoint):
     """A stream socket."""
 
-    def __init__(self, driver: AfdDriver, opened: AfdOpen) -> None:
+    def __init__(self, driver: EndpointHost, opened: AfdOpen) -> None:
         """Start unbound."""
         super().__init__(driver, opened)
         self.accepted: deque[StreamEndpoint] = deque()  # connected, nobody has asked for them yet
