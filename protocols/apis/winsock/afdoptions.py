@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from protocols.apis.winsock.afdcalls import Handle
 
 
-DATAGRAM_SWITCHES = {
+DATAGRAM_SWITCHES: dict[int, str] = {
     Io.UDP_CONNRESET: "port_unreachable",
     Io.UDP_NETRESET: "hops_exceeded",
     Io.ENABLE_CIRCULAR_QUEUEING: "circular",

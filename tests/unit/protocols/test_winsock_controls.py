@@ -18,7 +18,7 @@ from protocols.apis.winsock.constants import Af, Io, IpOption, Proto, So, Sock, 
 from protocols.interfaces.tdi.address import internet
 from protocols.interfaces.tdi.client import TdiClient
 from protocols.interfaces.tdi.requests import Query, TransportAddress
-from protocols.transports.tcpip import icmp
+from protocols.transports.tcpip import StackConfig, icmp
 from protocols.transports.tcpip.addresses import parse
 from protocols.transports.tcpip.icmp import ErrorKind, ErrorReport
 from protocols.transports.tcpip.tdi_edge.devices import IP, IPMULTICAST, RAWIP, TCP, UDP
@@ -128,7 +128,8 @@ def test_a_socket_knows_the_hosts_addresses_and_ways(world: World) -> None:
     assert client.ioctlsocket(number, Io.GET_BROADCAST_ADDRESS) == internet(parse("255.255.255.255"))
 
 
-def test_an_ipv6_socket_lists_addresses_of_its_family(world: World) -> None:
+def test_an_ipv6_socket_lists_addresses_of_its_family() -> None:
+    world = World(config=StackConfig(ipv6=True))
     world.net.run(3)  # duplicate address detection
     number = world.client.socket(Af.INET6, Sock.STREAM)
 
