@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _KNOWN_FILES = 1024
 _PAUSE_MS = 100
 _MOST_SEND = struct.pack("@ll", 5, 0)
-"""struct timeval: how long a send may wait for room. A client that leaves so much unread for so long is closed."""
+"""struct timeval: how long a send may wait for room; a client that reads nothing for so long is closed."""
 
 TransportFactory = Callable[[socket.socket], Transport]
 
