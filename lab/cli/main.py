@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
 import lab.cli.commands
+from lab.cli import logs
 from lab.errors import UsageError
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ def parser(only: str | None = None) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
+    top.add_argument("--log-level", choices=logs.LEVELS, default="warning", help="events from this level on")
+    top.add_argument("--log-format", choices=logs.FORMATS, default="console", help="how events are written")
     sub = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, summary in summaries().items():
         if only is not None and only != name:
@@ -84,14 +87,26 @@ def parser(only: str | None = None) -> argparse.ArgumentParser:
     return top
 
 
+def _command(words: Sequence[str]) -> str:
+    """Return the first word that is no option and no option's value; empty when there is none."""
+    rest = iter(words)
+    for word in rest:
+        if word in {"--log-level", "--log-format"}:
+            next(rest, None)
+        elif not word.startswith("-"):
+            return word
+    return ""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit status. Without arguments it is help that is wanted."""
     words = list(sys.argv[1:] if argv is None else argv)
-    top = parser(next((word for word in words if not word.startswith("-")), ""))
+    top = parser(_command(words))
     if not words:
         top.print_help()
         return 0
     args = top.parse_args(words)
+    logs.configure(args.log_level, args.log_format)
     try:
         return int(args.run(args))
     except UsageError as error:

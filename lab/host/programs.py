@@ -12,15 +12,17 @@ import functools
 import importlib
 import runpy
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lab.errors import UsageError
 from lab.host.event_loop import StackEventLoop
 from lab.host.selector import StackSelector
+from ntos.executive.live import StoppedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 NETWORKING = ("http.client", "http.server", "socketserver", "urllib.request", "ftplib", "smtplib")
 """Modules of the standard library that hold ``socket`` by name."""
@@ -34,8 +36,21 @@ def run_program(
     """Run a file as ``python path arguments`` would, raising what it raises. UsageError: no such file."""
     if not Path(path).is_file():
         raise UsageError(f"{path}: no such Python file")
+    threading.excepthook = _end_quietly(threading.excepthook)  # for good: threads outlive the program
     with sockets_of(station.winsock, station.sockets), _replaced(sys, "argv", [path, *arguments]):
         runpy.run_path(path, run_name="__main__")
+
+
+def _end_quietly(
+    hook: Callable[[threading.ExceptHookArgs], Any],
+) -> Callable[[threading.ExceptHookArgs], Any]:
+    """Return a hook by which a thread that waits for a socket ends as silently as its host."""
+
+    def report(what: threading.ExceptHookArgs) -> None:
+        if not isinstance(what.exc_value, StoppedError):
+            hook(what)
+
+    return report
 
 
 @contextlib.contextmanager

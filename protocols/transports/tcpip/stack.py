@@ -304,6 +304,8 @@ class Stack:
     def receive(self, interface: Interface, frames: Sequence[RxFrame], now: int) -> None:
         """Take frames that arrived on an interface, then do all that follows from them."""
         self.context.timers.advance(now)
+        if self._unhandled:
+            self._handle_the_rest()
         if interface.up:
             arrived = iter(coalesce(frames) if len(frames) > 1 else frames)
             try:
@@ -322,10 +324,8 @@ class Stack:
 
     def flush(self) -> None:
         """Make callbacks and hand frames to the links, until all is quiet."""
-        while self._unhandled:
-            interface, frame = self._unhandled.popleft()
-            interface.counters["in_frames"] += 1
-            self.ip.receive(interface, frame)
+        if self._unhandled:
+            self._handle_the_rest()
         classification = self.context.classification
         for _ in range(MAX_ROUNDS):
             self.tcp.settle()
@@ -347,6 +347,13 @@ class Stack:
         return self.context.timers.next_deadline()
 
     # Inside
+
+    def _handle_the_rest(self) -> None:
+        """Handle the frames that were behind one that failed, before any that came later."""
+        while self._unhandled:
+            interface, frame = self._unhandled.popleft()
+            interface.counters["in_frames"] += 1
+            self.ip.receive(interface, frame)
 
     def _hang_nd(self) -> None:
         handlers = self.icmp.handlers6
