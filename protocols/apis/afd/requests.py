@@ -29,7 +29,6 @@ class Afd(enum.Enum):
     BIND = enum.auto()
     CONNECT = enum.auto()  # with data: ConnectEx
     START_LISTEN = enum.auto()
-    WAIT_FOR_LISTEN = enum.auto()
     ACCEPT = enum.auto()
     SUPER_ACCEPT = enum.auto()  # AcceptEx
     RECEIVE = enum.auto()

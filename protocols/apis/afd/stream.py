@@ -128,10 +128,6 @@ class StreamEndpoint(ReceivingEndpoint):
         self.state = State.LISTENING
         return self.io.complete(irp, NtStatus.SUCCESS)
 
-    def wait_for_listen(self, irp: Irp) -> NtStatus:
-        """IOCTL_AFD_WAIT_FOR_LISTEN: a connection is there; the result is its peer."""
-        return self.super_accept(irp)
-
     def accept(self, irp: Irp) -> NtStatus:
         """IOCTL_AFD_ACCEPT."""
         return self.super_accept(irp)
