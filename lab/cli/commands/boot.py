@@ -342,7 +342,8 @@ def run_linux(args: argparse.Namespace, steered: Steered) -> int:
         for one in work.results:
             exchange.take(lab.guest, one)
     complaints = lab.guest.watch.complaints if lab.guest.watch is not None else 0
-    return status or int(complaints > 0)
+    lacking = any(one.lacks() for one in lab.fitted)
+    return status or int(complaints > 0 or lacking)
 
 
 def linux_work(
