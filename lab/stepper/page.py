@@ -20,7 +20,7 @@ body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto
 body { color: #1c1e21; background: #fff }
 h1 { font-size: 1.5rem } h2 { font-size: 1.1rem; margin: 2rem 0 .3rem }
 svg { width: 100%; height: auto } rect { fill: #2f6fb0 } text { font-size: 11px; fill: #444 }
-.rx { stroke: #2f6fb0 } .tx { stroke: #c2571a } .irq { stroke: #3f7f3f }
+.rx { stroke: #2f6fb0; stroke-dasharray: 7 4 } .tx { stroke: #c2571a } .irq { stroke: #3f7f3f }
 polyline { fill: none; stroke-width: 2 } circle { fill: none; stroke-width: 2 }
 table { border-collapse: collapse } td { padding: .1rem 1rem .1rem 0 } td + td { text-align: right }
 pre { background: #f4f4f2; padding: .6rem; overflow-x: auto; white-space: pre-wrap }
@@ -67,7 +67,8 @@ def bars(one: Histogram) -> str:
             parts.append(f'<text x="{left:.1f}" y="{_HEIGHT + 15}">{amount(low, one.unit)}</text>')
     axis = {"ns": "time", "bytes": "length in bytes"}.get(one.unit, one.unit)
     parts.append(f'<text x="0" y="12">{most} values</text><text x="0" y="{_HEIGHT}">0</text>')
-    parts.append(f'<text x="{_WIDTH - 200}" y="{_HEIGHT + 30}">{axis}, doubling from bar to bar</text></svg>')
+    below = f'x="{_WIDTH}" y="{_HEIGHT + 30}" text-anchor="end"'
+    parts.append(f"<text {below}>{axis}, doubling from bar to bar</text></svg>")
     return "".join(parts)
 
 
