@@ -1,4 +1,4 @@
-"""``boot`` for drivers that crash: what goes wrong in the guest is told at once, and what it writes comes at once."""
+"""``boot`` for drivers that crash: what goes wrong in the guest is told at once, and so is what it writes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def boot(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 def test_the_end_of_a_guest_is_told_with_its_reason_and_a_status(
     arguments: tuple[str, ...], status: int, said: str
 ) -> None:
-    """Nobody waits for an answer that cannot come; the console is shown from where it went wrong, and kept."""
+    """Nobody waits for what cannot come; the console is shown from where it went wrong, and kept."""
     done = boot(*arguments)
 
     assert done.returncode == status, done.stderr
@@ -77,11 +77,11 @@ def test_folders_are_shared_and_copied_both_ways(tmp_path: Path) -> None:
     (shared / "deep" / "a").write_text("from the host\n")
     script = (
         "cat /mnt/shared/deep/a /opt/x/deep/a; touch /mnt/shared/b; grep -o 'foo=bar' /proc/cmdline;"
-        " mkdir -p /tmp/out/d; echo back >/tmp/out/d/f; ls /sys/class/net"
+        " mkdir -p /root/out/d; echo back >/root/out/d/f; ls /sys/class/net"
     )
 
     done = boot(
-        *("--share", f"{shared}:ro", "--copy", f"{shared}:/opt/x", "--copy-out", f"/tmp/out:{out}"),
+        *("--share", f"{shared}:ro", "--copy", f"{shared}:/opt/x", "--copy-out", f"/root/out:{out}"),
         *("--append", "foo=bar", "--no-driver", "--exec", script),
     )
 
