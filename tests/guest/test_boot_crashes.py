@@ -26,7 +26,7 @@ def boot(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     [
         (("--exec", "echo c > /proc/sysrq-trigger"), 1, "the guest's kernel panicked: Kernel panic"),
         (("--exec", "reboot -f; sleep 60"), 1, "the guest has started again by itself"),
-        (("--exec", "sleep 100", "--timeout", "5"), 124, "it did not end in 5 s"),
+        (("--exec", "sleep 300", "--timeout", "30"), 124, "it did not end in 30 s"),
         (("--append", "rdinit=/nowhere", "--exec", "true"), 1, "Kernel panic - not syncing"),
         (("--exec", "exit 7"), 7, ""),
     ],
