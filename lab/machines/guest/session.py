@@ -134,7 +134,10 @@ class Guest:
         )
         self._agent = Agent(self._process.agent)
         self._agent.look = self._look
-        self.watch = ConsoleWatch(self._process.console_path, lambda text: self.notice(text))
+        self.watch = ConsoleWatch(self._process.console_path, self._complained)
+
+    def _complained(self, text: str) -> None:
+        self.notice(text)
 
     def _look(self) -> None:
         """Look whether the guest can still answer. AgentError."""
