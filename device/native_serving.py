@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Collection
 
-    from device.vfio_user import DmaMap, IrqChange, Irqs
+    from device.vfio_user import DmaChange, DmaMap, IrqChange, Irqs
     from device.wire.contract import Wire
 
 _CONFIG: Final = 7
@@ -57,6 +57,8 @@ class Tuning:
     """
     write_multiple: bool = False
     """Whether REGION_WRITE_MULTI is offered."""
+    dma_messages: bool = False
+    """Whether a guest's memory may come without a descriptor, to be reached by messages to the client."""
     mapped_doorbells: bool = False
     """Whether the client may map the rings' registers. QEMU then posts no write to the card any more."""
 
@@ -71,7 +73,7 @@ class Tape:
 
 
 class DoorbellPages:
-    """The pages of BAR0 that a client may map, as a file whose size nobody can change any more."""
+    """The pages of BAR0 that one client may map, as a file whose size nobody can change any more."""
 
     def __init__(self) -> None:
         """Make the file and map it. OSError."""
@@ -121,10 +123,8 @@ class NativeServedCard(ServedBase):
         self._irqs: Irqs | None = None
         self._unsubscribe: tuple[Callable[[], None], ...] = ()
         self.engine.start()
-        self._doorbells = DoorbellPages() if tuning.mapped_doorbells else None
-        if self._doorbells is not None:
-            self.regions = (self._doorbells.region, *self.regions[1:])
-            self.engine.map_doorbells(self._doorbells.address, tuning.spin_us or MAPPED_SPIN_US)
+        self._tuning = tuning
+        self._doorbells: DoorbellPages | None = None
 
     # -- the socket's thread -----------------------------------------------------------------------
 
@@ -168,14 +168,19 @@ class NativeServedCard(ServedBase):
         os.eventfd_write(self.wake, 1)
 
     def attached(self, dma: DmaMap, irqs: Irqs) -> None:
-        """Use this client's memory and interrupts."""
+        """Use this client's memory and interrupts; give it doorbells of its own, if it may map them."""
+        if self._tuning.mapped_doorbells:
+            self._doorbells = DoorbellPages()
+            self.regions = (self._doorbells.region, *self.regions[1:])
+            self.engine.map_doorbells(self._doorbells.address, self._tuning.spin_us or MAPPED_SPIN_US)
         with self.lock:
             self._use(dma)
             self._irqs = irqs
-            self._unsubscribe = (dma.on_change(self.engine.dma_changed), irqs.on_change(self._armed))
+            self._unsubscribe = (dma.on_change(self._dma_changed), irqs.on_change(self._armed))
 
     def detached(self) -> None:
-        """Forget them: when this returns, C uses neither."""
+        """Forget them: when this returns, C uses neither, and what this client still maps rings nothing."""
+        self._end_doorbells()
         with self.lock:
             for unsubscribe in self._unsubscribe:
                 unsubscribe()
@@ -185,6 +190,20 @@ class NativeServedCard(ServedBase):
             self.memory.dma = None
             self._irqs = None
             self.card.set_interrupt_mode(None)
+
+    def _dma_changed(self, change: DmaChange) -> None:
+        """Have C follow, but for memory that nobody reaches: DMA there is a fault."""
+        reached = tuple(
+            region for region in change.added if region.address is not None or self._tuning.dma_messages
+        )
+        self.engine.dma_changed(replace(change, added=reached))
+
+    def _end_doorbells(self) -> None:
+        if self._doorbells is not None:
+            doorbells, self._doorbells = self._doorbells, None
+            self.engine.unmap_doorbells()
+            self.regions = (RegionInfo(REGION_SIZES[0]), *self.regions[1:])
+            doorbells.close()
 
     def _armed(self, change: IrqChange) -> None:
         self.engine.irqs_changed(change)
@@ -233,9 +252,7 @@ class NativeServedCard(ServedBase):
 
     def close(self) -> None:
         """End C's threads and close what the shell opened; the others have ended."""
-        if self._doorbells is not None:
-            self.engine.unmap_doorbells()
-            self._doorbells.close()
+        self._end_doorbells()
         self.engine.stop()
         if self.recorder is not None:
             self.recorder.stop()
@@ -265,6 +282,7 @@ def serve_native(
             Server,
             transport_factory=transport_factory(served.engine, spin_us=tuning.spin_us),
             offered=replace(SERVER_CAPABILITIES, write_multiple=tuning.write_multiple),
+            messages=tuning.dma_messages,
         )
         with (make or ours)(at, served, allowed_uids=allowed_uids) as server:
             watcher = Worker("stop", functools.partial(stop_when, stop, server), stop.set)

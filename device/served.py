@@ -101,7 +101,11 @@ class ServedBase:
     def _use(self, dma: DmaMap) -> None:
         """Let a client's memory be the card's."""
         self.memory.dma = dma
+        dma.complain = self._complain
         self._looked = False
+
+    def _complain(self, text: str) -> None:
+        self.complain(text)
 
     def _follow(self, irqs: Irqs) -> None:
         """Signal by what the client armed: QEMU arms what its guest enabled."""

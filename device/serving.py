@@ -93,7 +93,9 @@ def plain_card(
     sink: InterruptSink,
 ) -> Card:
     """Make a card with the reference engine."""
-    return Card(ReferenceEngine(memory, offload=offload), mac, send=send, sink=sink)
+    engine = ReferenceEngine(memory, offload=offload)
+    engine.clock = time.monotonic_ns  # nobody records, where a run has to end the same each time
+    return Card(engine, mac, send=send, sink=sink)
 
 
 class ServedCard(ServedBase):
@@ -321,7 +323,7 @@ def serve_card(
     """Serve a card that was built until ``stop`` is set; see ``serve``. Its threads end before it returns."""
     cable = Worker("cable", served.run_cable, stop.set)
     offered = replace(SERVER_CAPABILITIES, write_multiple=tuning.write_multiple)
-    ours = functools.partial(Server, offered=offered)
+    ours = functools.partial(Server, offered=offered, messages=tuning.dma_messages)
     with (make or ours)(at, served, allowed_uids=allowed_uids) as server:
         watcher = Worker("stop", functools.partial(stop_when, stop, server), stop.set)
         if isinstance(server, Server):
@@ -387,7 +389,7 @@ def serve(
     ``ready`` is called once, when a client may connect; clients of other users than ``allowed_uids`` are
     refused (None: of none). ``make`` makes the server, where it is not to be our own. ListenError where the
     path cannot be used; KeyError for an engine there is not. Of ``tuning`` the reference engine has
-    ``write_multiple`` alone, and a server from ``make`` nothing. ``tape``: where the
+    ``write_multiple`` and ``dma_messages`` alone, and a server from ``make`` nothing. ``tape``: where the
     native engine's recording goes; the reference engine has ``device.trace.card`` for that (ValueError).
     """
     stop = stop or threading.Event()

@@ -37,6 +37,7 @@ COMPILING, LINKING = hardened.flags()
 ffibuilder = FFI()
 ffibuilder.cdef((CSRC / "core.cdef").read_text())
 ffibuilder.cdef('extern "Python" int rw_python_dma(void *, uint64_t, uint32_t, void *, int);')
+ffibuilder.cdef('extern "Python" void rw_python_close(int);')
 ffibuilder.set_source(
     "device.engine._core",
     '#include "core.h"',

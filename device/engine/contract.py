@@ -46,11 +46,16 @@ WORK_BUDGET = 65536
 
 A guest can make one descriptor cost thousands (segmentation with an MSS of 1), so a run that has spent this
 ends behind the descriptor at hand; ``deadline`` then is now, and the next ``run`` goes on. No lock is held in
-between, and the socket is served. A descriptor costs 1, and what follows on top.
+between, and the socket is served. A descriptor costs 1, and what follows on top. A card that runs by itself,
+and is not recorded, ends a run by the clock, too: ``SLICE_NS``.
 """
 WORK_SEGMENT = 4  # a segment that is cut
 WORK_LOOPED = 8  # a frame that goes round the loop
-WORK_PAGE = 8  # 4096 bytes that are gathered
+WORK_GATHER_BITS = 9  # 512 bytes that are gathered cost 1
+WORK_SUM_BITS = 6  # 64 bytes of a frame into which a checksum is put, or of a segment
+WORK_FCS_BITS = 4  # 16 bytes of a frame whose FCS is computed, or may be: round the loop
+SLICE_NS = 8_000_000
+"""How long a run may hold the locks of a card that runs by itself."""
 BUFFER_KIB = 40
 """The packet buffer, which PBA divides (datasheet, Packet Buffer Allocation)."""
 BUFFER_LINE_BYTES = 8

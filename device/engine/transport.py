@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from device.engine._core import ffi, lib
 from device.vfio_user.errors import TransportError
+from device.vfio_user.janitor import JANITOR
 from device.vfio_user.messages import Header
 from device.vfio_user.protocol import HEADER_BYTES, Command, HeaderFlags
 from device.vfio_user.transport import MAX_MESSAGE_BYTES, Incoming
@@ -24,7 +25,13 @@ if TYPE_CHECKING:
     from device.engine.native import NativeEngine
 
 
-_GONE = frozenset({errno.ECONNRESET, errno.EPIPE, errno.ETIMEDOUT})
+_GONE = frozenset({errno.ECONNRESET, errno.EPIPE})
+
+
+@ffi.def_extern()  # type: ignore[untyped-decorator,misc,unused-ignore]  # cffi's decorator is not typed
+def rw_python_close(fd: int) -> None:
+    """Close a descriptor that came and that nobody takes."""
+    JANITOR.close(fd)
 
 
 class NativeTransport:
@@ -50,18 +57,21 @@ class NativeTransport:
         self._pump = lib.rw_pump_new(engine.card, connection.fileno(), max_message_bytes, spin)
         if self._pump == ffi.NULL:
             raise MemoryError("no memory for a connection")
+        lib.rw_pump_closer(self._pump, lib.rw_python_close)
         self._length = ffi.new("uint32_t *")
         self._fds = ffi.new("int[]", lib.RW_PUMP_FDS)
 
-    def receive(self, *, inline: bool = True) -> Incoming | None:
+    def receive(self, *, inline: bool = True, until: float | None = None) -> Incoming | None:
         """Wait for the next message that is not answered in C; None when the other side has gone.
 
-        Without ``inline`` none is answered in C: the caller is in the middle of an access.
+        Without ``inline`` none is answered in C: the caller is in the middle of an access. It waits ``until``
+        then, by ``time.monotonic``, and no longer.
 
-        TransportError: it is no message, or carried more than 16 descriptors.
+        TransportError: it is no message, carried more than 16 descriptors, or did not come in time.
         """
+        until_ns = 0 if until is None else int(until * 1e9)
         while True:
-            result = lib.rw_pump_next(self._pump, inline)
+            result = lib.rw_pump_next(self._pump, inline, until_ns)
             if result == -errno.EINTR:
                 continue  # Python's signal handlers have run; one that raises does not come here
             break

@@ -50,10 +50,12 @@ def _null(argument: int) -> tuple[Condition, ...]:
 _PROT_EXEC: Final = 4
 _NOT_EXECUTABLE: Final = (Condition(2, (0,), _PROT_EXEC),)
 _READ_ONLY: Final = (Condition(2, (os.O_RDONLY,), os.O_ACCMODE | os.O_CREAT | os.O_TRUNC | os.O_APPEND),)
-_CLONE_VM, _CLONE_THREAD = 0x100, 0x1_0000
+_CLONE_VM, _CLONE_FILES, _CLONE_THREAD = 0x100, 0x400, 0x1_0000
 _CLONE_NEW: Final = 0x7E02_0080
 """Every CLONE_NEW* that clone(2) takes: new namespaces of any kind."""
-_THREAD: Final = (Condition(0, (_CLONE_VM | _CLONE_THREAD,), _CLONE_VM | _CLONE_THREAD | _CLONE_NEW),)
+_THREAD: Final = _CLONE_VM | _CLONE_FILES | _CLONE_THREAD
+_CLONE: Final = (Condition(0, (_THREAD, _CLONE_FILES), _THREAD | _CLONE_NEW),)
+"""A thread, or a process that shares our descriptors: device.vfio_user.janitor has it close one of them."""
 _OWN: Final = (Condition(0, (SELF,)),)
 _ZERO_OR_OWN: Final = (Condition(0, (0, SELF)),)
 _FCNTL: Final = (0, 1, 2, 3, 4, 1030, 1033, 1034)
@@ -73,7 +75,7 @@ CALLS: Final = (
     Call("process_vm_readv", 310, 270, _OWN, "copy within its own memory, where a bad page is an error"),
     Call("process_vm_writev", 311, 271, _OWN),
     Call("openat", 257, 56, _READ_ONLY, "open for reading what Landlock leaves: its own list of descriptors"),
-    Call("clone", 56, 220, _THREAD, "start threads, no processes"),
+    Call("clone", 56, 220, _CLONE, "start threads, and processes that share its descriptors; no programs"),
     Call("prctl", 157, 167, (Condition(0, _PRCTL),), "name threads, set their timers' slack"),
     Call("kill", 62, 129, _OWN, "signal itself"),
     Call("tgkill", 234, 131, _OWN),
@@ -106,6 +108,9 @@ CALLS: Final = (
     Call("epoll_wait", 232, None),
     Call("epoll_pwait", 281, 22),
     Call("eventfd2", 290, 19),
+    Call("io_setup", 206, 0),
+    Call("io_submit", 209, 2),
+    Call("io_destroy", 207, 1),
     Call("timerfd_create", 283, 85),
     Call("timerfd_settime", 286, 86),
     Call("timerfd_gettime", 287, 87),

@@ -20,7 +20,7 @@ class Needs:
     """What one card needs beyond the rule."""
 
     datagrams: bool = False
-    """It sends to addresses."""
+    """It sends to addresses, which may be paths that only its user reaches."""
     captures: bool = False
     """It writes a capture or a recording, so files may become larger."""
     sockets: tuple[Path, ...] = ()
@@ -53,7 +53,9 @@ WIRES: Final[Mapping[str, Case]] = {
     "stream": Case("stream", helper="listens and calls, and hands connections over"),
     "switch": Case("switch", helper="connects, or hosts the switch"),
     "dgram": Case(
-        "dgram", beyond="sends datagrams to any address, on the socket that it has", datagrams=True
+        "dgram",
+        beyond="sends datagrams to any address, on its socket; keeps its user, without capabilities",
+        datagrams=True,
     ),
     "netns": Case("netns", helper="starts programs in the namespace, for `boot` alone"),
     "passt": Case("passt", helper="passt; and programs on the host, for `boot` alone"),

@@ -9,13 +9,14 @@ waits for a reply itself, as QEMU does while a vCPU reads a register (docs/bring
 
 from __future__ import annotations
 
-import os
 import threading
+import time
 from collections import deque
 from typing import TYPE_CHECKING
 
 from .capabilities import Capabilities
 from .errors import DmaError, MalformedError, TransportError
+from .janitor import JANITOR
 from .messages import DmaAccess, command
 from .protocol import Command, DmaLayout, HeaderFlags
 
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 
 MAX_QUEUED = 65536
 """How many commands are kept while a reply is awaited; a client that sends more is closed."""
-
+MAX_QUEUED_BYTES = 4 << 20
+"""And how many bytes of them."""
 
 MAX_PIECE_BYTES = 16384
 """The most data in one DMA_READ or DMA_WRITE, whatever the client allows.
@@ -45,12 +47,15 @@ class Channel:
         transport: Transport,
         peer: Callable[[], Capabilities] = Capabilities,
         timeout_s: float = 5.0,
+        hang_up: Callable[[], None] = lambda: None,
     ) -> None:
         """Use ``transport``.
 
-        ``peer`` tells what the client proposed; ``timeout_s`` bounds the wait for a reply that another
-        thread would read.
+        ``peer`` tells what the client proposed. A client that leaves a command unanswered for ``timeout_s``
+        is closed, whoever reads the connection meanwhile: ``hang_up`` then wakes the thread that does.
         """
+        self._hang_up = hang_up
+        self._queued_bytes = 0
         self._transport = transport
         self._peer = peer
         self._timeout_s = timeout_s
@@ -69,13 +74,15 @@ class Channel:
             with self._changed:
                 self._changed.wait_for(lambda: self._queued or self._gone or not self._reading)
                 if self._queued:
-                    return self._queued.popleft()
+                    incoming = self._queued.popleft()
+                    self._queued_bytes -= incoming.header.size
+                    return incoming
                 if self._broken:
                     raise self._broken
                 if self._gone:
                     return None
                 self._reading = True
-            self._read_one(inline=True)
+            self._read_one()
 
     def send(self, data: bytes, fds: Sequence[int] = ()) -> None:
         """Send a whole message."""
@@ -164,6 +171,8 @@ class Channel:
         try:
             self._transport.send(command(message_id, number, payload))
             answer = self._await(message_id)
+        except TransportError as gone:  # the serving thread will notice by itself; here it is a fault
+            raise DmaError(address, count, str(gone)) from gone
         finally:
             with self._changed:
                 self._awaited.pop(message_id, None)
@@ -179,23 +188,38 @@ class Channel:
         def arrived() -> bool:
             return self._gone or self._awaited[message_id] is not None
 
+        until = time.monotonic() + self._timeout_s
         while True:
             with self._changed:
-                settled = self._changed.wait_for(lambda: arrived() or not self._reading, self._timeout_s)
-                if arrived() or not settled:
+                left_s = until - time.monotonic()
+                settled = self._changed.wait_for(lambda: arrived() or not self._reading, max(left_s, 0))
+                if arrived():
                     return self._awaited[message_id]
+                if not settled or left_s <= 0:
+                    self._gone = True
+                    self._broken = self._broken or TransportError(
+                        "a command of ours was not answered in time"
+                    )
+                    self._changed.notify_all()
+                    break
                 self._reading = True
-            self._read_one(inline=False)
+            self._read_one(until)
+        self._hang_up()
+        return None
 
-    def _read_one(self, *, inline: bool) -> None:
+    def _read_one(self, until: float | None = None) -> None:
         """Read one message for whoever it is; the caller has set ``_reading``.
 
-        A broken stream is the serving thread's to report, whoever found it.
+        ``until``: for somebody who awaits a reply, holds the locks of an access, and does so no longer. A
+        broken stream is the serving thread's to report, whoever found it.
         """
         incoming: Incoming | None = None
         broken: TransportError | None = None
         try:
-            incoming = self._transport.receive(inline=inline)
+            if until is None:
+                incoming = self._transport.receive()
+            else:
+                incoming = self._transport.receive(inline=False, until=until)
         except TransportError as error:
             broken = error
         finally:
@@ -207,9 +231,12 @@ class Channel:
                     self._hand_over(incoming)
                 else:
                     self._queued.append(incoming)
-                    if len(self._queued) > MAX_QUEUED:
+                    self._queued_bytes += incoming.header.size
+                    if len(self._queued) > MAX_QUEUED or self._queued_bytes > MAX_QUEUED_BYTES:
                         self._gone = True
-                        broken = TransportError(f"more than {MAX_QUEUED} commands and no reply")
+                        broken = TransportError(
+                            f"{len(self._queued)} commands, {self._queued_bytes} bytes, and no reply"
+                        )
                 self._broken = broken or self._broken
                 self._changed.notify_all()
 
@@ -222,4 +249,4 @@ class Channel:
 
 def _discard(incoming: Incoming) -> None:
     for fd in incoming.fds:
-        os.close(fd)
+        JANITOR.close(fd)

@@ -59,12 +59,16 @@ class Device(Protocol):
     """What a vfio-user server serves. All methods are called from the serving thread.
 
     A method may raise ``GuestError`` (the client gets its errno), ``TransportError`` (the client is
-    closed); any other exception is a bug and ends the server.
+    closed); any other exception is a bug: it is told with its trace, and that client is closed. One of
+    ``reset`` when the client has gone ends the server.
     """
 
     @property
     def regions(self) -> Sequence[RegionInfo]:
-        """The regions by index (``PciRegion``); a PCI device has 9, of which 7 is configuration space."""
+        """The regions by index (``PciRegion``); a PCI device has 9, of which 7 is configuration space.
+
+        They may differ from client to client, not while one is attached: a file is for one client alone.
+        """
 
     @property
     def irq_counts(self) -> Sequence[int]:

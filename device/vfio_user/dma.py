@@ -54,6 +54,7 @@ class DmaChange:
 
 
 Listener = Callable[[DmaChange], None]
+Complaint = Callable[[str], object]
 
 
 class DmaMessages(Protocol):
@@ -90,10 +91,13 @@ class DmaMap:
         """
         self.messages = messages
         self.max_maps = max_maps
+        self.complain: Complaint = lambda _: None
+        """Called when a client maps what cannot work, with a line for the user."""
         self._memory: HostMemory = memory or MappedMemory()
         self._lock = Lock()
         self._starts: list[int] = []
         self._regions: list[DmaRegion] = []
+        self._with_fd = 0
         self._listeners: list[Listener] = []
 
     @property
@@ -101,6 +105,11 @@ class DmaMap:
         """A copy of the table, sorted by IOVA."""
         with self._lock:
             return tuple(self._regions)
+
+    @property
+    def mapped(self) -> bool:
+        """Whether any region came with an fd."""
+        return self._with_fd > 0
 
     def on_change(self, listener: Listener) -> Callable[[], None]:
         """Call ``listener`` at every change, before the client is answered; return what ends that."""
@@ -134,6 +143,7 @@ class DmaMap:
                 raise RequestRefused(number, f"DMA_MAP of {iova:#x}: {failed}") from failed
         region = DmaRegion(iova, size, int(protection), address)
         with self._lock:
+            self._with_fd += address is not None
             self._starts.insert(at, iova)
             self._regions.insert(at, region)
         self._announce(DmaChange(added=(region,)))
@@ -164,6 +174,7 @@ class DmaMap:
     def _remove(self, first: int, last: int) -> tuple[DmaRegion, ...]:
         with self._lock:
             removed = tuple(self._regions[first:last])
+            self._with_fd -= sum(region.address is not None for region in removed)
             del self._regions[first:last]
             del self._starts[first:last]
         if removed:

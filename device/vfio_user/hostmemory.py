@@ -1,8 +1,15 @@
-"""The system calls that DMA and interrupts need: other processes' memory, and eventfds.
+"""The system calls that DMA needs: other processes' memory.
 
 Knows no protocol. ``mmap`` is called through ctypes because Python's own object keeps a duplicate of the fd
 for each mapping (a client may make 65,535), hides the address that a native engine needs, and cannot be
 unmapped while a buffer of it is about.
+
+What is mapped is shared memory alone: a memfd, a file of tmpfs or of hugetlbfs. The kernel tells them by
+their seals, which is the one question about a descriptor that asks no file system; a page of any other file
+may have to be fetched by one that never answers (FUSE, NFS), and who touches it then waits through SIGKILL.
+
+Each mapping may need an area of its own (vm.max_map_count), also when the kernel put several together: to
+unmap one in the middle takes them apart again. So all are counted as apart, and the one too many is refused.
 
 A client may cut its file short after we mapped it; a copy would then end us with a SIGBUS. A file that is
 sealed against that (QEMU's memory-backend-memfd is) is copied directly, 0.8 µs from Python; while any other
@@ -19,9 +26,12 @@ import fcntl
 import mmap
 import os
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from .protocol import Protection
+
+if TYPE_CHECKING:
+    from collections.abc import Container
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _LIBC.mmap.restype = ctypes.c_void_p
@@ -37,6 +47,15 @@ _LIBC.munmap.restype = ctypes.c_int
 _LIBC.munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
 _MAP_FAILED = ctypes.c_void_p(-1).value
 _MAX_FILE_OFFSET = (1 << 63) - 1
+_SPARE_AREAS = 2048
+"""Map areas left for what comes yet: libraries, threads' stacks, arenas."""
+_USUAL_AREAS = 65530
+Identity = tuple[int, int]
+"""Which file it is: its st_dev and st_ino."""
+NOT_SHARED_MEMORY = (
+    "no shared memory: take a memfd, or a file of tmpfs (/dev/shm) or hugetlbfs; the file system behind any"
+    " other could keep the card waiting"
+)
 
 
 class _Span(ctypes.Structure):
@@ -85,8 +104,9 @@ class HostMemory(Protocol):
 class MappedMemory:
     """The real ``HostMemory``: shared mappings in this process."""
 
-    def __init__(self) -> None:
-        """Map nothing yet."""
+    def __init__(self, own: Container[Identity] = ()) -> None:
+        """Map nothing yet. ``own`` are our own files, which no client may have mapped."""
+        self._own = own
         self._mapped: dict[int, tuple[int, int, bool]] = {}
         """What ``map`` returned: the mapping's base and length, and whether its file may still shrink."""
         self._shrinkable = 0
@@ -94,10 +114,18 @@ class MappedMemory:
     def map(self, fd: int, offset: int, size: int, protection: Protection) -> int:
         """Map a part of a file.
 
-        OSError, besides those of mmap(2): EINVAL when the file ends before the region does, because
-        a later access beyond its end would be a SIGBUS.
+        OSError, besides those of mmap(2): EINVAL when it is no shared memory, or ends before the region
+        does, because a later access beyond its end would be a SIGBUS; EPERM for our own files; ENOSPC when
+        there are as many areas as the kernel allows.
         """
+        seals = _seals(fd)
+        if seals is None:
+            raise OSError(errno.EINVAL, NOT_SHARED_MEMORY)
         status = os.fstat(fd)
+        if (status.st_dev, status.st_ino) in self._own:
+            raise OSError(errno.EPERM, "a file of our own")
+        if len(self._mapped) >= MOST_MAPPINGS:
+            raise OSError(errno.ENOSPC, f"more than {MOST_MAPPINGS} mappings (vm.max_map_count)")
         if offset + size > _MAX_FILE_OFFSET or status.st_size < offset + size:
             raise OSError(errno.EINVAL, f"the file is shorter than {offset:#x}+{size:#x}")
         page = mmap.PAGESIZE
@@ -112,7 +140,7 @@ class MappedMemory:
         if base is None or base == _MAP_FAILED:
             number = ctypes.get_errno()
             raise OSError(number, os.strerror(number))
-        shrinkable = not _sealed(fd)
+        shrinkable = not seals & fcntl.F_SEAL_SHRINK
         self._mapped[base + lead] = (base, length, shrinkable)
         self._shrinkable += shrinkable
         return int(base) + lead
@@ -142,41 +170,33 @@ class MappedMemory:
             _copied(True, address, buffer, len(data))  # noqa: FBT003 - write
 
 
-def _sealed(fd: int) -> bool:
-    """Tell whether nobody can make the file shorter any more."""
+def _seals(fd: int) -> int | None:
+    """Return the seals of shared memory; None: it is something else. OSError: it is no descriptor."""
+    if fd < 0:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
     try:
-        return bool(fcntl.fcntl(fd, fcntl.F_GET_SEALS) & fcntl.F_SEAL_SHRINK)
-    except OSError:  # no memfd: it has no seals
-        return False
+        return int(fcntl.fcntl(fd, fcntl.F_GET_SEALS))
+    except OSError as failed:
+        if failed.errno == errno.EINVAL:
+            return None
+        raise
 
 
-class EventSink(Protocol):
-    """How ``Irqs`` reaches the client's eventfds."""
-
-    def accepts(self, fd: int) -> bool:
-        """Whether it is an eventfd."""
-
-    def signal(self, fd: int) -> None:
-        """Add 1 to it."""
-
-    def close(self, fd: int) -> None:
-        """Give it up."""
+def _areas_allowed() -> int:
+    """Return how many map areas a process may have."""
+    try:
+        return int(Path("/proc/sys/vm/max_map_count").read_text())
+    except OSError:
+        return _USUAL_AREAS
 
 
-class Eventfds:
-    """The real ``EventSink``."""
+def _areas_used() -> int:
+    """Return how many map areas this process has."""
+    try:
+        return Path("/proc/self/maps").read_bytes().count(b"\n")
+    except OSError:
+        return 0
 
-    def accepts(self, fd: int) -> bool:
-        """Tell an eventfd from a pipe or a file, a write to which could block or do harm."""
-        return Path(f"/proc/self/fd/{fd}").readlink().name == "anon_inode:[eventfd]"
 
-    def signal(self, fd: int) -> None:
-        """Add 1; a counter that is full is signalled already."""
-        try:
-            os.eventfd_write(fd, 1)
-        except BlockingIOError:
-            return
-
-    def close(self, fd: int) -> None:
-        """Close it."""
-        os.close(fd)
+MOST_MAPPINGS = _areas_allowed() - _areas_used() - _SPARE_AREAS
+"""How many mappings of clients this process can bear; asked at import, for a sandbox may forbid it later."""

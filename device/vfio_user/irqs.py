@@ -21,7 +21,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from .errors import RequestRefused
-from .hostmemory import Eventfds, EventSink
+from .eventfds import Eventfds, EventSink
 from .protocol import (
     IRQ_ACTION_MASK,
     IRQ_DATA_MASK,

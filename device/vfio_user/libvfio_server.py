@@ -24,10 +24,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from .departure import attempt, tell
 from .dma import DmaMap
 from .errors import MalformedError, RequestRefused, TransportError
 from .hostmemory import MappedMemory
 from .irqs import Irqs
+from .janitor import JANITOR
 from .libvfio import Binding, Context, LibraryError
 from .listening import ListenError, check_path, peer_uid, unlink
 from .messages import DeviceSetIrqs, Header
@@ -187,17 +189,19 @@ class LibvfioServer:
                 self._turn_away(connection)
                 return
             self._log.info("client.connected", uid=uid)
-            self._device.attached(self._dma, self._irqs)
             try:
+                self._device.attached(self._dma, self._irqs)
                 while self._step(connection):
                     pass
             except (LibraryError, TransportError) as broken:
                 reason = str(broken)
+            except Exception as failure:  # noqa: BLE001 - departure.py says why
+                reason = tell(failure)
             finally:
-                self._device.detached()
-                self._hang_up(connection)
-                self._dma.clear()
-                self._irqs.clear()
+                attempt(self._device.detached)
+                attempt(lambda: self._hang_up(connection))
+                attempt(self._dma.clear)
+                attempt(self._irqs.clear)
                 self._device.reset()
         self._log.info("client.gone", reason=reason)
 
@@ -232,7 +236,7 @@ class LibvfioServer:
         except (MalformedError, RequestRefused) as refused:
             self._log.info("irqs.refused", reason=str(refused))
             for fd in fds:
-                os.close(fd)
+                JANITOR.close(fd)
 
     def _hang_up(self, connection: socket.socket) -> None:
         """End a connection that is still there, and have the library notice: it has no call for that."""

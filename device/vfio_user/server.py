@@ -1,8 +1,8 @@
 """The server: accepts one client after the other and moves messages between it and a session.
 
 Nothing is decided here: ``Session`` answers, ``Channel`` keeps the order, a ``Transport`` moves the
-bytes. When a client goes (EOF, a kill, a broken stream), the device is detached and reset, and the
-next may come.
+bytes. When a client goes (EOF, a kill, a broken stream, a failure of ours in its service), the device is
+detached and reset, and the next may come.
 """
 
 from __future__ import annotations
@@ -10,14 +10,17 @@ from __future__ import annotations
 import os
 import select
 import socket
+from collections import deque
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
 from .access import AccessInProgress
 from .channel import Channel
+from .departure import attempt, tell
 from .dma import DmaMap
 from .errors import TransportError
+from .hostmemory import Identity, MappedMemory
 from .irqs import Irqs
 from .listening import listen, peer_uid, unlink
 from .session import SERVER_CAPABILITIES, Session
@@ -26,6 +29,9 @@ from .transport import SocketTransport, Transport
 if TYPE_CHECKING:
     from .capabilities import Capabilities
     from .device import Device
+
+_KNOWN_FILES = 1024
+_PAUSE_MS = 100
 
 TransportFactory = Callable[[socket.socket], Transport]
 
@@ -81,12 +87,14 @@ class Server:
         offered: Capabilities = SERVER_CAPABILITIES,
         allowed_uids: Collection[int] | None = None,
         log: Log | None = None,
+        messages: bool = True,
     ) -> None:
         """Listen at a path (ListenError), or at a socket that listens already and stays the caller's.
 
         ``transport_factory`` gets each connection and owns it; ``allowed_uids`` closes clients of other
-        users.
+        users; ``messages``: memory may come without an fd, and is then reached by messages.
         """
+        self._messages = messages
         self._path = None if isinstance(at, socket.socket) else os.fspath(at)
         self._listening = at if isinstance(at, socket.socket) else listen(at)
         self._inode = 0 if self._path is None else Path(self._path).lstat().st_ino
@@ -95,8 +103,12 @@ class Server:
         self._offered = offered
         self._allowed_uids = allowed_uids
         self._log: Log = log or Silence()
+        self._own: deque[Identity] = deque(maxlen=_KNOWN_FILES)
+        """The device's files, of this client and those before it: they are never DMA memory."""
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._stopping = False
+        self._pause = select.poll()
+        self._pause.register(self._wake, select.POLLIN)
         self._connection: socket.socket | None = None
         self._access: AccessInProgress | None = None
 
@@ -147,7 +159,12 @@ class Server:
         while not self._stopping:
             if self._listening.fileno() not in dict(poll.poll()):
                 continue
-            connection, _ = self._listening.accept()
+            try:
+                connection, _ = self._listening.accept()
+            except OSError as failed:  # it hung up already, or descriptors ran out: look again, not at once
+                self._log.info("client.lost", reason=str(failed))
+                self._pause.poll(_PAUSE_MS)
+                continue
             uid = peer_uid(connection)
             if self._allowed_uids is None or uid in self._allowed_uids:
                 self._log.info("client.connected", uid=uid)
@@ -158,30 +175,48 @@ class Server:
 
     def _serve(self, connection: socket.socket) -> None:
         """Serve one client to its end and leave nothing of it."""
-        dma = DmaMap(max_maps=self._offered.max_dma_maps)
+        dma = DmaMap(MappedMemory(self._own), max_maps=self._offered.max_dma_maps)
         irqs = Irqs(self._device.irq_counts)
-        session = Session(self._device, dma, irqs, self._offered)
-        self._device.attached(dma, irqs)
         reason = "closed by the client"
         try:
-            channel = Channel(self._transport_factory(connection), lambda: session.client)
-            dma.messages = channel
-            self._connection = connection
-            self._access = AccessInProgress(channel.send)
-            try:
-                if not self._stopping:
-                    exchange(channel, session, self._access)
-            except TransportError as broken:
-                reason = str(broken)
-            finally:
-                self._connection = self._access = None
-                channel.close()
+            self._device.attached(dma, irqs)
+            self._know_own_files()
+            self._attend(connection, dma, irqs)
+        except TransportError as broken:
+            reason = str(broken)
+        except Exception as failure:  # noqa: BLE001 - departure.py says why
+            reason = tell(failure)
         finally:
-            self._device.detached()
-            dma.clear()
-            irqs.clear()
-            self._device.reset()
+            connection.close()
+            if attempt(self._device.detached):  # else it may still use the memory: that stays mapped
+                attempt(dma.clear)
+            attempt(irqs.clear)
+            self._device.reset()  # a device that cannot be reset serves nobody
         self._log.info("client.gone", reason=reason)
+
+    def _attend(self, connection: socket.socket, dma: DmaMap, irqs: Irqs) -> None:
+        """Exchange messages with a client until it goes, or until ``stop``. TransportError."""
+        session = Session(self._device, dma, irqs, self._offered, messages=self._messages)
+        channel = Channel(
+            self._transport_factory(connection), lambda: session.client, hang_up=lambda: _hang_up(connection)
+        )
+        if self._messages:
+            dma.messages = channel
+        self._connection = connection
+        self._access = AccessInProgress(channel.send)
+        try:
+            if not self._stopping:
+                exchange(channel, session, self._access)
+        finally:
+            self._connection = self._access = None
+            channel.close()
+
+    def _know_own_files(self) -> None:
+        """Note the device's files: a client may have them mapped when another one is served."""
+        for region in self._device.regions:
+            if region.fd is not None:
+                status = os.fstat(region.fd)
+                self._own.append((status.st_dev, status.st_ino))
 
 
 def exchange(channel: Channel, session: Session, access: AccessInProgress | None = None) -> None:

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import enum
 import errno
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .capabilities import Capabilities
 from .errors import GuestError, MalformedError, RequestRefused, TransportError
 from .irqs import IRQ_FLAGS, Irqs
+from .janitor import JANITOR
 from .messages import (
     DeviceFeature,
     DeviceGetInfo,
@@ -61,6 +61,15 @@ MINOR = 0
 
 SERVER_CAPABILITIES = Capabilities(max_msg_fds=MAX_MSG_FDS)
 """What a server offers unless it is told otherwise: no write_multiple (whether it pays differs by engine)."""
+
+
+PAGE_BYTES = 4096
+"""What a mapping's address, size and file offset are multiples of, as with an IOMMU."""
+
+
+WITHOUT_DESCRIPTOR = (
+    "it came without a descriptor; give QEMU -object memory-backend-memfd,share=on as its memory-backend"
+)
 
 
 class State(enum.Enum):
@@ -107,9 +116,16 @@ class Session:
         dma: DmaMap,
         irqs: Irqs,
         offered: Capabilities = SERVER_CAPABILITIES,
-        close: Callable[[int], None] = os.close,
+        close: Callable[[int], None] = JANITOR.close,
+        *,
+        messages: bool = True,
     ) -> None:
-        """Serve ``device``; ``offered`` is what we can, ``close`` gets rid of an fd that is not wanted."""
+        """Serve ``device``; ``offered`` is what we can, ``close`` gets rid of an fd that is not wanted.
+
+        ``messages``: memory may come without an fd, to be reached by DMA_READ and DMA_WRITE.
+        """
+        self._messages = messages
+        self._complained = False
         self.state = State.NEW
         self._allowed = ALLOWED[self.state]
         self.offered = offered
@@ -262,14 +278,30 @@ class Session:
             raise RequestRefused(errno.EINVAL, f"{len(fds)} fds for one DMA region")
         if request.flags & ~_PROTECTIONS:
             raise RequestRefused(errno.EINVAL, f"DMA_MAP flags {request.flags:#x}")
-        self._dma.map(
-            request.iova,
-            request.size,
-            Protection(request.flags),
-            fds[0] if fds else None,
-            request.offset,
-        )
+        try:
+            self._map(request, fds[0] if fds else None)
+        except RequestRefused as refused:
+            if not self._complained:  # once a client
+                self._complained = True
+                self._dma.complain(f"the client's memory is refused: {refused.reason}")
+            raise
         return _EMPTY
+
+    def _map(self, request: DmaMapRequest, fd: int | None) -> None:
+        """Map a region. RequestRefused.
+
+        Without messages, writable memory without an fd is refused as long as none came with one: then it is a
+        guest's RAM. Later it is video memory or a ROM, which devices leave alone: DMA there is a fault.
+        """
+        where = f"{request.iova:#x}+{request.size:#x}"
+        if fd is not None and (request.iova | request.size | request.offset) % PAGE_BYTES:
+            raise RequestRefused(
+                errno.EINVAL, f"DMA_MAP of {where}, offset {request.offset:#x}: no whole pages"
+            )
+        ram = fd is None and request.flags & Protection.WRITE and not self._dma.mapped
+        if ram and not self._messages:
+            raise RequestRefused(errno.ENOTSUP, f"DMA_MAP of {where}: {WITHOUT_DESCRIPTOR}")
+        self._dma.map(request.iova, request.size, Protection(request.flags), fd, request.offset)
 
     def _dma_unmap(self, payload: bytes, _fds: Sequence[int]) -> Answer:
         request = DmaUnmapRequest.parse(payload)

@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 
 LEAST_BYTES: Final = 64 << 20
 """Less than this is no guest's RAM: a small client may well not have written to its memory yet."""
-MOST_PAGES: Final = 4096
+MOST_BYTES: Final = 256 << 20
+"""How much of the memory is looked at for pages: a client may give a file of terabytes with a few of them."""
+MOST_PAGES: Final = 1024
 """How many pages are looked at: firmware and boot loaders leave something in the first of them."""
-_CHUNK_BYTES: Final = 256 << 20
 _ZEROS: Final = bytes(mmap.PAGESIZE)
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 _LIBC.mincore.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p)
@@ -38,9 +39,10 @@ def private(dma: DmaMap) -> bool:
     regions = [one for one in dma.regions if one.address is not None and one.protection & Protection.READ]
     if sum(region.size for region in regions) < LEAST_BYTES:
         return False
-    seen = 0
+    seen, left = 0, MOST_BYTES
     for region in regions:
-        for iova in _existing(region):
+        size, left = min(region.size, left), left - min(region.size, left)
+        for iova in _existing(region, size):
             try:
                 if dma.read(iova, mmap.PAGESIZE) != _ZEROS:
                     return False
@@ -52,16 +54,19 @@ def private(dma: DmaMap) -> bool:
     return True
 
 
-def _existing(region: DmaRegion) -> Iterator[int]:
-    """Yield the IOVAs of a region's whole pages that the file has: mincore(2), which asks the page cache."""
-    size = region.size - region.size % mmap.PAGESIZE
-    for at in range(0, size, _CHUNK_BYTES):
-        length = min(_CHUNK_BYTES, size - at)
-        pages = ctypes.create_string_buffer(length // mmap.PAGESIZE)
-        if _LIBC.mincore((region.address or 0) + at, length, pages):
-            raise OSError(ctypes.get_errno(), f"mincore of {region.iova + at:#x}")
-        found = pages.raw
-        index = found.find(b"\1")
-        while index >= 0:
-            yield region.iova + at + index * mmap.PAGESIZE
-            index = found.find(b"\1", index + 1)
+def _existing(region: DmaRegion, size: int) -> Iterator[int]:
+    """Yield the IOVAs of the pages that the file has in a region's first ``size`` bytes, whole pages alone.
+
+    By mincore(2), which asks the page cache; a mapping that it does not take shows none.
+    """
+    address = region.address or 0
+    lead = -address % mmap.PAGESIZE
+    length = max(size - lead, 0) // mmap.PAGESIZE * mmap.PAGESIZE
+    pages = ctypes.create_string_buffer(length // mmap.PAGESIZE or 1)
+    if not length or _LIBC.mincore(address + lead, length, pages):
+        return
+    found = pages.raw
+    index = found.find(b"\1")
+    while index >= 0:
+        yield region.iova + lead + index * mmap.PAGESIZE
+        index = found.find(b"\1", index + 1)

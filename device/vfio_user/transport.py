@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import array
 import os
+import select
 import socket
+import time
 from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Protocol
 
 from .errors import TransportError
+from .janitor import JANITOR
 from .messages import Header
 from .protocol import DEFAULT_MAX_DATA_XFER_BYTES, HEADER_BYTES
 
@@ -41,12 +44,13 @@ class Incoming:
 class Transport(Protocol):
     """A connection that carries messages."""
 
-    def receive(self, *, inline: bool = True) -> Incoming | None:
+    def receive(self, *, inline: bool = True, until: float | None = None) -> Incoming | None:
         """Wait for the next message; None when the other side has gone.
 
         ``inline``: messages may be answered in here and only the others returned. False: the caller is
-        in the middle of a device access and holds its locks, so every message is returned.
-        TransportError: it is no message.
+        in the middle of a device access and holds its locks, so every message is returned. ``until``: when
+        to give up, by ``time.monotonic``; a message that comes in drops is not waited for, either.
+        TransportError: it is no message, or nothing whole came in time.
         """
 
     def send(self, data: bytes, fds: Sequence[int] = ()) -> None:
@@ -64,10 +68,17 @@ class SocketTransport:
         self._socket = connection
         self._max_bytes = max_message_bytes
         self._sending = Lock()
+        self._until: float | None = None
 
-    def receive(self, *, inline: bool = True) -> Incoming | None:  # noqa: ARG002 - it answers none itself
+    def receive(
+        self,
+        *,
+        inline: bool = True,  # noqa: ARG002 - it answers none itself
+        until: float | None = None,
+    ) -> Incoming | None:
         """Read one message."""
         fds: list[int] = []
+        self._until = until
         try:
             message = self._receive(fds)
         except TransportError:
@@ -98,6 +109,7 @@ class SocketTransport:
 
     def _exactly(self, count: int, fds: list[int]) -> bytes | None:
         """Read ``count`` bytes, which may come in pieces; None at the end of the stream."""
+        self._wait()
         raw, ancillary, flags, _ = self._socket.recvmsg(count, _ANCILLARY_BYTES, socket.MSG_CMSG_CLOEXEC)
         if ancillary or flags:
             self._collect(ancillary, flags, fds)
@@ -106,6 +118,7 @@ class SocketTransport:
         parts = [raw]
         missing = count - len(raw)
         while raw and missing:
+            self._wait()
             raw, ancillary, flags, _ = self._socket.recvmsg(
                 missing, _ANCILLARY_BYTES, socket.MSG_CMSG_CLOEXEC
             )
@@ -114,6 +127,15 @@ class SocketTransport:
             parts.append(raw)
             missing -= len(raw)
         return None if missing else b"".join(parts)
+
+    def _wait(self) -> None:
+        """Wait until there is something to read, or TimeoutError; for ever where nobody asked for an end."""
+        if self._until is None:
+            return
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        if not poll.poll(max(0.0, self._until - time.monotonic()) * 1000):
+            raise TimeoutError("nothing came in time")
 
     @staticmethod
     def _collect(ancillary: list[tuple[int, int, bytes]], flags: int, fds: list[int]) -> None:
@@ -154,4 +176,4 @@ class SocketTransport:
 
 def _close_all(fds: Sequence[int]) -> None:
     for fd in fds:
-        os.close(fd)
+        JANITOR.close(fd)

@@ -11,6 +11,8 @@ import time
 import traceback
 from typing import TYPE_CHECKING, Final
 
+from device.vfio_user.janitor import JANITOR
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from types import FrameType
@@ -116,4 +118,5 @@ def _end_now() -> None:
         file=sys.stderr,
         flush=True,
     )
+    JANITOR.part()
     os._exit(1)

@@ -16,7 +16,7 @@ from ntos.executive.contract import SECOND
 
 if TYPE_CHECKING:
     from ndis.nblpath import ListSends
-    from ndis.verifier.core import Verifier
+    from ndis.verifier.rule import Watch
 
 FILTER_LIMIT_NS = 30 * SECOND
 
@@ -67,7 +67,7 @@ class FilterTimes(Rule):
     TITLE = "filter keeps a send, a receive, a request or a pause longer than 30 s"
     KINDS = frozenset({Kind.TIMER_TICK, Kind.STATE})
 
-    def __init__(self, verifier: Verifier) -> None:
+    def __init__(self, verifier: Watch) -> None:
         """No filter is pausing."""
         super().__init__(verifier)
         self._pausing_ns: dict[object, int] = {}
@@ -149,7 +149,7 @@ class CloseBusy(Rule):
     TITLE = "close with requests, sends or receive packets outstanding"
     KINDS = frozenset({Kind.RETAINED, Kind.RETURN, Kind.CLOSE})
 
-    def __init__(self, verifier: Verifier) -> None:
+    def __init__(self, verifier: Watch) -> None:
         """Nothing is held."""
         super().__init__(verifier)
         self._held: dict[object, list[object]] = {}
@@ -204,7 +204,7 @@ class Storm(Rule):
         }
     )
 
-    def __init__(self, verifier: Verifier) -> None:
+    def __init__(self, verifier: Watch) -> None:
         """Start counting."""
         super().__init__(verifier)
         self._row: dict[str, int] = {}

@@ -11,7 +11,7 @@ from ndis.packet import Owner, Packet, PacketInfo
 from ndis.verifier.rule import Actor, Rule, block
 
 if TYPE_CHECKING:
-    from ndis.verifier.core import Verifier
+    from ndis.verifier.rule import Watch
 
 HEADER_BYTES = 14
 VLAN_BYTES = 4
@@ -145,7 +145,7 @@ class ResetPairs(Rule):
     KINDS = frozenset({Kind.RESET_BEGIN, Kind.RESET_COMPLETE, Kind.RESET_END, Kind.TIMER_TICK})
     LIMIT_NS = 10_000_000_000
 
-    def __init__(self, verifier: Verifier) -> None:
+    def __init__(self, verifier: Watch) -> None:
         """No reset is going on."""
         super().__init__(verifier)
         self._since_ns: dict[str, int] = {}
@@ -175,7 +175,7 @@ class NotRestored(Rule):
     TITLE = "packet filter or multicast list not restored after AddressingReset"
     KINDS = frozenset({Kind.RESET_COMPLETE, Kind.REQUEST_COMPLETE, Kind.RESET_END})
 
-    def __init__(self, verifier: Verifier) -> None:
+    def __init__(self, verifier: Watch) -> None:
         """Nothing is to be restored."""
         super().__init__(verifier)
         self._restoring: dict[str, list[str]] = {}

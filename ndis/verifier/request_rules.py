@@ -12,7 +12,7 @@ from ndis.status import Status
 from ndis.verifier.rule import Rule, block
 
 if TYPE_CHECKING:
-    from ndis.verifier.core import Verifier
+    from ndis.verifier.rule import Watch
 
 LIMIT_NS = 12_000_000_000
 
@@ -36,7 +36,7 @@ class OidDouble(Rule):
     TITLE = "OID request issued while it, or another, pends"
     KINDS = frozenset({Kind.SUBMIT, Kind.REQUEST, Kind.REQUEST_COMPLETE})
 
-    def __init__(self, verifier: Verifier) -> None:
+    def __init__(self, verifier: Watch) -> None:
         """No driver has a request."""
         super().__init__(verifier)
         self._with_driver: dict[str, object] = {}
@@ -65,7 +65,7 @@ class OidTooLong(Rule):
     TITLE = "OID request takes longer than 12 s"
     KINDS = frozenset({Kind.TIMER_TICK})
 
-    def __init__(self, verifier: Verifier) -> None:
+    def __init__(self, verifier: Watch) -> None:
         """Nothing is reported yet."""
         super().__init__(verifier)
         self._said: set[object] = set()
@@ -113,7 +113,7 @@ class SupportedList(Rule):
     TITLE = "SUPPORTED_LIST differs from the answers, or lacks a mandatory OID"
     KINDS = frozenset({Kind.REQUEST_COMPLETE})
 
-    def __init__(self, verifier: Verifier) -> None:
+    def __init__(self, verifier: Watch) -> None:
         """No list is known."""
         super().__init__(verifier)
         self._lists: dict[str, frozenset[int]] = {}

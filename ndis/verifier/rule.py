@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 if TYPE_CHECKING:
     from ndis.adapter import MiniportAdapter
     from ndis.events import Event, Kind
-    from ndis.verifier.core import Verifier
 
 
 class Actor(enum.Enum):
@@ -41,6 +40,25 @@ class Report:
         return head + "".join(f"\n        {line}" for line in self.history)
 
 
+class Watch(Protocol):
+    """What every rule may ask of its verifier.
+
+    ``storm_limit``: interrupts in a row that a driver may claim without doing anything (V34).
+    ``isr_registers``: the only registers an ISR may touch; None does not check (V29).
+    ``locks``: the names of the locks that each context holds.
+    """
+
+    storm_limit: int
+    isr_registers: frozenset[int] | None
+    locks: dict[int, list[str]]
+
+    def actor(self, context: int) -> Actor:
+        """Return whose code the context is in."""
+
+    def handlers(self, context: int) -> list[str]:
+        """Return the names of the crossings the context is inside of, outermost first."""
+
+
 class Rule:
     """One rule. ``KINDS`` are the events it wants; ``see`` returns what is wrong, or None.
 
@@ -51,8 +69,7 @@ class Rule:
     TITLE: ClassVar[str]
     KINDS: ClassVar[frozenset[Kind]]
 
-    def __init__(self, verifier: Verifier) -> None:
-        """Know the verifier, for what all rules share: actors, locks, options."""
+    def __init__(self, verifier: Watch) -> None:
         self.verifier = verifier
 
     def see(self, event: Event) -> str | None:

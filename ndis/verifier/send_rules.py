@@ -16,7 +16,7 @@ from ntos.executive.contract import SECOND
 from ntos.executive.irql import Irql
 
 if TYPE_CHECKING:
-    from ndis.verifier.core import Verifier
+    from ndis.verifier.rule import Watch
 
 SEND_LIMIT_NS = 30 * SECOND
 PROGRESS_LIMIT_NS = 22 * SECOND
@@ -69,7 +69,7 @@ class WireOrder(Rule):
     TITLE = "send order on the wire differs from the order of submission"
     KINDS = frozenset({Kind.SUBMIT, Kind.COMPLETED, Kind.WIRE})
 
-    def __init__(self, verifier: Verifier) -> None:
+    def __init__(self, verifier: Watch) -> None:
         """Remember nothing yet."""
         super().__init__(verifier)
         self._flows: dict[object, deque[tuple[object, bytes]]] = {}
@@ -122,7 +122,7 @@ class Stalled(Rule):
     TITLE = "RESOURCES and then neither SendComplete nor SendResourcesAvailable for two hang periods"
     KINDS = frozenset({Kind.REQUEUE, Kind.SEND_COMPLETE, Kind.UPCALL, Kind.TIMER_TICK})
 
-    def __init__(self, verifier: Verifier) -> None:
+    def __init__(self, verifier: Watch) -> None:
         """No adapter is stalled."""
         super().__init__(verifier)
         self._ticks: dict[str, int] = {}
@@ -150,7 +150,7 @@ class SendTooLong(Rule):
     TITLE = "send takes longer than 30 s (0x9200D)"
     KINDS = frozenset({Kind.TIMER_TICK})
 
-    def __init__(self, verifier: Verifier) -> None:
+    def __init__(self, verifier: Watch) -> None:
         """Nothing is reported yet."""
         super().__init__(verifier)
         self._said: set[object] = set()
@@ -174,7 +174,7 @@ class NoProgress(Rule):
     TITLE = "no send completed for 22 s while some pend (0x9200F)"
     KINDS = frozenset({Kind.TIMER_TICK, Kind.SEND_COMPLETE, Kind.COMPLETED, Kind.SEND})
 
-    def __init__(self, verifier: Verifier) -> None:
+    def __init__(self, verifier: Watch) -> None:
         """Know of no progress yet."""
         super().__init__(verifier)
         self._last_ns: dict[str, int] = {}
@@ -201,7 +201,7 @@ class Cancelled(Rule):
     TITLE = "cancelled send not completed with REQUEST_ABORTED"
     KINDS = frozenset({Kind.CANCEL, Kind.SEND_COMPLETE, Kind.TIMER_TICK})
 
-    def __init__(self, verifier: Verifier) -> None:
+    def __init__(self, verifier: Watch) -> None:
         """Nothing is cancelled."""
         super().__init__(verifier)
         self._waiting: dict[object, int] = {}
@@ -285,7 +285,7 @@ class Levels(Rule):
     PASSIVE = frozenset({"initialize", "halt", "initialize_ex", "halt_ex", "pause", "restart"})
     DEVICE = frozenset({"isr", "disable_interrupt", "enable_interrupt"})
 
-    def __init__(self, verifier: Verifier) -> None:
+    def __init__(self, verifier: Watch) -> None:
         """Nobody is inside."""
         super().__init__(verifier)
         self._entered: dict[int, list[Irql]] = {}
@@ -319,7 +319,7 @@ class Concurrent(Rule):
     KINDS = frozenset({Kind.ENTER, Kind.EXIT})
     BESIDE = frozenset({"isr", "work_item", "disable_interrupt", "enable_interrupt"})
 
-    def __init__(self, verifier: Verifier) -> None:
+    def __init__(self, verifier: Watch) -> None:
         """Nobody is inside."""
         super().__init__(verifier)
         self._inside: dict[str, list[tuple[int, str]]] = {}

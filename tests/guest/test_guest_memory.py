@@ -41,7 +41,11 @@ def test_a_guest_whose_memory_comes_without_a_descriptor_pings_through_both_engi
         cards = []
         for number, engine in enumerate(ENGINES):
             card = start_card(
-                Path(made) / engine, "netns", engine=engine, mac=f"52:54:00:82:57:{number + 1:02x}"
+                Path(made) / engine,
+                "netns",
+                engine=engine,
+                mac=f"52:54:00:82:57:{number + 1:02x}",
+                options=("--dma", "messages"),
             )
             stack.callback(card.close)
             cards.append(card)

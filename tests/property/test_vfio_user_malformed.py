@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING
@@ -134,6 +135,14 @@ def open_fds() -> list[str]:
     return sorted(path.name for path in Path("/proc/self/fd").iterdir())
 
 
+def closes_to(fds: list[str]) -> bool:
+    """Wait until these fds are open and no others: some are closed by a process of their own (janitor.py)."""
+    deadline = time.monotonic() + 20
+    while (found := open_fds()) != fds and time.monotonic() < deadline:
+        time.sleep(0.001)
+    return found == fds
+
+
 @settings(max_examples=300, deadline=None)
 @given(messages, st.booleans())
 def test_a_session_survives_any_messages_and_closes_every_fd(
@@ -165,7 +174,7 @@ def test_a_session_survives_any_messages_and_closes_every_fd(
     dma.clear()
     irqs.clear()
 
-    assert open_fds() == before
+    assert closes_to(before)
 
 
 @settings(max_examples=100, deadline=None)
@@ -211,7 +220,7 @@ def test_a_connection_survives_any_bytes(
     irqs.clear()
 
     assert ended in (["broken"], ["closed"])
-    assert open_fds() == before
+    assert closes_to(before)
 
 
 @settings(max_examples=300)

@@ -21,6 +21,7 @@
 #include <string.h>
 
 #include "core.h"
+#include "eventfd.h"
 #include "debug.h"
 #include "frame.h"
 #include "guard.h" /* guard.c: see there */
@@ -45,7 +46,11 @@
 #define RW_WORK_BUDGET 65536u /* of one run: device.engine.contract.WORK_BUDGET */
 #define RW_WORK_SEGMENT 4u
 #define RW_WORK_LOOPED 8u
-#define RW_WORK_PAGE 8u
+#define RW_WORK_GATHER_BITS 9u
+#define RW_WORK_SUM_BITS 6u
+#define RW_WORK_FCS_BITS 4u
+#define RW_SLICE_NS 8000000u /* of one run of a card that runs by itself, and is not recorded */
+#define RW_SLICE_LOOK 64u /* units of work between two looks at the clock */
 #define RW_MAX_REGIONS 65535u
 #define RW_BATCH 64u /* frames off the wire before the interrupt is evaluated */
 #ifndef RW_INLINE /* a coverage build counts a function once, not wherever it is inlined */
@@ -179,6 +184,10 @@ struct rw_card {
     uint64_t tx_at;      /* the descriptor at work, for the guard */
     uint32_t tx_done, tx_causes, tx_delayed; /* of the batch at hand */
     uint32_t tx_work; /* of the batch at hand: what its descriptors cost beyond one each */
+    uint32_t tx_look; /* and when the clock is looked at next, by units of work */
+    uint64_t tx_until; /* when it ends by the clock; 0: never */
+    bool tx_late;      /* it has */
+    bool tx_cut;       /* in the middle of a segmented frame: it goes on there */
     _Atomic uint32_t tx_owed, tx_owed_delayed; /* causes of batches that rw_tx_announce is to raise */
     uint32_t tx_owing; /* batches since it last did */
     _Atomic bool tx_unfinished; /* the last batch ended with its budget: there is more to do, at once */
@@ -203,6 +212,7 @@ struct rw_card {
     uint64_t quiet_until[RW_VECTORS + 1]; /* no message before; 0: at any time */
     bool irqs_attached;
     struct rw_irq_fd irq_fd[3][RW_VECTORS];
+    struct rw_signaller signaller;
     uint32_t held_vectors; /* rw_hold_messages; irq_lock */
     int timer_fd;
     uint64_t timer_set_ns; /* what timer_fd is set to; 0: it is not */

@@ -30,7 +30,7 @@ rw_card *rw_new(bool offload)
 
     if (!card)
         return NULL;
-    card->wire_fd = card->wake_fd = card->timer_fd = -1;
+    card->wire_fd = card->wake_fd = card->timer_fd = card->signaller.empty_fd = -1;
     rw_regs_init();
     rw_guard_install();
     if (!allocate(card)) {
@@ -58,6 +58,7 @@ void rw_free(rw_card *card)
         close(card->wake_fd);
     if (card->timer_fd >= 0)
         close(card->timer_fd);
+    rw_signaller_end(&card->signaller);
     for (uint32_t n = 0; n < RW_QUEUES; n++)
         free(card->txq[n].store);
     free(card->segment);

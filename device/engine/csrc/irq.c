@@ -6,8 +6,6 @@
  */
 #include "irq.h"
 
-#include <unistd.h>
-
 #include "record.h"
 #include "stats.h"
 #include "timer.h"
@@ -20,7 +18,6 @@
 static void fire_fd(struct rw_card *card, int type, uint32_t vector)
 {
     struct rw_irq_fd *irq = &card->irq_fd[type][vector];
-    const uint64_t one = 1;
 
     if (irq->fd < 0 || irq->masked || (type == RW_IRQ_MSIX && card->held_vectors & 1u << vector)) {
         irq->pending = true;
@@ -29,8 +26,7 @@ static void fire_fd(struct rw_card *card, int type, uint32_t vector)
     irq->pending = false;
     if (type == RW_IRQ_INTX)
         irq->masked = true; /* AUTOMASKED: until the client has seen it */
-    if (write(irq->fd, &one, sizeof one) < 0)
-        return; /* full: it is signalled */
+    rw_signal(&card->signaller, irq->fd); /* waits for nobody, so irq_lock may be held */
 }
 
 static void flush_delays(struct rw_card *card)
@@ -415,6 +411,8 @@ void rw_attach_irqs(rw_card *card, bool attached)
 {
     pthread_mutex_lock(&card->irq_lock);
     card->irqs_attached = attached;
+    if (attached && card->signaller.empty_fd < 0)
+        rw_signaller_init(&card->signaller);
     for (uint32_t n = 0; n < 3 * RW_VECTORS; n++)
         card->irq_fd[n / RW_VECTORS][n % RW_VECTORS] = (struct rw_irq_fd){.fd = -1};
     pthread_mutex_unlock(&card->irq_lock);

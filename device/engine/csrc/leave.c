@@ -46,7 +46,7 @@ static bool send(struct rw_card *card, struct rw_frame *frame, const struct rw_o
     if (rw_looped(card)) {
         const uint32_t size = frame->size;
 
-        card->tx_work += RW_WORK_LOOPED;
+        card->tx_work += RW_WORK_LOOPED + (size >> RW_WORK_FCS_BITS);
         count(card, cast, size, offload);
         rw_frame_copy(frame, 0, card->loop, size);
         rw_rx_loop(card, card->loop, size);
@@ -89,6 +89,7 @@ static bool with_checksums(struct rw_card *card, struct rw_txq *queue, struct rw
     uint32_t options = queue->options;
     bool left = false;
 
+    card->tx_work += frame->size >> RW_WORK_SUM_BITS;
     if (card->offload && !rw_looped(card) && options & RW_POPTS_TXSM) {
         left = rw_left_to_wire(frame->size, context, &offload);
         if (left)
@@ -137,9 +138,16 @@ static bool segmented(struct rw_card *card, struct rw_txq *queue, struct rw_fram
         rw_tally(card, RW_TSCTC, 1);
     for (uint32_t n = queue->resume; n < rw_segment_count(frame->size, context); n++) {
         struct rw_frame one;
+        uint32_t length;
 
-        card->tx_work += RW_WORK_SEGMENT;
-        rw_frame_of(&one, card->segment, rw_cut(frame, context, options, n, card->segment));
+        if (n > queue->resume && rw_tx_late(card)) {
+            queue->resume = n;
+            card->tx_cut = true;
+            return false;
+        }
+        length = rw_cut(frame, context, options, n, card->segment);
+        card->tx_work += RW_WORK_SEGMENT + (length >> RW_WORK_SUM_BITS);
+        rw_frame_of(&one, card->segment, length);
         if (!leave(card, &one, NULL, low, high)) {
             queue->resume = n;
             if (!n) /* nothing has left: the whole is done again */
@@ -192,10 +200,12 @@ bool rw_finish(struct rw_card *card, struct rw_txq *queue, uint32_t low, uint32_
     if (queue->segmenting && low & RW_TXD_DEXT)
         return segmented(card, queue, &frame, low, high);
     if (!queue->options && low & RW_TXD_IC && !(low & RW_TXD_DEXT)) {
+        card->tx_work += size >> RW_WORK_SUM_BITS;
         linear(&frame, card->segment); /* CSS of the first descriptor to the end, into CSO of the last */
         rw_sum_insert(card->segment, size, queue->css, size, low >> 16 & 0xff, 0);
         rw_frame_of(&frame, card->segment, size);
     } else if (!queue->options && !(low & (RW_TXD_IFCS | RW_TXD_VLE))) {
+        card->tx_work += size >> RW_WORK_FCS_BITS;
         linear(&frame, card->segment);
         if (size < RW_FCS_BYTES || !fcs_right(card->segment, size))
             return true;

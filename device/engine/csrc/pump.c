@@ -53,6 +53,7 @@ struct rw_pump {
     uint32_t message; /* bytes of the message handed to Python, at `at` */
     int fds[RW_PUMP_FDS];
     uint32_t fd_count, fds_at; /* the descriptors belong to the message that begins at or before `fds_at` */
+    rw_fd_closer closer; /* of descriptors that nobody takes: close(2) may wait for a file system of the client's */
 };
 
 #define MULTI_MOST 1024u
@@ -61,8 +62,13 @@ struct rw_pump {
 static void close_fds(struct rw_pump *pump)
 {
     for (uint32_t n = 0; n < pump->fd_count; n++)
-        close(pump->fds[n]);
+        pump->closer(pump->fds[n]);
     pump->fd_count = 0;
+}
+
+static void close_here(int fd)
+{
+    close(fd);
 }
 
 rw_pump *rw_pump_new(rw_card *card, int fd, uint32_t largest_bytes, uint32_t spin_us)
@@ -75,6 +81,7 @@ rw_pump *rw_pump_new(rw_card *card, int fd, uint32_t largest_bytes, uint32_t spi
     pump->fd = fd;
     pthread_mutex_init(&pump->send_lock, NULL);
     pump->largest = largest_bytes;
+    pump->closer = close_here;
     rw_patience_init(&pump->patience, spin_us);
     atomic_store(&card->rests, pump->patience.adaptive);
     pump->room = largest_bytes + 65536;
@@ -94,6 +101,11 @@ void rw_pump_free(rw_pump *pump)
     pthread_mutex_destroy(&pump->send_lock);
     free(pump->buffer);
     free(pump);
+}
+
+void rw_pump_closer(rw_pump *pump, rw_fd_closer closer)
+{
+    pump->closer = closer;
 }
 
 void rw_pump_ready(rw_pump *pump)
@@ -385,7 +397,7 @@ static int take_fds(struct rw_pump *pump, struct msghdr *message)
             if (pump->fd_count < RW_PUMP_FDS) {
                 pump->fds[pump->fd_count++] = fd;
             } else {
-                close(fd);
+                pump->closer(fd);
                 result = -EMFILE;
             }
         }
@@ -393,8 +405,21 @@ static int take_fds(struct rw_pump *pump, struct msghdr *message)
     return result;
 }
 
+/* Wait until there is something to read, or -ETIMEDOUT. */
+static int wait_until(const struct rw_pump *pump, uint64_t until_ns)
+{
+    const uint64_t now = monotonic_ns(), left = until_ns > now ? until_ns - now : 0;
+    const struct timespec most = {.tv_sec = (time_t)(left / 1000000000u), .tv_nsec = (long)(left % 1000000000u)};
+    struct pollfd wait = {.fd = pump->fd, .events = POLLIN};
+    const int ready = ppoll(&wait, 1, &most, NULL);
+
+    if (ready < 0)
+        return -errno;
+    return ready ? 0 : -ETIMEDOUT;
+}
+
 /* Read what there is behind `end`: > 0 bytes, 0 at the end, or a negated errno. */
-static int fill(struct rw_pump *pump, bool idle)
+static int fill(struct rw_pump *pump, bool idle, uint64_t until_ns)
 {
     union {
         char bytes[CMSG_SPACE(RW_PUMP_FDS * sizeof(int))];
@@ -414,6 +439,9 @@ static int fill(struct rw_pump *pump, bool idle)
         pump->at = 0;
     }
     iov = (struct iovec){pump->buffer + pump->end, pump->room - pump->end};
+    result = until_ns ? wait_until(pump, until_ns) : 0;
+    if (result)
+        return result;
     got = recvmsg(pump->fd, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
     if (got < 0 && errno == EAGAIN)
         got = receive_later(pump, &message, sizeof control, idle);
@@ -430,10 +458,11 @@ static int fill(struct rw_pump *pump, bool idle)
 
 /*
  * Answer what is ours until there is something that is not: RW_PUMP_MESSAGE, RW_PUMP_CLOSED, or a negated errno.
+ * -ETIMEDOUT: no whole message came `until_ns` (0: no such time).
  * Without `answer` nothing is ours: the caller is in the middle of an access and holds its locks.
  * -EINTR: a signal came; call again. -EMSGSIZE: a message shorter than its header or longer than `largest`.
  */
-int rw_pump_next(rw_pump *pump, bool answer)
+int rw_pump_next(rw_pump *pump, bool answer, uint64_t until_ns)
 {
     if (pump->message) { /* Python is done with it; what it did not take is closed */
         if (pump->fd_count && pump->fds_at < pump->at + pump->message)
@@ -452,7 +481,7 @@ int rw_pump_next(rw_pump *pump, bool answer)
                 return -EMSGSIZE;
         }
         if (have < sizeof header || have < header.size) {
-            result = fill(pump, answer);
+            result = fill(pump, answer, until_ns);
             if (result <= 0)
                 return result;
             continue;

@@ -3,6 +3,7 @@
 
 #include "card.h"
 #include "frame.h"
+#include "timer.h"
 
 /* The doublewords at 8 and 12 of a descriptor: device.rings.transmit. */
 enum {
@@ -40,7 +41,19 @@ uint32_t rw_cut(const struct rw_frame *frame, const struct rw_context *context, 
                 uint8_t *to);
 uint32_t rw_segment_count(uint32_t size, const struct rw_context *context);
 
-/* leave.c: false when the wire is blocked: nothing was counted, and the frame's end is to be done again */
+/* Whether the batch has lasted as long as one may. Looks at the clock now and then. */
+static inline bool rw_tx_late(struct rw_card *card)
+{
+    const uint32_t units = card->tx_done + card->tx_work;
+
+    if (!card->tx_late && card->tx_until && units >= card->tx_look) {
+        card->tx_look = units + RW_SLICE_LOOK;
+        card->tx_late = rw_now(card) >= card->tx_until;
+    }
+    return card->tx_late;
+}
+
+/* leave.c: false when the wire is blocked, or the batch late in a segmented frame (tx_cut): nothing was counted, and the frame's end is to be done again */
 bool rw_finish(struct rw_card *card, struct rw_txq *queue, uint32_t low, uint32_t high);
 bool rw_looped(struct rw_card *card);
 

@@ -107,7 +107,7 @@ static void gather(struct rw_card *card, struct rw_txq *queue, uint64_t address,
 
     if (!length || queue->dropping)
         return;
-    card->tx_work += (length >> 12) * RW_WORK_PAGE;
+    card->tx_work += length >> RW_WORK_GATHER_BITS;
     if (queue->size + length > RW_GATHER_BYTES) {
         queue->dropping = true;
         return;
@@ -213,9 +213,9 @@ static uint32_t fetch(struct rw_card *card, uint32_t queue, uint32_t most, struc
 }
 
 /* Whether the batch has used its budget: the rest is done by the next one, with the locks free in between. */
-RW_INLINE bool spent(const struct rw_card *card)
+RW_INLINE bool spent(struct rw_card *card)
 {
-    return card->tx_done + card->tx_work >= RW_WORK_BUDGET;
+    return card->tx_done + card->tx_work >= RW_WORK_BUDGET || rw_tx_late(card);
 }
 
 /* Consume descriptors of one queue; false when the wire is blocked, or with rw_slow_wanted. Adds to tx_done, tx_causes, tx_delayed. */
@@ -324,7 +324,7 @@ static void work(struct rw_card *card, uint32_t most)
 
     while (card->tx_done < most && !spent(card) && choose(card, &queue, &contended))
         if (!guarded(card, queue, most - card->tx_done, contended)) {
-            if (!rw_slow_wanted) {
+            if (!rw_slow_wanted && !card->tx_cut) {
                 atomic_store(&card->tx_blocked, true);
                 RW_COUNT(card, wire_blocked, 1);
             }
@@ -373,6 +373,9 @@ static uint32_t transmit(struct rw_card *card, uint32_t most, bool later)
     atomic_store(&card->tx_unfinished, false);
     if (ready(card) && !(card->wire_running && atomic_load(&card->tx_blocked))) {
         card->tx_done = card->tx_work = card->tx_causes = card->tx_delayed = 0;
+        card->tx_look = RW_SLICE_LOOK;
+        card->tx_late = card->tx_cut = false;
+        card->tx_until = card->live && !card->recorder ? rw_now(card) + RW_SLICE_NS : 0;
         atomic_store(&card->tx_blocked, false);
         work(card, most);
         done = card->tx_done;

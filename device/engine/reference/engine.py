@@ -53,6 +53,8 @@ class ReferenceEngine:
         self.flow = FlowControl(core)
         self.receiver = Receiver(core, self.flow)
         self.transmitter = Transmitter(core, self.receiver.loop)
+        self.clock: Callable[[], int] | None = None
+        """The monotonic clock, ns, by which a run ends as well; None: it ends by its work alone."""
         self._readers = self._read_actions()
         self._writers = self._write_actions()
 
@@ -210,7 +212,7 @@ class ReferenceEngine:
 
     def run(self) -> int:
         """Step until there is nothing to do; return the steps done."""
-        return self.transmitter.run()
+        return self.transmitter.run(self.clock)
 
     def can_receive(self) -> bool:
         """Tell whether the receiver is on and has room for the longest frame."""

@@ -26,10 +26,13 @@ from typing import TYPE_CHECKING, Final
 from device import statistics
 from device.effects import DmaError, FrameSent
 from device.engine.contract import (
+    SLICE_NS,
     WORK_BUDGET,
+    WORK_FCS_BITS,
+    WORK_GATHER_BITS,
     WORK_LOOPED,
-    WORK_PAGE,
     WORK_SEGMENT,
+    WORK_SUM_BITS,
     InterruptMode,
 )
 from device.engine.reference.core import ADDRESS_MASK
@@ -73,8 +76,7 @@ SHORTEST: Final = 60
 """TCTL.PSP pads to this, FCS not included."""
 
 _RING: Final = Struct("<QII")
-_PAGE_BITS: Final = 12
-_PAGE_MASK: Final = (1 << _PAGE_BITS) - 1
+_GATHER_MASK: Final = (1 << WORK_GATHER_BITS) - 1
 _TCTL, _CTRL, _VET = place("TCTL"), place("CTRL"), place("VET")
 _IVAR = place("IVAR")
 _TCTL_EN, _TCTL_PSP = NIC["TCTL"]["EN"].mask, NIC["TCTL"]["PSP"].mask
@@ -201,17 +203,24 @@ class Transmitter:
         """Consume one descriptor; False when there is none."""
         return self._work(1) > 0
 
-    def run(self) -> int:
-        """Consume every descriptor there is; causes are raised once, at the end."""
-        return self._work(1 << 30)
+    def run(self, clock: Callable[[], int] | None = None) -> int:
+        """Consume every descriptor there is; causes are raised once, at the end.
 
-    def _work(self, limit: int) -> int:
+        With ``clock``, the monotonic one in ns, it ends after ``SLICE_NS``, too.
+        """
+        return self._work(1 << 30, clock)
+
+    def _work(self, limit: int, clock: Callable[[], int] | None = None) -> int:
         self.unfinished = False
         if not self._ready():
             return 0
         self._work_done = 0
         done = causes = delayed = 0
+        until = clock() + SLICE_NS if clock is not None else 0
         while done < limit and done + self._work_done < WORK_BUDGET and (chosen := self._choose()):
+            if clock is not None and clock() >= until:
+                self.unfinished = True
+                break
             queue, contended = chosen
             steps, now, later = self._burst(queue, limit - done, WORK_BUDGET - done, one_frame=contended)
             done += steps
@@ -272,8 +281,8 @@ class Transmitter:
                 and 0 < length <= LARGEST_FRAME
                 and (not low & _DEXT or (low & _DTYP and not high & _OPTIONS))
             ):
-                if length > _PAGE_MASK:
-                    self._work_done += (length >> _PAGE_BITS) * WORK_PAGE
+                if length > _GATHER_MASK:
+                    self._work_done += length >> WORK_GATHER_BITS
                 try:
                     data = read(buffer, length)
                 except DmaError as error:
@@ -350,7 +359,7 @@ class Transmitter:
     def _gather(self, queue: Queue, buffer: int, length: int) -> None:
         """Add a buffer to the frame; one that is not there or too much costs the frame."""
         core = self._core
-        self._work_done += (length >> _PAGE_BITS) * WORK_PAGE
+        self._work_done += length >> WORK_GATHER_BITS
         if queue.size + length > LARGEST_FRAME:
             queue.dropping = "longer than the card gathers"
             queue.chunks.clear()
@@ -387,6 +396,7 @@ class Transmitter:
         out: bytes | bytearray = frame
         offload = None
         if options:
+            self._work_done += len(frame) >> WORK_SUM_BITS
             out = bytearray(frame)
             context = queue.context
             if self._core.offload and not self._core.looped():
@@ -396,9 +406,11 @@ class Transmitter:
                     options &= ~TxOptions.TXSM
             put_checksums(out, context, options)
         elif low & _IC and not low & _DEXT:
+            self._work_done += len(frame) >> WORK_SUM_BITS
             out = bytearray(frame)  # CSS of the first descriptor to the end, into CSO of the last (7.2.9.1.3)
             checksum.insert(out, css, len(out), low >> 16 & 0xFF)
         elif not low & (_IFCS | _VLE):
+            self._work_done += len(frame) >> WORK_FCS_BITS
             out = frame[:-4]
             if not out or checksum.fcs(out) != frame[-4:]:
                 self._drop(queue, "the driver's FCS is wrong, or all there is")
@@ -420,7 +432,7 @@ class Transmitter:
             self._leave(queue, out, offload, low, high)
             return
         for segment in cut(frame, context, options):
-            self._work_done += WORK_SEGMENT
+            self._work_done += WORK_SEGMENT + (len(segment) >> WORK_SUM_BITS)
             self._leave(queue, segment, None, low, high)
 
     def _leave(
@@ -442,7 +454,7 @@ class Transmitter:
         if core.observer is not None:
             core.observer(FrameCompleted(queue.number, data, offload, looped))
         if looped:
-            self._work_done += WORK_LOOPED
+            self._work_done += WORK_LOOPED + (len(data) >> WORK_FCS_BITS)
             self._loop(data)
         else:
             core.effects.append(FrameSent(data, offload))

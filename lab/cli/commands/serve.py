@@ -103,6 +103,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="mmap: a polling driver may map the ring registers; QEMU then posts no write (native engine)",
     )
     parser.add_argument(
+        "--dma",
+        choices=("descriptors", "messages"),
+        default="descriptors",
+        help="messages: take memory without a descriptor, too (memory-backend-ram): slow, and QEMU may hang",
+    )
+    parser.add_argument(
         "--write-multiple",
         action="store_true",
         help="let the VMM put register writes together (off by default: docs/performance.md)",
@@ -315,8 +321,15 @@ def tuning(args: argparse.Namespace) -> Tuning:
         raise UsageError(f"--spin-us {args.spin_us}: give 0 to {MOST_SPIN_US}")
     if args.engine != "native" and (args.spin_us or args.doorbell == "mmap"):
         raise UsageError("--spin-us and --doorbell mmap are the native engine's: leave --engine out")
+    if args.dma == "messages" and args.transport != TRANSPORTS[0]:
+        raise UsageError(f"--dma messages needs --transport {TRANSPORTS[0]}")
+    if args.doorbell == "mmap" and args.transport != TRANSPORTS[0]:
+        raise UsageError(f"--doorbell mmap needs --transport {TRANSPORTS[0]}: a file for each client")
     return Tuning(
-        spin_us=args.spin_us, write_multiple=args.write_multiple, mapped_doorbells=args.doorbell == "mmap"
+        spin_us=args.spin_us,
+        write_multiple=args.write_multiple,
+        dma_messages=args.dma == "messages",
+        mapped_doorbells=args.doorbell == "mmap",
     )
 
 

@@ -17,6 +17,8 @@ ENGINES: Final = ("reference", "native")
 _ROWS: Final = "tests/conformance/test_hostile_rows.py::"
 _ROW: Final = f"{_ROWS}test_a_hostile_guest_costs_its_own_frames_and_no_more[{{engine}}-"
 _CLIENTS: Final = "tests/integration/vfio_user/test_hostile_clients.py::test_"
+_WAITS: Final = "tests/integration/vfio_user/test_hostile_waits.py::test_"
+_ENDS: Final = "tests/integration/device/test_serve_ends.py::test_"
 _SANDBOX: Final = "tests/integration/device/test_hardening.py::"
 _SANDBOXED: Final = ("none", "pcap", "dgram", "stream", "switch", "netns", "veth", "impaired")
 _FOLDERS: Final = "tests/unit/device/test_private_folder.py::"
@@ -42,6 +44,14 @@ def _row(name: str) -> str:
 
 def _client(name: str, parameter: str = "") -> str:
     return f"{_CLIENTS}{name}[{{engine}}{parameter}]"
+
+
+def _waits(name: str, parameter: str = "") -> str:
+    return f"{_WAITS}{name}[{{engine}}{parameter}]"
+
+
+def _ends(name: str, parameter: str = "") -> str:
+    return f"{_ENDS}{name}[{parameter}{{engine}}]"
 
 
 FAULTS: Final = (
@@ -167,6 +177,60 @@ FAULTS: Final = (
         (
             f"{_PLACEMENT}test_a_file_through_a_link_by_a_link_stays_inside",
             *(f"{_PLACEMENT}test_a_name_that_leaves_is_refused[{name}]" for name in ("../evil", "/etc/evil")),
+        ),
+    ),
+    Fault(
+        ("ours",),
+        "SIGTERM while a client reads registers, or reads nothing",
+        (
+            _ends("a_signal_under_a_polling_client_is_never_lost", "15-4-"),
+            _ends("a_client_that_reads_no_answer_does_not_keep_the_process"),
+        ),
+    ),
+    Fault(
+        ("ours",),
+        "an eventfd that is full and blocks; a FIFO and a file that are called eventfds",
+        (
+            _waits("a_full_eventfd_keeps_nobody_waiting", "-0"),
+            _waits("a_full_eventfd_behind_a_timer_keeps_nobody_waiting"),
+            _waits("what_is_only_called_an_eventfd_is_none", "-fifo"),
+            _waits("what_is_only_called_an_eventfd_is_none", "-file"),
+        ),
+    ),
+    Fault(
+        ("ours",),
+        "memory and descriptors of a file system that does not answer (FUSE)",
+        (
+            _waits("only_shared_memory_is_mapped"),
+            _waits("memory_of_a_file_system_that_does_not_answer_is_refused"),
+            _waits("a_descriptor_that_does_not_close_keeps_nobody_waiting"),
+        ),
+    ),
+    Fault(
+        ("ours",),
+        "a sparse file of 40 TiB as memory",
+        (_waits("a_sparse_file_of_terabytes_costs_nothing"),),
+    ),
+    Fault(
+        ("ours",),
+        "mappings of no whole pages; more than the kernel has areas for",
+        (
+            _waits("what_is_no_whole_pages_is_refused", "-0-67108864-8"),
+            _waits("as_many_mappings_as_the_kernel_allows_and_no_more"),
+        ),
+    ),
+    Fault(
+        ("ours",),
+        "one doorbell for 65,527 frames whose FCS the card checks",
+        (_waits("a_doorbell_holds_nobody_for_long"),),
+    ),
+    Fault(
+        ("ours",),
+        "memory without a descriptor: refused, or its client silent or loud while an answer is awaited",
+        (
+            _waits("memory_without_a_descriptor_is_refused_with_a_line"),
+            _waits("a_client_that_does_not_answer_is_closed"),
+            _waits("what_is_sent_while_an_answer_is_awaited_is_bounded"),
         ),
     ),
 )

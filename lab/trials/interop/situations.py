@@ -8,7 +8,7 @@ from ntos.executive.dispatcher import Event
 from protocols.apis.win32.overlapped import Overlapped
 from protocols.apis.winsock.constants import Af, Io, IpOption, Msg, Proto, Shut, So, Sock, Sol
 from protocols.apis.winsock.errors import WinsockError
-from protocols.interfaces.tdi.address import internet
+from protocols.interfaces.tdi.address import IpxAddress, internet
 from protocols.transports.tcpip.addresses import parse
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class Situations:
         say("connect to 0.0.0.0", ws.connect, self._tcp(), internet(ANY, 80))
         say("connect to port 0", ws.connect, self._tcp(), internet(self._host, 0))
         # An address of ours has no family field: its length is the family.
-        say("connect to an unknown family", ws.connect, self._tcp(), internet(b"\1" * 6, 80))
+        say("connect to an unknown family", ws.connect, self._tcp(), IpxAddress(1, b"\1" * 6, 80))
         far_away = internet(parse("198.51.100.1"), 80)
         say("connect to a network without a route", ws.connect, self._tcp(), far_away)
         say("recv unconnected", ws.recv, a, bytearray(1))

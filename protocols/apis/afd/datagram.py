@@ -14,7 +14,7 @@ from protocols.interfaces.tdi.requests import Connect, Event, Tdi
 if TYPE_CHECKING:
     from ntos.io.device import FileObject
     from ntos.io.irp import Irp
-    from protocols.apis.afd.dispatch import AfdDriver
+    from protocols.apis.afd.endpoint import EndpointHost
     from protocols.apis.afd.requests import AfdOpen
     from protocols.interfaces.tdi.address import TdiAddress
 
@@ -31,7 +31,7 @@ class Queued(NamedTuple):
 class DatagramEndpoint(Endpoint):
     """A datagram socket."""
 
-    def __init__(self, driver: AfdDriver, opened: AfdOpen) -> None:
+    def __init__(self, driver: EndpointHost, opened: AfdOpen) -> None:
         """Start unbound."""
         super().__init__(driver, opened)
         self.dropped = 0
@@ -42,7 +42,7 @@ class DatagramEndpoint(Endpoint):
 
     def ready(self) -> Poll:
         """Say that it is writable, always, and readable when something is queued."""
-        return Poll.SEND | (Poll.RECEIVE if self._queue or self._no_receive else Poll.NONE)
+        return Poll.SEND | (Poll.RECEIVE if self._queue else Poll.NONE)
 
     def connect(self, irp: Irp) -> NtStatus:
         """IOCTL_AFD_CONNECT: fix the peer; port 0 dissolves it."""

@@ -8,18 +8,19 @@ blocked; FD_CONNECT and FD_CLOSE come once. Source: WSAEventSelect, "Remarks".
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ntos.io.status import NtError, NtStatus
 from protocols.apis.afd.requests import AfdOpen, Bind, Kind, Poll
+from protocols.interfaces.options import OptionError, checked_all
 from protocols.interfaces.tdi.client import TdiClient
 from protocols.interfaces.tdi.requests import Query, TransportAddress
 
 if TYPE_CHECKING:
     from ntos.io.device import FileObject
     from ntos.io.irp import Irp
+    from ntos.io.system import IoSystem
     from ntos.object.token import Token
-    from protocols.apis.afd.dispatch import AfdDriver
     from protocols.interfaces.tdi.address import TdiAddress
 
 DEFAULT_BUFFER = 65536
@@ -32,10 +33,21 @@ OWN_OPTIONS = frozenset(
 """What AFD or its client keep to themselves."""
 
 
+class EndpointHost(Protocol):
+    """What an endpoint needs of its driver. ``polls`` wait for endpoints; ``endpoints`` are the open ones."""
+
+    io: IoSystem
+    polls: list[Irp]
+    endpoints: set[Endpoint]
+
+    def endpoint_changed(self, endpoint: Endpoint) -> None:
+        """Complete the polls whose condition has come true."""
+
+
 class Endpoint:
     """A socket's half of AFD; subclasses add methods named as the ``Afd`` requests in lower case."""
 
-    def __init__(self, driver: AfdDriver, opened: AfdOpen) -> None:
+    def __init__(self, driver: EndpointHost, opened: AfdOpen) -> None:
         """Start unbound."""
         self.driver = driver
         self.io = driver.io
@@ -101,11 +113,16 @@ class Endpoint:
 
     def _open(self, asked: Bind) -> None:
         """Open the address object and give it this socket's handlers and options. NtError."""
-        self.address = self.tdi.open_address(self.opened.transport, self.transport_address(asked))
-        self.set_handlers(self.address)
-        self.local = self.tdi.query(self.address, Query.ADDRESS_INFO)
-        if options := self.transport_options():
-            self.tdi.set_information(self.address, **options)
+        address = self.tdi.open_address(self.opened.transport, self.transport_address(asked))
+        try:
+            self.set_handlers(address)
+            local = self.tdi.query(address, Query.ADDRESS_INFO)
+            if options := self.transport_options():
+                self.tdi.set_information(address, **options)
+        except NtError:
+            self.io.close(address)
+            raise
+        self.address, self.local = address, local
 
     # Polls and recorded events
 
@@ -202,8 +219,12 @@ class Endpoint:
         return {**self.options, **found}
 
     def set_info(self, irp: Irp) -> NtStatus:
-        """IOCTL_AFD_SET_INFO."""
-        for name, value in irp.location.parameters.values.items():
+        """IOCTL_AFD_SET_INFO. INVALID_PARAMETER: a value that its option does not take."""
+        try:
+            values = checked_all(irp.location.parameters.values)
+        except OptionError:
+            return self.io.complete(irp, NtStatus.INVALID_PARAMETER)
+        for name, value in values.items():
             if name == "receive_buffer":
                 self.receive_limit = value
             elif name == "send_buffer":
@@ -212,7 +233,7 @@ class Endpoint:
                 self.error = NtStatus(value)
             else:
                 self.options[name] = value
-        status = self.options_changed(irp.location.parameters.values)
+        status = self.options_changed(values)
         return self.io.complete(irp, status)
 
     def options_changed(self, values: dict[str, Any]) -> NtStatus:

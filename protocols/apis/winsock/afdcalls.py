@@ -46,9 +46,15 @@ class Handle:
         self.blocking = True
         self.helper = info.helper
         self.family, self.kind = info.family, info.kind
-        self.options: dict[str, Any] = {**DEFAULTS, **info.helper.defaults}
+        helper = info.helper
+        self.options: dict[str, Any] = {
+            **DEFAULTS,
+            **{name: helper.default_of(info.family, name) for name in helper.defaults},
+        }
         self.connecting = False
         self.bound = False
+        self.lacks_context: Handle | None = None
+        """After AcceptEx its listener, after ConnectEx itself: until SO_UPDATE_*_CONTEXT."""
         self.qos = Qos()
 
 

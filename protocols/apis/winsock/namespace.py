@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from protocols.apis.winsock.constants import Af, Ns, Proto, Sock
 from protocols.apis.winsock.errors import WinsockError, Wsae
+from protocols.apis.winsock.numeric import numeric_host, port_of
 from protocols.interfaces.tdi.address import InternetAddress, Ip6Address, internet
 from protocols.transports.netbt.message import MessageError, NetbiosName
-from protocols.transports.tcpip.addresses import IPV4_ANY, IPV4_LOOPBACK, IPV6_ANY, IPV6_LOOPBACK, parse
+from protocols.transports.tcpip.addresses import IPV4_ANY, IPV4_LOOPBACK, IPV6_ANY, IPV6_LOOPBACK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -25,22 +26,9 @@ if TYPE_CHECKING:
     from protocols.transports.tcpip.stack import Stack
 
 MOST_PORT = 0xFFFF
+OWN = frozenset({"", "..localmachine"})
+"""What getaddrinfo answers with this host's own addresses."""
 LOOKUP_TIMEOUT_NS = 15_000_000_000
-PORTS: dict[str, int] = {
-    "echo": 7,
-    "discard": 9,
-    "ftp": 21,
-    "ssh": 22,
-    "telnet": 23,
-    "smtp": 25,
-    "domain": 53,
-    "http": 80,
-    "ntp": 123,
-    "netbios-ns": 137,
-    "netbios-ssn": 139,
-    "https": 443,
-    "microsoft-ds": 445,
-}
 
 
 class NamespaceProvider(Protocol):
@@ -293,7 +281,7 @@ class Namespaces:
         asked = hints or Hints()
         if host is None and service is None:
             raise WinsockError(Wsae.WSAHOST_NOT_FOUND)
-        port = _port(service)
+        port = port_of(service)
         addresses = self._addresses(host, asked)
         kinds = [
             (kind, protocol)
@@ -313,16 +301,16 @@ class Namespaces:
 
     def _addresses(self, host: str | None, asked: Hints) -> list[InternetAddress]:
         """Return the addresses of either IP version; getaddrinfo knows no other family."""
-        if not host:
+        if host is None:
             any_or_loopback = [IPV6_ANY, IPV4_ANY] if asked.passive else [IPV6_LOOPBACK, IPV4_LOOPBACK]
             return [internet(one) for one in any_or_loopback]
         try:
-            return [internet(parse(host))]
+            return [numeric_host(host)]
         except ValueError:
             if asked.numeric:
                 raise WinsockError(Wsae.WSAHOST_NOT_FOUND, host) from None
         try:
-            found = self.lookup(host)
+            found = self.lookup("" if host in OWN else host)
         except WinsockError:
             raise WinsockError(Wsae.WSAHOST_NOT_FOUND, host) from None
         return [one for one in found if isinstance(one, InternetAddress)]
@@ -330,15 +318,3 @@ class Namespaces:
 
 def _internet(addresses: Iterable[bytes]) -> list[TdiAddress]:
     return [internet(one) for one in addresses]
-
-
-def _port(service: str | int | None) -> int:
-    if service is None or service == "":
-        return 0
-    if isinstance(service, int) or service.isdecimal():
-        if not 0 <= int(service) <= MOST_PORT:
-            raise WinsockError(Wsae.WSATYPE_NOT_FOUND, str(service))
-        return int(service)
-    if service.lower() not in PORTS:
-        raise WinsockError(Wsae.WSATYPE_NOT_FOUND, service)
-    return PORTS[service.lower()]

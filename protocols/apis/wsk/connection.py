@@ -23,10 +23,9 @@ from protocols.apis.wsk.socket import AT_DISPATCH
 
 if TYPE_CHECKING:
     from ntos.io.irp import Irp, Memory
-    from protocols.apis.wsk.client import WskClient
     from protocols.apis.wsk.npi import InspectId
     from protocols.apis.wsk.options import Option
-    from protocols.apis.wsk.socket import Opened
+    from protocols.apis.wsk.socket import Opened, SocketHost
     from protocols.interfaces.tdi.address import InternetAddress
     from protocols.interfaces.tlnpi.npi import BindRequest, TlConnection, TlProvider, TlStreamAddress
 
@@ -46,7 +45,7 @@ class ConnectionSocket(ReceivingSocket):
     category = Category.CONNECTION
     can_enable = CONNECTION_EVENTS
 
-    def __init__(self, client: WskClient, provider: TlProvider, opened: Opened) -> None:
+    def __init__(self, client: SocketHost, provider: TlProvider, opened: Opened) -> None:
         """Be neither bound nor connected."""
         super().__init__(client, provider, opened)
         self.inspect_id: InspectId | None = None

@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ntos.io.irp import Irp
-    from protocols.apis.wsk.client import WskClient
-    from protocols.apis.wsk.socket import Opened
+    from protocols.apis.wsk.socket import Opened, SocketHost
     from protocols.interfaces.tdi.address import InternetAddress
     from protocols.interfaces.tlnpi.npi import BindRequest, TlDatagramAddress, TlProvider
 
@@ -45,7 +44,7 @@ class DatagramSocket(BoundSocket):
     category = Category.DATAGRAM
     can_enable = Event.RECEIVE_FROM
 
-    def __init__(self, client: WskClient, provider: TlProvider, opened: Opened) -> None:
+    def __init__(self, client: SocketHost, provider: TlProvider, opened: Opened) -> None:
         """Be unbound."""
         super().__init__(client, provider, opened)
         self.dropped = 0

@@ -14,14 +14,15 @@ from ntos.io.status import NtError, NtStatus
 from protocols.apis.wsk.bound import ADDRESS_BYTES, BoundSocket
 from protocols.apis.wsk.connection import ConnectionSocket
 from protocols.apis.wsk.constants import CONNECTION_EVENTS, Category, Event, Wsk
-from protocols.apis.wsk.npi import NO_LISTEN_EVENTS, AcceptOut, Inspect, InspectId, ListenDispatch
+from protocols.apis.wsk.listen_dispatch import NO_LISTEN_EVENTS, ListenDispatch
+from protocols.apis.wsk.npi import AcceptOut, Inspect, InspectId
 from protocols.apis.wsk.socket import AT_DISPATCH, Opened
 from protocols.interfaces.tdi.address import InternetAddress, internet
 
 if TYPE_CHECKING:
     from ntos.io.irp import Irp
-    from protocols.apis.wsk.client import WskClient
     from protocols.apis.wsk.npi import ConnectionDispatch
+    from protocols.apis.wsk.socket import SocketHost
     from protocols.interfaces.tlnpi.npi import BindRequest, TlConnection, TlProvider, TlStreamAddress
 
 BACKLOG = 200
@@ -48,7 +49,7 @@ class Inspected(NamedTuple):
 class Listening(BoundSocket):
     """What listening and stream sockets share: the ``ListenEvents`` of their address."""
 
-    def __init__(self, client: WskClient, provider: TlProvider, opened: Opened) -> None:
+    def __init__(self, client: SocketHost, provider: TlProvider, opened: Opened) -> None:
         """Not listen yet."""
         super().__init__(client, provider, opened)
         self._listens = False
@@ -241,7 +242,7 @@ class ListenSocket(Listening):
     category = Category.LISTEN
     can_enable = Event.ACCEPT | CONNECTION_EVENTS
 
-    def __init__(self, client: WskClient, provider: TlProvider, opened: Opened) -> None:
+    def __init__(self, client: SocketHost, provider: TlProvider, opened: Opened) -> None:
         """Be unbound."""
         super().__init__(client, provider, opened)
         self._address: TlStreamAddress | None = None

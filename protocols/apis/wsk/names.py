@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from ntos.io.status import NtError, NtStatus
 from protocols.apis.winsock.constants import Ns
 from protocols.apis.winsock.errors import WinsockError
-from protocols.apis.winsock.namespace import PORTS, Hints, LocalNames, Lookup, Namespaces
+from protocols.apis.winsock.namespace import Hints, LocalNames, Lookup, Namespaces
+from protocols.apis.winsock.numeric import PORTS
 from protocols.transports.tcpip.addresses import parse, text
 
 if TYPE_CHECKING:

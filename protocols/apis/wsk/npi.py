@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ntos.io.irp import Memory
-    from protocols.apis.wsk.connection import ConnectionSocket
     from protocols.apis.wsk.constants import MessageFlag
     from protocols.interfaces.nmr.modules import NpiId
     from protocols.interfaces.tdi.address import InternetAddress
@@ -163,12 +162,6 @@ ReceiveEvent = Callable[[Any, Flag, DataIndication | None, int, SizeOut], NtStat
 DisconnectEvent = Callable[[Any, Flag], NtStatus]
 SendBacklogEvent = Callable[[Any, int], NtStatus]
 ReceiveFromEvent = Callable[[Any, Flag, DatagramIndication | None], NtStatus]
-AcceptEvent = Callable[
-    [Any, Flag, "InternetAddress", "InternetAddress", "ConnectionSocket | None", AcceptOut],
-    NtStatus,
-]
-InspectEvent = Callable[[Any, "InternetAddress", "InternetAddress", InspectId | None], Inspect]
-AbortEvent = Callable[[Any, InspectId], NtStatus]
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,29 +174,11 @@ class ConnectionDispatch:
 
 
 @dataclass(frozen=True, slots=True)
-class ListenDispatch:
-    """WSK_CLIENT_LISTEN_DISPATCH; the last two are for SO_CONDITIONAL_ACCEPT."""
-
-    accept_event: AcceptEvent | None = None
-    inspect_event: InspectEvent | None = None
-    abort_event: AbortEvent | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class DatagramDispatch:
     """WSK_CLIENT_DATAGRAM_DISPATCH."""
 
     receive_from_event: ReceiveFromEvent | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class StreamDispatch:
-    """WSK_CLIENT_STREAM_DISPATCH: one table for each use of the socket."""
-
-    listen: ListenDispatch = field(default_factory=ListenDispatch)
-    connect: ConnectionDispatch = field(default_factory=ConnectionDispatch)
-
-
 NO_CONNECTION_EVENTS = ConnectionDispatch()
-NO_LISTEN_EVENTS = ListenDispatch()
 NO_DATAGRAM_EVENTS = DatagramDispatch()

@@ -19,8 +19,7 @@ from protocols.apis.wsk.socket import AT_DISPATCH
 
 if TYPE_CHECKING:
     from ntos.io.irp import Irp, Memory
-    from protocols.apis.wsk.client import WskClient
-    from protocols.apis.wsk.socket import Opened
+    from protocols.apis.wsk.socket import Opened, SocketHost
     from protocols.interfaces.tlnpi.npi import TlConnection, TlProvider
 
 INDICATE_BYTES = 65536
@@ -40,7 +39,7 @@ class Receiving:
 class ReceivingSocket(BoundSocket):
     """The half of a connection-oriented socket that receives. ``_tl`` is its connection, if it has one."""
 
-    def __init__(self, client: WskClient, provider: TlProvider, opened: Opened) -> None:
+    def __init__(self, client: SocketHost, provider: TlProvider, opened: Opened) -> None:
         """Have nothing to receive."""
         super().__init__(client, provider, opened)
         self.failure: NtStatus | None = None

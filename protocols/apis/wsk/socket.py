@@ -7,7 +7,7 @@ whence the method of the same name with an underscore is called. Source: "Winsoc
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 from ntos.errors import BugCheckError
 from ntos.io.device import FileObject
@@ -26,14 +26,17 @@ from protocols.apis.wsk.constants import (
 )
 from protocols.apis.wsk.npi import EventCallbackControl, Output
 from protocols.apis.wsk.options import NOT_KEPT, OPTIONS, Option
+from protocols.interfaces.options import OptionError, checked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ntos.executive.irql import IrqlModel
+    from ntos.io.device import DeviceObject
     from ntos.io.irp import Irp
+    from ntos.io.system import IoSystem
     from ntos.object.descriptor import SecurityDescriptor
     from ntos.object.token import Token
-    from protocols.apis.wsk.client import WskClient
     from protocols.interfaces.tlnpi.npi import TlProvider
 
 AT_DISPATCH = Flag.AT_DISPATCH_LEVEL
@@ -52,6 +55,46 @@ class Opened(NamedTuple):
     security: SecurityDescriptor | None
 
 
+class IrpDevice(Protocol):
+    """The device that a socket's IRPs are sent to, and the way to it and back."""
+
+    io: IoSystem
+    irql: IrqlModel
+    device: DeviceObject
+
+    def submit(
+        self,
+        irp: Irp,
+        function: Wsk,
+        file: FileObject | None,
+        method: Callable[..., NtStatus],
+        *arguments: object,
+    ) -> NtStatus:
+        """Set up the application's IRP and send it to the device."""
+
+    def complete(self, irp: Irp, status: NtStatus, information: int = 0, result: Any = None) -> NtStatus:  # noqa: ANN401 - each function has its own
+        """IoCompleteRequest, at DISPATCH_LEVEL."""
+
+
+class SocketHost(Protocol):
+    """What a socket needs of the application it belongs to.
+
+    ``sockets`` are those the application has to close; ``descriptors`` are its cached security descriptors;
+    ``static_events`` are enabled for every socket from its start.
+    """
+
+    sockets: set[Socket]
+    descriptors: set[SecurityDescriptor]
+    static_events: Event
+
+    @property
+    def subsystem(self) -> IrpDevice:
+        """The subsystem's device."""
+
+    def closed(self, socket: Socket) -> None:
+        """Forget a socket."""
+
+
 class Socket:
     """WSK_SOCKET. ``provider`` is its transport; a socket whose transport has gone is not functional."""
 
@@ -59,7 +102,7 @@ class Socket:
     can_enable: ClassVar[Event] = Event.NONE
     """The events that SO_WSK_EVENT_CALLBACK takes."""
 
-    def __init__(self, client: WskClient, provider: TlProvider, opened: Opened) -> None:
+    def __init__(self, client: SocketHost, provider: TlProvider, opened: Opened) -> None:
         """Be made by ``WskClient``."""
         self.client = client
         self.subsystem = client.subsystem
@@ -224,7 +267,10 @@ class Socket:
         if option.name == "security" and value not in self.client.descriptors:
             raise NtError(NtStatus.INVALID_PARAMETER, "the security descriptor was not cached")
         before = self.options[option.name]
-        self.options[option.name] = value
+        try:
+            self.options[option.name] = checked(option.name, value)
+        except OptionError as error:
+            raise NtError(NtStatus.INVALID_PARAMETER, str(error)) from error
         try:
             self.option_set(option)
         except NtError:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 from ntos.io.status import NtError, NtStatus
 from protocols.apis.wsk.connection import ConnectionSocket
 from protocols.apis.wsk.constants import CONNECTION_EVENTS, Category, Event, Wsk
+from protocols.apis.wsk.listen_dispatch import ListenDispatch, StreamDispatch
 from protocols.apis.wsk.listening import Listening
-from protocols.apis.wsk.npi import ConnectionDispatch, ListenDispatch, StreamDispatch
 
 if TYPE_CHECKING:
     from ntos.io.irp import Irp
+    from protocols.apis.wsk.npi import ConnectionDispatch
     from protocols.interfaces.tdi.address import InternetAddress
 
 NEITHER = StreamDispatch()

@@ -10,8 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from ntos.io.irp import Irp, Major
 from ntos.io.status import NtError, NtStatus
+from protocols.interfaces.options import OptionError, checked_all
 from protocols.interfaces.tdi.events import EventHandlers
-from protocols.interfaces.tdi.requests import ConnectionContext, Query, Tdi, TransportAddress
+from protocols.interfaces.tdi.requests import (
+    ConnectionContext,
+    Query,
+    SetInformation,
+    Tdi,
+    TransportAddress,
+)
 
 if TYPE_CHECKING:
     from ntos.io.device import DeviceObject, FileObject
@@ -123,6 +130,11 @@ class TransportDriver:
             method = getattr(target, location.minor.method, None)
             if method is None:
                 return self.io.complete(irp, NtStatus.NOT_SUPPORTED)
+            if location.minor is Tdi.SET_INFORMATION:
+                try:
+                    location.parameters = SetInformation(checked_all(location.parameters.values))
+                except OptionError:
+                    return self.io.complete(irp, NtStatus.INVALID_PARAMETER)
             status: NtStatus = method(irp)
             return status
         if location.major is Major.CREATE:
@@ -151,6 +163,7 @@ class TransportDriver:
             return self.io.complete(irp, NtStatus.INVALID_PARAMETER)
         try:
             if isinstance(asked, TransportAddress):
+                asked = asked._replace(options=checked_all(asked.options))
                 file.fs_context = self.open_address(file, asked)
             elif isinstance(asked, ConnectionContext):
                 if self.connection_kind is None:
@@ -160,4 +173,6 @@ class TransportDriver:
                 file.fs_context = ControlChannel(self, file)
         except NtError as error:
             return self.io.complete(irp, error.status)
+        except OptionError:
+            return self.io.complete(irp, NtStatus.INVALID_PARAMETER)
         return self.io.complete(irp, NtStatus.SUCCESS)

@@ -190,7 +190,10 @@ class Udp:
             tos=endpoint.tos,
             dont_fragment=endpoint.dont_fragment,
         )
-        self.transmit(path, endpoint.port, port, data, options)
+        if multicast and not endpoint.multicast_ttl:
+            self._context.counters["udp.out_datagrams"] += 1  # 0 hops: this host only (RFC 1112 6.1)
+        else:
+            self.transmit(path, endpoint.port, port, data, options)
         if multicast and endpoint.multicast_loop and address in path.interface.groups:
             self._loop(path, endpoint.port, port, bytes(data))
 

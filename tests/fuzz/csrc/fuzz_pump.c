@@ -54,7 +54,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (int n = 0; n < 40 && input.left; n++)
         send_message(pair[1], &input);
     shutdown(pair[1], SHUT_WR);
-    while ((result = rw_pump_next(pump, true)) == RW_PUMP_MESSAGE) {
+    while ((result = rw_pump_next(pump, true, 0)) == RW_PUMP_MESSAGE) {
         volatile uint8_t sum = 0;
         const uint8_t *bytes = rw_pump_bytes(pump, &length);
 

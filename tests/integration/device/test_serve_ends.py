@@ -108,11 +108,16 @@ def test_a_state_file_that_gives_nothing_does_not_keep_the_process(tmp_path: Pat
     os.mkfifo(state)
     argv = [sys.executable, "-m", "lab.cli.main", "serve", "--socket", str(tmp_path / "s"), "--wire", "none"]
     process = subprocess.Popen([*argv, "--state", str(state)], stderr=subprocess.PIPE, text=True)
-    time.sleep(1.5)
+    writing = -1
+    deadline = time.monotonic() + 60
+    while writing < 0 and time.monotonic() < deadline:
+        with contextlib.suppress(OSError):  # until the process opens it for reading
+            writing = os.open(state, os.O_WRONLY | os.O_NONBLOCK)
 
     began = time.monotonic()
     process.terminate()
     _, said = process.communicate(timeout=20)
+    os.close(writing)
 
     assert time.monotonic() - began < ENDS_S + MARGIN_S
     assert (process.returncode, said) == (130, "")

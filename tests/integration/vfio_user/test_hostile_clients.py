@@ -97,12 +97,12 @@ def test_as_many_maps_as_were_offered_are_accepted_and_the_next_is_refused(card:
     """65,535 regions, and ENOSPC."""
     with Client.connect(card.ready.socket, timeout_s=DEADLINE_S) as client:
         for number in range(MOST_MAPS - 1):
-            client.post(Command.DMA_MAP, DmaMapRequest(3, 0, number * 8192, 4096).emit())
-        client.request(Command.DMA_MAP, DmaMapRequest(3, 0, 1 << 40, 4096).emit())
+            client.post(Command.DMA_MAP, DmaMapRequest(1, 0, number * 8192, 4096).emit())
+        client.request(Command.DMA_MAP, DmaMapRequest(1, 0, 1 << 40, 4096).emit())
         with pytest.raises(ReplyError) as refused:
-            client.request(Command.DMA_MAP, DmaMapRequest(3, 0, 1 << 41, 4096).emit())
+            client.request(Command.DMA_MAP, DmaMapRequest(1, 0, 1 << 41, 4096).emit())
         client.unmap_all_dma()
-        client.request(Command.DMA_MAP, DmaMapRequest(3, 0, 1 << 41, 4096).emit())
+        client.request(Command.DMA_MAP, DmaMapRequest(1, 0, 1 << 41, 4096).emit())
 
     assert refused.value.errno == errno.ENOSPC
     assert serves(card)
@@ -153,8 +153,10 @@ def test_a_message_cut_in_the_middle_ends_its_client_only(card: CardProcess, cut
         assert client.read(0, 8, 4) != b"\xff" * 4
 
 
-def test_memory_without_a_descriptor_carries_traffic_both_ways(card: CardProcess) -> None:
+@pytest.mark.parametrize("engine", ENGINES)
+def test_memory_without_a_descriptor_carries_traffic_both_ways(tmp_path: Path, engine: str) -> None:
     """Every access is a message to the client, while it posts and reads counters: nobody waits for ever."""
+    card = start_card(tmp_path / "card", "loopback", engine=engine, options=("--dma", "messages"))
     one = Exerciser(card.ready.socket, shared=False).start()
     one.wait_link()
     began = time.monotonic()
@@ -168,6 +170,7 @@ def test_memory_without_a_descriptor_carries_traffic_both_ways(card: CardProcess
     assert back == 200
     assert time.monotonic() - began < DEADLINE_S / 2
     one.close()
+    card.close()
 
 
 def test_a_mixed_load_grows_nothing(card: CardProcess) -> None:

@@ -223,8 +223,10 @@ def test_a_server_stops_with_a_client_on_it(device: LoudDevice, tmp_path: Path, 
         client.close()
 
 
-def test_a_bug_of_the_device_is_not_hidden_by_the_library(tmp_path: Path, binding: Path) -> None:
-    """It comes out of ``serve_forever``, over the library's frames."""
+def test_a_bug_of_the_device_is_not_hidden_by_the_library(
+    tmp_path: Path, binding: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It is told with its trace, over the library's frames, and costs the client that met it."""
     device = LoudDevice()
 
     def fall() -> None:
@@ -238,14 +240,20 @@ def test_a_bug_of_the_device_is_not_hidden_by_the_library(tmp_path: Path, bindin
                 client.write(BAR0, DOORBELL, b"knock", posted=True)
                 device.gone.wait(10)
 
-        client = Thread(target=knock)
-        client.start()
+        serving = Thread(target=server.serve_forever)
+        serving.start()
 
-        with pytest.raises(ZeroDivisionError):
-            server.serve_forever()
+        knock()
 
-        client.join(10)
+        assert device.gone.wait(10)
         assert device.calls[-2:] == ["detached", "reset"]
+        device.on_doorbell = lambda: None
+        with Client.connect(tmp_path / "s") as after:
+            after.read(BAR0, 0, 4)
+        server.stop()
+        serving.join(10)
+        assert not serving.is_alive()
+        assert "ZeroDivisionError" in capfd.readouterr().err
     device.close()
 
 

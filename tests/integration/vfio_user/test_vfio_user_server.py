@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import signal
@@ -36,7 +37,7 @@ from device.vfio_user.messages import (
     command,
 )
 from device.vfio_user.protocol import Command, DmaLayout, IrqSetFlags
-from device.vfio_user.transport import SocketTransport
+from device.vfio_user.transport import Incoming, SocketTransport
 from tests.support.vfio_user_double import BAR0, DOORBELL, MAPPABLE, SPARSE, NotingDevice, open_fds, serving
 
 if TYPE_CHECKING:
@@ -616,13 +617,38 @@ def test_a_clients_own_rights_hold_for_messages_too(device: NotingDevice, path: 
     assert memory == bytes(16)
 
 
+@pytest.mark.parametrize("step", ["read_region", "attached", "detached"])
+def test_a_failure_of_ours_costs_that_client_alone(
+    device: NotingDevice,
+    path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    step: str,
+) -> None:
+    """It is told with its trace, the client is detached step by step, and the next one is served."""
+
+    def fail(*_: object) -> bytes:
+        raise ZeroDivisionError("a bug of ours")
+
+    with serving(device, path):
+        monkeypatch.setattr(device, step, fail)
+        with contextlib.suppress(TransportError), Client.connect(path) as client:
+            client.read(BAR0, 0, 4)
+        wait_for(device, ["reset"])
+        monkeypatch.undo()
+        with Client.connect(path) as after:
+            assert after.read(BAR0, 0, 4) == bytes(4)
+
+    assert "ZeroDivisionError: a bug of ours" in capfd.readouterr().err
+
+
 def test_another_transport_can_take_the_connection(device: NotingDevice, path: Path) -> None:
     """The seam of the native engine: it may answer messages itself."""
     taken: list[int] = []
 
     class Counting(SocketTransport):
-        def receive(self, *, inline: bool = True):  # type: ignore[no-untyped-def]  # noqa: ANN202 - its base's
-            incoming = super().receive(inline=inline)
+        def receive(self, *, inline: bool = True, until: float | None = None) -> Incoming | None:
+            incoming = super().receive(inline=inline, until=until)
             if incoming is not None:
                 taken.append(incoming.header.command)
             return incoming

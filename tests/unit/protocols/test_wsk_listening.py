@@ -15,16 +15,9 @@ from ntos.object.sid import Sid
 from ntos.object.token import user_token
 from protocols.apis.winsock.constants import Af, IpOption, Proto, So, Sock, Sol
 from protocols.apis.wsk.constants import Category, ClientControl, ControlType, Event, SioWsk, SoWsk
+from protocols.apis.wsk.listen_dispatch import ListenDispatch, StreamDispatch
 from protocols.apis.wsk.listening import BACKLOG
-from protocols.apis.wsk.npi import (
-    ConnectionDispatch,
-    EventCallbackControl,
-    Inspect,
-    InspectId,
-    ListenDispatch,
-    StreamDispatch,
-    WskBuf,
-)
+from protocols.apis.wsk.npi import ConnectionDispatch, EventCallbackControl, Inspect, InspectId, WskBuf
 from protocols.interfaces.tdi.address import InternetAddress, internet
 from protocols.interfaces.tlnpi.npi import Sharing
 from protocols.transports.tcpip.addresses import parse

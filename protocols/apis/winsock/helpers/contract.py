@@ -72,12 +72,18 @@ class WinsockHelper(DriverObject):
     """Options beside SOL_SOCKET's, (level, option), by the name that the transport knows."""
     defaults: ClassVar[Mapping[str, object]] = {}
     """What those options are before they are set."""
+    family_defaults: ClassVar[Mapping[tuple[int, str], object]] = {}
+    """Of these, (family, name), those that another family has otherwise."""
     datagram_only: ClassVar[frozenset[str]] = frozenset()
     stream_only: ClassVar[frozenset[str]] = frozenset()
 
     def any_address(self, family: int) -> TdiAddress:
         """WSHGetWildcardSockaddr: what a socket is bound to that was not bound."""
         raise NotImplementedError
+
+    def default_of(self, family: int, name: str) -> object:
+        """Return what an option of the family is before it is set."""
+        return self.family_defaults.get((family, name), self.defaults.get(name, 0))
 
     def check_address(self, family: int, address: TdiAddress) -> None:
         """Refuse an address of another family: WSAEAFNOSUPPORT."""

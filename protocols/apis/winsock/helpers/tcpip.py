@@ -43,6 +43,8 @@ class TcpipHelper(WinsockHelper):
         (Sol.IP, IpOption.PKTINFO): "packet_info",
         (Sol.TCP, TcpOption.NODELAY): "no_delay",
         (Sol.TCP, TcpOption.KEEPALIVE): "keepalive_s",
+        (Sol.TCP, TcpOption.KEEPINTVL): "keepalive_interval_s",
+        (Sol.TCP, TcpOption.KEEPCNT): "keepalive_probes",
         (Sol.IPV6, IpOption.V6ONLY): "v6_only",
         (Sol.IPV6, IpOption.PKTINFO): "packet_info",
         (Sol.IPV6, IpOption.TTL): "ttl",
@@ -63,11 +65,14 @@ class TcpipHelper(WinsockHelper):
         "v6_only": 1,
         "no_delay": 0,
         "keepalive_s": 7200,
+        "keepalive_interval_s": 1,
+        "keepalive_probes": 10,
     }
+    family_defaults: ClassVar[Mapping[tuple[int, str], object]] = {(Af.INET6, "ttl"): 64}
     datagram_only = frozenset(
         {"packet_info", "join", "leave", "multicast_ttl", "multicast_loop", "multicast_interface"}
     )
-    stream_only = frozenset({"no_delay", "keepalive_s"})
+    stream_only = frozenset({"no_delay", "keepalive_s", "keepalive_interval_s", "keepalive_probes"})
 
     def any_address(self, family: int) -> TdiAddress:
         """0.0.0.0 or ::, of any port."""
@@ -83,8 +88,11 @@ class TcpipHelper(WinsockHelper):
         """Dual mode is decided before the bind; only groups are joined. WSAEINVAL."""
         if name == "v6_only" and (socket.bound or socket.family != Af.INET6):
             raise WinsockError(Wsae.WSAEINVAL, "IPV6_V6ONLY is for IPv6 sockets that are not bound yet")
-        if name in ("join", "leave") and not (isinstance(value, tuple) and is_multicast(value[0])):
-            raise WinsockError(Wsae.WSAEINVAL, "no multicast group")
+        if name == "ttl" and not value:
+            raise WinsockError(Wsae.WSAEINVAL, "no packet has 0 hops to go")
+        of_family = 16 if socket.family == Af.INET6 else 4
+        if name in ("join", "leave") and not (isinstance(value, tuple) and len(value[0]) == of_family):
+            raise WinsockError(Wsae.WSAEINVAL, "a group of the other family")
 
     def join_leaf(
         self, provider: HelpedProvider, socket: HelpedSocket, address: TdiAddress, flags: int

@@ -21,12 +21,12 @@ from protocols.apis.wsk.constants import (
     Event,
     Flag,
 )
+from protocols.apis.wsk.listen_dispatch import ListenDispatch
 from protocols.apis.wsk.npi import (
     AcceptOut,
     ConnectionDispatch,
     DatagramDispatch,
     EventCallbackControl,
-    ListenDispatch,
     WskBuf,
 )
 from protocols.interfaces.tdi.address import InternetAddress, internet

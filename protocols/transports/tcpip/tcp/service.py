@@ -201,6 +201,7 @@ class Tcp:
             if not self.dirty:
                 return
             dirty, self.dirty = iter(self.dirty), {}
+            connection: Connection | None = None
             try:
                 for connection in dirty:
                     if connection.notices:
@@ -208,8 +209,12 @@ class Tcp:
                     if connection.state is not State.CLOSED:
                         output.pump(connection)
             except Exception:
+                # A failure of ours with one connection: its owner hears, the others are for the next turn.
+                if connection is not None and connection.state is not State.CLOSED:
+                    self.context.counters["tcp.failed"] += 1
+                    self.delete(connection, Failure.ABORTED)
                 self.dirty.update(dict.fromkeys(dirty))
-                raise  # a failure of ours with one connection: the others are for the next turn
+                raise
 
     def established(self, connection: Connection) -> None:
         """Tell the owner, or the listener that has waited for it, that a handshake is over."""
@@ -218,7 +223,7 @@ class Tcp:
         if found is not None:
             found.half_open.pop(connection.key, None)
         if connection.keepalive:
-            connection.keepalive_timer.start(self.context.config.keepalive_idle)
+            connection.keepalive_timer.start(connection.keepalive_idle)
         connection.notify(Notice.CONNECTED)
 
     def progress(self, connection: Connection) -> None:

@@ -1,10 +1,16 @@
-"""From TCP/IP's reasons to NTSTATUS. Data only."""
+"""From TCP/IP's reasons, and from values that an option does not take, to NTSTATUS."""
 
 from __future__ import annotations
 
-from ntos.io.status import NtStatus
+from typing import TYPE_CHECKING, Any
+
+from ntos.io.status import NtError, NtStatus
+from protocols.interfaces.options import OptionError, checked_all
 from protocols.transports.tcpip.errors import Failure
 from protocols.transports.tcpip.icmp import ErrorKind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 STATUS: dict[Failure, NtStatus] = {
     Failure.TIMED_OUT: NtStatus.IO_TIMEOUT,
@@ -36,3 +42,11 @@ ICMP: dict[ErrorKind, NtStatus] = {
     ErrorKind.HOPS_EXCEEDED: NtStatus.IO_TIMEOUT,
 }
 """What of an ICMP error is told; others are the stack's own business."""
+
+
+def options_of(values: Mapping[str, object]) -> dict[str, Any]:
+    """Return option values as they are kept. NtError(INVALID_PARAMETER)."""
+    try:
+        return checked_all(values)
+    except OptionError as error:
+        raise NtError(NtStatus.INVALID_PARAMETER, str(error)) from error

@@ -217,9 +217,17 @@ class DatagramDriver(TransportDriver):
         self.stack = stack
         self.claims = Claims()
 
-    def interface(self, index: int, group: bytes = b"") -> Interface:
-        """Return an interface; 0: one that a group is routed to, or the first with a cable. NetworkError."""
+    def interface(self, index: int | bytes, group: bytes = b"") -> Interface:
+        """Return an interface, by index or by an address of its own. NetworkError.
+
+        0: one that a group is routed to, or the first with a cable.
+        """
         interfaces = self.stack.interfaces
+        if isinstance(index, bytes):
+            found = next((one for one in interfaces if one.owns(index)), None)
+            if found is None:
+                raise NetworkError(Failure.ADDRESS_NOT_AVAILABLE, text(index))
+            return found
         if index:
             if not 0 < index < len(interfaces):
                 raise NetworkError(Failure.ADDRESS_NOT_AVAILABLE, f"there is no interface {index}")

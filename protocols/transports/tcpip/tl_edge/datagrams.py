@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ntos.io.status import NtError, NtStatus
 from protocols.interfaces.tdi.address import InternetAddress, internet
 from protocols.transports.tcpip.errors import NetworkError
-from protocols.transports.tcpip.tdi_edge.codes import STATUS
+from protocols.transports.tcpip.tdi_edge.codes import STATUS, options_of
 from protocols.transports.tcpip.tdi_edge.datagrams import SCALARS
 from protocols.transports.tcpip.tdi_edge.mapped import inward, local_ip, mapped, outward
 from protocols.transports.tcpip.tdi_edge.sharing import Claim
@@ -70,7 +70,7 @@ class UdpTlAddress:
     def set_options(self, values: Mapping[str, Any]) -> None:
         """Apply options by name; ``join`` and ``leave`` take (group, interface index). NtError."""
         try:
-            for name, value in values.items():
+            for name, value in options_of(values).items():
                 if name in SCALARS:
                     setattr(self._endpoint, name, value)
                 elif name in ("join", "leave"):

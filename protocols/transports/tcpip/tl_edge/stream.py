@@ -12,7 +12,7 @@ from protocols.transports.tcpip.errors import NetworkError
 from protocols.transports.tcpip.tcp import passive
 from protocols.transports.tcpip.tcp.connection import IGNORE, Connection, ConnectionHandler
 from protocols.transports.tcpip.tcp.listener import Inspection
-from protocols.transports.tcpip.tdi_edge.codes import STATUS
+from protocols.transports.tcpip.tdi_edge.codes import STATUS, options_of
 from protocols.transports.tcpip.tdi_edge.mapped import inward, local_ip, outward
 from protocols.transports.tcpip.tdi_edge.sharing import Claim
 from protocols.transports.tcpip.tl_edge.connection import TcpTlConnection
@@ -118,7 +118,7 @@ class TcpTlAddress:
 
     def set_options(self, values: Mapping[str, Any]) -> None:
         """Apply options to the connections that follow."""
-        self._options.update(values)
+        self._options.update(options_of(values))
 
     def close(self) -> None:
         """Give the address back; half-open connections are reset."""
