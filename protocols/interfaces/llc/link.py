@@ -125,6 +125,11 @@ class Link:
         self._now = now_ns
         self._dispatch(LinkEvent.DISCONNECT)
 
+    def unbind(self, now_ns: int) -> None:
+        """End the link without a word to the peer: there is no card any more."""
+        self._now = now_ns
+        self._dispatch(LinkEvent.UNBIND)
+
     def send(self, data: bytes, now_ns: int) -> None:
         """DL-DATA request: one I PDU. LlcError: the link is not up, it is too long, too many wait."""
         if not self._is_up or self.state not in OPEN:
@@ -323,6 +328,7 @@ class Link:
             LinkAction.REPORT_REJECTED: DownReason.REJECTED,
             LinkAction.REPORT_PROTOCOL_ERROR: DownReason.PROTOCOL_ERROR,
             LinkAction.REPORT_NO_ANSWER: DownReason.NO_ANSWER,
+            LinkAction.REPORT_UNBOUND: DownReason.UNBOUND,
         }
         return {
             LinkAction.RESET_NUMBERS: self._reset_numbers,

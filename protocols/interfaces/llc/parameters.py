@@ -11,8 +11,9 @@ from ntos.executive.contract import MILLISECOND
 
 LARGEST_WINDOW: Final = 63
 """I PDUs that may be out: under half the modulus, so that an old PDU is told from one that lies ahead."""
-LARGEST_I: Final = LARGEST_LENGTH - 4
-LARGEST_UI: Final = LARGEST_LENGTH - 3
+NUMBERED_HEADER_BYTES: Final = 4
+"""DSAP, SSAP and the control field of I and S PDUs."""
+LARGEST_I: Final = LARGEST_LENGTH - NUMBERED_HEADER_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,7 @@ class DownReason(enum.Enum):
     REJECTED = "the peer sent FRMR"
     PROTOCOL_ERROR = "the peer broke the protocol: FRMR was sent"
     NO_ANSWER = "N2 tries were not answered"
+    UNBOUND = "the network card was unbound"
 
 
 class BusyReason(enum.Enum):

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from formats.llc import GROUP_BIT
+from formats.llc import GROUP_BIT, HEADER_BYTES
 from protocols.interfaces.llc.events import DataAcknowledged, PduReceived
 from protocols.interfaces.llc.link import Link
 from protocols.interfaces.llc.parameters import (
-    LARGEST_UI,
     LARGEST_WINDOW,
+    NUMBERED_HEADER_BYTES,
     BusyReason,
     LinkParameters,
     LlcError,
@@ -43,6 +44,7 @@ class Sap:
         transmit: Callable[[bytes, int, int, int, bytes], None],
         parameters: LinkParameters,
         *,
+        mtu: int,
         listens: bool,
         links_limit: int,
         answers_xid: bool,
@@ -52,7 +54,8 @@ class Sap:
         self.listens = listens
         """Whether SABME of any peer makes a link."""
         self.is_closing = False
-        self.parameters = parameters
+        self._mtu = mtu
+        self.parameters = self._fitted(parameters)
         self.links: dict[tuple[bytes, int], Link] = {}
         self.counters = dict.fromkeys(COUNTERS, 0)
         self.transmit = transmit
@@ -84,7 +87,7 @@ class Sap:
             raise LlcError(LlcProblem.LINK_EXISTS)
         if len(self.links) >= self._links_limit:
             raise LlcError(LlcProblem.TOO_MANY_LINKS)
-        link = self._add(peer, peer_sap, parameters or self.parameters)
+        link = self._add(peer, peer_sap, self._fitted(parameters or self.parameters))
         link.connect(now_ns)
         return link
 
@@ -110,6 +113,13 @@ class Sap:
         self.is_closing, self.listens = True, False
         for link in self.links.values():
             link.disconnect(now_ns)
+
+    def unbind(self, now_ns: int) -> None:
+        """End all links at once: the card goes."""
+        self.is_closing, self.listens = True, False
+        for link in self.links.values():
+            link.unbind(now_ns)
+        self.links.clear()
 
     @property
     def xid(self) -> bytes:
@@ -178,7 +188,7 @@ class Sap:
             raise LlcError(LlcProblem.SAP_CLOSED)
         if len(destination) != 6:
             raise LlcError(LlcProblem.BAD_ADDRESS)
-        if len(information) > LARGEST_UI:
+        if len(information) > self._mtu - HEADER_BYTES:
             raise LlcError(LlcProblem.TOO_LONG)
         self.transmit(destination, dsap, self.value, control(kind, pf=pf), information)
 
@@ -198,6 +208,10 @@ class Sap:
             self._events[-1] = DataAcknowledged(event.link, last.count + event.count)
         else:
             self._events.append(event)
+
+    def _fitted(self, parameters: LinkParameters) -> LinkParameters:
+        """Return them with an N1 that fits the card."""
+        return replace(parameters, n1=min(parameters.n1, self._mtu - NUMBERED_HEADER_BYTES))
 
     def _forget_closed(self, key: tuple[bytes, int]) -> None:
         if self.links[key].state is LinkState.CLOSED:

@@ -32,6 +32,7 @@ class LinkEvent(enum.Enum):
 
     CONNECT = enum.auto()
     DISCONNECT = enum.auto()
+    UNBIND = enum.auto()
     BUSY_BEGINS = enum.auto()
     BUSY_ENDS = enum.auto()
     BUSY_ENDS_WITH_LOSS = enum.auto()
@@ -81,6 +82,7 @@ class LinkAction(enum.Enum):
     REPORT_REJECTED = enum.auto()
     REPORT_PROTOCOL_ERROR = enum.auto()
     REPORT_NO_ANSWER = enum.auto()
+    REPORT_UNBOUND = enum.auto()
 
 
 class Step(NamedTuple):
@@ -145,6 +147,9 @@ _OUTSIDE: Final = {
     (_S.ERROR, _E.T1_SPENT): Step(_S.CLOSED),
 }
 
+_UNBOUND: Final = {
+    (before, _E.UNBIND): Step(_S.CLOSED, (_A.REPORT_UNBOUND,)) for before in _S if before is not _S.CLOSED
+}
 _WHEN_OPEN: Final = {
     (before, event): Step(after or before, actions)
     for before in OPEN
@@ -188,6 +193,7 @@ _RECEIVING: Final = {
 }
 TABLE: Final = {
     **_OUTSIDE,
+    **_UNBOUND,
     **_WHEN_OPEN,
     **_TIMED,
     **_RECEIVING,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from formats.ethernet import LARGEST_LENGTH
 from formats.llc import GLOBAL_SAP, NULL_SAP, SNAP_SAP, LlcFrame
 from protocols.interfaces.llc.parameters import LARGEST_WINDOW, LinkParameters, LlcError, LlcProblem
 from protocols.interfaces.llc.pdu import LINKLESS, Kind, Pdu, control
@@ -23,9 +24,13 @@ COUNTERS: Final = ("frames_in", "frames_out", "malformed", "no_sap", "from_group
 class Station:
     """All SAPs of one network card."""
 
-    def __init__(self, mac: bytes, *, answers_null_sap: bool = True) -> None:
-        """Have no SAP. Where several stations share a card, one of them answers at the null SAP."""
+    def __init__(self, mac: bytes, mtu: int = LARGEST_LENGTH, *, answers_null_sap: bool = True) -> None:
+        """Have no SAP. ``mtu``: bytes above the Ethernet header; LLC uses 1500 at most.
+
+        Where several stations share a card, one of them answers at the null SAP.
+        """
         self.mac = mac
+        self.mtu = min(mtu, LARGEST_LENGTH)
         self.saps: dict[int, Sap] = {}
         self.outbox: deque[LlcFrame] = deque()
         self.counters = dict.fromkeys(COUNTERS, 0)
@@ -49,6 +54,7 @@ class Station:
             value,
             self._transmit,
             parameters or LinkParameters(),
+            mtu=self.mtu,
             listens=listens,
             links_limit=min(links_limit, LINKS_LIMIT),
             answers_xid=answers_xid,
@@ -85,6 +91,13 @@ class Station:
         """Return when ``advance`` is due, in ns; None: not without an event."""
         due = (sap.next_deadline() for sap in self.saps.values())
         return min((one for one in due if one is not None), default=None)
+
+    def unbind(self, now_ns: int) -> None:
+        """Close all SAPs at once and send nothing more: the card goes. Their events can still be taken."""
+        for sap in self.saps.values():
+            sap.unbind(now_ns)
+        self.saps.clear()
+        self.outbox.clear()
 
     def close_sap(self, sap: Sap, now_ns: int) -> None:
         """Close a SAP; it is gone when its links are."""

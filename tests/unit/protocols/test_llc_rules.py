@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import pytest
 
 from formats.llc import GLOBAL_SAP, NULL_SAP, LlcFrame
@@ -25,9 +27,11 @@ from protocols.interfaces.llc import (
 from protocols.interfaces.llc.pdu import NUMBERED, control
 from protocols.interfaces.llc.sap import EVENTS_LIMIT
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 OURS, PEER = bytes.fromhex("020000000001"), bytes.fromhex("020000000002")
 SAP, OTHER = 0x04, 0x08
-P = {"pf": True}
 
 
 class Bench:
@@ -73,7 +77,7 @@ class Bench:
 
     def up(self) -> Link:
         """Have the peer make a link."""
-        assert self.put(Kind.SABME, **P) == ["UA rsp F"]
+        assert self.put(Kind.SABME, pf=True) == ["UA rsp F"]
         (event,) = self.sap.take(self.now_ns)
         assert isinstance(event, LinkUp)
         return event.link
@@ -124,7 +128,7 @@ def test_sabme_to_a_sap_that_does_not_listen_gets_dm() -> None:
     """With F, as the command had P."""
     bench = Bench(listens=False)
 
-    assert bench.put(Kind.SABME, **P) == ["DM rsp F"]
+    assert bench.put(Kind.SABME, pf=True) == ["DM rsp F"]
     assert bench.sap.take(bench.now_ns) == []
 
 
@@ -133,7 +137,7 @@ def test_both_ends_that_ask_at_once_are_both_up() -> None:
     bench = Bench(listens=False)
     link = bench.sap.connect(PEER, OTHER, bench.now_ns)
 
-    sent = [bench.sent(), bench.put(Kind.SABME, **P), bench.put(Kind.UA, response=True, pf=True)]
+    sent = [bench.sent(), bench.put(Kind.SABME, pf=True), bench.put(Kind.UA, response=True, pf=True)]
 
     assert sent == [["SABME cmd P"], ["UA rsp F"], []]
     assert link.is_up
@@ -143,7 +147,7 @@ def test_crossed_requests_are_up_when_the_ua_is_lost() -> None:
     """T1 runs on when the peer's SABME came."""
     bench = Bench(listens=False)
     link = bench.sap.connect(PEER, OTHER, bench.now_ns)
-    bench.put(Kind.SABME, **P)
+    bench.put(Kind.SABME, pf=True)
 
     bench.wait()
 
@@ -155,8 +159,8 @@ def test_a_poll_is_answered_at_once_with_f() -> None:
     bench = Bench()
     bench.up()
 
-    assert bench.put(Kind.RR, **P) == ["RR rsp F nr=0"]
-    assert bench.put(Kind.I, data=b"x", **P) == ["RR rsp F nr=1"]
+    assert bench.put(Kind.RR, pf=True) == ["RR rsp F nr=0"]
+    assert bench.put(Kind.I, data=b"x", pf=True) == ["RR rsp F nr=1"]
     assert bench.station.next_deadline() == bench.now_ns + LinkParameters().ti_ns
 
 
@@ -264,17 +268,17 @@ def test_a_busy_link_says_rnr_and_asks_again_for_what_it_dropped() -> None:
     ],
     ids=["N(R) outside", "information not permitted", "undefined U", "undefined S", "too long"],
 )
-def test_a_pdu_against_the_rules_gets_frmr(kind: Kind | int, fields: dict[str, object], frmr: str) -> None:
-    """Rejected control, V(S), V(R) with C/R, reason (8802-2, 5.4.2.3.5). FRMR is repeated, the link is down."""
+def test_a_pdu_against_the_rules_gets_frmr(kind: Kind | int, fields: dict[str, Any], frmr: str) -> None:
+    """Rejected control, V(S), V(R) with C/R, reason (8802-2, 5.4.2.3.5). It is repeated, the link down."""
     bench = Bench(parameters=LinkParameters(n1=64, n2=2))
     link = bench.up()
 
-    sent = bench.put(kind, **fields)  # type: ignore[arg-type] - by the table's names
+    sent = bench.put(kind, **fields)
 
     assert sent == [f"FRMR rsp {frmr}"]
     assert bench.sap.take(bench.now_ns) == [LinkDown(link, DownReason.PROTOCOL_ERROR, 0)]
-    assert bench.put(Kind.RR, **P) == [f"FRMR rsp F {frmr}"]
-    assert bench.put(Kind.DISC, **P) == ["UA rsp F"]
+    assert bench.put(Kind.RR, pf=True) == [f"FRMR rsp F {frmr}"]
+    assert bench.put(Kind.DISC, pf=True) == ["UA rsp F"]
     assert not bench.sap.links
 
 
@@ -283,10 +287,10 @@ def test_sabme_again_before_any_data_is_a_lost_ua() -> None:
     bench = Bench()
     link = bench.up()
 
-    assert bench.put(Kind.SABME, **P) == ["UA rsp F"]
+    assert bench.put(Kind.SABME, pf=True) == ["UA rsp F"]
     assert bench.sap.take(bench.now_ns) == []
     bench.put(Kind.I, data=b"x")
-    assert bench.put(Kind.SABME, **P) == ["UA rsp F"]
+    assert bench.put(Kind.SABME, pf=True) == ["UA rsp F"]
     assert bench.sap.take(bench.now_ns) == [
         DataReceived(link, b"x"),
         LinkDown(link, DownReason.RESET, 0),
@@ -301,10 +305,10 @@ def test_disc_and_dm_end_a_link() -> None:
     link.send(b"a", bench.now_ns)
     bench.sent()
 
-    assert bench.put(Kind.DISC, **P) == ["UA rsp F"]
+    assert bench.put(Kind.DISC, pf=True) == ["UA rsp F"]
 
     assert bench.sap.take(bench.now_ns) == [LinkDown(link, DownReason.CLOSED_BY_PEER, 1)]
-    assert bench.put(Kind.RR, **P) == ["DM rsp F"]
+    assert bench.put(Kind.RR, pf=True) == ["DM rsp F"]
     assert bench.put(Kind.RR) == []
     again = bench.up()
     assert bench.put(Kind.DM, response=True) == []
@@ -316,9 +320,9 @@ def test_xid_and_test_are_answered_without_a_link() -> None:
     bench = Bench()
 
     for dsap in (SAP, NULL_SAP, GLOBAL_SAP):
-        assert bench.put(Kind.XID, dsap=dsap, data=b"\x81\x01\x00", **P) == ["XID rsp F 81037e"]
+        assert bench.put(Kind.XID, dsap=dsap, data=b"\x81\x01\x00", pf=True) == ["XID rsp F 81037e"]
         assert bench.put(Kind.TEST, dsap=dsap, data=b"abc") == ["TEST rsp 616263"]
-    assert bench.put(Kind.TEST, dsap=0x40, **P) == []
+    assert bench.put(Kind.TEST, dsap=0x40, pf=True) == []
 
 
 def test_ui_goes_up_and_is_bounded() -> None:
@@ -353,9 +357,9 @@ def test_a_flood_of_sabme_makes_no_more_links_than_a_sap_may_have() -> None:
     """The rest is refused; a group's address makes none."""
     bench = Bench()
 
-    answers = [bench.put(Kind.SABME, source=b"\2" + n.to_bytes(5), **P) for n in range(300)]
-    bench.put(Kind.SABME, source=b"\3\0\0\0\0\0", **P)
-    bench.put(Kind.SABME, destination=b"\xff" * 6, **P)
+    answers = [bench.put(Kind.SABME, source=b"\2" + n.to_bytes(5), pf=True) for n in range(300)]
+    bench.put(Kind.SABME, source=b"\3\0\0\0\0\0", pf=True)
+    bench.put(Kind.SABME, destination=b"\xff" * 6, pf=True)
 
     assert answers == [["UA rsp F"]] * 255 + [["DM rsp F"]] * 45
     assert (bench.station.counters["from_group"], bench.station.counters["not_for_groups"]) == (1, 1)
@@ -390,7 +394,7 @@ def test_impossible_requests_are_refused() -> None:
     bench.put(Kind.RNR, response=True)
     for _ in range(LinkParameters().queue_limit):
         link.send(b"", bench.now_ns)
-    requests = {
+    requests: dict[LlcProblem, Callable[[], object]] = {
         LlcProblem.QUEUE_FULL: lambda: link.send(b"", 0),
         LlcProblem.TOO_LONG: lambda: link.send(bytes(1497), 0),
         LlcProblem.LINK_EXISTS: lambda: bench.sap.connect(PEER, OTHER, 0),
