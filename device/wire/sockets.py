@@ -23,11 +23,11 @@ from device.wire.dialing import AT_ONCE, Opening
 from device.wire.notices import LinkNotices
 from device.wire.port import Port
 from device.wire.pump import Link, PumpedWire
+from device.wire.relay import DatagramRelay
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from device.wire.dialing import Dialer
     from device.wire.stage import Stage
 
 Address = str | tuple[str, int]
@@ -37,7 +37,6 @@ LONGEST_PATH_BYTES: Final = 107
 
 _SOCKET_BUFFER_BYTES: Final = 1 << 20
 _SECOND_CALL_SECONDS: Final = 0.05
-_REDIAL_SECONDS: Final = 0.05
 """Between two questions for somebody who was not there."""
 _NOT_YET: Final = (errno.EAGAIN, errno.EINPROGRESS, errno.EALREADY)
 
@@ -227,61 +226,25 @@ class StreamWire(PumpedWire):
         self._dialer.close()
 
 
-class DatagramDialer:
-    """Makes sockets that are connected to a datagram socket, for who may not send to its path itself."""
-
-    def __init__(self, remote: Address) -> None:
-        """Remember the address; ``dial`` does the work."""
-        self._remote = remote
-
-    def dial(self) -> Link | None:
-        """Return a connected socket, or None when nobody has the address. Raises ``OSError``."""
-        end = socket.socket(family_of(self._remote), socket.SOCK_DGRAM)
-        try:
-            end.settimeout(0)
-            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BUFFER_BYTES)
-            end.connect(self._remote)
-        except (FileNotFoundError, ConnectionRefusedError):
-            end.close()
-            return None
-        except OSError:
-            end.close()
-            raise
-        return Link(Port(end.fileno(), Framing.DATAGRAM), end.close)
-
-    def redial(self) -> Link | None:
-        """Like ``dial``; an error means not yet."""
-        try:
-            return self.dial()
-        except OSError:
-            return None
-
-    def close(self) -> None:
-        """Nothing is held."""
-
-
 class DatagramPort(Port):
     """A port on an unconnected datagram socket: each frame finds the other end anew.
 
     So the other end may start later, stop and come back, and nothing here has to notice. A card that gave up
-    its user's rights may not send to a path of that user's: ``dialer`` then makes a socket that is connected.
+    its user's rights may not send to a path of that user's: then ``relay`` does.
     """
 
-    def __init__(self, local: socket.socket, remote: Address, dialer: Dialer | None = None) -> None:
+    def __init__(self, local: socket.socket, remote: Address, relay: DatagramRelay | None = None) -> None:
         """Send what is written to ``remote``."""
         super().__init__(local.fileno(), Framing.DATAGRAM)
         self._local = local
         self._remote = remote
-        self._dialer = dialer
+        self._relay = relay
         self._refused = False
-        self._way: Link | None = None
-        self._dial_at = 0.0
 
     def close(self) -> None:
-        """Give up what was made for it; the sockets with it."""
-        self._hang_up()
-        if self._dialer is not None:
-            self._dialer.close()
+        """Give up what was made for it; the socket with it."""
+        if self._relay is not None:
+            self._relay.close()
         self._local.close()
 
     def _send(self, data: bytes) -> int:
@@ -289,29 +252,12 @@ class DatagramPort(Port):
             try:
                 return self._local.sendto(data, self._remote)
             except PermissionError:
-                if self._dialer is None:
+                if self._relay is None:
                     raise
                 self._refused = True
-        return self._send_connected(data)
-
-    def _send_connected(self, data: bytes) -> int:
-        if self._way is None and self._dialer is not None and time.monotonic() >= self._dial_at:
-            self._dial_at = time.monotonic() + _REDIAL_SECONDS
-            self._way = self._dialer.redial()
-        if self._way is None:
-            raise ConnectionRefusedError(errno.ECONNREFUSED, "nobody has the address")
-        try:
-            return os.write(self._way.port.fd, data)
-        except BlockingIOError:
-            raise
-        except OSError as error:  # it went; another may come
-            self._hang_up()
-            raise ConnectionRefusedError(errno.ECONNREFUSED, error.strerror) from error
-
-    def _hang_up(self) -> None:
-        way, self._way = self._way, None
-        if way is not None:
-            way.close()
+        if self._relay is None:
+            raise AssertionError("only a port with a relay is refused")
+        return self._relay.send(data)
 
 
 class DatagramWire(PumpedWire):
@@ -339,7 +285,7 @@ class DatagramWire(PumpedWire):
         if isinstance(local, str):
             self._own = (local, _identity(local))
         helped = opening.elsewhere and isinstance(remote, str)
-        port = DatagramPort(end, remote, opening.dialer(lambda: DatagramDialer(remote)) if helped else None)
+        port = DatagramPort(end, remote, DatagramRelay(end, str(remote)) if helped else None)
         far = Link(port, port.close)
         super().__init__(spec, Framing.DATAGRAM, far, notices=LinkNotices(), started=opening.started)
 

@@ -148,7 +148,7 @@ def _restore(before: dict[str, ModuleType]) -> None:
     for name in _above(BELOW):
         del sys.modules[name]
         parent, _, child = name.rpartition(".")
-        if parent and vars(sys.modules.get(parent, machine)).get(child) is not None:
+        if parent in sys.modules and child in vars(sys.modules[parent]):
             delattr(sys.modules[parent], child)
     for name, module in before.items():
         if sys.modules.get(name) is not module:

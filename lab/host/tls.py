@@ -173,7 +173,7 @@ def ssl_module() -> types.ModuleType:
         ) -> Carried:
             incoming, outgoing = _ssl.MemoryBIO(), _ssl.MemoryBIO()
             whole: Any = self  # typeshed does not know _wrap_bio
-            end = whole._wrap_bio(
+            end = whole._wrap_bio(  # noqa: SLF001 - as ssl.py calls it
                 incoming, outgoing, server_side, server_hostname, owner=owner, session=session
             )
             return Carried(end, incoming, outgoing, sock)

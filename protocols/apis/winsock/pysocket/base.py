@@ -81,7 +81,8 @@ class BaseSocket:
 
     def __repr__(self) -> str:
         """Return what ``_socket`` says of one."""
-        return f"<socket object, fd={self.fileno()}, family={self._family}, type={self._type}, proto={self.proto}>"
+        numbered = f"fd={self.fileno()}, family={self._family}, type={self._type}, proto={self.proto}"
+        return f"<socket object, {numbered}>"
 
     def fileno(self) -> int:
         """Return Winsock's number above ``FIRST_FILENO``, -1 when closed; it is no descriptor."""
@@ -469,7 +470,7 @@ class BaseSocket:
         """Wait until the poll is true, until ``deadline`` at most. TimeoutError."""
         left = max(deadline - time.monotonic(), 0.0) if deadline is not None else 0.0
         self._require()
-        (state,) = self.world.winsock.poll([(self._number, flag)], int(left * 1e9))
+        (state,) = self.world.winsock.poll([(self._number, flag)], int(left * 1e9), hang_ups=False)
         if not state:
             raise TimeoutError("timed out")
 
