@@ -126,7 +126,7 @@ class BaseSocket:
     def connect_ex(self, address: Any, /) -> int:  # noqa: ANN401 - whatever a program gives
         """Connect; return the code instead of raising. gaierror all the same."""
         try:
-            self.connect(address)
+            BaseSocket.connect(self, address)  # not a subclass's: ssl.py's asks this one
         except standard.gaierror:
             raise
         except OSError as error:
@@ -366,7 +366,7 @@ class BaseSocket:
 
     def setblocking(self, flag: bool, /) -> None:  # noqa: FBT001 - the standard library's signature
         """Block, or not."""
-        self.settimeout(None if flag else 0.0)
+        BaseSocket.settimeout(self, None if flag else 0.0)
 
     def getblocking(self) -> bool:
         """Tell whether it blocks."""
@@ -463,15 +463,21 @@ class BaseSocket:
                 continue  # another thread was first; the deadline bounds this
 
     def _ready(self, flag: PollFlag) -> bool:
-        (state,) = self.world.winsock.poll([(self._number, flag)], 0)
+        return self._poll(flag, 0.0)
+
+    def _poll(self, flag: PollFlag, seconds: float) -> bool:
+        self._require()
+        asked = [(self._number, flag)]
+        try:
+            (state,) = self.world.winsock.poll(asked, int(seconds * 1e9), hang_ups=False)
+        except WinsockError as error:  # it was closed meanwhile
+            raise numbers.translated(error) from None
         return bool(state)
 
     def _wait(self, flag: PollFlag, deadline: float | None) -> None:
         """Wait until the poll is true, until ``deadline`` at most. TimeoutError."""
         left = max(deadline - time.monotonic(), 0.0) if deadline is not None else 0.0
-        self._require()
-        (state,) = self.world.winsock.poll([(self._number, flag)], int(left * 1e9), hang_ups=False)
-        if not state:
+        if not self._poll(flag, left):
             raise TimeoutError("timed out")
 
 
