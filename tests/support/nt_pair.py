@@ -39,7 +39,7 @@ class Pair:
             locked: Any = Locked(process, host.executive.entry)
             names: Any = Locked(host.upper.names, host.executive.entry)
             self.winsocks.append(locked)
-            self.modules.append(socket_module(locked, names))
+            self.modules.append(socket_module(locked, names, interface_of=host.stack.interface_of))
             self.hosts.append(host)
         for host in self.hosts:
             host.start()
