@@ -82,10 +82,7 @@ def harden(needs: Needs | None = None, *, sockets: Iterable[Path] = ()) -> Postu
     rules = [(folder, landlock.READ) for folder in _OWN_LISTS]
     rules += [(folder, makes) for folder in needs.sockets]
     abi = landlock.restrict(rules)
-    if (
-        not needs.datagrams
-    ):  # else the other end's path may be this user's alone, and each frame asks for it anew
-        identity.give_up_root(owning=needs.sockets)
+    identity.give_up_root(owning=needs.sockets)
     identity.drop_capabilities()
     limits.no_dumps()
     no_new_code = limits.no_new_code()

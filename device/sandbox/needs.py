@@ -20,7 +20,7 @@ class Needs:
     """What one card needs beyond the rule."""
 
     datagrams: bool = False
-    """It sends to addresses, which may be paths that only its user reaches."""
+    """It sends to addresses."""
     captures: bool = False
     """It writes a capture or a recording, so files may become larger."""
     sockets: tuple[Path, ...] = ()
@@ -54,7 +54,8 @@ WIRES: Final[Mapping[str, Case]] = {
     "switch": Case("switch", helper="connects, or hosts the switch"),
     "dgram": Case(
         "dgram",
-        beyond="sends datagrams to any address, on its socket; keeps its user, without capabilities",
+        helper="sends to a path that only the user may reach",
+        beyond="sends datagrams to any address, on the socket that it has",
         datagrams=True,
     ),
     "netns": Case("netns", helper="starts programs in the namespace, for `boot` alone"),

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 PATIENCE_NS: Final = 1_000_000_000
 _LOOK_NS: Final = 10_000_000  # how often patience is looked at: six registers a queue
 _KEPT: Final = 3
-_SPARE: Final = 3
-"""A driver may leave so many slots, less one, of a ring that is used up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,8 +313,7 @@ class Lint:
         head, tail = self._peek(_offset(f"TDH{number}")), self._peek(_offset(f"TDT{number}"))
         if queue.unreported is None or not count or head != tail or "missing-rs" in self._broken:
             return
-        left = count - 1 + queue.unreported - queue.fetched
-        if not 0 <= left < _SPARE:
+        if queue.fetched != count - 1 + queue.unreported:
             return
         if not queue.used_up and self._now - queue.moved > PATIENCE_NS:
             slot = queue.unreported % count

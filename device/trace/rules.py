@@ -59,7 +59,7 @@ RULES: Final = {
         ),
         Rule(
             "waits-without-rs",
-            Severity.WARNING,
+            Severity.ERROR,
             "the ring is used up, and the slot to be reused asked for no report: its DD never comes",
             "datasheet, Transmit",
         ),

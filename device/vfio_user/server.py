@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import select
 import socket
+import struct
 from collections import deque
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 _KNOWN_FILES = 1024
 _PAUSE_MS = 100
+_MOST_SEND = struct.pack("@ll", 5, 0)
+"""struct timeval: how long a send may wait for room; a client that reads nothing for so long is closed."""
 
 TransportFactory = Callable[[socket.socket], Transport]
 
@@ -202,6 +205,7 @@ class Server:
         )
         if self._messages:
             dma.messages = channel
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _MOST_SEND)
         self._connection = connection
         self._access = AccessInProgress(channel.send)
         try:

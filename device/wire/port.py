@@ -39,6 +39,7 @@ PASSING: Final = frozenset(
         errno.EMSGSIZE,
         errno.EINVAL,
         errno.EPERM,
+        errno.EACCES,
         errno.EBADFD,
         errno.ENOENT,
     }

@@ -23,6 +23,7 @@ from device.wire.dialing import AT_ONCE, Opening
 from device.wire.notices import LinkNotices
 from device.wire.port import Port
 from device.wire.pump import Link, PumpedWire
+from device.wire.relay import DatagramRelay
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,6 +37,7 @@ LONGEST_PATH_BYTES: Final = 107
 
 _SOCKET_BUFFER_BYTES: Final = 1 << 20
 _SECOND_CALL_SECONDS: Final = 0.05
+"""Between two questions for somebody who was not there."""
 _NOT_YET: Final = (errno.EAGAIN, errno.EINPROGRESS, errno.EALREADY)
 
 
@@ -227,17 +229,35 @@ class StreamWire(PumpedWire):
 class DatagramPort(Port):
     """A port on an unconnected datagram socket: each frame finds the other end anew.
 
-    So the other end may start later, stop and come back, and nothing here has to notice.
+    So the other end may start later, stop and come back, and nothing here has to notice. A card that gave up
+    its user's rights may not send to a path of that user's: then ``relay`` does.
     """
 
-    def __init__(self, local: socket.socket, remote: Address) -> None:
+    def __init__(self, local: socket.socket, remote: Address, relay: DatagramRelay | None = None) -> None:
         """Send what is written to ``remote``."""
         super().__init__(local.fileno(), Framing.DATAGRAM)
         self._local = local
         self._remote = remote
+        self._relay = relay
+        self._refused = False
+
+    def close(self) -> None:
+        """Give up what was made for it; the socket with it."""
+        if self._relay is not None:
+            self._relay.close()
+        self._local.close()
 
     def _send(self, data: bytes) -> int:
-        return self._local.sendto(data, self._remote)
+        if not self._refused:
+            try:
+                return self._local.sendto(data, self._remote)
+            except PermissionError:
+                if self._relay is None:
+                    raise
+                self._refused = True
+        if self._relay is None:
+            raise AssertionError("only a port with a relay is refused")
+        return self._relay.send(data)
 
 
 class DatagramWire(PumpedWire):
@@ -264,7 +284,9 @@ class DatagramWire(PumpedWire):
             raise
         if isinstance(local, str):
             self._own = (local, _identity(local))
-        far = Link(DatagramPort(end, remote), end.close)
+        helped = opening.elsewhere and isinstance(remote, str)
+        port = DatagramPort(end, remote, DatagramRelay(end, str(remote)) if helped else None)
+        far = Link(port, port.close)
         super().__init__(spec, Framing.DATAGRAM, far, notices=LinkNotices(), started=opening.started)
 
     def disown(self) -> Path | None:

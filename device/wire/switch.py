@@ -36,6 +36,8 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,32}")
 _LONGEST_FILE_BYTES: Final = len("/" + 32 * "x" + ".switch")
 _BATCH: Final = 64
 _BACKLOG: Final = 64
+_MOST_PORTS: Final = 128
+"""Cards on a switch; more wait in the listener's queue. A broadcast costs a send to each."""
 _SOCKET_BUFFER_BYTES: Final = 1 << 20
 
 
@@ -57,6 +59,7 @@ class SwitchHost:
         self._lock = lock
         self._fabric = Fabric()
         self._ports: dict[int, tuple[socket.socket, Port]] = {}
+        self._full = False
         self._stopping = False
         self._waker = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -107,9 +110,15 @@ class SwitchHost:
             self._ports[number] = (connection, Port(number, Framing.DATAGRAM))
             self._fabric.attach(number)
             self._selector.register(number, selectors.EVENT_READ)
+            self._full = len(self._ports) >= _MOST_PORTS
+            if self._full:
+                self._selector.unregister(self._listener)
 
     def _detach(self, number: int) -> None:
         self._selector.unregister(number)
+        if self._full:
+            self._full = False
+            self._selector.register(self._listener, selectors.EVENT_READ)
         self._fabric.detach(number)
         self._ports.pop(number)[0].close()
 

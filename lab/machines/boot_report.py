@@ -9,10 +9,12 @@ import json
 import re
 import shlex
 import sys
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from device.wire.spec import parse_spec
 from lab.machines import traffic
 from lab.machines.peer import PeerError
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from lab.machines.cards import FarEnd, Fitted
     from lab.machines.guest.session import Guest
 
+Say = Callable[[tuple[str, str]], object]
+"""Takes a labelled line as soon as it is known."""
 TRANSFER_BYTES = 32 << 20
 PORT = 8257
 PINGS = 5
@@ -66,10 +70,41 @@ class CardStory:
     account: dict[str, int] | None = None
 
     @property
+    def link(self) -> str:
+        """Whether there is a link: not without a cable."""
+        return "down" if self.wire == "none" else "up"
+
+    @property
     def flowed(self) -> bool:
         """Whether traffic went both ways and arrived whole."""
         return (self.ping is None or self.ping.received > 0) and all(
             t is not None and t.sha256_agrees for t in (self.to_host, self.to_guest)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PairStory:
+    """Two cards of the guest on one switch, the second in a network namespace of its own."""
+
+    near: str
+    far: str
+    wire: str
+    ping: Ping
+    mbit_per_s: float
+    sha256_agrees: bool
+
+    @property
+    def flowed(self) -> bool:
+        """Whether echoes came back and a file arrived whole."""
+        return self.ping.received > 0 and self.sha256_agrees
+
+    @property
+    def text(self) -> str:
+        """It in one line."""
+        proof = "SHA-256 agrees" if self.sha256_agrees else "SHA-256 DIFFERS"
+        return (
+            f"{self.near} to {self.far} on {self.wire}: ping {self.ping.received} of {self.ping.sent},"
+            f" {self.ping.average_ms:.2f} ms; TCP {self.mbit_per_s:.0f} Mbit/s, {proof}"
         )
 
 
@@ -83,18 +118,21 @@ class Story:
     kernel: str
     boot_seconds: float
     cards: tuple[CardStory, ...]
+    pairs: tuple[PairStory, ...] = ()
+    """What passed between two cards on one cable of ours."""
     complaints: tuple[str, ...] = ()
     """Lines of the kernel's log that a healthy driver does not cause."""
 
     @property
     def tried(self) -> bool:
         """Whether any card has a far end of ours to exchange traffic with."""
-        return any(card.to_host is not None for card in self.cards)
+        return bool(self.pairs) or any(card.to_host is not None for card in self.cards)
 
     @property
     def flowed(self) -> bool:
         """Whether every card with a far end of ours carried traffic."""
-        judged = [card for card in self.cards if card.to_host is not None]
+        judged: list[CardStory | PairStory] = [card for card in self.cards if card.to_host is not None]
+        judged += self.pairs
         return bool(judged) and all(card.flowed for card in judged) and not self.complaints
 
     @property
@@ -162,20 +200,23 @@ def link_text(listing: dict[str, str]) -> str:
     return f"{speed} {listing.get('Duplex', 'unknown').lower()} duplex"
 
 
-def observe_card(guest: Guest, fitted: Fitted, interface: str) -> CardStory:
-    """Bring one card up, move traffic over it, and return what was seen."""
-    guest.wait_link(interface)
+def raise_link(guest: Guest, fitted: Fitted, interface: str) -> None:
+    """Bring an interface up and wait for its link; a card without a cable never has one."""
+    if parse_spec(fitted.spec.wire).kind == "none":
+        guest.run(f"ip link set {interface} up", check=True)
+    else:
+        guest.wait_link(interface)
+
+
+def observe_card(guest: Guest, fitted: Fitted, interface: str, say: Say = lambda _: None) -> CardStory:
+    """Bring one card up, move traffic over it; return what was seen, each line told as it is known."""
+    raise_link(guest, fitted, interface)
     about = fields(guest.run(f"ethtool -i {interface}", check=True).out)
+    device = guest.run(f"basename $(readlink -f /sys/class/net/{interface}/device)", check=True).out.strip()
     address = configure(guest, interface, fitted.far_end)
     end = fitted.far_end
-    ping = to_host = to_guest = None
-    if end is not None and address is not None:
-        if end.address is not None:  # passt may not send echoes where ping_group_range forbids it
-            ping = parse_ping(guest.run(f"ping -c {PINGS} -i 0.2 -W 5 {address}").out)
-        to_host = transfer_to_host(guest, end, address)
-        to_guest = transfer_to_guest(guest, end, address)
-    device = guest.run(f"basename $(readlink -f /sys/class/net/{interface}/device)", check=True).out.strip()
-    return CardStory(
+    told = Teller(say)
+    card = CardStory(
         kind=fitted.spec.kind,
         engine=fitted.spec.engine if fitted.spec.kind == "82574l" else None,
         interface=interface,
@@ -188,11 +229,86 @@ def observe_card(guest: Guest, fitted: Fitted, interface: str) -> CardStory:
         interrupts=interrupt_kind(guest.run("cat /proc/interrupts", check=True).out, interface, device),
         wire=fitted.spec.asked_wire or fitted.spec.wire,
         address=address,
-        ping=ping,
-        to_host=to_host,
-        to_guest=to_guest,
-        account=fitted.account() if fitted.account is not None else kernel_account(guest, interface),
     )
+    told.rows(card_rows(card, whole=False))
+    if end is not None and address is not None:
+        if end.address is not None:  # passt may not send echoes where ping_group_range forbids it
+            card = replace(card, ping=parse_ping(guest.run(f"ping -c {PINGS} -i 0.2 -W 5 {address}").out))
+            told.rows(card_rows(card, whole=False))
+        card = replace(card, to_host=transfer_to_host(guest, end, address))
+        told.rows(card_rows(card, whole=False))
+        card = replace(card, to_guest=transfer_to_guest(guest, end, address))
+    counted = fitted.account() if fitted.account is not None else kernel_account(guest, interface)
+    card = replace(card, account=counted)
+    told.rows(card_rows(card))
+    return card
+
+
+class Teller:
+    """Tells the lines of a list that grows, each once."""
+
+    def __init__(self, say: Say) -> None:
+        """Tell by ``say``."""
+        self._say = say
+        self._told = 0
+
+    def rows(self, rows: list[tuple[str, str]]) -> None:
+        """Tell what is new."""
+        for row in rows[self._told :]:
+            self._say(row)
+        self._told = len(rows)
+
+
+def observe_pairs(
+    guest: Guest, fitted: tuple[Fitted, ...], interfaces: list[str], say: Say
+) -> tuple[PairStory, ...]:
+    """Move traffic between two cards of the guest that are on one switch of ours."""
+    found: list[PairStory] = []
+    first: dict[str, str] = {}
+    for one, interface in zip(fitted, interfaces, strict=True):
+        spec = parse_spec(one.spec.wire)
+        if spec.kind != "switch":
+            continue
+        near = first.pop(spec.arguments[0], None)
+        if near is None:
+            first[spec.arguments[0]] = interface
+            continue
+        pair = observe_pair(guest, near, interface, one.spec.asked_wire or one.spec.wire, len(found))
+        say(("between", pair.text))
+        found.append(pair)
+    return tuple(found)
+
+
+def observe_pair(guest: Guest, near: str, far: str, wire: str, number: int) -> PairStory:
+    """Put the second card into a namespace of its own, ping it, and send it a file."""
+    space, network = f"far{number}", f"10.83.{number}"
+    inside = f"ip netns exec {space}"
+    guest.run(
+        f"ip netns add {space} && ip link set {far} netns {space} && {inside} ip link set lo up"
+        f" && {inside} ip link set {far} up && {inside} ip address add {network}.2/24 dev {far}"
+        f" && ip address add {network}.1/24 dev {near}",
+        check=True,
+    )
+    guest.run(
+        f'n=0; until [ "$({inside} cat /sys/class/net/{far}/carrier)" = 1 ] || [ $n -ge 100 ];'
+        " do n=$((n+1)); sleep 0.1; done"
+    )
+    ping = parse_ping(guest.run(f"ping -c {PINGS} -i 0.2 -W 5 {network}.2").out)
+    connect = CONNECT.format(f"{network}.2", PORT)
+    moved = guest.run(
+        f"head -c {TRANSFER_BYTES} /dev/urandom >/tmp/sent; ({inside} nc -l -p {PORT} >/tmp/got) & "
+        f"s=$(cut -d' ' -f1 /proc/uptime); bash -c {shlex.quote(f'{connect}; cat /tmp/sent >&3')}; wait;"
+        " echo \"$s $(cut -d' ' -f1 /proc/uptime)\"; sha256sum </tmp/sent; sha256sum </tmp/got",
+        timeout_s=120,
+    ).out.splitlines()
+    guest.run(f"{inside} ip link set {far} netns 1; ip netns delete {space}")
+    try:
+        began, ended = map(float, moved[0].split())
+        agrees = moved[1] == moved[2]
+    except (IndexError, ValueError):
+        return PairStory(near, far, wire, ping, 0.0, sha256_agrees=False)
+    rate = TRANSFER_BYTES * 8 / max(ended - began, 0.01) / 1e6
+    return PairStory(near, far, wire, ping, round(rate, 1), agrees)
 
 
 def kernel_account(guest: Guest, interface: str) -> dict[str, int]:
@@ -266,33 +382,39 @@ def data(story: Story) -> dict[str, Any]:
     return {**asdict(story), "flowed": story.flowed}
 
 
-def rows(story: Story) -> list[tuple[str, str]]:
-    """Return the story as labelled lines."""
-    lines = [
+def head_rows(story: Story) -> list[tuple[str, str]]:
+    """Return the lines about the machine."""
+    return [
         ("qemu", f"{story.qemu}, {story.accelerator.upper()}: {story.reason}"),
         ("guest", f"Linux {story.kernel}, up in {story.boot_seconds:.1f} s"),
     ]
+
+
+def rows(story: Story) -> list[tuple[str, str]]:
+    """Return the story as labelled lines."""
+    lines = head_rows(story)
     for card in story.cards:
         lines += card_rows(card)
+    lines += [("between", pair.text) for pair in story.pairs]
     lines += [("complaint", line) for line in story.complaints]
     return lines
 
 
-def card_rows(card: CardStory) -> list[tuple[str, str]]:
-    """Return one card's lines."""
+def card_rows(card: CardStory, *, whole: bool = True) -> list[tuple[str, str]]:
+    """Return one card's lines; those of a card that is not looked through yet, unless it is ``whole``."""
     engine = f", {card.engine} engine" if card.engine else ""
     firmware = f", firmware {card.firmware}" if card.firmware else ""
     lines = [
         ("card", f"{card.kind}{engine}, {card.interface} at {card.pci}, {card.mac}"),
         ("driver", f"{card.driver} {card.driver_version}{firmware}"),
-        ("link", f"up, {card.speed}; {card.interrupts}; wire {card.wire}"),
+        ("link", f"{card.link}, {card.speed}; {card.interrupts}; wire {card.wire}"),
     ]
     if card.ping is not None:
         ping = card.ping
         lines.append(
             ("ping", f"{ping.received} of {ping.sent} from {card.address}, {ping.average_ms:.2f} ms")
         )
-    if card.to_host is None:
+    if card.to_host is None and whole:
         lines.append(("traffic", "the far end of this wire is not ours: nothing was sent"))
     directions = (("TCP out", "guest to host", card.to_host), ("TCP in", "host to guest", card.to_guest))
     for label, way, moved in directions:
@@ -306,8 +428,18 @@ def card_rows(card: CardStory) -> list[tuple[str, str]]:
     return lines
 
 
+def line(row: tuple[str, str], *, colour: bool = False) -> str:
+    """Return one labelled line for people."""
+    bold, plain = ("\033[1m", "\033[0m") if colour else ("", "")
+    return f"  {bold}{row[0]:<10}{plain} {row[1]}"
+
+
 def text(story: Story, *, colour: bool = False) -> str:
     """Return the story for people."""
+    return "\n".join([*(line(row, colour=colour) for row in rows(story)), last_line(story, colour=colour)])
+
+
+def last_line(story: Story, *, colour: bool = False) -> str:
+    """Return the verdict for people."""
     bold, plain = ("\033[1m", "\033[0m") if colour else ("", "")
-    body = [f"  {bold}{label:<10}{plain} {value}" for label, value in rows(story)]
-    return "\n".join([*body, f"{bold}{story.verdict}{plain}"])
+    return f"{bold}{story.verdict}{plain}"

@@ -5,12 +5,12 @@ from __future__ import annotations
 import shutil
 import time
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lab.machines import boot_report as story
 from lab.machines import cards, scratch
-from lab.machines.guest.session import Guest, GuestError, GuestSpec
+from lab.machines.guest.session import BOOT_TIMEOUT_S, Guest, GuestError, GuestSpec
 from lab.machines.qemu.process import QemuError
 
 if TYPE_CHECKING:
@@ -44,24 +44,40 @@ class Lab:
     def configure(self) -> None:
         """Bring the cards up and give them their addresses, so that commands find a network."""
         for one, interface in zip(self.fitted, self.interfaces(), strict=True):
-            self.guest.wait_link(interface)
+            story.raise_link(self.guest, one, interface)
             story.configure(self.guest, interface, one.far_end)
 
-    def tell(self) -> story.Story:
-        """Move traffic over every card and return the whole account."""
-        told = tuple(
-            story.observe_card(self.guest, one, interface)
-            for one, interface in zip(self.fitted, self.interfaces(), strict=True)
-        )
-        return story.Story(
+    def configure_if_able(self) -> None:
+        """Give the cards their addresses where a driver makes interfaces; no link is awaited."""
+        names = self.guest.interfaces()
+        for one in self.fitted:
+            interface, end = names.get(one.spec.mac), one.far_end
+            if interface is not None and end is not None and end.address is not None:
+                self.guest.run(f"ip link set {interface} up")
+                self.guest.run(f"ip address replace {end.guest_address} dev {interface}")
+
+    def tell(self, say: story.Say = nobody) -> story.Story:
+        """Move traffic over every card; return the account. ``say`` gets each line as it is known."""
+        told = story.Story(
             qemu=f"QEMU {self.guest.qemu.version_text} ({self.guest.qemu.origin})",
             accelerator=self.guest.choice.accelerator,
             reason=self.guest.choice.reason,
             kernel=self.guest.run("uname -r", check=True).out.strip(),
             boot_seconds=round(self.boot_seconds, 2),
-            cards=told,
-            complaints=story.complaints(self.guest.dmesg()),
+            cards=(),
         )
+        for row in story.head_rows(told):
+            say(row)
+        names = self.interfaces()
+        seen = [
+            story.observe_card(self.guest, one, interface, say)
+            for one, interface in zip(self.fitted, names, strict=True)
+        ]
+        pairs = story.observe_pairs(self.guest, self.fitted, names, say)
+        complaints = story.complaints(self.guest.dmesg())
+        for line in complaints:
+            say(("complaint", line))
+        return replace(told, cards=tuple(seen), pairs=pairs, complaints=complaints)
 
 
 @contextmanager
@@ -73,6 +89,7 @@ def booted(
     *,
     ended: Ended = nobody,
     ready: Begun = nobody,
+    timeout_s: float | None = None,
 ) -> Iterator[Lab]:
     """Boot a guest with cards; at the end of the block nothing of it is left.
 
@@ -97,7 +114,7 @@ def booted(
         guest.start()
         begun(guest)
         try:
-            guest.wait_ready()
+            guest.wait_ready(timeout_s or BOOT_TIMEOUT_S)
             ready(guest)
             yield Lab(guest, tuple(fitted), time.monotonic() - began)
         except (GuestError, QemuError) as error:

@@ -66,7 +66,7 @@ class Symbols:
         if address >> 32 != 0xFFFF_FFFF:  # the kernel and its modules lie in the last 2 GiB
             return None
         try:
-            around = self.read(address - AROUND, 2 * AROUND)
+            around = self._around(address)
         except Unreadable:
             return None
         for image, base in self._bases.items():
@@ -78,6 +78,14 @@ class Symbols:
                 self._bases[image] = found
                 return image.find(address - found, found)
         return None
+
+    def _around(self, address: int) -> bytes:
+        """Return the bytes about an address; zeros for a page before it that is not there. Unreadable."""
+        before = min(AROUND, address % PAGE)
+        if before < AROUND:
+            with contextlib.suppress(Unreadable):
+                return self.read(address - AROUND, 2 * AROUND)
+        return bytes(AROUND - before) + self.read(address - before, AROUND + before)
 
     def _loaded(self) -> Iterator[ModuleImage]:
         for path in self._files():
@@ -104,15 +112,20 @@ class GuestHold:
         self._answer = answer
         self._symbols = symbols
         symbols.read = self._memory
+        with contextlib.suppress(MonitorError):
+            process.stepper.greet()
         self._stopped = False
         self._asked = False
         self._in_access = self._may_go = False
+        self._number = 0
+        """The number of the request to stop."""
         self._calls: list[Place] | None = None
 
     def hold(self, event: Event | None) -> None:
         """Stop the machine; at once where no access is in the way. A machine that is gone is held already."""
         self._may_go = False
         if self._asked:
+            self._look_again()
             return
         self._asked = True
         self._calls = None
@@ -120,12 +133,21 @@ class GuestHold:
             return
         monitor = self._process.stepper
         with self._slowly(), contextlib.suppress(MonitorError):
-            number = monitor.send("stop")
+            number = self._number = monitor.send("stop")
             self._until_queued()
             answered = self._in_access = self._answer(_value(event))
             monitor.patience(ANSWERED_S if answered else UNANSWERED_S)
             monitor.answer(number)
             self._stopped = True
+
+    def _look_again(self) -> None:
+        """Take note of a machine that has stopped later than was waited for."""
+        if not self._stopped and self._number and self._process.running:
+            monitor = self._process.stepper
+            monitor.patience(UNANSWERED_S)
+            with contextlib.suppress(MonitorError):
+                monitor.answer(self._number)
+                self._stopped, self._calls = True, None
 
     def release(self) -> None:
         """Let the machine go on: at once, or when the access is over that the card works on.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import lzma
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
@@ -19,13 +19,20 @@ from elftools.elf.elffile import ELFFile
 from lab.stepper.kernel_symbols import Place
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 PAGE: Final = 4096
 AROUND: Final = 32
 """Bytes before and after an address that are compared."""
+LEAST: Final = 8
+"""So many bytes must be there to be compared."""
 ALIKE: Final = 0.8
 """The part of the compared bytes that must agree: the kernel patches its modules (ftrace, alternatives)."""
+_WORD: Final = 1
+"""R_X86_64_64, the one relocation of eight bytes (System V ABI, AMD64 supplement)."""
+_SET_ADDRESS: Final = 2
+"""DW_LNE_set_address, with which a sequence begins (DWARF 5, 6.2.5.3)."""
 _EXECUTED, _ALLOCATED = 0x4, 0x2
 _FUNCTION, _NO_TYPE = "STT_FUNC", "STT_NOTYPE"
 
@@ -84,7 +91,8 @@ class ModuleImage:
                     for relocation in table.iter_relocations():  # type: ignore[attr-defined]  # a table of these
                         at = relocation["r_offset"]
                         first = max(0, at - 1)  # the call's own byte too: ftrace makes it a no-operation
-                        one.fixed[first : at + 8] = bytes(min(len(one.fixed), at + 8) - first)
+                        end = min(len(one.fixed), at + (8 if relocation["r_info_type"] == _WORD else 4))
+                        one.fixed[first:end] = bytes(end - first)
         return found
 
     def _read_functions(self) -> list[tuple[int, str]]:
@@ -118,7 +126,7 @@ class ModuleImage:
             if 0 <= at < len(section.data) and section.fixed[at]:
                 compared += 1
                 same += section.data[at] == byte
-        return same / compared if compared >= len(around) // 4 else 0.0
+        return same / compared if compared >= LEAST else 0.0
 
     def locate(self, address: int, around: bytes) -> int | None:
         """Return where the module's text is in memory, if the bytes about ``address`` are its own."""
@@ -138,41 +146,82 @@ class ModuleImage:
         return Place(name, offset - start, base + start, self.name, self.source(offset))
 
     def source(self, offset: int) -> str:
-        """Return ``file.c:33`` of an offset; empty where the file has no debug information."""
+        """Return ``file.c:33`` of the instruction before an offset; empty without debug information.
+
+        Where the compiler inlined, the line of the function itself: not above its first, nor in a header.
+        """
         section = self._section(offset)
-        if section is None or section.name != ".text":
+        at = bisect_right(self._starts, offset) - 1
+        if section is None or at < 0:
             return ""
-        rows = self._rows
-        at = bisect_right(rows, (offset - section.start, "￿", 0)) - 1
-        return f"{rows[at][1]}:{rows[at][2]}" if at >= 0 and rows[at][2] else ""
+        rows = self._rows.get(section.index, [])
+        first, last = self._starts[at] - section.start, max(offset - 1, self._starts[at]) - section.start
+        inside = rows[bisect_left(rows, first, key=_address) : bisect_right(rows, last, key=_address)]
+        if not inside:
+            return ""
+        _, file, begins = inside[0]
+        line = next((row[2] for row in reversed(inside) if row[1] == file and row[2] >= begins), begins)
+        return f"{file}:{line}"
 
     @cached_property
-    def _rows(self) -> list[tuple[int, str, int]]:
-        """The line table of ``.text``: address, file, line; line 0 where a sequence ends."""
+    def _rows(self) -> dict[int, list[tuple[int, str, int]]]:
+        """The lines of each section, by its index: address in the section, file, line."""
         if not self._elf.has_dwarf_info():
-            return []
-        found: list[tuple[int, str, int]] = []
+            return {}
+        found: dict[int, list[tuple[int, str, int]]] = {}
+        sequences = iter(self._sequences())
         try:
             dwarf = self._elf.get_dwarf_info()
             for unit in dwarf.iter_CUs():
                 program = dwarf.line_program_for_CU(unit)
                 if program is not None:
-                    found += _rows_of(program)
+                    _read_rows(program, sequences, found)
         except (DWARFError, ELFError):
-            return []  # of a version that the library cannot read: there are no lines then
-        return sorted(found)
+            return {}  # of a version that the library cannot read: there are no lines then
+        for rows in found.values():
+            rows.sort(key=_address)
+        return found
+
+    def _sequences(self) -> list[int]:
+        """Return the section of each sequence of the line table, in their order.
+
+        All begin at 0 in an object that is not linked; only their relocations tell one section from another.
+        """
+        table = self._elf.get_section_by_name(".rela.debug_line")
+        if table is None:
+            return []
+        symbols = self._elf.get_section(table["sh_link"])
+        relocations = [
+            one
+            for one in table.iter_relocations()  # type: ignore[attr-defined]  # a table of these
+            if one["r_info_type"] == _WORD
+        ]
+        relocations.sort(key=lambda one: int(one["r_offset"]))
+        return [
+            symbols.get_symbol(one["r_info_sym"])["st_shndx"]  # type: ignore[attr-defined]  # a symbol table
+            for one in relocations
+        ]
 
 
-def _rows_of(program: Any) -> list[tuple[int, str, int]]:  # noqa: ANN401 - the library has no types
-    """Return a line program's rows, less those of sections other than the first that begins at 0."""
+def _address(row: tuple[int, str, int]) -> int:
+    return row[0]
+
+
+def _read_rows(
+    program: Any,  # noqa: ANN401 - the library has no types
+    sequences: Iterator[int],
+    found: dict[int, list[tuple[int, str, int]]],
+) -> None:
+    """Add a line program's rows to those of the sections that they are of."""
     files = program["file_entry"]
     first = 0 if program["version"] >= 5 else 1
-    rows: list[tuple[int, str, int]] = []
+    section = -1
     for entry in program.get_entries():
+        if entry.is_extended and entry.command == _SET_ADDRESS:
+            section = next(sequences, -1)
         state = entry.state
-        if state is None:
+        if state is None or state.end_sequence:
             continue
         number = state.file - first
         name = files[number].name.decode(errors="replace") if 0 <= number < len(files) else "?"
-        rows.append((state.address, name.rpartition("/")[2], 0 if state.end_sequence else state.line))
-    return rows
+        found.setdefault(section, []).append((state.address, name.rpartition("/")[2], state.line))

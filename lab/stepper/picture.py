@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from device.effects import DmaError
+from device.trace import events as ev
+from device.trace.facts import is_doorbell, register_name
 from lab.stepper import driver_side
 from lab.stepper.command import CommandError
 from lab.stepper.commands import execute
@@ -12,6 +15,7 @@ from lab.stepper.commands import execute
 if TYPE_CHECKING:
     from lab.stepper.command import Context
     from lab.stepper.session import Stop
+    from lab.stepper.views import RingView
 
 _ABOUT: Final = {
     "DescriptorFetched": "descriptor",
@@ -29,6 +33,8 @@ class Slot:
     text: str
     ring: str = ""
     index: int = 0
+    owner: str = ""
+    """``card`` or ``driver``, whoever has the slot; ``done`` where the driver may take it back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +54,13 @@ def take(context: Context, stop: Stop) -> Picture:
         title=str(stop),
         rings=tuple(_rings(context)),
         event=_about(context, stop),
-        changed=f"{execute(context, 'registers changed')}\n\n{execute(context, 'writes')}",
+        changed=f"{_newest_first(execute(context, 'writes'))}\n\n{execute(context, 'registers changed')}",
         history=execute(context, "history 40"),
     )
+
+
+def _newest_first(text: str) -> str:
+    return "\n".join(reversed(text.splitlines()))
 
 
 def _rings(context: Context) -> list[Slot]:
@@ -62,12 +72,23 @@ def _rings(context: Context) -> list[Slot]:
         if ring.count:
             slots += [Slot(ring.title()), Slot(ring.bar())]
             name = f"{ring.kind}{ring.queue}"
-            slots += [Slot(ring.slot(index), name, index) for index in ring.shown()]
+            slots += [Slot(ring.slot(index), name, index, _owner(ring, index)) for index in ring.shown()]
     return slots or [Slot("no ring is set up yet")]
 
 
+def _owner(ring: RingView, index: int) -> str:
+    try:
+        one = ring.desc[index]
+    except DmaError:
+        return ""
+    return "card" if one.card_owns else "done" if one.done else "driver"
+
+
 def _about(context: Context, stop: Stop) -> str:
-    command = _ABOUT.get(type(stop.event).__name__, "interrupts")
+    event = stop.event
+    command = _ABOUT.get(type(event).__name__, "interrupts")
+    if isinstance(event, (ev.RegisterRead, ev.RegisterWritten)):
+        command = "descriptor" if is_doorbell(event) else f"registers {register_name(event.offset)}"
     try:
         return execute(context, command)
     except CommandError as error:

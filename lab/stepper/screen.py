@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from lab.errors import UsageError
@@ -28,6 +29,8 @@ def run(work: Callable[[CommandFront], str], leave: Callable[[], None] = nothing
             f"--tui needs {error.name}: `./ringwalk` in a checkout brings it by itself;"
             " otherwise pip install 'ringwalk[tui]'"
         ) from error
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError("--tui wants a terminal: from a pipe, or into one, use --step or --command FILE")
     app = Stepper(work, leave)
     app.run()
     app.join()

@@ -200,7 +200,7 @@ class Session:
     def stand_idle(self) -> None:
         """Stop here if a pause is still asked for: no event has come. The caller holds the card's lock."""
         if self._pause and not self._stands and not self.detached:
-            self.halt(Stop(self.position, None, f"{self._pause}; the card is idle"))
+            self.halt(Stop(self.position, None, f"({self._pause}) the card is idle"))
 
     def finish(self, why: str) -> None:
         """Stand a last time: nothing comes any more, and the last state is there to look at.

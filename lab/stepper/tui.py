@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from lab.stepper.session import Session, Stop
 
 _END = "\x04"
+OWNED = {"card": "bold yellow", "done": "green", "driver": ""}
+"""How a slot looks, by who has it."""
 LEAVING_S = 10.0
 """How long the work may take to end when its user has left."""
 
@@ -43,9 +45,18 @@ LEAVING_S = 10.0
 class Screen(CommandFront):
     """The front end: called in a thread of the card's."""
 
-    def __init__(self, show: Callable[[Picture], None], answer: Callable[[str, str], None]) -> None:
-        """``show`` gets a picture, ``answer`` a command and what it said; both hand over to the screen."""
+    def __init__(
+        self,
+        show: Callable[[Picture], None],
+        answer: Callable[[str, str], None],
+        runs: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``show`` gets a picture, ``answer`` a command and what it said; ``runs``: the card goes on.
+
+        All hand over to the screen.
+        """
         super().__init__()
+        self._runs = runs
         self._show = show
         self._answer = answer
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
@@ -87,6 +98,7 @@ class Screen(CommandFront):
                 self._answer(line, execute(context, line))
             except GoOn:
                 self._answer(line, "")
+                self._runs()
                 return
             except CommandError as error:
                 self._answer(line, f"error: {error}")
@@ -140,7 +152,11 @@ class Stepper(App[None]):
     .panel { border: round $primary; padding: 0 1; height: 1fr; }
     #rings { border: round $primary; height: 2fr; }
     #log { height: 12; border: round $secondary; }
+    .-short #log { height: 5; } .-short #past { display: none; }
+    .-narrow #right { display: none; }
     """
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012 - the base class declares it so
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (34, "-tall")]  # noqa: RUF012 - the same
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f5", "go('continue')", "continue"),
         Binding("f6", "go('step stage')", "stage"),
@@ -158,7 +174,7 @@ class Stepper(App[None]):
     def __init__(self, work: Callable[[CommandFront], str], leave: Callable[[], None]) -> None:
         """``work`` runs a card with this front end and says how it went; ``leave`` ends what it runs."""
         super().__init__()
-        self.front = Screen(self._from_card_show, self._from_card_answer)
+        self.front = Screen(self._from_card_show, self._from_card_answer, self._from_card_runs)
         self._work = work
         self._leave = leave
         self._worker = threading.Thread(target=self._do, name="work", daemon=True)
@@ -193,7 +209,7 @@ class Stepper(App[None]):
             ("rings", "rings: enter takes a descriptor apart, F2 runs to it"),
             ("past", "events"),
             ("about", "this event"),
-            ("now", "changed since the last stop; the driver's last writes"),
+            ("now", "the driver's last writes, the newest first; changed since the last stop"),
             ("log", "commands"),
         ):
             self.query_one(f"#{name}").border_title = title
@@ -227,6 +243,9 @@ class Stepper(App[None]):
     def _from_card_answer(self, line: str, text: str) -> None:
         self._hand_over(self.say, line, text)
 
+    def _from_card_runs(self) -> None:
+        self._hand_over(self.runs)
+
     def _hand_over(self, to: Callable[..., None], *what: object) -> None:
         if self.is_running:
             self.call_from_thread(to, *what)
@@ -237,14 +256,19 @@ class Stepper(App[None]):
         """Show a stop."""
         self.picture = taken
         self.pictures += 1
-        for name in ("title", "event", "changed", "history"):
+        self.query_one("#title", Static).update(f"STOPPED  {taken.title}")
+        for name in ("event", "changed", "history"):
             self.query_one(f"#{name}", Static).update(getattr(taken, name))
         rings = self.query_one("#rings", OptionList)
         marked, scrolled = rings.highlighted, rings.scroll_offset.y
         rings.clear_options()
         rings.add_options(
             [
-                Option(Text(slot.text), f"{slot.ring} {slot.index}" if slot.ring else None)
+                Option(
+                    Text(slot.text, style=OWNED.get(slot.owner, "")),
+                    f"{slot.ring} {slot.index}" if slot.ring else None,
+                    disabled=not slot.ring,
+                )
                 for slot in taken.rings
             ]
         )
@@ -261,9 +285,13 @@ class Stepper(App[None]):
         if text:
             log.write(text)
 
+    def runs(self) -> None:
+        """Say that the card goes on."""
+        self.query_one("#title", Static).update("RUNNING  Ctrl-C stops it")
+
     def ended(self) -> None:
         """Say that the work is done."""
-        self.query_one("#title", Static).update("the end: F10 leaves")
+        self.query_one("#title", Static).update("ENDED  the end: F10 leaves")
         if self.told:
             self.query_one("#log", Log).write(Text.from_ansi(self.told))
 

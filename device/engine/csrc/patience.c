@@ -11,6 +11,8 @@
  * so a stream of doorbells is noticed after a few, and its end too: at worst half of the looks are for nothing.
  *
  * To rest: by a timer, so that messages wake nobody and gather. It pays while much comes, and costs latency:
+ * What moved much once may be a lone request, for whose answer somebody waits: bulk and many count when the turn before
+ * moved much as well, a moment ago (rw_pace_goes_on).
  *   bulk      8 KiB and more moved in a turn: as long as a gigabit wire takes for them, half a millisecond at most
  *   many      8 frames and more in a turn, however short
  *   a stream  a frame a message, close together. That may also be a driver that waits for each; so a rest is tried, and
@@ -26,12 +28,13 @@
 #define OCTET_NS 8u          /* a gigabit a second */
 #define BULK_OCTETS 8192u
 #define MOST_REST_NS 500000u /* 1 ms was no better, 250 µs worse by a tenth (docs/performance.md) */
-#define MANY_FRAMES 8u
+#define MANY_FRAMES (RW_PATIENCE_FEW + 1u)
 #define MANY_NS 200000u      /* a ring of 256 lasts longer at a gigabit's 1.2 million frames a second */
 #define STREAM_NS 100000u
 #define STREAM_FRAMES 3u
 #define MOST_CREDIT 4u
 #define AGAIN 64u
+#define MOMENT_NS 4000000u /* the longest rest, and the scheduler's slice that may follow it */
 
 void rw_patience_init(struct rw_patience *patience, uint32_t spin_us)
 {
@@ -76,6 +79,15 @@ uint64_t rw_patience_bulk(uint64_t frames, uint64_t octets)
     if (octets >= BULK_OCTETS && rest < octets * OCTET_NS)
         rest = octets * OCTET_NS < MOST_REST_NS ? octets * OCTET_NS : MOST_REST_NS;
     return rest;
+}
+
+bool rw_pace_goes_on(struct rw_pace *pace, uint64_t now_ns, uint64_t frames, uint64_t octets)
+{
+    const bool goes_on = pace->much && now_ns - pace->at_ns <= MOMENT_NS;
+
+    pace->much = rw_patience_bulk(frames, octets) > 0;
+    pace->at_ns = now_ns;
+    return goes_on && pace->much;
 }
 
 uint64_t rw_patience_rest(struct rw_patience *patience, uint64_t frames, uint64_t octets)

@@ -58,6 +58,7 @@ struct rw_pump {
 
 #define MULTI_MOST 1024u
 #define MOST_HOLD_NS 250000
+#define MOST_SEND_MS 5000 /* a client that reads nothing for so long is given up: device.vfio_user.server */
 
 static void close_fds(struct rw_pump *pump)
 {
@@ -113,7 +114,7 @@ void rw_pump_ready(rw_pump *pump)
     pump->ready = true;
 }
 
-/* Send everything; waits for room. 0 or a negated errno. */
+/* Send everything; waits for room, but not for ever. 0 or a negated errno. */
 static int send_all(struct rw_pump *pump, struct iovec *iov, int count, const void *control, size_t control_length)
 {
     struct msghdr message = {.msg_iov = iov, .msg_iovlen = (size_t)count};
@@ -132,8 +133,10 @@ static int send_all(struct rw_pump *pump, struct iovec *iov, int count, const vo
                 result = -errno;
                 break;
             }
-            if (errno == EAGAIN)
-                poll(&wait, 1, -1);
+            if (errno == EAGAIN && !poll(&wait, 1, MOST_SEND_MS)) {
+                result = -ETIMEDOUT;
+                break;
+            }
             continue;
         }
         message.msg_control = NULL;

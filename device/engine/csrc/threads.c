@@ -49,15 +49,26 @@ struct rw_moved rw_moved(struct rw_card *card, struct rw_moved *last)
 {
     const struct rw_moved before = *last;
     struct rw_account now;
+    struct rw_moved moved;
 
     rw_account_of(card, &now);
-    *last = (struct rw_moved){now.frames_sent, now.frames_received, now.octets_sent, now.octets_received};
-    return (struct rw_moved){
-        now.frames_sent - before.frames_sent,
-        now.frames_received - before.frames_received,
-        now.octets_sent - before.octets_sent,
-        now.octets_received - before.octets_received,
+    *last = (struct rw_moved){now.frames_sent, now.frames_received, now.octets_sent, now.octets_received,
+                              before.pace};
+    moved = (struct rw_moved){
+        .frames_sent = now.frames_sent - before.frames_sent,
+        .frames_received = now.frames_received - before.frames_received,
+        .octets_sent = now.octets_sent - before.octets_sent,
+        .octets_received = now.octets_received - before.octets_received,
     };
+    if (!rw_pace_goes_on(&last->pace, rw_now(card), moved.frames_sent + moved.frames_received,
+                         moved.octets_sent + moved.octets_received)) {
+        moved.octets_sent = moved.octets_received = 0;
+        if (moved.frames_received > RW_PATIENCE_FEW)
+            moved.frames_received = RW_PATIENCE_FEW;
+        if (moved.frames_sent > RW_PATIENCE_FEW - moved.frames_received)
+            moved.frames_sent = RW_PATIENCE_FEW - moved.frames_received;
+    }
+    return moved;
 }
 
 _Noreturn void rw_die(const char *thread, const char *reason)

@@ -10,8 +10,9 @@ void rw_run_owing(struct rw_card *card);
 /* What the card has moved by the account. */
 struct rw_moved {
     uint64_t frames_sent, frames_received, octets_sent, octets_received;
+    struct rw_pace pace;
 };
-/* What it has moved since `last`, which is brought up to date. */
+/* What it has moved since `last`, which is brought up to date; of what does not go on, as much as is worth no rest. */
 struct rw_moved rw_moved(struct rw_card *card, struct rw_moved *last);
 /* Let the calling thread's timers be late by 1 µs, not 50. */
 bool rw_be_punctual(void);

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import codecs
 import json
 import os
 import re
 import sys
 import threading
+import time
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +24,9 @@ from lab.host.station import Station
 from lab.machines import boot_report as story
 from lab.machines import guest_machine as booting
 from lab.machines.cards import ENGINES, KINDS, LOCAL_MAC, CardSpec, default_mac
-from lab.machines.guest.session import GuestError, GuestSpec, check_kernel
+from lab.machines.guest import exchange
+from lab.machines.guest.agent import KILLED
+from lab.machines.guest.session import GuestError, GuestSpec, GuestTimeoutError, check_kernel
 from lab.machines.libvfio_user import TRANSPORTS
 from lab.machines.peer import PeerError
 from lab.machines.qemu.process import QemuError
@@ -34,12 +38,19 @@ from lab.trials.interop.verified import verdict
 
 if TYPE_CHECKING:
     from lab.machines.guest.agent import Result
+    from lab.machines.guest.session import Guest
     from lab.stepper.command import CommandFront
     from lab.stepper.live import Wish
 
 NAME = "boot"
 HELP = "boot a Linux guest whose own driver drives the card, and move traffic"
 NT_ECHOES = 10
+GDB_PORT = 1234
+NO_DRIVER = "modprobe.blacklist=e1000e"
+"""For the kernel's command line: the guest's init loads no driver for the card."""
+A_DAY_S = 86_400
+TIMED_OUT = 124
+"""The status of what took longer than --timeout, as timeout(1) has it."""
 EXAMPLES = (
     "  ringwalk boot                                  the whole story\n"
     "  ringwalk boot -i                               a shell in the guest\n"
@@ -78,7 +89,48 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     what.add_argument("--script", metavar="FILE", type=Path, help="run a shell script of the host; as --exec")
     what.add_argument(
-        "--copy", metavar="HOST:GUEST", action="append", default=[], help="copy a file first (repeatable)"
+        "--copy",
+        metavar="HOST:GUEST",
+        action="append",
+        default=[],
+        help="copy a file or a folder first (repeatable)",
+    )
+    what.add_argument(
+        "--copy-out",
+        metavar="GUEST:HOST",
+        action="append",
+        default=[],
+        help="copy a file or a folder of the guest's to the host at the end (repeatable)",
+    )
+    what.add_argument(
+        "--share",
+        metavar="DIR[:ro]",
+        action="append",
+        default=[],
+        help="show a folder of the host in the guest, at /mnt/NAME (repeatable)",
+    )
+    what.add_argument(
+        "--module",
+        metavar="FILE.ko",
+        type=Path,
+        action="append",
+        default=[],
+        help="load a driver of your own in place of e1000e (repeatable; see `ringwalk kbuild`)",
+    )
+    what.add_argument("--no-driver", action="store_true", help="leave the card without a driver: no e1000e")
+    what.add_argument(
+        "--with",
+        dest="extras",
+        metavar="SET",
+        action="append",
+        default=[],
+        help="also the programs of a set: tools (python3, strace), dpdk (repeatable)",
+    )
+    what.add_argument(
+        "--timeout",
+        metavar="SECONDS",
+        type=positive,
+        help="end the guest if its start, or the command, takes longer; the status is then 124",
     )
     what.add_argument(
         "--guest",
@@ -114,6 +166,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     machine.add_argument("--kernel", type=Path, help="another kernel (its modules must be in --initrd)")
     machine.add_argument("--initrd", type=Path, help="another initramfs")
+    machine.add_argument(
+        "--append", metavar="ARGS", default="", help="more for the kernel's command line, as intel_iommu=on"
+    )
+    machine.add_argument(
+        "--gdb",
+        nargs="?",
+        type=positive,
+        const=GDB_PORT,
+        metavar="PORT",
+        help=f"let gdb attach to the guest, at 127.0.0.1 (default port {GDB_PORT}); KASLR is off then",
+    )
     machine.add_argument("--qemu", metavar="PATH", help="another QEMU")
     machine.add_argument(
         "--qemu-arg",
@@ -172,16 +235,8 @@ def captured_wire(wire: str, pcap: Path | None, number: int) -> str:
 
 
 def copies(pairs: list[str]) -> list[tuple[Path, str]]:
-    """Read the --copy arguments; a guest's path is absolute, and a directory if it ends in a slash."""
-    found = []
-    for pair in pairs:
-        host, colon, guest = pair.rpartition(":")
-        if not colon or not guest.startswith("/"):
-            raise UsageError(f"--copy {pair}: give HOST:GUEST, where GUEST is an absolute path")
-        if not Path(host).is_file():
-            raise UsageError(f"--copy {pair}: {host} is no file of the host")
-        found.append((Path(host), guest + Path(host).name if guest.endswith("/") else guest))
-    return found
+    """Read the --copy arguments as pairs: what of the host's goes where in the guest. UsageError."""
+    return [(one.host, one.guest) for one in exchange.copies_in(pairs)]
 
 
 def guest_spec(args: argparse.Namespace) -> GuestSpec:
@@ -195,12 +250,28 @@ def guest_spec(args: argparse.Namespace) -> GuestSpec:
         qemu=args.qemu,
         kernel=args.kernel,
         initrd=args.initrd,
-        extra=tuple(args.qemu_arg),
+        extra=(*gdb_arguments(args), *exchange.share_arguments(exchange.shares(args.share)), *args.qemu_arg),
+        extras=tuple(args.extras),
         interactive=args.interactive,
         offline=args.offline,
         patient=stepping.wish(args).watched,
-        append=guest_symbols.APPEND if stepping.wish(args).watched else "",
+        append=kernel_arguments(args),
     )
+
+
+def gdb_arguments(args: argparse.Namespace) -> tuple[str, ...]:
+    """Return QEMU's arguments for gdb."""
+    return ("-gdb", f"tcp:127.0.0.1:{args.gdb}") if args.gdb is not None else ()
+
+
+def kernel_arguments(args: argparse.Namespace) -> str:
+    """Return what the kernel's command line has more."""
+    words = [args.append]
+    if stepping.wish(args).watched or args.gdb is not None:
+        words.append(guest_symbols.APPEND)
+    if args.no_driver or args.module:
+        words.append(NO_DRIVER)
+    return " ".join(filter(None, words))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -245,39 +316,112 @@ def run_guest(args: argparse.Namespace, steered: Steered) -> int:
     except (GuestError, PeerError) as error:
         if steered.left:
             return 0
+        status = TIMED_OUT if isinstance(error, GuestTimeoutError) and args.timeout is not None else 1
         if not steered.told:
-            print(f"ringwalk: {error}", file=sys.stderr)
-        return 1
+            print(f"ringwalk: {error}\n  the status is {status}", file=sys.stderr)
+        return status
 
 
 def run_linux(args: argparse.Namespace, steered: Steered) -> int:
     """Boot Linux and do what was asked."""
     script = command(args)
-    files = copies(args.copy)
-    steered.modules = [host for host, _ in files if ".ko" in host.suffixes]
+    work = Work.asked(args)
+    steered.modules = [*work.modules, *(one.host for one in work.copies if ".ko" in one.host.suffixes)]
+
+    def begun(guest: Guest) -> None:
+        guest.notice = lambda text: print(f"ringwalk: {text}", file=sys.stderr, flush=True)
+        steered.begun(guest)
+
+    if args.gdb is not None:
+        print(f"ringwalk: gdb: target remote 127.0.0.1:{args.gdb}", file=sys.stderr, flush=True)
     with booting.booted(
         card_specs(args),
         guest_spec(args),
         steered.fit,
-        steered.begun,
+        begun,
         ended=steered.ended,
         ready=steered.ready,
+        timeout_s=args.timeout,
     ) as lab:
-        for host, guest_path in files:
-            lab.guest.put(guest_path, host.read_bytes(), host.stat().st_mode & 0o777)
-        if args.interactive:
-            lab.configure()
-            return lab.guest.wait_end()
-        if script is not None:
-            lab.configure()
-            status = show(lab.guest.run(script, timeout_s=86400), as_json=args.json)
-            steered.lingers(f"the script has ended with status {status}")
-            return status
-        told = lab.tell()
-        text = json.dumps(story.data(told)) if args.json else story.text(told, colour=sys.stdout.isatty())
-        print(text, flush=True)
-        steered.lingers("the story has ended")
+        status = linux_work(args, lab, work, script, steered)
+        for one in work.results:
+            exchange.take(lab.guest, one)
+    complaints = lab.guest.watch.complaints if lab.guest.watch is not None else 0
+    lacking = any(one.lacks() for one in lab.fitted)
+    return status or int(complaints > 0 or lacking)
+
+
+def linux_work(
+    args: argparse.Namespace, lab: booting.Lab, work: Work, script: str | None, steered: Steered
+) -> int:
+    """Prepare a guest that is ready, and do what was asked in it; return the status."""
+    work.prepare(lab.guest)
+    if args.no_driver or work.modules:
+        lab.configure_if_able()
+    elif args.interactive or script is not None:
+        lab.configure()
+    if args.interactive:
+        return lab.guest.wait_end()
+    if script is not None:
+        status = run_script(lab.guest, script, args)
+        steered.lingers(f"the script has ended with status {status}")
+        return status
+    if args.no_driver or work.modules:
+        print("the guest is up; say what to do in it: -i, --exec or --script", flush=True)
+        steered.lingers("the guest is up")
+        return 0
+    colour = sys.stdout.isatty()
+    told = lab.tell(lambda row: None if args.json else print(story.line(row, colour=colour), flush=True))
+    print(json.dumps(story.data(told)) if args.json else story.last_line(told, colour=colour), flush=True)
+    steered.lingers("the story has ended")
     return 0 if told.good else 1
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is exchanged with the guest before and after the work in it."""
+
+    shares: list[exchange.Share]
+    copies: list[exchange.Copy]
+    modules: list[Path]
+    results: list[exchange.Copy]
+
+    @classmethod
+    def asked(cls, args: argparse.Namespace) -> Work:
+        """Read the arguments. UsageError."""
+        return cls(
+            exchange.shares(args.share),
+            exchange.copies_in(args.copy),
+            exchange.modules(args.module),
+            exchange.copies_out(args.copy_out),
+        )
+
+    def prepare(self, guest: Guest) -> None:
+        """Mount, copy, load. GuestError."""
+        exchange.mount(guest, self.shares)
+        for one in self.copies:
+            exchange.put(guest, one)
+        exchange.insert(guest, self.modules)
+
+
+def run_script(guest: Guest, script: str, args: argparse.Namespace) -> int:
+    """Run a script in the guest, its output as it comes; return its status."""
+    limit_s = args.timeout or A_DAY_S
+    if args.json:
+        return show(guest.run(script, timeout_s=limit_s))
+    began = time.monotonic()
+    streams = {"out": sys.stdout, "err": sys.stderr}
+    decoders = {kind: codecs.getincrementaldecoder("utf-8")("replace") for kind in streams}
+
+    def write(kind: str, data: bytes) -> None:
+        streams[kind].write(decoders[kind].decode(data))
+        streams[kind].flush()
+
+    status = guest.stream(script, write, timeout_s=limit_s)
+    if status == KILLED and args.timeout is not None and time.monotonic() - began >= args.timeout:
+        print(f"ringwalk: it did not end in {args.timeout} s", file=sys.stderr)
+        return TIMED_OUT
+    return status
 
 
 def run_nt(args: argparse.Namespace, steered: Steered) -> int:
@@ -352,11 +496,7 @@ def command(args: argparse.Namespace) -> str | None:
     return args.exec  # type: ignore[no-any-return]  # argparse gives a str or None here
 
 
-def show(result: Result, *, as_json: bool) -> int:
-    """Print what a script in the guest gave back; return its status."""
-    if as_json:
-        print(json.dumps({"status": result.status, "stdout": result.out, "stderr": result.err}))
-    else:
-        sys.stdout.write(result.out)
-        sys.stderr.write(result.err)
+def show(result: Result) -> int:
+    """Print what a script in the guest gave back, as data; return its status."""
+    print(json.dumps({"status": result.status, "stdout": result.out, "stderr": result.err}))
     return result.status

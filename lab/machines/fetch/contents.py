@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import re
 import subprocess
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from lab.errors import UsageError
 from lab.machines import recipes
 from lab.machines.fetch import libvfio, prefix
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 DOCUMENTATION = re.compile(r"\./usr/share/(doc|man|info|locale|lintian|bash-completion|perl5?|bug)/")
 MODULE = re.compile(r"\./(?:usr/)?lib/modules/[^/]+/kernel/(?P<path>.+)")
+KERNEL = re.compile(r"\./boot/|\./(?:usr/)?lib/modules/[^/]+/(?:kernel/|modules\.|vdso/)")
 KERNEL_TOP = re.compile(r"\./boot/(vmlinuz|config)-|\./(?:usr/)?lib/modules/[^/]+/modules\.")
 
 
@@ -41,23 +42,37 @@ def filter_of(name: str) -> Callable[[str], bool]:
     """Return the question to ask each path of the set ``name``."""
     if name == "guest":
         return guest_files(tuple(recipes.load("guest.toml")["keep"]))
+    if name == "headers":  # what they depend on has the kernel itself, which the guest's set has
+        return lambda path: program_files(path) and not KERNEL.match(path)
     return program_files
 
 
 def finish(name: str, tree: Path) -> None:
     """Make what is made of packages: the tables of the guest's modules, a library out of its source."""
-    if name == libvfio.NAME:
-        libvfio.build(tree, tree / "source")
-    if name == "clang":  # what packages of an installed system find there; the linker asks for it
-        for name_at_root in ("lib", "lib64"):
-            if not (tree / name_at_root).exists():
-                (tree / name_at_root).symlink_to(f"usr/{name_at_root}")
-    if name == "wine":
-        link_foreign_dlls(tree)
-    if name != "guest":
-        return
+    if name in _FINISHED:
+        _FINISHED[name](tree)
+
+
+def _guest(tree: Path) -> None:
     for folder in sorted((tree / "usr/lib/modules").iterdir()):
         depmod(tree, tree, folder.name)
+
+
+def merged_root(*names: str) -> Callable[[Path], None]:
+    """Return what links folders of the root into usr, as an installed system has them."""
+
+    def link(tree: Path) -> None:
+        for name in names:
+            if not (tree / name).exists():
+                (tree / name).symlink_to(f"usr/{name}")
+
+    return link
+
+
+def _headers(tree: Path) -> None:
+    merged_root("bin", "lib", "lib64", "sbin")(tree)
+    if not (tree / "usr/bin/awk").is_symlink():  # an alternative, which an installation chooses
+        (tree / "usr/bin/awk").symlink_to("gawk")
 
 
 def link_foreign_dlls(tree: Path) -> None:
@@ -79,3 +94,13 @@ def depmod(tree: Path, base: Path, version: str) -> None:
     )
     if done.returncode:
         raise UsageError(f"depmod failed on the guest's modules: {done.stderr.strip()}")
+
+
+_FINISHED: Final[Mapping[str, Callable[[Path], object]]] = {
+    libvfio.NAME: lambda tree: libvfio.build(tree, tree / "source"),
+    "clang": merged_root("lib", "lib64"),  # the linker asks for them
+    "guest": _guest,
+    "headers": _headers,
+    "wine": link_foreign_dlls,
+}
+"""What is done for a set when its packages are unpacked."""

@@ -58,7 +58,7 @@ def matching(tree: Path, patterns: Sequence[str]) -> list[str]:
     """Return the paths in ``tree`` that the patterns name; ``UsageError`` for one that names none."""
     found = []
     for pattern in patterns:
-        paths = sorted(str(path.relative_to(tree)) for path in tree.glob(pattern))
+        paths = sorted(str(path.relative_to(tree)) for path in tree.glob(pattern) if path.is_file())
         if not paths:
             raise UsageError(f"no {pattern} in {tree}: run `ringwalk fetch --clean`, then `ringwalk fetch`")
         found += paths

@@ -9,18 +9,23 @@
 from __future__ import annotations
 
 import shlex
+import threading
+import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Self
 
 from lab.errors import UsageError
+from lab.machines import cache
 from lab.machines.guest import extras, initramfs
-from lab.machines.guest.agent import Agent, AgentError, Result
+from lab.machines.guest.agent import Agent, AgentError, AgentTimeoutError, Result
+from lab.machines.guest.console_watch import SIGNS, ConsoleWatch
 from lab.machines.qemu import accelerator, binary
 from lab.machines.qemu.accelerator import Choice, Verdict
 from lab.machines.qemu.command import Attachment, Machine
 from lab.machines.qemu.process import QemuError, QemuProcess
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
     from types import TracebackType
 
@@ -29,10 +34,19 @@ PATIENCE_S = 86_400.0
 BOOT_TIMEOUT_S = 120.0
 """Far more than a boot takes (5 s under TCG): machines may be busy."""
 CONSOLE_TAIL = 12
+NO_LINK = 2
+"""The status of a script that has waited for a link in vain."""
+PANIC_TAIL = 40
+PANIC_S = 2.0
+"""How long a kernel that panics may take to say why."""
 
 
 class GuestError(RuntimeError):
     """The guest did not do what was asked; the message ends with the console's last lines."""
+
+
+class GuestTimeoutError(GuestError):
+    """The guest did not answer in time: it hangs, or has too much to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +94,12 @@ class Guest:
         )
         self._process: QemuProcess | None = None
         self._agent: Agent | None = None
+        self.watch: ConsoleWatch | None = None
+        """What the kernel complains of on the console."""
+        self.notice: Callable[[str], object] = lambda _: None
+        """Is told of each complaint as it comes."""
+        self._reboots = 0
+        self._closing = threading.Lock()
 
     def fit(self, nics: tuple[Attachment, ...]) -> None:
         """Give the machine its cards, before it starts."""
@@ -113,6 +133,34 @@ class Guest:
             else self._try_kvm()
         )
         self._agent = Agent(self._process.agent)
+        self._agent.look = self._look
+        self.watch = ConsoleWatch(self._process.console_path, self._complained)
+
+    def _complained(self, text: str) -> None:
+        self.notice(text)
+
+    def _look(self) -> None:
+        """Look whether the guest can still answer. AgentError."""
+        watch = self.watch
+        if watch is None:
+            return
+        watch.look()
+        if watch.panic:
+            until = time.monotonic() + PANIC_S
+            while not watch.panic_ended and time.monotonic() < until:
+                time.sleep(0.05)
+                watch.look()
+            raise AgentError(watch.panic)
+        if not self.process.running:
+            raise AgentError("QEMU has ended")
+        if not self.spec.patient and self._restarts() > self._reboots:
+            raise AgentError("the guest has started again by itself: a triple fault, or it was told to")
+
+    def _restarts(self) -> int:
+        try:
+            return self.process.guest_resets()
+        except QemuError as error:
+            raise AgentError(str(error)) from error
 
     def _try_kvm(self) -> QemuProcess:
         """Start under KVM on trial."""
@@ -162,7 +210,7 @@ class Guest:
         try:
             self.agent.wait_ready(timeout_s)
         except AgentError as error:
-            raise self._failure(str(error)) from error
+            raise self._failure(str(error), late=isinstance(error, AgentTimeoutError)) from error
 
     def run(self, script: str, *, data: bytes = b"", timeout_s: float = 60, check: bool = False) -> Result:
         """Run a shell script in the guest, as root, with ``data`` as its standard input.
@@ -175,6 +223,14 @@ class Guest:
             raise self._failure(f"`{script}` ended with {status}: {(result.err or result.out).strip()}")
         return result
 
+    def stream(self, script: str, sink: Callable[[str, bytes], object], *, timeout_s: float) -> int:
+        """Run a shell script in the guest; give its output to ``sink`` as it comes. Return its status."""
+        timeout_s = PATIENCE_S if self.spec.patient else timeout_s
+        try:
+            return self.agent.stream(script, sink, timeout_s)
+        except AgentError as error:
+            raise self._failure(str(error), late=isinstance(error, AgentTimeoutError)) from error
+
     def put(self, path: str, content: bytes, mode: int = 0o644) -> None:
         """Write a file in the guest; its directories are made."""
         where = shlex.quote(path)
@@ -185,9 +241,13 @@ class Guest:
 
     def get(self, path: str) -> bytes:
         """Return the content of a file in the guest."""
-        status, out, err = self._run(f"cat {shlex.quote(path)}", b"", 300)
+        return self.read(f"cat {shlex.quote(path)}", path)
+
+    def read(self, script: str, what: str) -> bytes:
+        """Return what a script of the guest's writes, which must succeed; ``what`` is what it reads."""
+        status, out, err = self._run(script, b"", 300)
         if status:
-            raise self._failure(f"cannot read {path} in the guest: {err.decode(errors='replace').strip()}")
+            raise self._failure(f"cannot read {what} in the guest: {err.decode(errors='replace').strip()}")
         return out
 
     def _run(self, script: str, data: bytes, timeout_s: float) -> tuple[int, bytes, bytes]:
@@ -195,11 +255,12 @@ class Guest:
         try:
             return self.agent.run(script, data, timeout_s)
         except AgentError as error:
-            raise self._failure(str(error)) from error
+            raise self._failure(str(error), late=isinstance(error, AgentTimeoutError)) from error
 
     def reboot(self, timeout_s: float = BOOT_TIMEOUT_S) -> None:
         """Restart the guest warm, from inside, and wait for its agent."""
         before = self.agent.boot_id
+        self._reboots += 1
         self.agent.send_only("reboot -f")
         self.wait_ready(timeout_s)
         if self.agent.boot_id == before:
@@ -224,9 +285,13 @@ class Guest:
         script = (
             f"ip link set {name} up || exit 1; n=0;"
             f' until [ "$(cat /sys/class/net/{name}/carrier 2>/dev/null)" = 1 ]; do'
-            f"  n=$((n+1)); [ $n -lt {int(timeout_s * 10)} ] || exit 2; sleep 0.1; done"
+            f"  n=$((n+1)); [ $n -lt {int(timeout_s * 10)} ] || exit {NO_LINK}; sleep 0.1; done"
         )
-        self.run(script, timeout_s=timeout_s * 2 + 10, check=True)
+        result = self.run(script, timeout_s=timeout_s * 2 + 10)
+        if result.status == NO_LINK:
+            raise self._failure(f"{interface} has no link after {timeout_s:.0f} s: is there a cable?")
+        if not result.ok:
+            raise self._failure(f"{interface} does not come up: {(result.err or result.out).strip()}")
 
     def wait_end(self, timeout_s: float | None = None) -> int:
         """Wait until the guest turns itself off; return QEMU's status."""
@@ -234,19 +299,41 @@ class Guest:
 
     def close(self) -> None:
         """End the guest at once and remove all that it had. Idempotent."""
-        if self._process is not None:
-            self._process.close()
-            self._process = None
+        with self._closing:  # who leaves the stepper ends it from another thread
+            if self._process is not None:
+                self._process.close()
+                self._process = None
 
-    def _failure(self, why: str) -> GuestError:
-        tail = self.console_log.splitlines()[-CONSOLE_TAIL:]
+    def _failure(self, why: str, *, late: bool = False) -> GuestError:
+        console = self.console_log
+        tail = console.splitlines()[-CONSOLE_TAIL:]
+        if self.watch is not None and self.watch.panic:
+            tail = from_panic(console)
         said = self.process.messages
         parts = [
             why,
             *(f"  console: {line}" for line in tail),
+            *([f"  the whole console: {kept(console)}"] if tail else []),
             *([f"  QEMU: {said}"] if said else []),
         ]
-        return GuestError("\n".join(parts))
+        return (GuestTimeoutError if late else GuestError)("\n".join(parts))
+
+
+def from_panic(console: str) -> list[str]:
+    """Return the console's lines from a few before the first panic or oops on: what led to it comes first."""
+    lines = console.splitlines()
+    first = next((n for n, line in enumerate(lines) if any(s.pattern.search(line) for s in SIGNS)), 0)
+    return lines[max(0, first - 3) :][:PANIC_TAIL]
+
+
+def kept(console: str) -> str:
+    """Keep a console after its guest; return the file's name."""
+    path = cache.directory() / "last-console.txt"
+    try:
+        path.write_text(console)
+    except OSError as error:
+        return f"not kept: {error.strerror}"
+    return str(path)
 
 
 def check_kernel(path: Path | None) -> None:

@@ -35,12 +35,16 @@ class Monitor:
 
     def send(self, name: str, **arguments: object) -> int:
         """Send a command; return its number, for ``answer``. MonitorError."""
+        self.greet()
+        return self._send(name, arguments)
+
+    def greet(self) -> None:
+        """Agree on what the conversation can; QEMU's main loop must be free for that. Once. MonitorError."""
         if not self._greeted:
             self._message()
             self._greeted = True
             # With "oob" QEMU reads a request at once, else only after its main loop has answered the last.
             self.answer(self._send("qmp_capabilities", {"enable": ["oob"]}))
-        return self._send(name, arguments)
 
     def _send(self, name: str, arguments: dict[str, object]) -> int:
         self._number += 1

@@ -49,6 +49,7 @@ class QemuProcess:
         """Another monitor, for who stops the machine from another thread."""
         self.agent, agent_qemu = socket.socketpair()
         self._process: subprocess.Popen[bytes] | None = None
+        self._resets = 0
         machine = replace(
             machine,
             monitor_fd=monitor_qemu.fileno(),
@@ -125,6 +126,15 @@ class QemuProcess:
         """Return the machine's run state (QMP ``query-status``)."""
         answer = self.ask("query-status")
         return str(answer["status"]) if isinstance(answer, dict) else "?"
+
+    def guest_resets(self) -> int:
+        """Return how often the guest restarted the machine (QMP ``RESET``)."""
+        if self._monitor is None:
+            return self._resets
+        self.status()  # which takes the events in
+        while (event := self._monitor.pull_event()) is not None:
+            self._resets += event["event"] == "RESET" and bool(event.get("data", {}).get("guest"))
+        return self._resets
 
     def wait_console(self, timeout_s: float) -> str | None:
         """Wait for the guest's first console line; return why there is none, or None when there is one."""

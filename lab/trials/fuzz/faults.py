@@ -185,6 +185,7 @@ FAULTS: Final = (
         (
             _ends("a_signal_under_a_polling_client_is_never_lost", "15-4-"),
             _ends("a_client_that_reads_no_answer_does_not_keep_the_process"),
+            _waits("a_client_that_reads_no_answer_is_closed"),
         ),
     ),
     Fault(

@@ -42,7 +42,7 @@ class DatagramEndpoint(Endpoint):
 
     def ready(self) -> Poll:
         """Say that it is writable, always, and readable when something is queued."""
-        return Poll.SEND | (Poll.RECEIVE if self._queue or self._no_receive else Poll.NONE)
+        return Poll.SEND | (Poll.RECEIVE if self._queue else Poll.NONE)
 
     def connect(self, irp: Irp) -> NtStatus:
         """IOCTL_AFD_CONNECT: fix the peer; port 0 dissolves it."""

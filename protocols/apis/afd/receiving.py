@@ -33,6 +33,7 @@ class State(enum.Enum):
 
     OPEN = enum.auto()
     BOUND = enum.auto()
+    PROMISED = enum.auto()  # to an AcceptEx: it becomes the next connection, and nothing else
     CONNECTING = enum.auto()
     CONNECTED = enum.auto()
     LISTENING = enum.auto()
@@ -95,11 +96,14 @@ class ReceivingEndpoint(Endpoint):
 
     def data_arrived(self, buffers: Sequence[Memory], *, is_asked: bool = False) -> NtStatus:
         """ClientEventChainedReceive; what AFD has asked for is never too much."""
-        if not is_asked and (self._buffered.size >= self.receive_limit or self._no_receive):
+        if not is_asked and self._buffered.size >= self.receive_limit:
             self._refused = True
             return NtStatus.DATA_NOT_ACCEPTED
         self._buffered.append(buffers)
         self._serve()
+        if self._no_receive and self._buffered.size:
+            self._undeliverable()
+            return NtStatus.SUCCESS
         if self._buffered.size:
             self.record(Poll.RECEIVE)
         return NtStatus.SUCCESS
@@ -169,6 +173,10 @@ class ReceivingEndpoint(Endpoint):
                 self.data_arrived([memoryview(room)[: lower.information]], is_asked=True)
 
         self.tdi.receive(self.connection, [room], refilled)
+
+    def _undeliverable(self) -> None:
+        """Reset: there is data, and SD_RECEIVE was said (shutdown, "Remarks")."""
+        raise NotImplementedError
 
     def _cancel_receive(self, irp: Irp) -> None:
         for queue in (self._receives, self._urgent_receives):

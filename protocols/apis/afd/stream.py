@@ -30,6 +30,7 @@ CANNOT_CONNECT = {
     State.CONNECTED: NtStatus.CONNECTION_ACTIVE,
     State.CONNECTING: NtStatus.INVALID_DEVICE_REQUEST,
     State.LISTENING: NtStatus.INVALID_PARAMETER,
+    State.PROMISED: NtStatus.INVALID_PARAMETER,
 }
 """What a connect is answered in the states that do not allow one."""
 
@@ -43,6 +44,8 @@ class StreamEndpoint(ReceivingEndpoint):
         self.accepted: deque[StreamEndpoint] = deque()  # connected, nobody has asked for them yet
         self.backlog = 0
         self._accepts: deque[Irp] = deque()
+        self.handed_over: list[Irp] = []  # AcceptEx whose connection is there, and its first data is not
+        self.promised: Irp | None = None  # the AcceptEx that this endpoint is for
         self._sending_bytes = 0
         self._no_send = False
         self._blocked = False  # a send would have blocked: the next room is worth an event
@@ -54,7 +57,7 @@ class StreamEndpoint(ReceivingEndpoint):
         found = Poll.NONE
         if self.state is State.LISTENING:
             return Poll.ACCEPT if self.accepted else found
-        if self._buffered.size or self._no_receive:
+        if self._buffered.size:
             found |= Poll.RECEIVE
         if self._buffered.urgent:
             found |= Poll.OOB_RECEIVE
@@ -78,6 +81,12 @@ class StreamEndpoint(ReceivingEndpoint):
         self.tdi.set_event_handler(address, Event.RECEIVE_EXPEDITED, StreamEndpoint.urgent_arrived)
         self.tdi.set_event_handler(address, Event.DISCONNECT, StreamEndpoint.disconnected)
 
+    def bind(self, irp: Irp) -> NtStatus:
+        """IOCTL_AFD_BIND. INVALID_PARAMETER: it has an address or a connection, or an AcceptEx has it."""
+        if self.state is not State.OPEN:
+            return self.io.complete(irp, NtStatus.INVALID_PARAMETER)
+        return super().bind(irp)
+
     def connect(self, irp: Irp) -> NtStatus:
         """IOCTL_AFD_CONNECT; immediate: PENDING goes on behind a DEVICE_NOT_READY."""
         asked = irp.location.parameters
@@ -90,6 +99,7 @@ class StreamEndpoint(ReceivingEndpoint):
         except NtError as error:
             return self.io.complete(irp, error.status)
         self.state = State.CONNECTING
+        self.error = NtStatus.SUCCESS
         self.remote = asked.remote
         assert self.connection is not None  # noqa: S101 - _open_connection has just made it
         waiting = None if asked.immediate else irp
@@ -126,13 +136,22 @@ class StreamEndpoint(ReceivingEndpoint):
         return self.super_accept(irp)
 
     def super_accept(self, irp: Irp) -> NtStatus:
-        """IOCTL_AFD_SUPER_ACCEPT: the next connection becomes the given file's; maybe with first data."""
-        if self.state is not State.LISTENING:
+        """IOCTL_AFD_SUPER_ACCEPT: the next connection becomes the given file's; maybe with first data.
+
+        INVALID_PARAMETER: nothing listens here, or the file is not that of an unused socket of the same
+        transport. Until the end that socket is this request's: it cannot be bound, connected or given again.
+        """
+        asked: Accept = irp.location.parameters
+        acceptor = asked.file.fs_context
+        if self.state is not State.LISTENING or not isinstance(acceptor, StreamEndpoint):
+            return self.io.complete(irp, NtStatus.INVALID_PARAMETER)
+        if acceptor.state is not State.OPEN or acceptor.opened.transport != self.opened.transport:
             return self.io.complete(irp, NtStatus.INVALID_PARAMETER)
         if self.accepted:
             return self._hand_over(irp, self.accepted.popleft())
-        if getattr(irp.location.parameters, "immediate", False):
+        if asked.immediate:
             return self.io.complete(irp, NtStatus.DEVICE_NOT_READY)
+        acceptor.state, acceptor.promised = State.PROMISED, irp
         self._accepts.append(irp)
         return self.io.pend_cancellable(irp, self._cancel_accept)
 
@@ -177,7 +196,9 @@ class StreamEndpoint(ReceivingEndpoint):
             return self.io.complete(irp, NtStatus.CONNECTION_INVALID)
         if asked.receive:
             self._no_receive = True
-        if asked.abort:
+        if asked.receive and (self._buffered.size or self._refused):
+            self._undeliverable()
+        elif asked.abort:
             self.tdi.disconnect(self.connection, Flags.ABORT)
         elif asked.send and not self._no_send:
             self._no_send = True
@@ -211,9 +232,12 @@ class StreamEndpoint(ReceivingEndpoint):
 
     def cleanup(self) -> None:
         """closesocket: SO_LINGER 0 resets; else FIN behind what is queued, and the rest goes on alone."""
-        for queue in (self._accepts, self._receives, self._urgent_receives):
+        for queue in (self._accepts, self.handed_over, self._receives, self._urgent_receives):
             for irp in list(queue):
                 self.io.cancel(irp)
+        for one in (self.promised, self._first_data):
+            if one is not None:
+                self.io.cancel(one)
         for child in self.accepted:
             child.options["linger"] = 0  # nobody will ever read or write there: the peer is to know at once
             child.cleanup()
@@ -307,7 +331,7 @@ class StreamEndpoint(ReceivingEndpoint):
             return
         status = lower.status
         if status is NtStatus.SUCCESS:
-            self.state = State.CONNECTED
+            self.state, self.error = State.CONNECTED, NtStatus.SUCCESS
             assert self.connection is not None  # noqa: S101 - it has just connected
             self.local = self.tdi.query(self.connection, Query.ADDRESS_INFO)
             self.options_changed({})
@@ -346,6 +370,7 @@ class StreamEndpoint(ReceivingEndpoint):
         if not asked.receive_bytes or child._buffered.size:
             return self._accept_done(irp, child)
         child._first_data = irp
+        self.handed_over.append(irp)
         return self.io.pend_cancellable(irp, lambda one: self._cancel_first(one, child))
 
     def _first_arrived(self, irp: Irp) -> None:
@@ -354,13 +379,30 @@ class StreamEndpoint(ReceivingEndpoint):
     def _accept_done(self, irp: Irp, child: StreamEndpoint) -> NtStatus:
         copied = 0
         asked: Accept = irp.location.parameters
+        self._forget_handed_over(irp)
         if asked.receive_bytes:
             copied = child._take_into(irp)
         child.rearm(Poll.SEND)
         return self.io.complete(irp, NtStatus.SUCCESS, copied, (child.local, child.remote))
 
+    def _forget_handed_over(self, irp: Irp) -> None:
+        listener = irp.location.file.fs_context if irp.location.file is not None else None
+        if isinstance(listener, StreamEndpoint) and irp in listener.handed_over:
+            listener.handed_over.remove(irp)
+
+    def _undeliverable(self) -> None:
+        """Reset: there is data, and SD_RECEIVE was said (shutdown, "Remarks")."""
+        self._buffered.clear()
+        if self.connection is not None and self._aborted is None:
+            self.tdi.disconnect(self.connection, Flags.ABORT)
+            self._aborted = NtStatus.CONNECTION_ABORTED
+
     def _cancel_first(self, irp: Irp, child: StreamEndpoint) -> None:
+        """End an AcceptEx that waited for data: its connection is reset, its socket is as before."""
         child._first_data = None
+        self._forget_handed_over(irp)
+        if not child.closed:
+            child._reset()
         self.io.complete(irp, NtStatus.CANCELLED)
 
     def _cannot_send(self) -> NtStatus:
@@ -421,6 +463,8 @@ class StreamEndpoint(ReceivingEndpoint):
     def _cancel_accept(self, irp: Irp) -> None:
         if irp in self._accepts:
             self._accepts.remove(irp)
+        acceptor = irp.location.parameters.file.fs_context
+        acceptor.state, acceptor.promised = State.OPEN, None
         self.io.complete(irp, NtStatus.CANCELLED)
 
     def _cancel_send(self, irp: Irp, lower: Irp) -> None:

@@ -53,6 +53,8 @@ class Handle:
         }
         self.connecting = False
         self.bound = False
+        self.lacks_context: Handle | None = None
+        """After AcceptEx its listener, after ConnectEx itself: until SO_UPDATE_*_CONTEXT."""
         self.qos = Qos()
 
 

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from struct import Struct
 from typing import TYPE_CHECKING, Any
 
 from ntos.io.status import NtStatus
 from protocols.apis.afd.requests import Afd, Information
 from protocols.apis.winsock.afdcalls import AfdCalls
+from protocols.apis.winsock.afdcalls import Handle as AfdHandle
 from protocols.apis.winsock.constants import Io, IpOption, So, Sol
 from protocols.apis.winsock.errors import WinsockError, Wsae, error_of
 from protocols.apis.winsock.options import AFD_NAMES, DATAGRAM_ONLY, STREAM_ONLY
 from protocols.apis.winsock.qos import Qos, tos_of
-from protocols.interfaces.options import OptionError, checked
+from protocols.interfaces.options import OptionError, checked, checked_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from protocols.apis.winsock.afdcalls import Handle
+
+
+KEEPALIVE = Struct("<III")
+KEEPALIVE_FIELDS = ("keepalive", "keepalive_ms", "keepalive_interval_ms")
+MILLISECONDS = {"keepalive_s": "keepalive_ms", "keepalive_interval_s": "keepalive_interval_ms"}
+"""Options in seconds that the transport knows in milliseconds."""
 
 
 class OptionCalls(AfdCalls):
@@ -34,7 +42,8 @@ class OptionCalls(AfdCalls):
     def setsockopt(self, handle: Handle, level: int, option: int, value: Any) -> None:  # noqa: ANN401 - each option has its own type
         """WSPSetSockOpt. WSAEFAULT: no value of the option's type. WSAEINVAL: out of its range."""
         if level == Sol.SOCKET and option in (So.UPDATE_ACCEPT_CONTEXT, So.UPDATE_CONNECT_CONTEXT):
-            return  # what they copy is there already: the file is the connection's own
+            self._update_context(handle, option, value)
+            return
         if level == Sol.SOCKET and option == So.DONTLINGER:
             option, value = So.LINGER, None
         name = self._name(handle, level, option)
@@ -50,7 +59,8 @@ class OptionCalls(AfdCalls):
             if value and handle.options[other]:
                 raise WinsockError(Wsae.WSAEINVAL, "SO_REUSEADDR and SO_EXCLUSIVEADDRUSE exclude each other")
         handle.helper.check_option(handle, name, value)
-        self._now(handle, Afd.SET_INFO, Information({name: value}))
+        kept = {MILLISECONDS[name]: value * 1000} if name in MILLISECONDS else {name: value}
+        self._now(handle, Afd.SET_INFO, Information(kept))
         if name not in ("join", "leave"):
             handle.options[name] = value
 
@@ -64,13 +74,43 @@ class OptionCalls(AfdCalls):
         if code == Io.SIOCATMARK:
             return self._info(handle).get("at_mark", True)
         if code == Io.KEEPALIVE_VALS:
-            self.setsockopt(handle, Sol.SOCKET, So.KEEPALIVE, argument)
+            self._set_keepalive(handle, argument)
             return None
         if code == Io.GET_QOS:
             return handle.qos
         if code == Io.SET_QOS:
             return self._set_qos(handle, argument)
         raise WinsockError(Wsae.WSAEOPNOTSUPP, f"{code:#x}")
+
+    def _update_context(self, handle: Handle, option: int, listener: object) -> None:
+        """SO_UPDATE_ACCEPT_CONTEXT, whose value is the listener, and SO_UPDATE_CONNECT_CONTEXT.
+
+        WSAENOTCONN: there is no connection. WSAEINVAL: another listener's, or not by AcceptEx.
+        """
+        if not handle.stream or not self._info(handle)["connected"]:
+            raise WinsockError(Wsae.WSAENOTCONN, "a context of a connection that there is not")
+        if option == So.UPDATE_ACCEPT_CONTEXT:
+            if handle.lacks_context is not listener or not isinstance(listener, AfdHandle):
+                raise WinsockError(Wsae.WSAEINVAL, "not the listener that accepted it")
+            handle.options = dict(listener.options)
+        handle.bound, handle.lacks_context = True, None
+
+    def _set_keepalive(self, handle: Handle, argument: object) -> None:
+        """SIO_KEEPALIVE_VALS: tcp_keepalive, (onoff, keepalivetime, keepaliveinterval) in ms."""
+        if isinstance(argument, bytes | bytearray) and len(argument) >= KEEPALIVE.size:
+            argument = KEEPALIVE.unpack_from(argument)
+        if not isinstance(argument, tuple) or len(argument) != 3:
+            raise WinsockError(Wsae.WSAEFAULT, "SIO_KEEPALIVE_VALS wants a tcp_keepalive")
+        if not handle.stream:
+            raise WinsockError(Wsae.WSAEOPNOTSUPP, "SIO_KEEPALIVE_VALS is TCP's")
+        try:
+            values = checked_all(dict(zip(KEEPALIVE_FIELDS, argument, strict=True)))
+        except OptionError as error:
+            raise WinsockError(Wsae.WSAEFAULT if error.is_type else Wsae.WSAEINVAL, str(error)) from error
+        self._now(handle, Afd.SET_INFO, Information(values))
+        handle.options["keepalive"] = values["keepalive"]
+        handle.options["keepalive_s"] = values["keepalive_ms"] // 1000
+        handle.options["keepalive_interval_s"] = values["keepalive_interval_ms"] // 1000
 
     def _set_qos(self, handle: Handle, asked: object) -> None:
         """Mark what is sent as its service type says; nothing is reserved for it."""

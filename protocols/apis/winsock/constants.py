@@ -134,7 +134,9 @@ class TcpOption(enum.IntEnum):
     """TCP_* of IPPROTO_TCP."""
 
     NODELAY = 1
-    KEEPALIVE = 3
+    KEEPALIVE = 3  # also TCP_KEEPIDLE
+    KEEPCNT = 16
+    KEEPINTVL = 17
 
 
 class Io(enum.IntEnum):

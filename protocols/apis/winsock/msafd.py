@@ -133,6 +133,7 @@ class MsafdProvider(OptionCalls, EventCalls):
             handle.connecting = False
         handle.helper.check_peer(handle, address)
         handle.bound = True
+        handle.lacks_context = None
         if handle.blocking:
             self.request(handle, Afd.CONNECT, ConnectTo(address))
             return
@@ -160,6 +161,7 @@ class MsafdProvider(OptionCalls, EventCalls):
         """WSPShutdown."""
         if how not in set(Shut):
             raise WinsockError(Wsae.WSAEINVAL, f"how {how}")
+        self._require_context(handle)
         asked = Disconnect(send=how != Shut.RECEIVE, receive=how != Shut.SEND)
         self._now(handle, Afd.DISCONNECT, asked)
 
@@ -262,11 +264,18 @@ class MsafdProvider(OptionCalls, EventCalls):
         return found
 
     def getpeername(self, handle: Handle) -> TdiAddress:
-        """WSPGetPeerName."""
+        """WSPGetPeerName. WSAENOTCONN."""
+        self._require_context(handle)
         found: TdiAddress = self._now(handle, Afd.GET_PEER_NAME)
         return found
 
     # Inside
+
+    @staticmethod
+    def _require_context(handle: Handle) -> None:
+        """Refuse what AcceptEx and ConnectEx do not enable by themselves ("Remarks" of both)."""
+        if handle.lacks_context is not None:
+            raise WinsockError(Wsae.WSAENOTCONN, "SO_UPDATE_*_CONTEXT comes first")
 
     def _family(self, handle: Handle, address: TdiAddress) -> None:
         handle.helper.check_address(handle.family, address)

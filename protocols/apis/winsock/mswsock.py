@@ -75,12 +75,19 @@ class Extensions:
         buffer: Memory = b"",
         overlapped: Overlapped | None = None,
     ) -> int:
-        """AcceptEx: with a buffer, complete only when the first data is there too."""
-        if accepting.bound:
-            raise WinsockError(Wsae.WSAEINVAL, "the accepting socket is bound")
+        """AcceptEx: with a buffer, complete only when the first data is there too.
+
+        The accepting socket is the request's until its end. WSAEINVAL: it is no unused stream socket, or
+        ``listener`` does not listen.
+        """
         asked = Accept(accepting.file, len(buffer))
-        irp = self._provider.request(listener, Afd.SUPER_ACCEPT, asked, [buffer], overlapped)
-        accepting.bound = True
+        try:
+            irp = self._provider.request(listener, Afd.SUPER_ACCEPT, asked, [buffer], overlapped)
+        except WinsockError as error:
+            if error.code is Wsae.WSA_IO_PENDING:
+                accepting.lacks_context = listener
+            raise
+        accepting.lacks_context = listener
         return irp.information
 
     @staticmethod
@@ -99,13 +106,22 @@ class Extensions:
         """ConnectEx: the socket must be bound; ``data`` goes out behind the handshake."""
         if not handle.bound:
             raise WinsockError(Wsae.WSAEINVAL, "ConnectEx wants a bound socket")
+        handle.helper.check_address(handle.family, address)
+        handle.helper.check_peer(handle, address)
         buffers = [data] if len(data) else []
-        return self._provider.request(
-            handle, Afd.CONNECT, ConnectTo(address), buffers, overlapped
-        ).information
+        try:
+            irp = self._provider.request(handle, Afd.CONNECT, ConnectTo(address), buffers, overlapped)
+        except WinsockError as error:
+            if error.code is Wsae.WSA_IO_PENDING:
+                handle.lacks_context = handle
+            raise
+        handle.lacks_context = handle
+        return irp.information
 
     def disconnect_ex(self, handle: Handle, flags: int = 0, overlapped: Overlapped | None = None) -> None:
         """DisconnectEx; TF_REUSE_SOCKET: when it is done, the socket may connect or accept again."""
+        if flags & TF_REUSE_SOCKET:
+            handle.lacks_context = None
         asked = Disconnect(send=True, reuse=bool(flags & TF_REUSE_SOCKET))
         self._provider.request(handle, Afd.SUPER_DISCONNECT, asked, (), overlapped)
 

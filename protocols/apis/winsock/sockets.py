@@ -12,6 +12,7 @@ from protocols.apis.winsock.library import Duplicate, Entry, Library
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from protocols.apis.winsock.afdcalls import Handle
     from protocols.interfaces.tdi.address import TdiAddress
 
 
@@ -108,8 +109,18 @@ class SocketCalls(Library):
         return self._call(number, "getsockopt", level, option)
 
     def setsockopt(self, number: int, level: int, option: int, value: Any) -> None:  # noqa: ANN401 - each option has its own type
-        """Set an option."""
+        """Set an option. SO_UPDATE_ACCEPT_CONTEXT takes the listener's number. WSAENOTSOCK: it is none."""
+        if level == Sol.SOCKET and option == So.UPDATE_ACCEPT_CONTEXT:
+            value = self._listener(value)
         self._call(number, "setsockopt", level, option, value)
+
+    def _listener(self, value: object) -> Handle:
+        """Return the socket that a SOCKET, or its bytes, stand for. WSAENOTSOCK, WSAEFAULT."""
+        if isinstance(value, bytes | bytearray) and len(value) >= 4:
+            value = int.from_bytes(value[:8], "little")
+        if not isinstance(value, int):
+            raise self._failed(WinsockError(Wsae.WSAEFAULT, "SO_UPDATE_ACCEPT_CONTEXT wants a SOCKET"))
+        return self._entry(value).handle
 
     def ioctlsocket(self, number: int, code: int, argument: Any = None) -> Any:  # noqa: ANN401 - each code has its own types
         """WSAIoctl; SIO_GET_EXTENSION_FUNCTION_POINTER takes the name of an extension."""

@@ -7,7 +7,7 @@ entered from NDIS's calls, since it may itself be in the middle of a send. ``wak
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ndis.errors import NdisError
 from ndis.oids import Oid
@@ -38,7 +38,7 @@ class EdgeLink(BindingClient, Generic[Sent, Received]):
     Invariant: a packet is out of the pool exactly while the miniport has it. After ``stop`` nothing is sent.
     """
 
-    wanted: ClassVar[Wanted | None] = None
+    wanted: Wanted | None = None
     """Which frames are the transport's; None: all, it looks itself."""
 
     def __init__(

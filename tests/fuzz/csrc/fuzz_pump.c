@@ -4,6 +4,11 @@
 
 #include "guest.h"
 
+static void close_fd(int fd)
+{
+    close(fd);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void send_message(int fd, struct input *input)
@@ -50,11 +55,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!pump)
         abort();
     rw_pump_ready(pump);
+    rw_pump_closer(pump, close_fd);
     guest_setup(card);
     for (int n = 0; n < 40 && input.left; n++)
         send_message(pair[1], &input);
     shutdown(pair[1], SHUT_WR);
-    while ((result = rw_pump_next(pump, true, 0)) == RW_PUMP_MESSAGE) {
+    while ((result = rw_pump_next(pump, true, size & 1)) == RW_PUMP_MESSAGE) {
         volatile uint8_t sum = 0;
         const uint8_t *bytes = rw_pump_bytes(pump, &length);
 

@@ -46,7 +46,7 @@ static void *serve(void *argument)
 
         fail_next(life->failing.b & 1 ? FAIL_SENDMSG : FAIL_RECVMSG, life->failing.b >> 1 & 7, errors[life->failing.a & 3]);
     }
-    while ((result = rw_pump_next(life->pump, true)) == RW_PUMP_MESSAGE || result == -EINTR) {
+    while ((result = rw_pump_next(life->pump, true, 0)) == RW_PUMP_MESSAGE || result == -EINTR) {
         const uint8_t *bytes = rw_pump_bytes(life->pump, &length);
         uint8_t reply[16] = {0};
 

@@ -5,6 +5,7 @@
  *
  *     litmus PAIR ROUNDS
  */
+#include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdio.h>
@@ -261,8 +262,8 @@ static bool prepare(const struct litmus *litmus)
     rw_set_irq(card, RW_IRQ_MSI, 0, interrupt, false, false);
     rw_set_mode(card, RW_MODE_MSI);
     if (litmus->wire) {
-        if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair))
-            return false;
+        if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) || fcntl(pair[0], F_SETFL, O_NONBLOCK))
+            return false; /* a wire's descriptor does not block: device.wire.contract */
         rw_attach_wire(card, pair[0], litmus->mapped ? RW_FRAMING_NONE : RW_FRAMING_DATAGRAM);
     } else {
         rw_attach_wire(card, -1, RW_FRAMING_NONE); /* into the void, not into effects, which have one reader */

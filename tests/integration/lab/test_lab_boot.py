@@ -299,3 +299,54 @@ def test_an_answer_that_is_none_is_told() -> None:
     """Something else speaks on the port."""
     with pytest.raises(AgentError, match="said b'login:'"):
         parse_reply(b"login:")
+
+
+def test_a_script_s_output_comes_as_it_is_written() -> None:
+    """In pieces, in their order; what an earlier request still says is passed over."""
+    ours, theirs = socket.socketpair()
+    seen: list[tuple[str, bytes]] = []
+    with ours, theirs:
+        agent = Agent(ours)
+        theirs.sendall(
+            b"0 out 3\nold" + b"1 out 4\none\n" + b"1 err 2\ne\n" + b"1 out 4\ntwo\n" + b"1 3 0 0\n"
+        )
+
+        status = agent.stream("true", lambda kind, data: seen.append((kind, data)), timeout_s=5)
+        asked = theirs.recv(100)
+
+    assert status == 3
+    assert seen == [("out", b"one\n"), ("err", b"e\n"), ("out", b"two\n")]
+    assert asked == request(1, "true", b"", 5, stream=True) == b"1 5 4 0 stream\ntrue"
+
+
+@pytest.mark.parametrize("line", [b"1 out 99999999\n", b"1 out -5\n", b"x out 5\n", b"what\n"])
+def test_a_piece_that_no_agent_would_send_is_told(line: bytes) -> None:
+    """No number that a guest names makes us wait for more than a piece."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(line)
+        with pytest.raises(AgentError, match="the guest's agent said"):
+            Agent(ours).stream("true", lambda _kind, _data: None, timeout_s=5)
+
+
+def test_a_guest_that_starts_again_in_the_middle_of_a_script_is_told() -> None:
+    """Its answer will never come."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(b"1 out 3\nabcready boot-8\n")
+        with pytest.raises(AgentError, match="started again by itself"):
+            Agent(ours).stream("true", lambda _kind, _data: None, timeout_s=5)
+
+
+def test_an_answer_is_awaited_no_longer_than_somebody_sees_a_reason_to() -> None:
+    """A panic on the console ends the wait at once."""
+    ours, theirs = socket.socketpair()
+
+    def look() -> None:
+        raise AgentError("the guest's kernel panicked")
+
+    with ours, theirs:
+        agent = Agent(ours)
+        agent.look = look
+        with pytest.raises(AgentError, match="panicked"):
+            agent.run("true", timeout_s=600)

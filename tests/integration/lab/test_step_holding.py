@@ -101,7 +101,7 @@ def test_ctrl_c_opens_the_prompt_of_a_card_to_which_nothing_happens(card: LiveTh
     session.pause()
 
     assert front.stood.acquire(timeout=SOON_S)
-    assert front.reasons == ["paused; the card is idle"]
+    assert front.reasons == ["(paused) the card is idle"]
 
 
 def test_a_pause_that_an_event_has_answered_opens_no_second_prompt(card: LiveThread, front: Asked) -> None:
@@ -116,7 +116,7 @@ def test_a_pause_that_an_event_has_answered_opens_no_second_prompt(card: LiveThr
 
     session.pause("again")
     assert front.stood.acquire(timeout=SOON_S)
-    assert front.reasons == ["paused", "again; the card is idle"]
+    assert front.reasons == ["paused", "(again) the card is idle"]
 
 
 def test_the_card_s_time_stands_at_a_stop(card: LiveThread, front: Asked) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lab.stepper.calls import Unreadable
 from lab.stepper.guest_hold import Symbols
 from lab.stepper.kernel_symbols import KernelSymbols
 from lab.stepper.module_image import AROUND, ModuleImage
@@ -87,3 +88,22 @@ def test_a_file_that_is_no_module_is_passed_over(tmp_path: Path) -> None:
     symbols.read = lambda _, length: bytes(length)
 
     assert symbols.find(BASE) is None
+
+
+def test_a_function_at_the_beginning_of_a_module_is_found_though_nothing_lies_before_it(module: Path) -> None:
+    """The page before a module's first is a guard page."""
+    image = ModuleImage.load(module)
+    text = loaded(image) + bytes(256)
+
+    def read(address: int, length: int) -> bytes:
+        if address < BASE:
+            raise Unreadable
+        return text[address - BASE :][:length]
+
+    symbols = Symbols(KernelSymbols(), lambda: [module])
+    symbols.read = read
+
+    place = symbols.find(BASE + 1)
+
+    assert place is not None
+    assert place.function == min(image._functions)[1]

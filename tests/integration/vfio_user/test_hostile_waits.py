@@ -6,6 +6,7 @@ import contextlib
 import errno
 import mmap
 import os
+import socket
 import struct
 import time
 from pathlib import Path
@@ -327,6 +328,26 @@ def test_a_client_that_does_not_answer_is_closed(tmp_path: Path, engine: str) ->
         assert read(after, "STATUS")
     card.close()
     assert 3 < took < 15
+
+
+def test_a_client_that_reads_no_answer_is_closed(card: CardProcess) -> None:
+    """The socket is full of answers: after 5 s the card gives it up, and serves the next."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.connect(card.ready.socket)
+        connection.settimeout(20)
+        connection.sendall(struct.pack("<HHIII", 1, 1, 20, 0, 0) + bytes(4))
+        connection.recv(4096)
+        question = struct.pack("<HHIIIQII", 2, 9, 32, 0, 0, 0, 3, 0x4000)
+
+        closed = False
+        while not closed:
+            try:
+                connection.sendall(question)
+            except ConnectionError:
+                closed = True
+
+    with Client.connect(card.ready.socket, timeout_s=10) as client:
+        assert read(client, "STATUS")
 
 
 def resident_mib(card: CardProcess) -> int:

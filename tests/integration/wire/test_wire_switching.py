@@ -145,6 +145,23 @@ def test_cards_of_one_process_hear_each_other(directory: Path) -> None:
     assert not list(directory.rglob("*.switch"))
 
 
+@pytest.mark.usefixtures("directory")
+def test_a_full_switch_lets_a_card_in_when_another_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who comes then waits in the queue, and the switch does not look at it again and again."""
+    monkeypatch.setattr("device.wire.switch._MOST_PORTS", 2)
+    one, two = open_wire("switch:full"), open_wire("switch:full")
+    until(lambda: heard(two, one, frame(ALL, A, b"hello")))
+    three = open_wire("switch:full")
+
+    left_out = not heard(three, one, frame(ALL, A, b"anybody?"))
+    two.close()
+
+    assert left_out
+    until(lambda: heard(three, one, frame(ALL, A, b"and now?")))
+    one.close()
+    three.close()
+
+
 OTHER_PROCESS = """
 import sys, time
 from device.wire.spec import open_wire

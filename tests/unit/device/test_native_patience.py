@@ -160,3 +160,36 @@ def test_a_fixed_time_to_look_has_no_rests(spin_us: int) -> None:
     rests = {lib.rw_patience_rest(state, 100, 1 << 20) for _ in range(20)}
 
     assert rests == {0}
+
+
+MOMENT_NS = 4_000_000
+
+
+@pytest.mark.parametrize(("frames", "octets"), [(11, 16_384), (1, 9_000), (64, 3_840)])
+def test_a_lone_request_however_long_waits_for_no_rest(frames: int, octets: int) -> None:
+    """A turn that moved much, after a while in which nothing moved; its answer is asked for at once."""
+    pace = ffi.new("struct rw_pace *")
+
+    seen = [lib.rw_pace_goes_on(pace, at, frames, octets) for at in range(10**9, 10**10, 2 * MOMENT_NS * 10)]
+
+    assert set(seen) == {False}
+
+
+def test_much_traffic_goes_on_from_its_second_turn_until_a_turn_moves_little() -> None:
+    """Turns a rest apart."""
+    pace = ffi.new("struct rw_pace *")
+
+    seen = [
+        lib.rw_pace_goes_on(pace, 10**9 + turn * 500_000, frames, 1514 * frames)
+        for turn, frames in enumerate((64, 64, 64, 1, 64, 64))
+    ]
+
+    assert seen == [False, True, True, False, False, True]
+
+
+def test_frames_that_others_took_long_ago_are_not_rested_after() -> None:
+    """The wire's thread looks seldom while the socket's takes its frames: hundreds since its last look."""
+    pace = ffi.new("struct rw_pace *")
+    lib.rw_pace_goes_on(pace, 10**9, 500, 500 * 60)
+
+    assert not lib.rw_pace_goes_on(pace, 2 * 10**9, 500, 500 * 60)

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 textual = pytest.importorskip("textual", reason="the extra `tui` is not installed")
 OptionList = pytest.importorskip("textual.widgets").OptionList
+Static = pytest.importorskip("textual.widgets").Static
+Text = pytest.importorskip("rich.text").Text
 
 
 async def settled(pilot: Pilot[None], app: Stepper, pictures: int) -> None:
@@ -167,3 +169,42 @@ def test_without_textual_one_line_says_how_to_get_it(monkeypatch: pytest.MonkeyP
 
     with pytest.raises(UsageError, match=r"pip install 'ringwalk\[tui\]'"):
         screen.run(lambda _: "")
+
+
+@pytest.mark.parametrize(("size", "right"), [((80, 24), False), ((140, 40), True)])
+def test_a_small_terminal_keeps_the_rings(size: tuple[int, int], right: bool) -> None:  # noqa: FBT001 - of the table
+    """At 80 by 24 half of the height is the rings'; the word above says that the card stands."""
+    app = stepper()
+
+    async def drive() -> tuple[str, bool, int, int]:
+        async with app.run_test(size=size) as pilot:
+            await settled(pilot, app, 1)
+            title = str(app.query_one("#title", Static).render())
+            shown = app.query_one("#right").display
+            return title, shown, app.query_one("#rings").size.height, app.query_one("#log").size.height
+
+    title, shown, rings, log = asyncio.run(drive())
+
+    assert title.startswith("STOPPED  #1")
+    assert shown is right
+    assert rings > log
+
+
+def test_slots_are_coloured_by_who_has_them_and_titles_are_no_place_for_the_cursor() -> None:
+    """Enter does something wherever the cursor can be."""
+    app = stepper()
+
+    async def drive() -> tuple[set[str], bool]:
+        async with app.run_test(size=(140, 40)) as pilot:
+            await settled(pilot, app, 1)
+            app.front.command("seek 100")
+            await settled(pilot, app, 2)
+            rings = app.query_one("#rings", OptionList)
+            options = [rings.get_option_at_index(n) for n in range(rings.option_count)]
+            styles = {str(one.prompt.style) for one in options if isinstance(one.prompt, Text)}
+            return styles, all(one.disabled == (one.id is None) for one in options)
+
+    styles, titles = asyncio.run(drive())
+
+    assert {"bold yellow", "green"} <= styles
+    assert titles

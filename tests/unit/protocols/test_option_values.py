@@ -122,7 +122,7 @@ def test_an_interface_that_there_is_not_lets_no_socket_be_half_bound(world: Worl
 
 
 @pytest.mark.parametrize("name", sorted({*RANGES, *FLAGS, *OTHERS}))
-@pytest.mark.parametrize("value", ["x", 1.5, object(), [], b"", -(1 << 70), 1 << 70], ids=repr)
+@pytest.mark.parametrize("value", ["x", 1.5, [], b"", -(1 << 70), 1 << 70], ids=repr)
 def test_no_option_takes_what_no_c_type_holds(name: str, value: object) -> None:
     with pytest.raises(OptionError):
         checked(name, value)

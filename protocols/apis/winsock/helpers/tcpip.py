@@ -43,6 +43,8 @@ class TcpipHelper(WinsockHelper):
         (Sol.IP, IpOption.PKTINFO): "packet_info",
         (Sol.TCP, TcpOption.NODELAY): "no_delay",
         (Sol.TCP, TcpOption.KEEPALIVE): "keepalive_s",
+        (Sol.TCP, TcpOption.KEEPINTVL): "keepalive_interval_s",
+        (Sol.TCP, TcpOption.KEEPCNT): "keepalive_probes",
         (Sol.IPV6, IpOption.V6ONLY): "v6_only",
         (Sol.IPV6, IpOption.PKTINFO): "packet_info",
         (Sol.IPV6, IpOption.TTL): "ttl",
@@ -63,12 +65,14 @@ class TcpipHelper(WinsockHelper):
         "v6_only": 1,
         "no_delay": 0,
         "keepalive_s": 7200,
+        "keepalive_interval_s": 1,
+        "keepalive_probes": 10,
     }
     family_defaults: ClassVar[Mapping[tuple[int, str], object]] = {(Af.INET6, "ttl"): 64}
     datagram_only = frozenset(
         {"packet_info", "join", "leave", "multicast_ttl", "multicast_loop", "multicast_interface"}
     )
-    stream_only = frozenset({"no_delay", "keepalive_s"})
+    stream_only = frozenset({"no_delay", "keepalive_s", "keepalive_interval_s", "keepalive_probes"})
 
     def any_address(self, family: int) -> TdiAddress:
         """0.0.0.0 or ::, of any port."""

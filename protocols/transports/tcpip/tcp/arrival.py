@@ -58,7 +58,7 @@ def arrive(conn: Connection, seg: Segment) -> None:
         return
     if conn.keepalive:
         conn.keepalive_sent = 0
-        conn.keepalive_timer.start(conn.tcp.context.config.keepalive_idle)
+        conn.keepalive_timer.start(conn.keepalive_idle)
     if not predicted or conn.early_fin is not None:
         _after_acknowledgment(conn, seg, sequence)
     elif seg.length:

@@ -180,6 +180,9 @@ class Connection:
         "irs",
         "iss",
         "keepalive",
+        "keepalive_idle",
+        "keepalive_interval",
+        "keepalive_probes",
         "keepalive_sent",
         "keepalive_timer",
         "key",
@@ -323,6 +326,9 @@ class Connection:
         # Manners
         self.no_delay = False
         self.keepalive = False
+        self.keepalive_idle = tcp.context.config.keepalive_idle
+        self.keepalive_interval = tcp.context.config.keepalive_interval
+        self.keepalive_probes = tcp.context.config.keepalive_probes
         self.keepalive_sent = 0
         self.ttl = 0
         self.tos = 0
@@ -430,7 +436,7 @@ class Connection:
         """Turn keepalive probes on or off (RFC 9293 3.8.4)."""
         self.keepalive = enabled
         if enabled and self.state in states.SYNCHRONIZED:
-            self.keepalive_timer.start(self.tcp.context.config.keepalive_idle)
+            self.keepalive_timer.start(self.keepalive_idle)
         elif not enabled:
             self.keepalive_timer.stop()
 

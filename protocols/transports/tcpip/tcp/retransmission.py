@@ -103,15 +103,14 @@ def _window_probe(conn: Connection) -> None:
 
 def keepalive_fired(conn: Connection) -> None:
     """Probe an idle connection, or give it up (RFC 9293 3.8.4)."""
-    config = conn.tcp.context.config
     if conn.snd_max > conn.snd_una:
-        conn.keepalive_timer.start(config.keepalive_idle)  # retransmission watches already
+        conn.keepalive_timer.start(conn.keepalive_idle)  # retransmission watches already
         return
-    if conn.keepalive_sent >= config.keepalive_probes:
+    if conn.keepalive_sent >= conn.keepalive_probes:
         conn.tcp.send_reset(conn)
         conn.tcp.delete(conn, Failure.TIMED_OUT)
         return
     conn.keepalive_sent += 1
     conn.tcp.context.counters["tcp.keepalive_probes"] += 1
     output.send_probe(conn)
-    conn.keepalive_timer.start(config.keepalive_interval)
+    conn.keepalive_timer.start(conn.keepalive_interval)

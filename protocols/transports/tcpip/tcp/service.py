@@ -223,7 +223,7 @@ class Tcp:
         if found is not None:
             found.half_open.pop(connection.key, None)
         if connection.keepalive:
-            connection.keepalive_timer.start(self.context.config.keepalive_idle)
+            connection.keepalive_timer.start(connection.keepalive_idle)
         connection.notify(Notice.CONNECTED)
 
     def progress(self, connection: Connection) -> None:

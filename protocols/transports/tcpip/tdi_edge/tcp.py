@@ -16,6 +16,7 @@ from protocols.interfaces.tdi.events import NOT_ACCEPTED
 from protocols.interfaces.tdi.requests import Flags, Query
 from protocols.interfaces.tdi.transport import ConnectionObject
 from protocols.transports.tcpip.errors import Failure, NetworkError
+from protocols.transports.tcpip.tcp import options
 from protocols.transports.tcpip.tcp.connection import IGNORE, Connection, ConnectionHandler
 from protocols.transports.tcpip.tcp.states import State
 from protocols.transports.tcpip.tdi_edge.codes import STATUS
@@ -188,7 +189,7 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
     def set_information(self, irp: Irp) -> NtStatus:
         """Options of this connection: no_delay, keepalive, ttl, tos."""
         if self.tcp is not None:
-            _apply(self.tcp, irp.location.parameters.values)
+            options.apply(self.tcp, irp.location.parameters.values)
             self.driver.stack.request_turn()
         elif self.address is not None:
             self.address.options.update(irp.location.parameters.values)
@@ -416,7 +417,7 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
 
     def _configure(self) -> None:
         if self.tcp is not None and self.address is not None:
-            _apply(self.tcp, self.address.options)
+            options.apply(self.tcp, self.address.options)
 
     def _forget(self) -> None:
         self._held.clear()
@@ -471,12 +472,3 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
         self.io.complete(irp, NtStatus.CANCELLED)
         if self.tcp is not None:
             self.tcp.abort()
-
-
-def _apply(tcp: Connection, values: dict[str, Any]) -> None:
-    if "no_delay" in values:
-        tcp.set_no_delay(enabled=bool(values["no_delay"]))
-    if "keepalive" in values:
-        tcp.set_keepalive(enabled=bool(values["keepalive"]))
-    tcp.ttl = values.get("ttl", tcp.ttl)
-    tcp.tos = values.get("tos", tcp.tos)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ntos.io.status import NtError, NtStatus
 from protocols.interfaces.tdi.address import InternetAddress, internet
 from protocols.transports.tcpip.errors import Failure, NetworkError
+from protocols.transports.tcpip.tcp import options
 from protocols.transports.tcpip.tcp.connection import IGNORE, Connection, ConnectionHandler
 from protocols.transports.tcpip.tcp.states import MAY_SEND, State
 from protocols.transports.tcpip.tdi_edge.codes import STATUS, options_of
@@ -115,13 +116,7 @@ class TcpTlConnection(ConnectionHandler):
 
     def set_options(self, values: Mapping[str, Any]) -> None:
         """Apply options by name. NtError(INVALID_PARAMETER)."""
-        values = options_of(values)
-        if "no_delay" in values:
-            self.tcp.set_no_delay(enabled=bool(values["no_delay"]))
-        if "keepalive" in values:
-            self.tcp.set_keepalive(enabled=bool(values["keepalive"]))
-        self.tcp.ttl = values.get("ttl", self.tcp.ttl)
-        self.tcp.tos = values.get("tos", self.tcp.tos)
+        options.apply(self.tcp, options_of(values))
         if self.tcp.state in MAY_SEND:
             self._stack.request_turn()
 
