@@ -20,9 +20,10 @@ from protocols.interfaces.edge.link import EdgeLink
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ndis.binding import BindContext
+    from ndis.open import Open
     from ndis.packet import PacketPool
-    from ndis.protocol import Open
-    from ndis.wrapper import BindContext, Ndis
+    from ndis.wrapper import Ndis
     from ntos.executive.contract import Timer
 
 Link = TypeVar("Link", bound=EdgeLink[Any, Any])

@@ -33,7 +33,7 @@ from ntos.executive.virtual import VirtualExecutive
 if TYPE_CHECKING:
     from ndis.adapter import MiniportAdapter
     from ndis.im.edge import Intermediate
-    from ndis.protocol import Open
+    from ndis.open import Open
 
 
 def mac(number: int) -> bytes:

@@ -32,7 +32,7 @@ from ntos.netcfg.submit import ParallelSubmit
 from ntos.netcfg.tree import tree
 
 if TYPE_CHECKING:
-    from ndis.protocol import Open
+    from ndis.open import Open
 
 ADAPTER = rb"""
 ; a card
