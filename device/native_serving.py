@@ -20,7 +20,7 @@ from device.card import REGION_SIZES, Account, Card
 from device.engine.native import MAPPED_DOORBELLS, NativeEngine, ask_before_waiting
 from device.engine.transport import transport_factory
 from device.regs.nic import VECTORS
-from device.served import CARRIER_POLL_S, ServedBase, stop_when
+from device.served import CARRIER_POLL_S, LOG, ServedBase, stop_when
 from device.trace.native import NativeRecorder, RecordedCard
 from device.trace.recording import About
 from device.vfio_user import NO_REGION, RegionInfo, Server, ServerFactory
@@ -280,6 +280,7 @@ def serve_native(
     try:
         ours = functools.partial(
             Server,
+            log=LOG,
             transport_factory=transport_factory(served.engine, spin_us=tuning.spin_us),
             offered=replace(SERVER_CAPABILITIES, write_multiple=tuning.write_multiple),
             messages=tuning.dma_messages,

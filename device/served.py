@@ -10,6 +10,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final
 
+import structlog
+
 from device.client_memory import ClientMemory
 from device.engine.contract import InterruptMode
 from device.regs.nic import VECTORS
@@ -28,6 +30,8 @@ PRIVATE_MEMORY: Final = (
     "the guest's memory is not shared with the card, which sees zeros: give QEMU's memory backend share=on"
 )
 IRQ_COUNTS: Final = (1, 1, VECTORS, 1, 1)
+LOG = structlog.get_logger("device.card")
+"""Where a served card's events go (docs/logging.md)."""
 CARRIER_POLL_S: Final = 0.25
 """How often the carrier of the wire is looked at."""
 

@@ -23,7 +23,7 @@ from device.effects import FrameSent, GuestMemory, Offload
 from device.engine.reference import ReferenceEngine
 from device.native_serving import NativeServedCard, Tape, Tuning, serve_native
 from device.regs.nic import NIC
-from device.served import CARRIER_POLL_S, ServedBase, stop_when
+from device.served import CARRIER_POLL_S, LOG, ServedBase, stop_when
 from device.vfio_user import NO_REGION, PciIrq, RegionInfo, Server, ServerFactory
 from device.vfio_user.session import SERVER_CAPABILITIES
 from device.wire.contract import Framing, Wire, WireClosed
@@ -323,7 +323,7 @@ def serve_card(
     """Serve a card that was built until ``stop`` is set; see ``serve``. Its threads end before it returns."""
     cable = Worker("cable", served.run_cable, stop.set)
     offered = replace(SERVER_CAPABILITIES, write_multiple=tuning.write_multiple)
-    ours = functools.partial(Server, offered=offered, messages=tuning.dma_messages)
+    ours = functools.partial(Server, log=LOG, offered=offered, messages=tuning.dma_messages)
     with (make or ours)(at, served, allowed_uids=allowed_uids) as server:
         watcher = Worker("stop", functools.partial(stop_when, stop, server), stop.set)
         if isinstance(server, Server):

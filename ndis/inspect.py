@@ -31,6 +31,12 @@ SHOWN_BYTES = 24
 MOST_COLUMNS = 8
 
 
+class HexBytes(str):
+    """Bytes as hexadecimal text: whole as data, cut where a table of them is printed."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class AdapterView:
     """One adapter: ``!ndiskd.miniport``."""
@@ -296,6 +302,8 @@ def table(views: Sequence[object]) -> str:
 
 
 def _cell(value: object) -> str:
+    if isinstance(value, HexBytes):
+        return value if len(value) < 3 * SHOWN_BYTES else f"{value[: 3 * SHOWN_BYTES - 1]} ..."
     if isinstance(value, float):
         return f"{value:.6f}"
     if isinstance(value, tuple):
@@ -308,8 +316,8 @@ def _flags(value: object) -> str:
     return "|".join(str(getattr(one, "name", one)) for one in names) or "NONE"
 
 
-def _shown(raw: bytes) -> str:
-    return raw.hex(" ") if len(raw) <= SHOWN_BYTES else f"{raw[:SHOWN_BYTES].hex(' ')} ..."
+def _shown(raw: bytes) -> HexBytes:
+    return HexBytes(raw.hex(" "))
 
 
 def _subject(subject: object) -> str:

@@ -22,6 +22,76 @@ _ACKNOWLEDGE: Final = {NIC[name].offset for name in ("ICR", "IMS", "IMC")}
 _BUCKETS: Final = 40
 
 
+_EIGHTHS: Final = 3
+_LENGTHS: Final = {
+    NIC[f"{kind}LEN{queue}"].offset: f"{name}{queue}"
+    for kind, name in (("TD", "tx"), ("RD", "rx"))
+    for queue in (0, 1)
+}
+_RING_TAILS: Final = {
+    NIC[f"{kind}T{queue}"].offset: f"{name}{queue}"
+    for kind, name in (("TD", "tx"), ("RD", "rx"))
+    for queue in (0, 1)
+}
+MOST_SAMPLES: Final = 1024
+
+
+def _eighth(value: int) -> int:
+    """Return the number of the eighth of an octave that a value is in; small values are their own."""
+    length = value.bit_length()
+    if length <= _EIGHTHS:
+        return value
+    return (length - _EIGHTHS) << _EIGHTHS | (value >> (length - _EIGHTHS - 1)) & 7
+
+
+def _end_of(bucket: int) -> int:
+    """Return the largest value of an eighth."""
+    octave, part = bucket >> _EIGHTHS, bucket & 7
+    return bucket if octave == 0 else ((8 | part) + 1 << octave - 1) - 1
+
+
+def amount(value: float, unit: str) -> str:
+    """Return a value with its unit: nanoseconds as people say them."""
+    if unit != "ns":
+        return f"{value:.4g} {unit}"
+    for size, name in ((1e9, "s"), (1e6, "ms"), (1e3, "µs")):
+        if value >= size:
+            return f"{value / size:.3g} {name}"
+    return f"{value:.3g} ns"
+
+
+def span(low: int, high: int, unit: str) -> str:
+    """Return a bucket's values, ``high`` not included: ``4 to 7 bytes``."""
+    if high - low <= 1:
+        return amount(low, unit)
+    first, last = (
+        (amount(low, unit), amount(high, unit)) if unit == "ns" else (str(low), f"{high - 1} {unit}")
+    )
+    return f"{first} to {last}"
+
+
+class Occupancy:
+    """How many slots of a ring the card owned, over time; thinned out as it grows."""
+
+    def __init__(self) -> None:
+        """Know nothing of the ring yet."""
+        self.count = self.head = self.tail = 0
+        self.samples: list[tuple[int, int]] = []
+        """Card time in nanoseconds, and slots."""
+        self._every = self._skipped = 0
+
+    def sample(self, now_ns: int) -> None:
+        """Take note of the present."""
+        self._skipped += 1
+        if not self.count or self._skipped <= self._every:
+            return
+        self._skipped = 0
+        self.samples.append((now_ns, (self.tail - self.head) % self.count))
+        if len(self.samples) >= MOST_SAMPLES:
+            self.samples = self.samples[::2]
+            self._every = self._every * 2 + 1
+
+
 @dataclass(slots=True)
 class Histogram:
     """Counts by powers of two: bucket n holds values from 2**(n-1) up to 2**n (not included)."""
@@ -32,10 +102,14 @@ class Histogram:
     total: int = 0
     number: int = 0
     largest: int = 0
+    fine: dict[int, int] = field(default_factory=dict)
+    """Counts by eighths of those buckets, for percentiles."""
 
     def add(self, value: int) -> None:
         """Count a value."""
         value = max(0, value)
+        part = _eighth(value)
+        self.fine[part] = self.fine.get(part, 0) + 1
         self.counts[min(value.bit_length(), _BUCKETS - 1)] += 1
         self.total += value
         self.number += 1
@@ -47,12 +121,12 @@ class Histogram:
         return self.total / self.number if self.number else 0.0
 
     def percentile(self, part: float) -> int:
-        """Return the upper bound of the bucket in which that part of the values ends."""
+        """Return what that part of the values is below, to an eighth of it; the largest, of all of them."""
         wanted, seen = part * self.number, 0
-        for bucket, count in enumerate(self.counts):
-            seen += count
-            if count and seen >= wanted:
-                return min(1 << bucket, self.largest)
+        for bucket in sorted(self.fine):
+            seen += self.fine[bucket]
+            if seen >= wanted:
+                return min(_end_of(bucket) + 1, self.largest)
         return 0
 
     def filled(self) -> list[tuple[int, int, int]]:
@@ -80,6 +154,8 @@ class Statistics:
         self.counts: dict[str, int] = {}
         self.rates: dict[int, dict[str, int]] = {}
         """Second of card time -> counts of frames and interrupts in it."""
+        self.occupancy: dict[str, Occupancy] = {}
+        """Ring name -> how full it was."""
         self._began: int | None = None
         self._now = 0
         self._doorbell: dict[int, int] = {}
@@ -112,6 +188,11 @@ class Statistics:
         )
 
     @property
+    def within_an_input(self) -> tuple[Histogram, ...]:
+        """Those that measure from one stage to another of one input: all have one time in a replay."""
+        return (self.doorbell_to_writeback, self.writeback_to_interrupt)
+
+    @property
     def seconds(self) -> float:
         """Card time seen, in seconds."""
         return 0.0 if self._began is None else (self._now - self._began) / 1e9
@@ -140,10 +221,20 @@ class Statistics:
         if place in _ACKNOWLEDGE and self._interrupt is not None:
             self.interrupt_to_acknowledge.add(self._now - self._interrupt)
             self._interrupt = None
+        if isinstance(event, ev.RegisterWritten):
+            self._laid_out(event, place)
         if isinstance(event, ev.RegisterWritten) and place in _TAILS:
             queue = _TAILS[place]
             self._end_batch(queue)
             self._doorbell[queue] = self._now
+
+    def _laid_out(self, event: ev.RegisterWritten, place: int | None) -> None:
+        if place in _LENGTHS:
+            self.occupancy.setdefault(_LENGTHS[place], Occupancy()).count = event.value // 16
+        ring = self.occupancy.get(_RING_TAILS.get(place or 0, ""))
+        if ring is not None:
+            ring.tail = event.value
+            ring.sample(self._now)
 
     def _end_batch(self, queue: int) -> None:
         fetched = self._fetched.pop(queue, 0)
@@ -151,6 +242,10 @@ class Statistics:
             self.batch.add(fetched)
 
     def _fetch(self, event: ev.DescriptorFetched) -> None:
+        ring = self.occupancy.get(f"{event.ring}{event.queue}")
+        if ring is not None and ring.count:
+            ring.head = (event.place + 1) % ring.count
+            ring.sample(self._now)
         if event.ring == "tx":
             self._fetched[event.queue] = self._fetched.get(event.queue, 0) + 1
 
@@ -195,11 +290,14 @@ class Statistics:
         for one in self.histograms:
             if one.number:
                 out.append(
-                    f"{one.title} ({one.unit}): {one.number} values, mean {one.mean:.1f}, 50 % below"
-                    f" {one.percentile(0.5)}, 99 % below {one.percentile(0.99)}, most {one.largest}"
+                    f"{one.title}: {one.number} values, mean {amount(one.mean, one.unit)},"
+                    f" 50 % below {amount(one.percentile(0.5), one.unit)},"
+                    f" 99 % below {amount(one.percentile(0.99), one.unit)},"
+                    f" most {amount(one.largest, one.unit)}"
                 )
                 most = max(one.counts)
                 for low, high, count in one.filled():
-                    bar = "#" * max(1, count * 40 // most) if count else ""
-                    out.append(f"  {low:>12} .. {high:<12} {bar:40} {count}")
+                    if count:
+                        bar = "#" * max(1, count * 40 // most)
+                        out.append(f"  {span(low, high, one.unit):>22}  {bar:40} {count}")
         return out

@@ -47,7 +47,8 @@ class Recorded:
     def trouble(self) -> str | None:
         """Say what is missing in the file; None: nothing is."""
         if self.error:
-            return f"the recording stopped before the card did: {os.strerror(self.error)}"
+            lost = f"; it lacks the last {self.lost} inputs" if self.lost else ""
+            return f"the recording stopped before the card did: {os.strerror(self.error)}{lost}"
         if self.lost:
             return f"the recording reached its limit: it lacks the last {self.lost} inputs"
         return None

@@ -36,8 +36,11 @@ class CaptureFile:
 
     def __init__(self, path: str, interface: str) -> None:
         """Create or empty ``path``. Raises ``WireError`` when that cannot be done."""
+        self.path = path
         self.error: OSError | None = None
         self.frames = 0
+        self.lacks = 0
+        """Frames that came after the error."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
         try:
             self._fd = os.open(path, flags, 0o644)
@@ -57,6 +60,16 @@ class CaptureFile:
         """Append a frame; ``time_ns`` is since 1970."""
         self._append(enhanced_packet(data, time_ns, direction))
         self.frames += self.error is None
+        self.lacks += self.error is not None
+
+    def trouble(self) -> str | None:
+        """Say what is missing in the file; None: nothing is."""
+        if self.error is None:
+            return None
+        return (
+            f"{self.path}: the capture ends after {self.frames} frames and lacks {self.lacks}:"
+            f" {self.error.strerror}"
+        )
 
     def close(self) -> None:
         """Close the file. Idempotent."""
@@ -109,6 +122,17 @@ class CaptureStage:
     def close(self) -> None:
         """Close the file."""
         self.file.close()
+
+
+def troubles(wire: Wire) -> list[str]:
+    """Return what the captures of a wire lack, each in a line; before or after it is closed."""
+    found = []
+    outer: object = wire
+    while isinstance(outer, PumpedWire):
+        files = [stage.file for stage in outer.pump.stages if isinstance(stage, CaptureStage)]
+        found += [said for file in files if (said := file.trouble()) is not None]
+        outer = outer.inner
+    return found
 
 
 def near_framing(framing: Framing) -> Framing:

@@ -112,6 +112,11 @@ class Pump:
         if self._notices is not None and self._waker >= 0 and self._notices.offer(link=link):
             os.eventfd_write(self._waker, 1)
 
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """What frames pass, for those who ask how it went."""
+        return tuple(self._stages)
+
     def close(self) -> None:
         """Stop the thread and give up the far end, the stages and the near socket."""
         if self._waker < 0:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from lab.host.control_socket import QuestionError
 from protocols.apis.winsock.constants import Ns
-from protocols.apis.winsock.errors import WinsockError
+from protocols.apis.winsock.errors import WinsockError, Wsae
 from protocols.interfaces.tdi.address import InternetAddress
 from protocols.transports.netbt.message import GROUP
 from protocols.transports.tcpip.addresses import mac_text, parse, text
@@ -27,6 +27,26 @@ if TYPE_CHECKING:
 PING_COUNT = 4
 PING_TIMEOUT_NS = 4_000_000_000
 MOST_HOPS = 30
+NO_REPLY = "Nothing answered: is the host on, and on this network? (net arp, net route)"
+ECHO_FAILURES = {
+    ErrorKind.NET_UNREACHABLE: "Destination net unreachable.",
+    ErrorKind.HOST_UNREACHABLE: "Destination host unreachable.",
+    ErrorKind.PROTOCOL_UNREACHABLE: "Destination protocol unreachable.",
+    ErrorKind.PORT_UNREACHABLE: "Destination port unreachable.",
+    ErrorKind.PROHIBITED: "Communication administratively prohibited.",
+    ErrorKind.TOO_BIG: "Packet needs to be fragmented but DF set.",
+    ErrorKind.HOPS_EXCEEDED: "TTL expired in transit.",
+    ErrorKind.REASSEMBLY_EXCEEDED: "TTL expired during reassembly.",
+    ErrorKind.PARAMETER: "Bad header in the request.",
+    ErrorKind.UNKNOWN_OPTION: "Bad option specified.",
+}
+"""What ping of Windows prints of each."""
+NAME_FAILURES = {
+    Wsae.WSASERVICE_NOT_FOUND: "no such name, or nobody who knows it answered",
+    Wsae.WSAHOST_NOT_FOUND: "no such host",
+    Wsae.WSATRY_AGAIN: "no server answered; ask again",
+    Wsae.WSANO_DATA: "the name has no address of that kind",
+}
 
 
 class ReportError(QuestionError):
@@ -115,9 +135,11 @@ def ping(host: Upper, arguments: Sequence[str]) -> str:
                 f"time={result.rtt / 1e6:.3f}ms TTL={result.ttl}"
             )
         else:
-            lines.append(result.error.name if result.error else "Request timed out.")
+            lines.append(_failed(result))
     lost = PING_COUNT - len(times)
     lines.append(f"Packets: Sent = {PING_COUNT}, Received = {len(times)}, Lost = {lost}")
+    if not times:
+        lines.append(NO_REPLY)
     if times:
         low, mean, high = min(times) / 1e6, sum(times) / len(times) / 1e6, max(times) / 1e6
         lines.append(f"Minimum = {low:.3f}ms, Maximum = {high:.3f}ms, Average = {mean:.3f}ms")
@@ -133,8 +155,11 @@ def tracert(host: Upper, arguments: Sequence[str]) -> str:
         if result.source is None:
             lines.append(f"{hop:3}     *        Request timed out.")
             continue
+        if result.error not in (None, ErrorKind.HOPS_EXCEEDED):
+            lines += [f"{hop:3}     *        {_failed(result)}", NO_REPLY]
+            break
         lines.append(f"{hop:3}  {result.rtt / 1e6:7.3f} ms  {text(result.source)}")
-        if result.error is not ErrorKind.HOPS_EXCEEDED:
+        if result.error is None:
             break
     return "\n".join([*lines, ""])
 
@@ -142,10 +167,12 @@ def tracert(host: Upper, arguments: Sequence[str]) -> str:
 def nslookup(host: Upper, arguments: Sequence[str]) -> str:
     """Print a name's addresses, by DNS alone."""
     name = _argument(arguments)
+    if not host.stack.dns_servers():
+        raise ReportError(f"{name}: no DNS server is known; name one with net up --dns, or get one by DHCP")
     try:
         found = host.names.lookup(name, Ns.DNS)
     except WinsockError as error:
-        raise ReportError(f"{name}: no answer ({error.code.name})") from error
+        raise ReportError(f"{name}: {NAME_FAILURES.get(error.code, str(error))}") from error
     servers = ", ".join(map(text, host.stack.dns_servers()))
     return "\n".join(
         [f"Server: {servers}", f"Name: {name}", *(f"Address: {_numeric(one)}" for one in found), ""]
@@ -158,7 +185,7 @@ def resolve(host: Upper, arguments: Sequence[str]) -> str:
     try:
         found = host.names.getaddrinfo(name, None)
     except WinsockError as error:
-        raise ReportError(f"{name}: no answer ({error.code.name})") from error
+        raise ReportError(f"{name}: {NAME_FAILURES.get(error.code, str(error))}") from error
     asked = ", ".join(provider for _namespace, provider in host.names.enumerate())
     addresses = dict.fromkeys(text(one.address.address) for one in found)
     return "\n".join([f"Asked: {asked}", f"Name: {name}", *(f"Address: {one}" for one in addresses), ""])
@@ -223,6 +250,14 @@ def _echo(host: Upper, address: bytes, ttl: int) -> EchoResult:
     if not results:
         raise ReportError("the stack took no turn")
     return results[0]
+
+
+def _failed(result: EchoResult) -> str:
+    """Say how an echo request ended that was not answered."""
+    if result.error is None:
+        return "Request timed out."
+    words = ECHO_FAILURES[result.error]
+    return f"Reply from {text(result.source)}: {words}" if result.source is not None else words
 
 
 def _resolved(host: Upper, arguments: Sequence[str], size: int = 0) -> bytes:

@@ -7,6 +7,8 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import structlog
+
 from lab.host.event_loop import StackEventLoop
 from lab.host.intermediates import insert
 from lab.host.live import LiveHost
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
     from lab.machines.card_process import CardProcess
 
 Answer = TypeVar("Answer")
+
+
+LOG = structlog.get_logger("lab.station")
 
 
 class Station:
@@ -97,6 +102,7 @@ class Station:
         self.host.upper.netbt.start(stack.llmnr.host_name)
         stack.dns.servers = [parse(one) for one in dns or []]
         self.host.start()
+        LOG.info("station.started", card=self.card.name, address=address or "DHCP")
 
     def run(self, program: Coroutine[Any, Any, Answer]) -> Answer:
         """Run an asyncio program, as ``asyncio.run`` does, over this host's sockets."""
@@ -115,6 +121,7 @@ class Station:
 
     def close(self) -> None:
         """Take it apart."""
+        LOG.info("station.stopped", card=self.card.name)
         self.host.close()
         self.card.close()
         self.process.close()

@@ -7,6 +7,8 @@ import threading
 from typing import Any
 
 CHUNK = 1 << 16
+AGAIN_S = 0.2
+"""How long a listener waits that lost its transport before it asks for it again."""
 
 
 class WebServer:
@@ -21,13 +23,12 @@ class WebServer:
         """Listen with ``sockets.socket``."""
         self.files = dict(files or {})
         self.failures: list[Exception] = []
-        self._listener = sockets.socket()
-        self._listener.bind(address)
-        self._listener.listen(64)
-        self._listener.settimeout(0.2)
-        self._stopping = False
+        self._sockets = sockets
+        self._listener = self._listen(address)
+        self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
         self.port: int = self._listener.getsockname()[1]
+        self._address = address[0], self.port
 
     def start(self) -> None:
         """Serve in a thread."""
@@ -37,26 +38,51 @@ class WebServer:
 
     def stop(self) -> None:
         """Accept no more, and wait for the connections that there are."""
-        self._stopping = True
+        self._stopping.set()
         for thread in self._threads:
             thread.join(10)
         self._listener.close()
 
     def _serve(self) -> None:
-        while not self._stopping:
+        while not self._stopping.is_set():
             try:
                 connection, peer = self._listener.accept()
             except TimeoutError:
+                continue
+            except OSError as error:
+                self.failures.append(error)
+                self._listen_again()
                 continue
             thread = threading.Thread(target=self._handle, args=(connection, peer), daemon=True)
             self._threads.append(thread)
             thread.start()
 
+    def _listen(self, address: tuple[str, int]) -> Any:  # noqa: ANN401 - a socket of the module
+        listener = self._sockets.socket()
+        try:
+            listener.bind(address)
+            listener.listen(64)
+            listener.settimeout(0.2)
+        except OSError:
+            listener.close()
+            raise
+        return listener
+
+    def _listen_again(self) -> None:
+        """Return once the transport is there again: somebody has unbound it, and may bind it again."""
+        self._listener.close()
+        while not self._stopping.wait(AGAIN_S):
+            try:
+                self._listener = self._listen(self._address)
+            except OSError:
+                continue
+            return
+
     def _handle(self, connection: Any, peer: Any) -> None:  # noqa: ANN401 - sockets and addresses of the module
         handler = type("Handler", (_Handler,), {"files": self.files})
         try:
             handler(connection, peer, self)
-        except ConnectionError as error:
+        except OSError as error:  # a peer that is gone, or a transport that was unbound
             self.failures.append(error)
         finally:
             connection.close()

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 READY_TIMEOUT_S = 30.0
+LACKS = 1
+"""The status of a card's process whose recording or capture lacks something."""
 OURS_TO_SAY = "ringwalk: "
 """What a line for the user begins with; what else a process writes to stderr is for its developers."""
 
@@ -53,6 +55,8 @@ class CardProcess:
         self._control = control
         self._far_end = far_end
         self.ready = ready
+        self.lacks = False
+        """Whether its recording or its capture lacks something; known when it has ended."""
         self.peer = RemotePeer(far_end) if ready.has_peer else None
 
     def account(self) -> dict[str, int]:
@@ -93,6 +97,7 @@ class CardProcess:
             self._process.wait(2)
         except subprocess.TimeoutExpired:
             children.end(self._process)
+        self.lacks = self.lacks or self._process.returncode == LACKS
         self._pass_on()
         for stream in (self._process.stdout, self._process.stderr):
             if stream is not None:

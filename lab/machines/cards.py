@@ -91,6 +91,8 @@ class Fitted:
     far_end: FarEnd | None
     account: Callable[[], dict[str, int]] | None
     close: Callable[[], None]
+    lacks: Callable[[], bool] = lambda: False
+    """Whether a recording or a capture of it lacks something; known when it is closed."""
     pid: int | None = None
     """The card's own process, where it has one."""
 
@@ -165,7 +167,7 @@ def fit(spec: CardSpec, folder: Path, number: int) -> Fitted:
         else None
     )
     attachment = VfioUserNic(path, card.ready.mac)
-    return Fitted(spec, attachment, end, card.account, card.close, card.ready.pid)
+    return Fitted(spec, attachment, end, card.account, card.close, lambda: card.lacks, card.ready.pid)
 
 
 def fit_qemu(spec: CardSpec, number: int) -> Fitted:

@@ -32,12 +32,13 @@ class RecordingFile:
         """What the card is to be given."""
         return Tape(self.file.fileno(), RECORD_LIMIT_BYTES)
 
-    def close(self) -> None:
-        """Close the file, and say on stderr if it lacks something. The card was closed."""
+    def close(self) -> bool:
+        """Close the file; say on stderr if it lacks something, and return that. The card was closed."""
         self.file.close()
         trouble = self.recorder.stop().trouble() if self.recorder is not None else None
         if trouble is not None:
             print(f"ringwalk: {self.path}: {trouble}", file=sys.stderr, flush=True)
+        return trouble is not None
 
 
 def open_recording(path: Path | None) -> RecordingFile | None:

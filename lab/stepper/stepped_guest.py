@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from device.engine.reference import ReferenceEngine
+from device.wire import capture
 from device.wire.contract import WireError
 from device.wire.spec import open_wire
 from lab.errors import UsageError
@@ -164,8 +165,15 @@ class Steered:
             if reached is not None:
                 reached[0].close()
             wire.close()
+            for trouble in capture.troubles(wire):
+                print(f"ringwalk: {trouble}", file=sys.stderr, flush=True)
 
         told = replace(spec, engine=ReferenceEngine.name)
         return Fitted(
-            told, VfioUserNic(path, spec.mac, waits=live.session is not None), end, thread.account, close
+            told,
+            VfioUserNic(path, spec.mac, waits=live.session is not None),
+            end,
+            thread.account,
+            close,
+            lambda: bool(capture.troubles(wire)),
         )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 from typing import TYPE_CHECKING, TextIO
 
 from device.trace.facts import say
 from device.trace.latency import Statistics
 from device.trace.lint import Lint
 from lab.stepper.hooks import Hooks
-from lab.stepper.page import page
+from lab.stepper.page import Subject, page
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +32,8 @@ class Tools:
         self.hooks = hooks or Hooks()
         self.hooks.trouble = session.pause
         self.quit: Callable[[], None] = lambda: None
+        self.subject = ""
+        """What the page is of; empty: what the session says."""
         self.console: Callable[[], str] | None = None
         """What the guest wrote to its console so far; None: there is no guest of ours."""
         self._traced: TextIO | None = None
@@ -97,7 +100,9 @@ class Tools:
         """Return the statistics, or write the page."""
         if path is None:
             return "\n".join(self.counted.lines())
-        path.write_text(page(self.counted, self.checker.findings()))
+        when = dt.datetime.now(tz=dt.UTC).strftime("page made %Y-%m-%d %H:%M UTC")
+        subject = Subject(self.subject or self.session.about, when, played=self.session.can_go_back)
+        path.write_text(page(self.counted, self.checker.findings(), subject))
         return f"wrote {path}"
 
     def hook(self, path: Path | None) -> str:

@@ -119,7 +119,7 @@ FLAGS = frozenset(
     {
         *("reuse", "exclusive", "keepalive", "broadcast", "debug", "dont_route", "oob_inline"),
         *("multicast_loop", "dont_fragment", "packet_info", "v6_only", "no_delay"),
-        *("update_accept", "port_unreachable", "hops_exceeded"),
+        *("port_unreachable", "hops_exceeded", "circular"),
     }
 )
 OTHERS: dict[str, Callable[[str, object], object]] = {

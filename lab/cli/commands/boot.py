@@ -327,13 +327,18 @@ def run_linux(args: argparse.Namespace, steered: Steered) -> int:
     script = command(args)
     work = Work.asked(args)
     steered.modules = [*work.modules, *(one.host for one in work.copies if ".ko" in one.host.suffixes)]
+
+    def begun(guest: Guest) -> None:
+        guest.notice = lambda text: print(f"ringwalk: {text}", file=sys.stderr, flush=True)
+        steered.begun(guest)
+
     if args.gdb is not None:
         print(f"ringwalk: gdb: target remote 127.0.0.1:{args.gdb}", file=sys.stderr, flush=True)
     with booting.booted(
         card_specs(args),
         guest_spec(args),
         steered.fit,
-        steered.begun,
+        begun,
         ended=steered.ended,
         ready=steered.ready,
         timeout_s=args.timeout,
@@ -342,14 +347,14 @@ def run_linux(args: argparse.Namespace, steered: Steered) -> int:
         for one in work.results:
             exchange.take(lab.guest, one)
     complaints = lab.guest.watch.complaints if lab.guest.watch is not None else 0
-    return status or int(complaints > 0)
+    lacking = any(one.lacks() for one in lab.fitted)
+    return status or int(complaints > 0 or lacking)
 
 
 def linux_work(
     args: argparse.Namespace, lab: booting.Lab, work: Work, script: str | None, steered: Steered
 ) -> int:
     """Prepare a guest that is ready, and do what was asked in it; return the status."""
-    lab.guest.notice = lambda text: print(f"ringwalk: {text}", file=sys.stderr, flush=True)
     work.prepare(lab.guest)
     if args.no_driver or work.modules:
         lab.configure_if_able()

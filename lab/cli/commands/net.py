@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-import signal
-import sys
-import tempfile
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab.errors import UsageError
-from lab.host import saved_bindings as kept
 from lab.host.control_socket import ask, choose
-from lab.host.programs import run_program
-from lab.host.reports import TOOLS
-from lab.host.station import Station
-from lab.host.tracing import trace_kernel_send, trace_send
-from lab.host.web import WebServer
+from lab.host.tool_names import NET_TOOLS
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
 
 NAME = "net"
 HELP = "run an NT stack over an emulated card, and ask a running one (ipconfig, netstat, ping, ...)"
@@ -40,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument(
         "tool",
-        choices=["up", "run", "trace", *TOOLS],
+        choices=["up", "run", "trace", *NET_TOOLS],
         help="up: run a stack; run: a program over one; trace: the layers of a send",
     )
     parser.add_argument(
@@ -70,65 +59,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run a stack, or print what one answers."""
-    if args.tool == "trace":
-        with tempfile.TemporaryDirectory(prefix="ringwalk-") as folder:
-            traces = [trace(Path(folder)) for trace in (trace_send, trace_kernel_send)]
-        print("\n\n".join(one.describe() for one in traces))
-        return 0 if all(one.good for one in traces) else 1
-    if args.tool not in ("up", "run"):
+    if args.tool in NET_TOOLS:
         arguments = [*args.arguments, *(["-s"] if args.statistics else [])]
         print(ask(choose(args.name), args.tool, arguments).text, end="")
         return 0
-    host_name = args.name or "ringwalk"
-    args.name = args.name or "default"
-    station = Station(args.wire, mac=args.mac, host_name=host_name, verify=args.verify, intermediates=args.im)
-    try:
-        try:
-            station.configure(args.address, args.gateway, args.dns)
-        except ValueError as error:
-            raise UsageError(f"{error}; write addresses as in 10.0.0.1/24") from error
-        with station.publish(args.name, f"net {args.tool}", _keep(args.bindings, station)):
-            _program(args, station) if args.tool == "run" else _serve(args, station)
-    finally:
-        station.close()
-    for report in station.reports:
-        print(report, file=sys.stderr)
-    return 1 if station.reports else 0
+    from lab.host import net_stack  # noqa: PLC0415 - a question to a stack that runs does not wait for it
 
-
-def _keep(path: Path | None, station: Station) -> Callable[[], None]:
-    """Do the edits that were kept; return what keeps the next one."""
-    if path is None:
-        return lambda: None
-    engine = station.host.loader.engine
-    with station.host.executive.entry:
-        kept.load(engine, path)
-    return lambda: kept.save(engine, path)
-
-
-def _program(args: argparse.Namespace, station: Station) -> None:
-    if not args.arguments:
-        raise UsageError("run what? give a Python file and its arguments behind --")
-    try:
-        run_program(station, args.arguments[0], args.arguments[1:])
-    except KeyboardInterrupt:
-        print(f"{args.arguments[0]} was interrupted")
-
-
-def _serve(args: argparse.Namespace, station: Station) -> None:
-    web = None
-    if args.http is not None:
-        web = WebServer(station.sockets, ("0.0.0.0", args.http), {"/": b"Ringwalk\n"})  # noqa: S104 - of the emulated card, not of this machine
-        web.start()
-    far = station.process.ready.peer_address
-    there = f", the far end is {far}" if far else ""
-    print(f"the stack {args.name} runs on {station.process.ready.wire}{there}; Ctrl-C ends it", flush=True)
-    over = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: over.set())
-    try:
-        over.wait()
-    except KeyboardInterrupt:
-        pass
-    finally:
-        if web is not None:
-            web.stop()
+    return net_stack.trace() if args.tool == "trace" else net_stack.run(args)

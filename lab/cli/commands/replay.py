@@ -166,6 +166,7 @@ def play(recording: Recording, args: argparse.Namespace) -> int:
         replay = Replay(recording, front)
         replay.session.run()
         tools = Tools(replay.session)
+        tools.subject = f"{args.file.name}, card {recording.about.mac}"
         exports = [export(path, replay.session, recording) for path in args.export]
         replay.run()
         player = replay.player

@@ -21,6 +21,7 @@ from device.native_serving import NativeServedCard, Tuning
 from device.serving import serve
 from device.trace.native import TapeError
 from device.vfio_user import ListenError
+from device.wire import capture
 from device.wire.spec import start
 from lab.cli.arguments import mac
 from lab.cli.terminal import terminal_restored
@@ -150,11 +151,13 @@ def run(args: argparse.Namespace) -> int:
         serving = looked_on if begun.by_reference else functools.partial(alone, recording=recording)
         account = translated(args, lambda: serving(begun))
     finally:
-        if recording is not None:
-            recording.close()
+        lacking = recording is not None and recording.close()
         begun.around.close()
+        for trouble in capture.troubles(begun.around.wire):
+            complain(trouble)
+            lacking = True
     close(asdict(account), as_json=args.json)
-    return 0
+    return int(lacking)
 
 
 def surroundings(args: argparse.Namespace, wish: Wish) -> Surroundings:

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import shlex
+import threading
 import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Self
@@ -98,6 +99,7 @@ class Guest:
         self.notice: Callable[[str], object] = lambda _: None
         """Is told of each complaint as it comes."""
         self._reboots = 0
+        self._closing = threading.Lock()
 
     def fit(self, nics: tuple[Attachment, ...]) -> None:
         """Give the machine its cards, before it starts."""
@@ -132,7 +134,10 @@ class Guest:
         )
         self._agent = Agent(self._process.agent)
         self._agent.look = self._look
-        self.watch = ConsoleWatch(self._process.console_path, self.notice)
+        self.watch = ConsoleWatch(self._process.console_path, self._complained)
+
+    def _complained(self, text: str) -> None:
+        self.notice(text)
 
     def _look(self) -> None:
         """Look whether the guest can still answer. AgentError."""
@@ -294,9 +299,10 @@ class Guest:
 
     def close(self) -> None:
         """End the guest at once and remove all that it had. Idempotent."""
-        if self._process is not None:
-            self._process.close()
-            self._process = None
+        with self._closing:  # who leaves the stepper ends it from another thread
+            if self._process is not None:
+                self._process.close()
+                self._process = None
 
     def _failure(self, why: str, *, late: bool = False) -> GuestError:
         console = self.console_log

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from protocols.interfaces.tdi.address import TdiAddress
 
 
+SWITCHES = {NtStatus.PORT_UNREACHABLE: "port_unreachable", NtStatus.HOPLIMIT_EXCEEDED: "hops_exceeded"}
+"""What of a transport's errors a receive tells, and the option that silences it."""
+MOST_QUEUED = 65536
+"""Datagrams that wait, however short: SO_RCVBUF does not bound those of no bytes."""
+
+
 class Queued(NamedTuple):
     """A datagram that waits, or an error in its place (a port that was unreachable)."""
 
@@ -157,8 +163,9 @@ class DatagramEndpoint(Endpoint):
         return NtStatus.SUCCESS
 
     def _failed(self, _context: object, status: NtStatus, remote: TdiAddress) -> None:
-        # Windows reports a port that was unreachable as WSAECONNRESET of the next receive.
-        if status is NtStatus.PORT_UNREACHABLE and self.opened.kind is Kind.DATAGRAM:
+        # Windows reports these as WSAECONNRESET and WSAENETRESET of the next receive (recvfrom).
+        switch = SWITCHES.get(status)
+        if switch is not None and self.opened.kind is Kind.DATAGRAM and self.options.get(switch, 1):
             self._enqueue(Queued(b"", remote, {}, status))
 
     def _enqueue(self, one: Queued) -> None:
@@ -167,7 +174,11 @@ class DatagramEndpoint(Endpoint):
             if self.io.claim(irp):
                 self._give(irp, one)
                 return
-        if self._queued_bytes + len(one.data) > self.receive_limit:
+        if self.options.get("circular"):  # SIO_ENABLE_CIRCULAR_QUEUEING: the oldest is lost, not the newest
+            while self._queue and self._queued_bytes + len(one.data) > self.receive_limit:
+                self._queued_bytes -= len(self._queue.popleft().data)
+                self.dropped += 1
+        if self._queued_bytes + len(one.data) > self.receive_limit or len(self._queue) >= MOST_QUEUED:
             self.dropped += 1
             return
         self._queue.append(one)

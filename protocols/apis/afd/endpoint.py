@@ -28,6 +28,7 @@ OWN_OPTIONS = frozenset(
     {
         *("reuse", "exclusive", "debug", "dont_route", "linger", "oob_inline"),
         *("send_timeout_ms", "receive_timeout_ms", "packet_info"),
+        *("port_unreachable", "hops_exceeded", "circular"),
     }
 )
 """What AFD or its client keep to themselves."""
@@ -137,9 +138,10 @@ class Endpoint:
 
         Polls need no such thing: they are told when something becomes the case.
         """
+        if self._recorded:
+            self._recorded = Poll(int(self._recorded) & ~int(event))
         if not self._wanted:
             return
-        self._recorded = Poll(int(self._recorded) & ~int(event)) if self._recorded else self._recorded
         now = int(event) & int(self.ready())
         if now:
             self.record(Poll(now))
@@ -160,11 +162,18 @@ class Endpoint:
             self._signal()
 
     def event_select(self, irp: Irp) -> NtStatus:
-        """IOCTL_AFD_EVENT_SELECT: what is the case already is recorded now."""
+        """IOCTL_AFD_EVENT_SELECT: what is the case already is recorded now.
+
+        What was told before is not told again until its call re-enables it, whoever asks then.
+        """
         asked = irp.location.parameters
         self._wanted, self._signal = asked.events, asked.signal
-        self._recorded = self._unreported = Poll.NONE
+        if asked.anew:
+            self._recorded &= ~asked.events | Poll.CONNECT
+            self._unreported &= self._recorded
         if asked.signal is not None:
+            if self._unreported & self._wanted:
+                asked.signal()
             self.record(self.ready() & asked.events)
         return self.io.complete(irp, NtStatus.SUCCESS)
 

@@ -146,7 +146,7 @@ class ReceivingEndpoint(Endpoint):
         copied = self._buffered.take(irp)
         if self._refused:
             self._refill()
-        if self._wanted:
+        if self._wanted or self._recorded:
             self.rearm(Poll.RECEIVE)
         if self._eof and not self._buffered.size:
             self.record(Poll.DISCONNECT)

@@ -29,7 +29,6 @@ class Afd(enum.Enum):
     BIND = enum.auto()
     CONNECT = enum.auto()  # with data: ConnectEx
     START_LISTEN = enum.auto()
-    WAIT_FOR_LISTEN = enum.auto()
     ACCEPT = enum.auto()
     SUPER_ACCEPT = enum.auto()  # AcceptEx
     RECEIVE = enum.auto()
@@ -167,10 +166,14 @@ class Select:
 
 @dataclass(frozen=True, slots=True)
 class EventSelect:
-    """AFD_EVENT_SELECT_INFO: ``signal`` is called when one of ``events`` is recorded."""
+    """AFD_EVENT_SELECT_INFO: ``signal`` is called when one of ``events`` is recorded.
+
+    ``anew``: what was told before and is still the case is told again (WSAAsyncSelect's message).
+    """
 
     signal: Callable[[], None] | None
     events: Poll
+    anew: bool = False
 
 
 @dataclass(frozen=True, slots=True)

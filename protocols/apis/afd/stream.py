@@ -99,6 +99,7 @@ class StreamEndpoint(ReceivingEndpoint):
         except NtError as error:
             return self.io.complete(irp, error.status)
         self.state = State.CONNECTING
+        self._recorded &= ~(Poll.CONNECT | Poll.CONNECT_FAIL | Poll.SEND)
         self.error = NtStatus.SUCCESS
         self.remote = asked.remote
         assert self.connection is not None  # noqa: S101 - _open_connection has just made it
@@ -126,10 +127,6 @@ class StreamEndpoint(ReceivingEndpoint):
             return self.io.complete(irp, error.status)
         self.state = State.LISTENING
         return self.io.complete(irp, NtStatus.SUCCESS)
-
-    def wait_for_listen(self, irp: Irp) -> NtStatus:
-        """IOCTL_AFD_WAIT_FOR_LISTEN: a connection is there; the result is its peer."""
-        return self.super_accept(irp)
 
     def accept(self, irp: Irp) -> NtStatus:
         """IOCTL_AFD_ACCEPT."""
@@ -260,6 +257,7 @@ class StreamEndpoint(ReceivingEndpoint):
         if self.connection is not None and self.state is State.CONNECTED:
             about = self.tdi.query(self.connection, Query.CONNECTION_INFO)
             found["connected_since_ns"] = about["since_ns"]
+            found["ideal_backlog"] = about.get("ideal_backlog")
             found["unacknowledged"] = self._sending_bytes + about["unacknowledged"]
         return found
 
@@ -290,6 +288,7 @@ class StreamEndpoint(ReceivingEndpoint):
         assert self.address is not None  # noqa: S101 - it is the address that this came for
         self.tdi.associate(child.connection, self.address)
         child.state, child.remote, child.local = State.CONNECTED, remote, local
+        child._recorded = Poll.CONNECT  # FD_CONNECT is for who has connected
         while self._accepts:
             irp = self._accepts.popleft()
             if self.io.claim(irp):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ntos.executive.contract import MILLISECOND
 from ntos.io.irp import Irp, Major
+from ntos.io.status import NtStatus
 from protocols.apis.afd.requests import Afd
 from protocols.apis.winsock.constants import Sock
 from protocols.apis.winsock.errors import WinsockError, Wsae, error_of
@@ -20,7 +21,7 @@ from protocols.apis.winsock.qos import Qos
 from protocols.apis.winsock.spi import Provider
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from ntos.executive.contract import Executive
     from ntos.io.device import FileObject
@@ -50,8 +51,10 @@ class Handle:
         self.options: dict[str, Any] = {
             **DEFAULTS,
             **{name: helper.default_of(info.family, name) for name in helper.defaults},
+            **(helper.stream_defaults if self.stream else {}),
         }
         self.connecting = False
+        self.selects_events = False  # by WSAEventSelect or WSAAsyncSelect: it stays non-blocking
         self.bound = False
         self.lacks_context: Handle | None = None
         """After AcceptEx its listener, after ConnectEx itself: until SO_UPDATE_*_CONTEXT."""
@@ -116,14 +119,27 @@ class AfdCalls(Provider):
         if not irp.completed:
             if overlapped is not None:
                 raise WinsockError(Wsae.WSA_IO_PENDING)
-            if not self._executive.wait(
-                partial(_has_completed, irp), "a socket", timeout_ms * MILLISECOND or None
-            ):
+            if not self._wait(partial(_has_completed, irp), "a socket", timeout_ms * MILLISECOND or None):
                 self._io.cancel(irp)
                 raise WinsockError(Wsae.WSAETIMEDOUT)
+            file = irp.locations[-1].file
+            if irp.status is NtStatus.CANCELLED and file is not None and not file.is_open:
+                raise WinsockError(Wsae.WSAEINTR, "the socket was closed under the call")
         if not irp.status.ok:
             raise error_of(irp.status)
         return irp
+
+    def _wait(self, is_over: Callable[[], bool], reason: str, timeout_ns: int | None) -> bool:
+        """Wait alertably, as every blocking call of Winsock does (WSARecv, "Remarks"); False: in vain."""
+        apcs, executive = self._process.thread.apcs, self._executive
+        end_ns = None if timeout_ns is None else executive.now_ns() + timeout_ns
+        while executive.wait(lambda: is_over() or len(apcs) > 0, reason, timeout_ns):
+            if is_over():
+                return True
+            apcs.deliver()
+            if end_ns is not None:
+                timeout_ns = max(end_ns - executive.now_ns(), 0)
+        return False
 
     def _info(self, handle: Handle) -> dict[str, Any]:
         found: dict[str, Any] = self._now(handle, Afd.GET_INFO)

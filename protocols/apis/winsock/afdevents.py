@@ -52,7 +52,7 @@ class EventCalls(AfdCalls):
     def await_poll(self, irp: Irp, timeout_ns: int | None) -> None:
         """Wait until a poll has ended or the time is over."""
         if not irp.completed and timeout_ns != 0:
-            self._executive.wait(lambda: irp.completed, "select", timeout_ns)
+            self._wait(lambda: irp.completed, "select", timeout_ns)
 
     def end_poll(self, irp: Irp) -> dict[int, Poll]:
         """Take a poll's answer by position; cancel it when there is none."""
@@ -67,13 +67,15 @@ class EventCalls(AfdCalls):
         """WSPEventSelect: the socket becomes non-blocking."""
         self._select_events(handle, event.set if event is not None else None, events)
 
-    def _select_events(self, handle: Handle, signal: Callable[[], None] | None, events: int) -> None:
-        handle.blocking = False if events else handle.blocking
+    def _select_events(
+        self, handle: Handle, signal: Callable[[], None] | None, events: int, *, anew: bool = False
+    ) -> None:
+        handle.blocking, handle.selects_events = False, bool(events)
         wanted = Poll.NONE
         for fd, poll in EVENTS.items():
             if events & fd:
                 wanted |= poll
-        self._now(handle, Afd.EVENT_SELECT, EventSelect(signal, wanted))
+        self._now(handle, Afd.EVENT_SELECT, EventSelect(signal, wanted, anew))
 
     def async_select(self, handle: Handle, post: Callable[[Fd, int], None], events: int) -> None:
         """WSPAsyncSelect: ``post`` each event with its error; what re-enables one is WSAEventSelect's."""
@@ -84,7 +86,7 @@ class EventCalls(AfdCalls):
                 if fd & happened:
                     post(fd, errors.get(fd, 0))
 
-        self._select_events(handle, tell if events else None, events)
+        self._select_events(handle, tell if events else None, events, anew=True)
 
     def enum_network_events(self, handle: Handle, event: Event | None) -> tuple[Fd, dict[Fd, int]]:
         """WSPEnumNetworkEvents: what happened, and an error code for each."""

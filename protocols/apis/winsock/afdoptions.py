@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from struct import Struct
 from typing import TYPE_CHECKING, Any
 
-from ntos.io.status import NtStatus
+from ntos.io.status import NtError, NtStatus
 from protocols.apis.afd.requests import Afd, Information
 from protocols.apis.winsock.afdcalls import AfdCalls
 from protocols.apis.winsock.afdcalls import Handle as AfdHandle
@@ -14,6 +15,8 @@ from protocols.apis.winsock.errors import WinsockError, Wsae, error_of
 from protocols.apis.winsock.options import AFD_NAMES, DATAGRAM_ONLY, STREAM_ONLY
 from protocols.apis.winsock.qos import Qos, tos_of
 from protocols.interfaces.options import OptionError, checked, checked_all
+from protocols.interfaces.tdi.client import TdiClient
+from protocols.interfaces.tdi.requests import Action, Tdi
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +24,12 @@ if TYPE_CHECKING:
     from protocols.apis.winsock.afdcalls import Handle
 
 
+DATAGRAM_SWITCHES: dict[int, str] = {
+    Io.UDP_CONNRESET: "port_unreachable",
+    Io.UDP_NETRESET: "hops_exceeded",
+    Io.ENABLE_CIRCULAR_QUEUEING: "circular",
+}
+WITHOUT_INPUT = frozenset({Io.ENABLE_CIRCULAR_QUEUEING})
 KEEPALIVE = Struct("<III")
 KEEPALIVE_FIELDS = ("keepalive", "keepalive_ms", "keepalive_interval_ms")
 MILLISECONDS = {"keepalive_s": "keepalive_ms", "keepalive_interval_s": "keepalive_interval_ms"}
@@ -65,22 +74,58 @@ class OptionCalls(AfdCalls):
             handle.options[name] = value
 
     def ioctl(self, handle: Handle, code: int, argument: Any = None) -> Any:  # noqa: ANN401 - each code has its own types
-        """WSPIoctl."""
-        if code == Io.FIONBIO:
-            handle.blocking = not argument
-            return None
-        if code == Io.FIONREAD:
-            return self._info(handle)["available"]
-        if code == Io.SIOCATMARK:
-            return self._info(handle).get("at_mark", True)
-        if code == Io.KEEPALIVE_VALS:
-            self._set_keepalive(handle, argument)
-            return None
-        if code == Io.GET_QOS:
-            return handle.qos
-        if code == Io.SET_QOS:
-            return self._set_qos(handle, argument)
-        raise WinsockError(Wsae.WSAEOPNOTSUPP, f"{code:#x}")
+        """WSPIoctl: a control of every socket, a switch of datagram sockets, or the family's own."""
+        if code in _CONTROLS:
+            return _CONTROLS[code](self, handle, argument)
+        if code in DATAGRAM_SWITCHES:
+            return self._switch(handle, DATAGRAM_SWITCHES[code], 1 if code in WITHOUT_INPUT else argument)
+        try:
+            return handle.helper.ioctl(handle, code, argument, partial(self._action, handle))
+        except NtError as error:
+            raise error_of(error.status) from error
+
+    def set_non_blocking(self, handle: Handle, argument: object) -> None:
+        """FIONBIO. WSAEFAULT; WSAEINVAL: a socket that selects events stays non-blocking."""
+        if not isinstance(argument, int):
+            raise WinsockError(Wsae.WSAEFAULT, "FIONBIO wants a u_long")
+        if handle.selects_events and not argument:
+            raise WinsockError(Wsae.WSAEINVAL, "events are selected: it stays non-blocking")
+        handle.blocking = not argument
+
+    def available(self, handle: Handle, _argument: object) -> int:
+        """FIONREAD, in bytes."""
+        return int(self._info(handle)["available"])
+
+    def at_mark(self, handle: Handle, _argument: object) -> bool:
+        """SIOCATMARK."""
+        return bool(self._info(handle).get("at_mark", True))
+
+    def _switch(self, handle: Handle, name: str, value: object) -> None:
+        """Set a switch that only datagram sockets have. WSAEOPNOTSUPP, WSAEFAULT."""
+        if handle.stream:
+            raise WinsockError(Wsae.WSAEOPNOTSUPP, f"{name} of a stream")
+        try:
+            self._now(handle, Afd.SET_INFO, Information({name: checked(name, value)}))
+        except OptionError as error:
+            raise WinsockError(Wsae.WSAEFAULT, str(error)) from error
+
+    def ideal_backlog(self, handle: Handle, _argument: object) -> int:
+        """SIO_IDEAL_SEND_BACKLOG_QUERY, in bytes. WSAEOPNOTSUPP, WSAENOTCONN."""
+        if not handle.stream:
+            raise WinsockError(Wsae.WSAEOPNOTSUPP, "a datagram socket has no backlog")
+        found = self._info(handle).get("ideal_backlog")
+        if found is None:
+            raise WinsockError(Wsae.WSAENOTCONN, "no connection")
+        return int(found)
+
+    def _action(self, handle: Handle, name: str, **arguments: Any) -> Any:  # noqa: ANN401 - each action has its own
+        """TDI_ACTION at the socket's transport, as its helper wants it. NtError."""
+        tdi = TdiClient(self._io)
+        channel = self._io.open(handle.info.device, None)
+        try:
+            return tdi.must(tdi.request(channel, Tdi.ACTION, Action(name, arguments)))
+        finally:
+            self._io.close(channel)
 
     def _update_context(self, handle: Handle, option: int, listener: object) -> None:
         """SO_UPDATE_ACCEPT_CONTEXT, whose value is the listener, and SO_UPDATE_CONNECT_CONTEXT.
@@ -95,7 +140,7 @@ class OptionCalls(AfdCalls):
             handle.options = dict(listener.options)
         handle.bound, handle.lacks_context = True, None
 
-    def _set_keepalive(self, handle: Handle, argument: object) -> None:
+    def set_keepalive(self, handle: Handle, argument: object) -> None:
         """SIO_KEEPALIVE_VALS: tcp_keepalive, (onoff, keepalivetime, keepaliveinterval) in ms."""
         if isinstance(argument, bytes | bytearray) and len(argument) >= KEEPALIVE.size:
             argument = KEEPALIVE.unpack_from(argument)
@@ -112,7 +157,7 @@ class OptionCalls(AfdCalls):
         handle.options["keepalive_s"] = values["keepalive_ms"] // 1000
         handle.options["keepalive_interval_s"] = values["keepalive_interval_ms"] // 1000
 
-    def _set_qos(self, handle: Handle, asked: object) -> None:
+    def set_qos(self, handle: Handle, asked: object) -> None:
         """Mark what is sent as its service type says; nothing is reserved for it."""
         if not isinstance(asked, Qos):
             raise WinsockError(Wsae.WSAEFAULT, "SIO_SET_QOS wants a QOS")
@@ -154,4 +199,13 @@ _COMPUTED: dict[int, Callable[[OptionCalls, Handle], Any]] = {
     So.CONNECT_TIME: OptionCalls.connect_time,
     So.ACCEPTCONN: OptionCalls.listening,
     So.MAX_MSG_SIZE: lambda _provider, handle: handle.info.max_message,
+}
+_CONTROLS: dict[int, Callable[[OptionCalls, Handle, Any], Any]] = {
+    Io.FIONBIO: OptionCalls.set_non_blocking,
+    Io.FIONREAD: OptionCalls.available,
+    Io.SIOCATMARK: OptionCalls.at_mark,
+    Io.KEEPALIVE_VALS: OptionCalls.set_keepalive,
+    Io.IDEAL_SEND_BACKLOG_QUERY: OptionCalls.ideal_backlog,
+    Io.GET_QOS: lambda _provider, handle, _argument: handle.qos,
+    Io.SET_QOS: OptionCalls.set_qos,
 }

@@ -304,7 +304,7 @@ class Socket:
         """Wait until the poll is true, for ``_timeout`` at most. TimeoutError."""
         if not self._timeout:
             return
-        (state,) = self._winsock.poll([(self._number, flag)], int(self._timeout * 1e9))
+        (state,) = self._winsock.poll([(self._number, flag)], int(self._timeout * 1e9), hang_ups=False)
         if not state:
             raise TimeoutError("timed out")
 

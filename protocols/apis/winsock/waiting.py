@@ -21,15 +21,19 @@ if TYPE_CHECKING:
 READ = Poll.RECEIVE | Poll.DISCONNECT | Poll.ABORT | Poll.ACCEPT
 WRITE = Poll.SEND
 EXCEPT = Poll.CONNECT_FAIL | Poll.OOB_RECEIVE
+ENDED = Poll.ABORT | Poll.CONNECT_FAIL
+ALWAYS = ENDED | Poll.DISCONNECT
+"""What WSAPoll tells whether it was asked or not."""
+ASKABLE = int(PollFlag.IN | PollFlag.OUT)
 WAIT_TIMEOUT = -1
 WAIT_IO_COMPLETION = -2
 ENDINGS = {waits.WAIT_TIMEOUT: WAIT_TIMEOUT, waits.WAIT_IO_COMPLETION: WAIT_IO_COMPLETION}
 
 
 class PendingPoll(NamedTuple):
-    """A poll on its way: the sockets asked, which of them there are (by position), and AFD's request."""
+    """A poll on its way: what was asked, which sockets there are (by position), and AFD's request."""
 
-    total: int
+    asked: tuple[PollFlag, ...]
     valid: tuple[int, ...]
     irp: Irp | None
 
@@ -57,14 +61,32 @@ class WaitingCalls(Library):
         pairs = [(self._entry(number).handle, wanted[number]) for number in order]
         found = self.base.select(pairs, timeout_ns)
         state = {order[at]: poll for at, poll in found.items()}
+        for number, poll in state.items():
+            if poll & Poll.CLOSE:
+                raise self._failed(WinsockError(Wsae.WSAENOTSOCK, f"{number:#x} was closed meanwhile"))
         read_set, write_set, except_set = (
             [n for n in numbers if state.get(n, Poll.NONE) & poll] for numbers, poll in sets
         )
         return read_set, write_set, except_set
 
-    def poll(self, sockets: Sequence[tuple[int, PollFlag]], timeout_ns: int | None = None) -> list[PollFlag]:
-        """WSAPoll: what is the case of each; NVAL for what is no socket."""
-        pending = self.begin_poll(sockets)
+    def poll(
+        self,
+        sockets: Sequence[tuple[int, PollFlag]],
+        timeout_ns: int | None = None,
+        *,
+        hang_ups: bool = True,
+    ) -> list[PollFlag]:
+        """WSAPoll: what is the case of each; NVAL for what is no socket.
+
+        Without ``hang_ups`` a peer's FIN is told only to those who ask for data.
+        WSAEINVAL: no socket at all, or a flag that cannot be asked for. WSAENOTSOCK: none of them is one.
+        """
+        self._require()
+        if not sockets or any(int(flags) & ~ASKABLE for _number, flags in sockets):
+            raise self._failed(WinsockError(Wsae.WSAEINVAL, "WSAPoll"))
+        pending = self.begin_poll(sockets, hang_ups=hang_ups)
+        if not pending.valid:
+            raise self._failed(WinsockError(Wsae.WSAENOTSOCK, "WSAPoll of no socket"))
         if len(pending.valid) < len(sockets):
             timeout_ns = 0
         if pending.irp is not None:
@@ -72,7 +94,11 @@ class WaitingCalls(Library):
         return self.end_poll(pending)
 
     def begin_poll(
-        self, sockets: Sequence[tuple[int, PollFlag]], signal: Callable[[], None] | None = None
+        self,
+        sockets: Sequence[tuple[int, PollFlag]],
+        signal: Callable[[], None] | None = None,
+        *,
+        hang_ups: bool = False,
     ) -> PendingPoll:
         """Start a WSAPoll that tells its end by ``signal``, perhaps at once and on another thread.
 
@@ -81,18 +107,19 @@ class WaitingCalls(Library):
         self._require()
         known = [(at, self._known(number)) for at, (number, _flags) in enumerate(sockets)]
         valid = {at: entry.handle for at, entry in known if entry is not None}
-        pairs = [(handle, _wanted(sockets[at][1])) for at, handle in valid.items()]
+        always = ALWAYS if hang_ups else ENDED
+        pairs = [(handle, _wanted(sockets[at][1]) | always) for at, handle in valid.items()]
         irp = self.base.begin_poll(pairs, signal) if pairs else None
-        return PendingPoll(len(sockets), tuple(valid), irp)
+        return PendingPoll(tuple(flags for _number, flags in sockets), tuple(valid), irp)
 
     def end_poll(self, pending: PendingPoll) -> list[PollFlag]:
         """End a poll, whether anything has happened or not: what is the case of each, NVAL for no socket."""
-        answers = [PollFlag.NVAL] * pending.total
+        answers = [PollFlag.NVAL] * len(pending.asked)
         for at in pending.valid:
             answers[at] = PollFlag.NONE
         if pending.irp is not None:
             for at, poll in self.base.end_poll(pending.irp).items():
-                answers[pending.valid[at]] = _poll_flags(poll)
+                answers[pending.valid[at]] = _poll_flags(poll, pending.asked[pending.valid[at]])
         return answers
 
     def event_select(self, number: int, event: Event | int | None, events: int) -> None:
@@ -140,7 +167,7 @@ class WaitingCalls(Library):
 
 
 def _wanted(flags: PollFlag) -> Poll:
-    found = Poll.ABORT | Poll.CONNECT_FAIL
+    found = Poll.NONE
     if flags & PollFlag.RDNORM:
         found |= Poll.RECEIVE | Poll.ACCEPT | Poll.DISCONNECT
     if flags & PollFlag.RDBAND:
@@ -148,7 +175,7 @@ def _wanted(flags: PollFlag) -> Poll:
     return found | Poll.SEND if flags & PollFlag.OUT else found
 
 
-def _poll_flags(poll: Poll) -> PollFlag:
+def _poll_flags(poll: Poll, asked: PollFlag) -> PollFlag:
     found = PollFlag.NONE
     if poll & (Poll.RECEIVE | Poll.ACCEPT):
         found |= PollFlag.RDNORM
@@ -156,8 +183,10 @@ def _poll_flags(poll: Poll) -> PollFlag:
         found |= PollFlag.RDBAND
     if poll & Poll.SEND:
         found |= PollFlag.OUT
-    if poll & (Poll.DISCONNECT | Poll.ABORT | Poll.CLOSE):
+    if poll & (Poll.DISCONNECT | Poll.ABORT | Poll.CLOSE | Poll.CONNECT_FAIL):
         found |= PollFlag.HUP
+    if poll & Poll.CONNECT_FAIL:  # WSAPoll, "Remarks": from Windows 10 2004 on
+        found |= asked & PollFlag.OUT
     if poll & (Poll.ABORT | Poll.CONNECT_FAIL):
         found |= PollFlag.ERR
     return found

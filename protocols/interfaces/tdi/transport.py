@@ -115,6 +115,7 @@ class TransportDriver:
 
     name = "transport"
     address_kind: type[AddressObject] = AddressObject
+    channel_kind: type[ControlChannel] = ControlChannel
     connection_kind: type[ConnectionObject] | None = None
 
     def __init__(self, io: IoSystem) -> None:
@@ -170,7 +171,7 @@ class TransportDriver:
                     raise NtError(NtStatus.NOT_SUPPORTED, f"{self.name} has no connections")  # noqa: TRY301 - all refusals leave by the one handler
                 file.fs_context = self.connection_kind(self, file, asked.context)
             else:
-                file.fs_context = ControlChannel(self, file)
+                file.fs_context = self.channel_kind(self, file)
         except NtError as error:
             return self.io.complete(irp, error.status)
         except OptionError:

@@ -303,9 +303,6 @@ class NameService:
         if self._port.is_open and not self._port.send(told.emit(), to, port, interface):
             self._surroundings.counters["netbt.out_errors"] += 1
 
-    def _is_ours(self, address: bytes) -> bool:
-        return any(address == one.address for each in self._port.interfaces() for one in each.entries)
-
     def _interface(self, datagram: Arrived) -> IpInterface | None:
         found = self._port.interfaces()
         return next((one for one in found if one.index == datagram.interface), None)

@@ -67,6 +67,7 @@ class UdpEndpoint:
         self.tos = 0
         self.dont_fragment = False
         self.broadcast = False
+        self.broadcast_loop = False  # whether this host's own endpoints hear its broadcasts
         self.open = True
 
     def connect(self, address: bytes, port: int) -> None:
@@ -194,7 +195,8 @@ class Udp:
             self._context.counters["udp.out_datagrams"] += 1  # 0 hops: this host only (RFC 1112 6.1)
         else:
             self.transmit(path, endpoint.port, port, data, options)
-        if multicast and endpoint.multicast_loop and address in path.interface.groups:
+        own = multicast and endpoint.multicast_loop and address in path.interface.groups
+        if own or (endpoint.broadcast_loop and path.interface.is_broadcast(address)):
             self._loop(path, endpoint.port, port, bytes(data))
 
     def transmit(

@@ -93,6 +93,17 @@ def test_the_page_loads_nothing_and_runs_nothing(tmp_path: Path) -> None:
     assert text.count("<svg") == len(TITLES)
 
 
+def test_the_page_says_what_it_is_of_and_draws_no_latency_that_a_replay_makes_up(tmp_path: Path) -> None:
+    """Its percentiles are no edges of buckets, and the rings' fill is beside the rates."""
+    text = written(tmp_path).read_text()
+
+    assert "<p>a recording, page made " in text
+    assert text.count("not drawn: in a recording that is played") == 2
+    assert "tx0: the card owned, of " in text
+    assert re.search(r"\d+ values: mean .* · 50 % .* · 90 % .* · 99 % .* · 99\.9 % .* · most ", text)
+    assert "doubling from bar to bar" in text
+
+
 @pytest.mark.extra
 @pytest.mark.timeout(900)
 def test_chromium_draws_every_plot_of_the_page(tmp_path: Path) -> None:

@@ -251,7 +251,7 @@ def test_an_inbox_that_nobody_empties_is_bounded() -> None:
     packet = pool.allocate([])
 
     link.inbox = [b""] * INBOX_LIMIT
-    link.wanted = None  # type: ignore[misc]  # all frames, of this link only
+    link.wanted = None
     taken = link.receive_packet(packet)
     pool.free(packet)
 

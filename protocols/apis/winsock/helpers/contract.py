@@ -62,6 +62,13 @@ class HelpedProvider(Protocol):
         """WSPSetSockOpt."""
 
 
+class Ask(Protocol):
+    """TDI_ACTION at the socket's transport."""
+
+    def __call__(self, name: str, **arguments: Any) -> Any:  # noqa: ANN401 - each action has its own
+        """Return the action's result. NtError."""
+
+
 class WinsockHelper(DriverObject):
     """The functions, with what most families do. A refusal is a WinsockError."""
 
@@ -74,6 +81,8 @@ class WinsockHelper(DriverObject):
     """What those options are before they are set."""
     family_defaults: ClassVar[Mapping[tuple[int, str], object]] = {}
     """Of these, (family, name), those that another family has otherwise."""
+    stream_defaults: ClassVar[Mapping[str, object]] = {}
+    """Of these, those that a stream has otherwise."""
     datagram_only: ClassVar[frozenset[str]] = frozenset()
     stream_only: ClassVar[frozenset[str]] = frozenset()
 
@@ -98,6 +107,11 @@ class WinsockHelper(DriverObject):
 
     def check_option(self, socket: HelpedSocket, name: str, value: object) -> None:
         """Refuse an option's value, or the moment for it: WSAEINVAL."""
+
+    def ioctl(self, socket: HelpedSocket, code: int, argument: object, ask: Ask) -> Any:  # noqa: ANN401 - each code has its own
+        """WSHIoctl: a control that means something to this family alone. WSAEOPNOTSUPP."""
+        del socket, argument, ask
+        raise WinsockError(Wsae.WSAEOPNOTSUPP, f"{code:#x}")
 
     def join_leaf(
         self, provider: HelpedProvider, socket: HelpedSocket, address: TdiAddress, flags: int

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from protocols.apis.winsock.constants import Af, IpOption, Leaf, Proto, Sock, Sol, TcpOption
+from protocols.apis.winsock.constants import Af, Io, IpOption, Leaf, Proto, Sock, Sol, TcpOption
 from protocols.apis.winsock.errors import WinsockError, Wsae
 from protocols.apis.winsock.helpers.contract import CatalogEntry, WinsockHelper
 from protocols.interfaces.tdi.address import InternetAddress, Ip6Address, IpAddress, internet
-from protocols.transports.tcpip.addresses import is_multicast
+from protocols.transports.tcpip.addresses import IPV4_BROADCAST, is_multicast
 from protocols.transports.tcpip.tdi_edge.devices import RAWIP, TCP, UDP
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from protocols.apis.winsock.helpers.contract import HelpedProvider, HelpedSocket
+    from protocols.apis.winsock.helpers.contract import Ask, HelpedProvider, HelpedSocket
     from protocols.interfaces.tdi.address import TdiAddress
 
 
@@ -69,6 +69,7 @@ class TcpipHelper(WinsockHelper):
         "keepalive_probes": 10,
     }
     family_defaults: ClassVar[Mapping[tuple[int, str], object]] = {(Af.INET6, "ttl"): 64}
+    stream_defaults: ClassVar[Mapping[str, object]] = {"dont_fragment": 1}
     datagram_only = frozenset(
         {"packet_info", "join", "leave", "multicast_ttl", "multicast_loop", "multicast_interface"}
     )
@@ -93,6 +94,23 @@ class TcpipHelper(WinsockHelper):
         of_family = 16 if socket.family == Af.INET6 else 4
         if name in ("join", "leave") and not (isinstance(value, tuple) and len(value[0]) == of_family):
             raise WinsockError(Wsae.WSAEINVAL, "a group of the other family")
+
+    def ioctl(self, socket: HelpedSocket, code: int, argument: object, ask: Ask) -> Any:  # noqa: ANN401 - each code has its own
+        """SIO_ADDRESS_LIST_QUERY, SIO_ROUTING_INTERFACE_QUERY, SIO_GET_BROADCAST_ADDRESS.
+
+        WSAEFAULT: no address to ask about. WSAENETUNREACH: no way to it.
+        """
+        if code == Io.ADDRESS_LIST_QUERY:
+            kind = self.addresses[socket.family]
+            return [one for one in ask("addresses") if isinstance(one, kind)]
+        if code == Io.ROUTING_INTERFACE_QUERY:
+            if not isinstance(argument, InternetAddress):
+                raise WinsockError(Wsae.WSAEFAULT, "SIO_ROUTING_INTERFACE_QUERY wants an address")
+            self.check_address(socket.family, argument)
+            return ask("source", remote=argument)
+        if code == Io.GET_BROADCAST_ADDRESS and socket.family == Af.INET and not socket.stream:
+            return internet(IPV4_BROADCAST)
+        return super().ioctl(socket, code, argument, ask)
 
     def join_leaf(
         self, provider: HelpedProvider, socket: HelpedSocket, address: TdiAddress, flags: int

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from protocols.transports.tcpip.tcp.listener import Listener
     from protocols.transports.tcpip.tcp.segment import Segment
     from protocols.transports.tcpip.timers import Timer
+LEAST_BACKLOG = 1 << 16
 
 
 class FourTuple(NamedTuple):
@@ -431,6 +432,12 @@ class Connection:
         if self.state in states.SYNCHRONIZED - {State.TIME_WAIT} or self.state is State.SYN_RECEIVED:
             self.tcp.send_reset(self)
         self.tcp.delete(self, Failure.ABORTED)
+
+    @property
+    def ideal_backlog(self) -> int:
+        """How many bytes keep the way full: twice what may be in flight, as a power of two."""
+        flight = min(self.snd_wnd, self.congestion.cwnd)
+        return max(LEAST_BACKLOG, 1 << (2 * flight - 1).bit_length()) if flight > 0 else LEAST_BACKLOG
 
     def set_keepalive(self, *, enabled: bool) -> None:
         """Turn keepalive probes on or off (RFC 9293 3.8.4)."""

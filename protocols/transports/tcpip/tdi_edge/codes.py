@@ -39,7 +39,7 @@ ICMP: dict[ErrorKind, NtStatus] = {
     ErrorKind.PROTOCOL_UNREACHABLE: NtStatus.PROTOCOL_UNREACHABLE,
     ErrorKind.PORT_UNREACHABLE: NtStatus.PORT_UNREACHABLE,
     ErrorKind.PROHIBITED: NtStatus.HOST_UNREACHABLE,
-    ErrorKind.HOPS_EXCEEDED: NtStatus.IO_TIMEOUT,
+    ErrorKind.HOPS_EXCEEDED: NtStatus.HOPLIMIT_EXCEEDED,
 }
 """What of an ICMP error is told; others are the stack's own business."""
 

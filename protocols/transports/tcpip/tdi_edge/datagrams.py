@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from formats.transport import ICMP as ICMP_PROTOCOL
+from formats.transport import ICMPV6
 from ntos.io.status import NtError, NtStatus
 from protocols.interfaces.tdi.address import InternetAddress, internet
 from protocols.interfaces.tdi.datagrams import DatagramAddress
@@ -13,7 +15,9 @@ from protocols.interfaces.tdi.requests import Query, TransportAddress
 from protocols.interfaces.tdi.transport import TransportDriver
 from protocols.transports.tcpip.addresses import IPV4_BROADCAST, is_unspecified, text
 from protocols.transports.tcpip.errors import Failure, NetworkError
+from protocols.transports.tcpip.icmp import ECHO_REQUEST, ECHO_REQUEST_6
 from protocols.transports.tcpip.tdi_edge.codes import ICMP, STATUS
+from protocols.transports.tcpip.tdi_edge.ip_driver import IpChannel, provider_info
 from protocols.transports.tcpip.tdi_edge.mapped import inward, mapped, outward, own
 from protocols.transports.tcpip.tdi_edge.sharing import Claim, Claims
 
@@ -29,6 +33,8 @@ if TYPE_CHECKING:
     from protocols.transports.tcpip.stack import Stack
     from protocols.transports.tcpip.udp import Datagram
 
+ECHO_REQUESTS = {ICMP_PROTOCOL: bytes((ECHO_REQUEST,)), ICMPV6: bytes((ECHO_REQUEST_6,))}
+"""What raw sockets do not see: the stack answers it (Wine, dlls/ws2_32/tests/sock.c, test_icmp)."""
 SCALARS = ("ttl", "tos", "broadcast", "dont_fragment", "multicast_ttl", "multicast_loop")
 
 
@@ -77,6 +83,7 @@ class UdpAddress(IpDatagramAddress):
             raise
         super().__init__(driver, file, local)
         self._endpoint.on_error = self._error
+        self._endpoint.broadcast_loop = True
         self._claims = driver.claims
 
     def connect(self, irp: Irp) -> NtStatus:
@@ -201,6 +208,8 @@ class RawAddress(IpDatagramAddress):
             self._endpoint.send(data, to.address, local=local if any(local) else None)
 
     def _arrived(self, packet: Packet) -> None:
+        if packet.protocol in ECHO_REQUESTS and packet.payload[:1] == ECHO_REQUESTS[packet.protocol]:
+            return
         if self._peer is not None and self._peer.address != packet.source:
             return
         data = packet.raw if packet.version == 4 else packet.payload
@@ -211,11 +220,17 @@ class RawAddress(IpDatagramAddress):
 class DatagramDriver(TransportDriver):
     """What both transports know."""
 
+    channel_kind = IpChannel
+
     def __init__(self, io: IoSystem, stack: Stack) -> None:
         """Speak for ``stack``."""
         super().__init__(io)
         self.stack = stack
         self.claims = Claims()
+
+    def provider_info(self) -> dict[str, Any]:
+        """TDI_PROVIDER_INFO."""
+        return provider_info(self.name, broadcast=True, multicast=True)
 
     def interface(self, index: int | bytes, group: bytes = b"") -> Interface:
         """Return an interface, by index or by an address of its own. NetworkError.

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from protocols.interfaces.tdi.address import internet
 from protocols.transports.tcpip.tdi_edge.datagrams import RawIpDriver, UdpDriver
+from protocols.transports.tcpip.tdi_edge.ip_driver import IpDriver
 from protocols.transports.tcpip.tdi_edge.tcp_driver import TcpDriver
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from protocols.interfaces.tdi.registration import NetAddress, TdiRegistry
     from protocols.transports.tcpip.stack import Stack
 
+IP, IPMULTICAST = "\\Device\\Ip", "\\Device\\IPMULTICAST"
 TCP, UDP, RAWIP = "\\Device\\Tcp", "\\Device\\Udp", "\\Device\\RawIp"
 
 
@@ -24,6 +26,8 @@ class TcpipDevices:
         self.tcp = TcpDriver(io, stack)
         self.udp = UdpDriver(io, stack)
         self.rawip = RawIpDriver(io, stack)
+        for name in (IP, IPMULTICAST):
+            io.create_device(IpDriver(io, stack), name)
         self._stack = stack
         self._registry = registry
         self._registered: dict[tuple[bytes, int], NetAddress] = {}

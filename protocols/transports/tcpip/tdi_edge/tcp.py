@@ -434,6 +434,7 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
                 "remote": outward(internet(key.remote, key.remote_port), dual=dual),
                 "received": self.tcp.bytes_received,
                 "since_ns": self.since_ns,
+                "ideal_backlog": self.tcp.ideal_backlog,
                 "unacknowledged": len(self.tcp.send_buffer) + (self.tcp.state in FIN_ON_ITS_WAY),
                 "available": self.tcp.received.size + sum(map(len, self._held)),
             }

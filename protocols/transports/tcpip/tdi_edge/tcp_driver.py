@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from protocols.interfaces.tdi.transport import TransportDriver
+from protocols.transports.tcpip.tdi_edge.ip_driver import IpChannel, provider_info
 from protocols.transports.tcpip.tdi_edge.sharing import Claims
 from protocols.transports.tcpip.tdi_edge.tcp import TcpConnection
 from protocols.transports.tcpip.tdi_edge.tcp_address import TcpAddress
@@ -21,6 +22,7 @@ class TcpDriver(TransportDriver):
 
     name = "tcp"
     connection_kind = TcpConnection
+    channel_kind = IpChannel
 
     def __init__(self, io: IoSystem, stack: Stack) -> None:
         """Speak for ``stack``."""
@@ -34,7 +36,7 @@ class TcpDriver(TransportDriver):
 
     def provider_info(self) -> dict[str, Any]:
         """TDI_PROVIDER_INFO."""
-        return {"name": self.name, "version": 4, "connections": True, "orderly": True, "expedited": True}
+        return provider_info(self.name, connections=True, orderly=True, expedited=True)
 
     def statistics(self) -> dict[str, int]:
         """TDI_PROVIDER_STATISTICS."""

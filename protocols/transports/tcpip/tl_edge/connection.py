@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 OVER = frozenset((State.TIME_WAIT, State.CLOSED))
 BOTH_FINS = frozenset((State.TIME_WAIT, State.CLOSED, State.LAST_ACK, State.CLOSING))
 """Each side has sent its FIN, or will do so without being asked again."""
-LEAST_BACKLOG = 1 << 16
 
 
 class TcpTlConnection(ConnectionHandler):
@@ -76,8 +75,7 @@ class TcpTlConnection(ConnectionHandler):
     @property
     def ideal_backlog(self) -> int:
         """Twice what may be in flight, as a power of two: it changes seldom."""
-        flight = min(self.tcp.snd_wnd, self.tcp.congestion.cwnd)
-        return max(LEAST_BACKLOG, 1 << (2 * flight - 1).bit_length()) if flight > 0 else LEAST_BACKLOG
+        return self.tcp.ideal_backlog
 
     def send(self, data: Memory) -> int:
         """Hand over bytes. NtError."""

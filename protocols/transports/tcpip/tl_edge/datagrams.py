@@ -34,6 +34,7 @@ class UdpTlAddress:
             self._endpoint = udp.stack.udp_bind(port, self._arrived, ip, share=bool(port))
         except NetworkError as error:
             raise NtError(STATUS[error.failure]) from error
+        self._endpoint.broadcast_loop = True
         self.local = request.local.with_port(self._endpoint.port)
         try:
             self._claim = udp.claims.take(Claim.of_tlnpi(request, self.local))
