@@ -19,7 +19,6 @@ class Pair:
     """Hosts 10.0.0.1 and 10.0.0.2; ``modules`` stand in for ``socket``, ``winsocks`` are below them."""
 
     def __init__(self) -> None:
-        """Start both."""
         self.ends = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.verifiers = [Verifier(), Verifier()]
         self.hosts: list[LiveHost] = []
