@@ -53,7 +53,7 @@ class Tuning:
     spin_us: int | None = None
     """How long the socket's thread looks for the next message before it sleeps, keeping a core busy.
 
-    None: for a moment, and only while messages come close together (csrc/patience.c).
+    None: for a moment, and only while messages come close together (csrc/busy_poll.c).
     """
     write_multiple: bool = False
     """Whether REGION_WRITE_MULTI is offered."""

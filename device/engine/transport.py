@@ -48,7 +48,7 @@ class NativeTransport:
         """Take ``connection`` over.
 
         ``spin_us``: look at the socket that long before sleeping on it; None: for a moment, while messages
-        come so close together that this pays (csrc/patience.c).
+        come so close together that this pays (csrc/busy_poll.c).
         """
         connection.setblocking(True)  # noqa: FBT003 - the method has no keyword
         self._socket = connection

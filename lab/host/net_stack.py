@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab.errors import UsageError
-from lab.host import saved_bindings as kept
+from lab.host import saved_bindings
 from lab.host.programs import run_program
 from lab.host.station import Station
 from lab.host.tracing import trace_kernel_send, trace_send
@@ -54,8 +54,8 @@ def _keep(path: Path | None, station: Station) -> Callable[[], None]:
         return lambda: None
     engine = station.host.loader.engine
     with station.host.executive.entry:
-        kept.load(engine, path)
-    return lambda: kept.save(engine, path)
+        saved_bindings.load(engine, path)
+    return lambda: saved_bindings.save(engine, path)
 
 
 def _program(args: argparse.Namespace, station: Station) -> None:

@@ -21,8 +21,7 @@ from lab.errors import UsageError
 from lab.host.control_socket import ControlServer
 from lab.host.fifo_relay import ANSWER, ASK, relayed
 from lab.host.inspection import NAMES
-from lab.machines import cards
-from lab.machines import guest_machine as booting
+from lab.machines import cards, guest_machine
 from lab.machines.guest.session import PATIENCE_S, GuestError
 
 if TYPE_CHECKING:
@@ -106,14 +105,14 @@ def run_inside(
     deserialized: bool,
     count: int,
     fit: Fit = cards.fit,
-    begun: Begun = booting.nobody,
+    begun: Begun = guest_machine.nobody,
     hold: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Boot, ping the far end through our own stack; return what the guest told. UsageError, GuestError.
 
     Meanwhile ``ringwalk ndis`` can look at the stack; it ends when ``hold``, called with its name, returns.
     """
-    with booting.booted(specs, machine(spec), fit, begun) as running:
+    with guest_machine.booted(specs, machine(spec), fit, begun) as running:
         end = running.fitted[0].far_end
         if end is None or end.address is None or end.guest_address is None:
             raise UsageError("the far end of this wire has no address: use --wire netns")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lab.errors import UsageError
-from lab.machines import child_processes as children
+from lab.machines import child_processes
 from lab.machines.libvfio_user import OURS
 from lab.machines.peer import Control, PeerError, RemotePeer
 
@@ -84,7 +84,7 @@ class CardProcess:
         try:
             self._process.wait(2)
         except subprocess.TimeoutExpired:
-            children.end(self._process)
+            child_processes.end(self._process)
         said = self._process.stderr.read() if self._process.stderr is not None else b""
         self.close()
         return said.decode(errors="replace")
@@ -96,7 +96,7 @@ class CardProcess:
         try:
             self._process.wait(2)
         except subprocess.TimeoutExpired:
-            children.end(self._process)
+            child_processes.end(self._process)
         self.lacks = self.lacks or self._process.returncode == LACKS
         self._pass_on()
         for stream in (self._process.stdout, self._process.stderr):
@@ -153,7 +153,7 @@ def start_card(
     ours, theirs = socket.socketpair()
     far_end, its_end = socket.socketpair()
     with theirs, its_end:
-        process = children.start(
+        process = child_processes.start(
             serve_arguments(
                 socket_path,
                 wire,
@@ -174,7 +174,7 @@ def start_card(
     except BaseException:
         ours.close()
         far_end.close()
-        children.end(process)
+        child_processes.end(process)
         raise
 
 
@@ -186,7 +186,7 @@ def wait_ready(process: subprocess.Popen[bytes]) -> Ready:
     waiting.register(process.stdout, select.POLLIN)
     line = process.stdout.readline() if waiting.poll(READY_TIMEOUT_S * 1000) else b""
     if not line:
-        children.end(process)
+        child_processes.end(process)
         said = process.stderr.read().decode(errors="replace").strip().splitlines()
         raise UsageError((said[-1] if said else "the card's process said nothing").removeprefix("ringwalk: "))
     fields: dict[str, Any] = json.loads(line)

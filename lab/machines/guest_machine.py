@@ -8,8 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from lab.machines import boot_report as story
-from lab.machines import cards, scratch
+from lab.machines import boot_report, cards, scratch
 from lab.machines.guest.session import BOOT_TIMEOUT_S, Guest, GuestError, GuestSpec
 from lab.machines.qemu.process import QemuError
 
@@ -44,8 +43,8 @@ class Lab:
     def configure(self) -> None:
         """Bring the cards up and give them their addresses, so that commands find a network."""
         for one, interface in zip(self.fitted, self.interfaces(), strict=True):
-            story.raise_link(self.guest, one, interface)
-            story.configure(self.guest, interface, one.far_end)
+            boot_report.raise_link(self.guest, one, interface)
+            boot_report.configure(self.guest, interface, one.far_end)
 
     def configure_if_able(self) -> None:
         """Give the cards their addresses where a driver makes interfaces; no link is awaited."""
@@ -56,9 +55,9 @@ class Lab:
                 self.guest.run(f"ip link set {interface} up")
                 self.guest.run(f"ip address replace {end.guest_address} dev {interface}")
 
-    def tell(self, say: story.Say = nobody) -> story.Story:
+    def tell(self, say: boot_report.Say = nobody) -> boot_report.Story:
         """Move traffic over every card; return the account. ``say`` gets each line as it is known."""
-        told = story.Story(
+        told = boot_report.Story(
             qemu=f"QEMU {self.guest.qemu.version_text} ({self.guest.qemu.origin})",
             accelerator=self.guest.choice.accelerator,
             reason=self.guest.choice.reason,
@@ -66,15 +65,15 @@ class Lab:
             boot_seconds=round(self.boot_seconds, 2),
             cards=(),
         )
-        for row in story.head_rows(told):
+        for row in boot_report.head_rows(told):
             say(row)
         names = self.interfaces()
         seen = [
-            story.observe_card(self.guest, one, interface, say)
+            boot_report.observe_card(self.guest, one, interface, say)
             for one, interface in zip(self.fitted, names, strict=True)
         ]
-        pairs = story.observe_pairs(self.guest, self.fitted, names, say)
-        complaints = story.complaints(self.guest.dmesg())
+        pairs = boot_report.observe_pairs(self.guest, self.fitted, names, say)
+        complaints = boot_report.complaints(self.guest.dmesg())
         for line in complaints:
             say(("complaint", line))
         return replace(told, cards=tuple(seen), pairs=pairs, complaints=complaints)

@@ -8,7 +8,7 @@ import subprocess
 from dataclasses import asdict, dataclass
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
-from lab.machines import child_processes as children
+from lab.machines import child_processes
 
 if TYPE_CHECKING:
     import socket
@@ -48,7 +48,7 @@ class Starter(Protocol):
 def on_host(argv: Sequence[str], **options: Any) -> subprocess.Popen[Any]:  # noqa: ANN401 - Popen's own
     """Start a program beside us: the far end of passt is the host's loopback."""
     options.pop("text", None)
-    return children.start(argv, **options)
+    return child_processes.start(argv, **options)
 
 
 class LocalPeer:
@@ -80,7 +80,7 @@ class LocalPeer:
     def close(self) -> None:
         """Kill what is still running."""
         for program in self._programs.values():
-            children.end(program)
+            child_processes.end(program)
         self._programs.clear()
 
 

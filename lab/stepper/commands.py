@@ -12,8 +12,7 @@ from typing import Final
 from device.regs.nic import NIC
 from device.trace import breakpoints
 from device.trace.breakpoints import KINDS, BreakpointError
-from lab.stepper import run_commands as going
-from lab.stepper import view_commands as looking
+from lab.stepper import run_commands, view_commands
 from lab.stepper.command import RINGS, Command, CommandError, Context
 from lab.stepper.session import STEPS
 
@@ -88,44 +87,53 @@ COMMANDS: Final = (
         ("step", "s"),
         "[KIND] [N]",
         "go on to the next stage, access, descriptor, frame or interrupt",
-        going.step,
+        run_commands.step,
         tuple(STEPS),
     ),
-    Command(("continue", "c"), "", "go on to the next breakpoint", going.go_on),
+    Command(("continue", "c"), "", "go on to the next breakpoint", run_commands.go_on),
     Command(
-        ("until", "u"), "WHAT", "go on to one event, as `break` names it", going.until, tuple(sorted(KINDS))
+        ("until", "u"),
+        "WHAT",
+        "go on to one event, as `break` names it",
+        run_commands.until,
+        tuple(sorted(KINDS)),
     ),
     Command(
         ("reverse-step", "rs"),
         "[KIND]",
         "go back by one stage, access, descriptor ... (replay)",
-        going.reverse_step,
+        run_commands.reverse_step,
         tuple(STEPS),
     ),
     Command(
-        ("reverse-continue", "rc"), "", "go back to the last breakpoint (replay)", going.reverse_continue
+        ("reverse-continue", "rc"),
+        "",
+        "go back to the last breakpoint (replay)",
+        run_commands.reverse_continue,
     ),
-    Command(("seek",), "N", "go to event number N, forwards, or backwards in a replay", going.seek),
+    Command(("seek",), "N", "go to event number N, forwards, or backwards in a replay", run_commands.seek),
     Command(
         ("break", "b"),
         "[WHAT]",
         "stop at events; without WHAT: list",
-        going.set_breakpoint,
+        run_commands.set_breakpoint,
         tuple(sorted(KINDS)),
     ),
-    Command(("tbreak", "tb"), "WHAT", "stop once, and forget it", going.temporary, tuple(sorted(KINDS))),
+    Command(
+        ("tbreak", "tb"), "WHAT", "stop once, and forget it", run_commands.temporary, tuple(sorted(KINDS))
+    ),
     Command(
         ("tracepoint", "tp"),
         "WHAT",
         "print each such event and go on",
-        going.tracepoint,
+        run_commands.tracepoint,
         tuple(sorted(KINDS)),
     ),
     Command(
         ("commands",),
         "N [COMMAND; ...]",
         "what breakpoint N does when it stops; without commands: a line each, up to `end`",
-        going.commands,
+        run_commands.commands,
     ),
     Command(
         ("trace",),
@@ -134,75 +142,81 @@ COMMANDS: Final = (
         _trace,
     ),
     Command(("source",), "FILE", "do the commands of a file", _source),
-    Command(("to",), "RING INDEX", "run to the fetch of one descriptor, as `to tx0 5`", going.to, RINGS),
-    Command(("breakpoints",), "", "list the breakpoints and how often they hit", going.list_breakpoints),
-    Command(("delete", "d"), "N|all", "delete a breakpoint", going.delete, ("all",)),
-    Command(("enable",), "N", "switch a breakpoint on", going.switch(on=True)),
-    Command(("disable",), "N", "switch a breakpoint off", going.switch(on=False)),
-    Command(("where", "w"), "", "where the card stands, and its rings in a line each", looking.where),
+    Command(
+        ("to",), "RING INDEX", "run to the fetch of one descriptor, as `to tx0 5`", run_commands.to, RINGS
+    ),
+    Command(
+        ("breakpoints",), "", "list the breakpoints and how often they hit", run_commands.list_breakpoints
+    ),
+    Command(("delete", "d"), "N|all", "delete a breakpoint", run_commands.delete, ("all",)),
+    Command(("enable",), "N", "switch a breakpoint on", run_commands.switch(on=True)),
+    Command(("disable",), "N", "switch a breakpoint off", run_commands.switch(on=False)),
+    Command(("where", "w"), "", "where the card stands, and its rings in a line each", view_commands.where),
     Command(
         ("backtrace", "bt"),
         "",
         "the guest's function that made the access, and the calls above it (boot --step)",
-        looking.backtrace,
+        view_commands.backtrace,
     ),
     Command(
         ("ring", "r"),
         "[tx0|tx1|rx0|rx1] [all]",
         "a ring: head, tail, who owns each slot",
-        looking.ring,
+        view_commands.ring,
         RINGS,
     ),
     Command(
         ("why",),
         "[tx0|tx1|rx0|rx1]",
         "what a ring waits for: link, bus, doorbells, RS, masks, moderation, PAUSE, DMA faults",
-        looking.waits,
+        view_commands.waits,
         RINGS,
     ),
     Command(
         ("descriptor", "desc"),
         "[RING INDEX]",
         "a descriptor by field, and its buffer; without arguments the last that the card touched",
-        looking.descriptor,
+        view_commands.descriptor,
         RINGS,
     ),
     Command(
         ("driver", "dr"),
         "[calls [N]]",
         "the driver's half of the rings beside the card's (step --miniport)",
-        looking.driver,
+        view_commands.driver,
         ("calls",),
     ),
-    Command(("frame", "f"), "", "the last frame: headers and bytes", looking.frame),
+    Command(("frame", "f"), "", "the last frame: headers and bytes", view_commands.frame),
     Command(
         ("registers", "regs"),
         "[NAME ...|changed|all]",
         "registers by name with their fields; what changed",
-        looking.registers,
+        view_commands.registers,
         ("changed", "all", *_names()),
     ),
-    Command(("writes",), "", "the driver's last register writes", looking.writes),
-    Command(("interrupts", "i"), "", "causes, masks, vectors, moderation", looking.interrupts),
-    Command(("history", "h"), "[N]", "the last events", looking.history),
-    Command(("memory", "m"), "ADDRESS [LENGTH]", "guest memory", looking.memory),
+    Command(("writes",), "", "the driver's last register writes", view_commands.writes),
+    Command(("interrupts", "i"), "", "causes, masks, vectors, moderation", view_commands.interrupts),
+    Command(("history", "h"), "[N]", "the last events", view_commands.history),
+    Command(("memory", "m"), "ADDRESS [LENGTH]", "guest memory", view_commands.memory),
     Command(
         ("print", "p"),
         "EXPRESSION",
         "a Python expression: tx[0].desc[5].length, regs.ICR.TXDW, mem(0x1000, 16)",
-        looking.show,
+        view_commands.show,
         ("tx[0]", "rx[0]", "regs."),
     ),
-    Command(("assert",), "EXPRESSION", "for scripts: fail unless the expression is true", looking.assert_),
+    Command(
+        ("assert",), "EXPRESSION", "for scripts: fail unless the expression is true", view_commands.assert_
+    ),
     Command(("lint",), "", "what the driver does wrong so far", _lint),
     Command(
         ("statistics", "stats"), "[FILE.html]", "latencies, batches, rates; a page with plots", _statistics
     ),
     Command(("hook",), "[FILE]", "load a tracer class of your own; without FILE: what it did", _hook),
     Command(("reload",), "", "load the hook's file again", _reload),
-    Command(("console",), "[N]", "what the guest wrote to its console (boot)", looking.console),
-    Command(("detach",), "", "go on and never stop again", going.detach),
-    Command(("quit", "q"), "", "end", going.leave),
+    Command(("console",), "[N]", "what the guest wrote to its console (boot)", view_commands.console),
+    Command(("detach",), "", "go on and never stop again", run_commands.detach),
+    Command(("quit", "q"), "", "end", run_commands.leave),
     Command(("help", "?"), "[COMMAND]", "this list, or one command", _help),
 )
 """Every command; the first name is the one that is shown."""

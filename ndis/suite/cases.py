@@ -18,8 +18,8 @@ from ndis.power import resume, suspend
 from ndis.requests import Request
 from ndis.status import Status
 from ndis.suite.fault_cases import cancel_send, faults
+from ndis.suite.fixture import ETHERTYPE, STRESS, Party, Rig, check
 from ndis.suite.offload_cases import two_large_send
-from ndis.suite.party import ETHERTYPE, STRESS, Party, Rig, check
 
 if TYPE_CHECKING:
     from collections.abc import Callable

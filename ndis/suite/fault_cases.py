@@ -11,13 +11,13 @@ from ndis.filter8023 import PacketFilter
 from ndis.hardware import Fault
 from ndis.packet import PacketInfo
 from ndis.status import Status
-from ndis.suite.party import ETHERTYPE, STRESS, Party, check
+from ndis.suite.fixture import ETHERTYPE, STRESS, Party, check
 from ndis.verifier.faults import inject_all
 
 if TYPE_CHECKING:
     from ndis.adapter import MiniportAdapter
     from ndis.packet import Packet
-    from ndis.suite.party import Rig
+    from ndis.suite.fixture import Rig
 
 STRANGER = bytes.fromhex("0200000000fd")
 CANCELLED, KEPT = "cancelled", "kept"

@@ -12,10 +12,10 @@ from ndis.oids import Oid
 from ndis.packet import PacketInfo
 from ndis.requests import Request
 from ndis.status import Status
-from ndis.suite.party import Party, check
+from ndis.suite.fixture import Party, check
 
 if TYPE_CHECKING:
-    from ndis.suite.party import Rig
+    from ndis.suite.fixture import Rig
 
 ACK, PSH, FIN = 0x10, 0x08, 0x01
 SEGMENT_BYTES = 1460

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ndis.errors import NdisError
 from ndis.suite.cases import CASES
-from ndis.suite.party import CaseError
+from ndis.suite.fixture import CaseError
 from ntos.errors import BugCheckError
 from ntos.executive.contract import StuckError
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from ndis.suite.cases import Case
-    from ndis.suite.party import Rig
+    from ndis.suite.fixture import Rig
     from ndis.verifier.rule import Report
 
 

@@ -1,4 +1,4 @@
-"""How long a waiting thread polls before it sleeps: the card's rule (``device/engine/csrc/patience.c``).
+"""How long a waiting thread polls before it sleeps: the card's rule (``device/engine/csrc/busy_poll.c``).
 
 A thread that sleeps gives its processor back, and finds it halted and its caches cold when it is woken:
 after a short pause that costs more than the pause. So a thread that has just asked for something polls for

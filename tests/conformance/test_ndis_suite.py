@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ndis.miniport import Medium
     from ndis.packet import Packet
     from ndis.requests import InformationBuffer
-    from ndis.suite.party import Rig
+    from ndis.suite.fixture import Rig
     from ndis.verifier.rule import Report
 
 

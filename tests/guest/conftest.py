@@ -9,8 +9,7 @@ import pytest
 
 from device.wire.spec import open_wire
 from lab.errors import UsageError
-from lab.machines import boot_report as story
-from lab.machines import fetch
+from lab.machines import boot_report, fetch
 from lab.machines.cards import CardSpec
 from lab.machines.guest.session import GuestSpec
 from lab.machines.guest_machine import Lab, booted
@@ -59,7 +58,7 @@ def fetched() -> None:
 def content(lab: Lab) -> None:
     """Fail where the kernel's log has what a healthy driver does not cause: Hang, WATCHDOG, Reset adapter."""
     log = lab.guest.dmesg()
-    assert story.complaints(log) == (), story.around_complaints(log)
+    assert boot_report.complaints(log) == (), boot_report.around_complaints(log)
 
 
 @pytest.fixture(scope="module", params=NICS)

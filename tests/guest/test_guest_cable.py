@@ -14,7 +14,7 @@ import pytest
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.l2 import ARP, Dot1Q, Ether
 
-from lab.machines import boot_report as story
+from lab.machines import boot_report
 
 if TYPE_CHECKING:
     from lab.machines.guest_machine import Lab
@@ -33,7 +33,7 @@ XOFF, XON = 0xFFFF, 0
 
 def counters(lab: Lab) -> dict[str, int]:
     """Return `ethtool -S` as numbers."""
-    listing = story.fields(lab.guest.run("ethtool -S eth0", check=True).out)
+    listing = boot_report.fields(lab.guest.run("ethtool -S eth0", check=True).out)
     return {name: int(value) for name, value in listing.items() if value}
 
 

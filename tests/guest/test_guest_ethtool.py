@@ -14,7 +14,7 @@ import pytest
 
 from device.leds import Light, Port, shown
 from device.regs.nic import NIC
-from lab.machines import boot_report as story
+from lab.machines import boot_report
 
 if TYPE_CHECKING:
     from lab.machines.guest_machine import Lab
@@ -39,7 +39,7 @@ def pings(lab: Lab) -> int:
     end = lab.fitted[0].far_end
     assert end is not None
     assert end.address is not None
-    return story.parse_ping(lab.guest.run(f"ping -c 5 -i 0.2 -W 5 {end.address.ip}").out).received
+    return boot_report.parse_ping(lab.guest.run(f"ping -c 5 -i 0.2 -W 5 {end.address.ip}").out).received
 
 
 def nvm(lab: Lab) -> bytes:
@@ -60,7 +60,7 @@ def test_the_driver_s_self_test_passes(ours: Lab, mode: int, kind: str) -> None:
     ours.configure()
 
     verdicts = PART.findall(settled(ours, "ethtool -t eth0 offline || true"))
-    seen = story.interrupt_kind(ours.guest.run("cat /proc/interrupts").out, "eth0")
+    seen = boot_report.interrupt_kind(ours.guest.run("cat /proc/interrupts").out, "eth0")
 
     assert verdicts == [(part, "0") for part in SELF_TEST]
     assert seen.split(",")[0] == kind
@@ -108,10 +108,14 @@ def test_the_statistics_count_what_passed(ours: Lab) -> None:
     end = ours.fitted[0].far_end
     assert end is not None
     assert end.address is not None
-    before = {name: int(v) for name, v in story.fields(ours.guest.run("ethtool -S eth0").out).items() if v}
+    before = {
+        name: int(v) for name, v in boot_report.fields(ours.guest.run("ethtool -S eth0").out).items() if v
+    }
 
     ours.guest.run(f"ping -q -c 100 -i 0.01 -s 1000 -W 5 {end.address.ip}", check=True)
-    after = {name: int(v) for name, v in story.fields(ours.guest.run("ethtool -S eth0").out).items() if v}
+    after = {
+        name: int(v) for name, v in boot_report.fields(ours.guest.run("ethtool -S eth0").out).items() if v
+    }
     grown = {name: after[name] - before[name] for name in after}
 
     # Linux may add a few of its own: ARP, neighbour discovery.
@@ -172,7 +176,7 @@ def test_pause_is_negotiated_as_asked(ours: Lab) -> None:
 def test_interrupt_moderation_is_set_and_traffic_goes_on(ours: Lab, usecs: int) -> None:
     """`ethtool -C`: 0 is none, 1 and 3 the driver's dynamic modes, 4 simple, more is a fixed interval."""
     ours.guest.run(f"ethtool -C eth0 rx-usecs {usecs}", check=True)
-    shown = story.fields(ours.guest.run("ethtool -c eth0", check=True).out)["rx-usecs"]
+    shown = boot_report.fields(ours.guest.run("ethtool -c eth0", check=True).out)["rx-usecs"]
 
     received = pings(ours)
     ours.guest.run("ethtool -C eth0 rx-usecs 3", check=True)
@@ -189,10 +193,10 @@ def test_rings_of_another_length_carry_traffic(ours: Lab, rx: int, tx: int) -> N
     end = ours.fitted[0].far_end
     assert end is not None
     assert end.address is not None
-    moved = story.transfer_to_guest(ours.guest, end, str(end.address.ip), 4 << 20)
+    moved = boot_report.transfer_to_guest(ours.guest, end, str(end.address.ip), 4 << 20)
     settled(ours, "ethtool -G eth0 rx 256 tx 256")
 
-    assert (story.fields(shown)["RX"], story.fields(shown)["TX"]) == (str(rx), str(tx))
+    assert (boot_report.fields(shown)["RX"], boot_report.fields(shown)["TX"]) == (str(rx), str(tx))
     assert moved.sha256_agrees
 
 
@@ -218,10 +222,10 @@ def test_the_number_of_queues_is_the_driver_s_own(ours: Lab) -> None:
 def test_the_link_follows_what_is_advertised(ours: Lab, speed: int, duplex: str) -> None:
     """`ethtool -s`: a slower link is negotiated, and carries traffic."""
     settled(ours, f"ethtool -s eth0 speed {speed} duplex {duplex} autoneg on; sleep 1")
-    listing = story.fields(ours.guest.run("ethtool eth0", check=True).out)
+    listing = boot_report.fields(ours.guest.run("ethtool eth0", check=True).out)
     received = pings(ours)
     settled(ours, "ethtool -s eth0 autoneg on advertise 0x2f; sleep 1")
 
     assert (listing["Speed"], listing["Duplex"]) == (f"{speed}Mb/s", duplex.capitalize())
     assert received == 5
-    assert story.fields(ours.guest.run("ethtool eth0", check=True).out)["Speed"] == "1000Mb/s"
+    assert boot_report.fields(ours.guest.run("ethtool eth0", check=True).out)["Speed"] == "1000Mb/s"

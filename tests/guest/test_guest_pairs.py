@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from device.regs.nic import NIC
-from lab.machines import boot_report as story
+from lab.machines import boot_report
 from lab.machines.boot_report import interrupt_kind
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def test_jumbo_frames_pass_whole(four: Four, which: int) -> None:
         pair.digests(pair.near_address, 4, towards_far=False),
     ]
     registers = pair.run(f"ethtool -d {pair.near}").out
-    splits = story.fields(pair.run(f"ethtool -S {pair.near}").out)["rx_header_split"]
+    splits = boot_report.fields(pair.run(f"ethtool -S {pair.near}").out)["rx_header_split"]
     pair.set_mtu(1500)
 
     assert echoes == 3

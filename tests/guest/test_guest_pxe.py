@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab.machines import child_processes as children
-from lab.machines import fetch
+from lab.machines import child_processes, fetch
 from lab.machines.card_process import start_card
 from lab.machines.qemu import binary
 from lab.machines.qemu.command import memory_arguments, vfio_user_device
@@ -57,7 +56,7 @@ def boots(engine: str, rom: str, firmware: Sequence[str], program: Path | None) 
             argv = [*qemu.command, "-nodefaults", "-no-user-config", "-display", "none", "-machine", "q35"]
             argv += [*memory_arguments(MEMORY_MIB), "-m", f"{MEMORY_MIB}M", "-accel", "tcg", "-no-reboot"]
             argv += ["-cpu", "max"]  # OVMF starts its network only on a CPU with a random number generator
-            machine = children.start(
+            machine = child_processes.start(
                 [*argv, *firmware, "-device", json.dumps(device)], environment=qemu.environ()
             )
             try:
@@ -66,7 +65,7 @@ def boots(engine: str, rom: str, firmware: Sequence[str], program: Path | None) 
             except subprocess.TimeoutExpired:
                 status = -1
             finally:
-                children.end(machine)
+                child_processes.end(machine)
         finally:
             card.close()
     return told.out.strip(), status

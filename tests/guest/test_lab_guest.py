@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab.machines import boot_report as story
+from lab.machines import boot_report
 from lab.machines.guest.session import GuestError
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def test_a_file_that_is_not_there_is_an_error(lab: Lab) -> None:
 
 def test_the_driver_bound_by_the_device_s_own_alias(lab: Lab) -> None:
     """Nobody named the module: the PCI identity did."""
-    about = story.fields(lab.guest.run("ethtool -i eth0", check=True).out)
+    about = boot_report.fields(lab.guest.run("ethtool -i eth0", check=True).out)
 
     assert about["driver"] == "e1000e"
     assert lab.guest.run("cat /sys/class/net/eth0/device/vendor /sys/class/net/eth0/device/device").out == (
@@ -74,7 +74,7 @@ def test_the_interface_has_the_address_it_was_given(lab: Lab) -> None:
 
 def test_the_link_is_a_gigabit(lab: Lab) -> None:
     """As negotiated by the PHY."""
-    listing = story.fields(lab.guest.run("ethtool eth0", check=True).out)
+    listing = boot_report.fields(lab.guest.run("ethtool eth0", check=True).out)
 
     assert (listing["Speed"], listing["Duplex"], listing["Link detected"]) == ("1000Mb/s", "Full", "yes")
 
@@ -84,7 +84,9 @@ def test_ping_and_tcp_flow_both_ways_whole(lab: Lab) -> None:
     told = lab.tell()
 
     assert told.flowed
-    assert told.cards[0].ping == story.Ping(5, 5, told.cards[0].ping.average_ms if told.cards[0].ping else 0)
+    assert told.cards[0].ping == boot_report.Ping(
+        5, 5, told.cards[0].ping.average_ms if told.cards[0].ping else 0
+    )
     assert told.complaints == ()
 
 
@@ -97,8 +99,8 @@ def test_tcp_flows_without_an_offload(lab: Lab, off: str) -> None:
     lab.guest.run(f"ethtool -K eth0 {off} off", check=True)
 
     moved = [
-        story.transfer_to_host(lab.guest, end, str(end.address.ip), 8 << 20),
-        story.transfer_to_guest(lab.guest, end, str(end.address.ip), 8 << 20),
+        boot_report.transfer_to_host(lab.guest, end, str(end.address.ip), 8 << 20),
+        boot_report.transfer_to_guest(lab.guest, end, str(end.address.ip), 8 << 20),
     ]
     lab.guest.run(f"ethtool -K eth0 {off} on", check=True)
 
@@ -114,7 +116,7 @@ def test_ten_times_down_and_up_the_link_comes_back(lab: Lab) -> None:
         lab.guest.run("ip link set eth0 down", check=True)
         lab.guest.wait_link("eth0")
 
-    ping = story.parse_ping(lab.guest.run(f"ping -c 5 -i 0.2 -W 5 {end.address.ip}").out)
+    ping = boot_report.parse_ping(lab.guest.run(f"ping -c 5 -i 0.2 -W 5 {end.address.ip}").out)
 
     assert ping.received == 5
 
@@ -131,8 +133,8 @@ def test_the_driver_is_loaded_anew_in_each_interrupt_mode(lab: Lab, nic: str, mo
     for _ in range(5):
         lab.guest.run(f"rmmod e1000e && modprobe e1000e IntMode={mode}", check=True)
     lab.configure()
-    seen = story.interrupt_kind(lab.guest.run("cat /proc/interrupts").out, "eth0")
-    ping = story.parse_ping(lab.guest.run(f"ping -c 5 -i 0.2 -W 5 {end.address.ip}").out)
+    seen = boot_report.interrupt_kind(lab.guest.run("cat /proc/interrupts").out, "eth0")
+    ping = boot_report.parse_ping(lab.guest.run(f"ping -c 5 -i 0.2 -W 5 {end.address.ip}").out)
 
     assert seen.split(",")[0] == kind
     assert ping.received == 5

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab.errors import UsageError
-from lab.machines import libvfio_user as libvfio
+from lab.machines import libvfio_user
 from lab.machines.cards import CardSpec
 from lab.machines.guest.session import GuestSpec
 from lab.machines.guest_machine import booted
@@ -30,7 +30,7 @@ def nic(request: pytest.FixtureRequest) -> str:
 def lab(nic: str, fetched: None) -> Iterator[Lab]:  # noqa: ARG001 - it decides whether there is a guest
     """Boot a guest with the card served by the library; skip, and say why, where that cannot be made."""
     try:
-        libvfio.binding()
+        libvfio_user.binding()
     except UsageError as error:
         pytest.skip(f"no libvfio-user here: {error}")
     kind, _, engine = nic.partition(":")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab.errors import UsageError
-from lab.machines import libvfio_user as libvfio
+from lab.machines import libvfio_user
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,6 +17,6 @@ if TYPE_CHECKING:
 def binding() -> Path:
     """Return the binding to libvfio-user; skip, and say why, where it cannot be made."""
     try:
-        return libvfio.binding()
+        return libvfio_user.binding()
     except UsageError as error:
         pytest.skip(f"no libvfio-user here: {error}")

@@ -230,7 +230,7 @@ struct rw_card {
 
     /* the wire: tx_lock to write, its thread reads */
     int wire_fd, framing;
-    _Atomic bool rests; /* the threads rest while there is much traffic: patience.c */
+    _Atomic bool rests; /* the threads rest while there is much traffic: busy_poll.c */
     _Atomic bool wire_closed, tx_blocked, rx_hungry;
     uint8_t *tail; /* the part of a frame that a stream did not take */
     uint32_t tail_at, tail_length;

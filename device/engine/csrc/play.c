@@ -1,7 +1,7 @@
 /*
  * A recording of this engine played again by C: an input goes in, and each outcome has to be the recording's next,
  * in its order and its pieces. Python twin: device.trace.player, which forgives another order and other pieces, and
- * is asked (device.trace.swift) when this one finds a difference.
+ * is asked (device.trace.native_player) when this one finds a difference.
  *
  * Inputs that only Python can do (configuration space, PHY, resets) end a run; Python does them and calls again.
  * A recording is a file that anybody may have made: no length in it is believed before it is checked; every

@@ -44,7 +44,7 @@ struct rw_pump {
     pthread_mutex_t send_lock; /* Python may send from any thread */
     bool ready; /* VERSION was answered: before that, everything is Python's */
     uint32_t largest;
-    struct rw_patience patience;
+    struct rw_busy_poll busy_poll;
     struct rw_moved moved; /* by the last pause */
     bool asked; /* the client waits for answers, and may for more: no rest */
     bool punctual; /* the thread's timers are not late */
@@ -83,8 +83,8 @@ rw_pump *rw_pump_new(rw_card *card, int fd, uint32_t largest_bytes, uint32_t spi
     pthread_mutex_init(&pump->send_lock, NULL);
     pump->largest = largest_bytes;
     pump->closer = close_here;
-    rw_patience_init(&pump->patience, spin_us);
-    atomic_store(&card->rests, pump->patience.adaptive);
+    rw_busy_poll_init(&pump->busy_poll, spin_us);
+    atomic_store(&card->rests, pump->busy_poll.adaptive);
     pump->room = largest_bytes + 65536;
     pump->buffer = malloc(pump->room);
     if (!pump->buffer) {
@@ -301,7 +301,7 @@ static uint64_t rest_for(struct rw_pump *pump)
     const struct rw_moved now = rw_moved(pump->card, &pump->moved);
 
     return pump->asked ? 0
-                       : rw_patience_rest(&pump->patience, now.frames_sent + now.frames_received,
+                       : rw_busy_poll_rest(&pump->busy_poll, now.frames_sent + now.frames_received,
                                           now.octets_sent + now.octets_received);
 }
 
@@ -363,7 +363,7 @@ static ssize_t receive_later(struct rw_pump *pump, struct msghdr *message, size_
             return got;
     }
     began = monotonic_ns();
-    until = began + rw_patience_look(&pump->patience);
+    until = began + rw_busy_poll_look(&pump->busy_poll);
     do {
         if (idle)
             rw_wire_glance(pump->card);
@@ -378,7 +378,7 @@ static ssize_t receive_later(struct rw_pump *pump, struct msghdr *message, size_
                 return -1;
         }
     } while (got < 0 && errno == EAGAIN);
-    rw_patience_learn(&pump->patience, monotonic_ns() - began);
+    rw_busy_poll_learn(&pump->busy_poll, monotonic_ns() - began);
     return got;
 }
 

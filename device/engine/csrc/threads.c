@@ -63,10 +63,10 @@ struct rw_moved rw_moved(struct rw_card *card, struct rw_moved *last)
     if (!rw_pace_goes_on(&last->pace, rw_now(card), moved.frames_sent + moved.frames_received,
                          moved.octets_sent + moved.octets_received)) {
         moved.octets_sent = moved.octets_received = 0;
-        if (moved.frames_received > RW_PATIENCE_FEW)
-            moved.frames_received = RW_PATIENCE_FEW;
-        if (moved.frames_sent > RW_PATIENCE_FEW - moved.frames_received)
-            moved.frames_sent = RW_PATIENCE_FEW - moved.frames_received;
+        if (moved.frames_received > RW_BUSY_POLL_FEW)
+            moved.frames_received = RW_BUSY_POLL_FEW;
+        if (moved.frames_sent > RW_BUSY_POLL_FEW - moved.frames_received)
+            moved.frames_sent = RW_BUSY_POLL_FEW - moved.frames_received;
     }
     return moved;
 }
@@ -199,7 +199,7 @@ static void rest(struct rw_card *card, struct rw_moved *moved)
 {
     struct pollfd wake = {.fd = card->wake_fd, .events = POLLIN};
     const struct rw_moved now = rw_moved(card, moved);
-    const uint64_t rest_ns = rw_patience_bulk(now.frames_received, now.octets_received);
+    const uint64_t rest_ns = rw_busy_poll_bulk(now.frames_received, now.octets_received);
     const struct timespec time = {.tv_nsec = (long)rest_ns};
 
     if (rest_ns && atomic_load(&card->rests) && !atomic_load(&card->stopping))

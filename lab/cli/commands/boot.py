@@ -18,11 +18,9 @@ from typing import TYPE_CHECKING
 from lab.cli.arguments import mac, positive
 from lab.cli.terminal import terminal_restored
 from lab.errors import UsageError
-from lab.host import boot_stack as meeting
-from lab.host import nt_guest
+from lab.host import boot_stack, nt_guest
 from lab.host.station import Station
-from lab.machines import boot_report as story
-from lab.machines import guest_machine as booting
+from lab.machines import boot_report, guest_machine
 from lab.machines.cards import ENGINES, KINDS, LOCAL_MAC, CardSpec, default_mac
 from lab.machines.guest import exchange
 from lab.machines.guest.agent import KILLED
@@ -334,7 +332,7 @@ def run_linux(args: argparse.Namespace, steered: Steered) -> int:
 
     if args.gdb is not None:
         print(f"ringwalk: gdb: target remote 127.0.0.1:{args.gdb}", file=sys.stderr, flush=True)
-    with booting.booted(
+    with guest_machine.booted(
         card_specs(args),
         guest_spec(args),
         steered.fit,
@@ -352,7 +350,7 @@ def run_linux(args: argparse.Namespace, steered: Steered) -> int:
 
 
 def linux_work(
-    args: argparse.Namespace, lab: booting.Lab, work: Work, script: str | None, steered: Steered
+    args: argparse.Namespace, lab: guest_machine.Lab, work: Work, script: str | None, steered: Steered
 ) -> int:
     """Prepare a guest that is ready, and do what was asked in it; return the status."""
     work.prepare(lab.guest)
@@ -371,8 +369,13 @@ def linux_work(
         steered.lingers("the guest is up")
         return 0
     colour = sys.stdout.isatty()
-    told = lab.tell(lambda row: None if args.json else print(story.line(row, colour=colour), flush=True))
-    print(json.dumps(story.data(told)) if args.json else story.last_line(told, colour=colour), flush=True)
+    told = lab.tell(
+        lambda row: None if args.json else print(boot_report.line(row, colour=colour), flush=True)
+    )
+    print(
+        json.dumps(boot_report.data(told)) if args.json else boot_report.last_line(told, colour=colour),
+        flush=True,
+    )
     steered.lingers("the story has ended")
     return 0 if told.good else 1
 
@@ -447,7 +450,7 @@ def meet(args: argparse.Namespace, steered: Steered) -> int:
         raise UsageError("--stack has its own cards and its own story: leave out --nic, --wire, -i, --exec")
     wire = f"switch:stack{os.getpid()}"
     guest_card = CardSpec("82574l", wire, LOCAL_MAC.format(1), args.engine)
-    with booting.booted(
+    with guest_machine.booted(
         [guest_card],
         guest_spec(args),
         steered.fit,
@@ -457,20 +460,20 @@ def meet(args: argparse.Namespace, steered: Steered) -> int:
     ) as lab:
         station = Station(wire, mac=LOCAL_MAC.format(2), engine=args.engine, verify=args.verify)
         try:
-            station.configure(f"{meeting.HOST}/{meeting.BITS}")
+            station.configure(f"{boot_stack.HOST}/{boot_stack.BITS}")
             (interface,) = lab.interfaces()
             lab.guest.run(f"ip link set {interface} up", check=True)
             lab.guest.wait_link(interface)
             with station.publish(f"boot-{os.getpid()}", "boot --stack") as control:
-                told = meeting.meet(lab.guest, interface, station)
+                told = boot_stack.meet(lab.guest, interface, station)
                 if args.hold:
                     hold(control.name)
         finally:
             station.close()
         if args.verify:
             seen = verdict(station)
-            told.append(meeting.Told(seen.what, f"{seen.result} {seen.note}".strip(), good=seen.good))
-    print(json.dumps([asdict(one) for one in told]) if args.json else meeting.text(told), end="")
+            told.append(boot_stack.Told(seen.what, f"{seen.result} {seen.note}".strip(), good=seen.good))
+    print(json.dumps([asdict(one) for one in told]) if args.json else boot_stack.text(told), end="")
     return 0 if all(one.good for one in told) else 1
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab.errors import UsageError
-from lab.host import binding_edits as edits
+from lab.host import binding_edits
 from lab.host.control_socket import Answer, QuestionError, ask, choose, running
 from lab.host.demo import ENGINES, MODES, busy_stack
 from lab.host.inspection import LINES, NAMES, WATCH_S, tools
@@ -107,7 +107,7 @@ def _answer(args: argparse.Namespace) -> Answer:
         return _rules()
     arguments = _arguments(args)
     if args.view == BINDINGS and args.what:
-        return edits.bindings(_files(args.what), arguments)
+        return binding_edits.bindings(_files(args.what), arguments)
     if args.demo:
         stack = busy_stack(args.mode, args.engine)
         return tools(lambda: stack)[args.view](arguments)
@@ -116,7 +116,7 @@ def _answer(args: argparse.Namespace) -> Answer:
 
 def _arguments(args: argparse.Namespace) -> list[str]:
     if args.view == BINDINGS:
-        wanted = [name for name in edits.SHOWN if getattr(args, name)]
+        wanted = [name for name in binding_edits.SHOWN if getattr(args, name)]
         return [*(args.edits or []), *wanted]
     return [str(args.lines), str(args.seconds)] if args.view == "log" else list(args.what)
 
@@ -134,7 +134,7 @@ def _rules() -> Answer:
     return Answer(text, [{"rule": number, "title": title} for number, title in rows])
 
 
-def _files(paths: list[str]) -> edits.Bound:
+def _files(paths: list[str]) -> binding_edits.Bound:
     """Install every model of every file."""
     engine = BindingEngine()
     cards = 0
@@ -145,7 +145,7 @@ def _files(paths: list[str]) -> edits.Bound:
             card = line is not None and line.value(0).lower() == ComponentClass.NET.value
             cards += card
             engine.add(install(inf, engine.registry, identifier, f"{{{cards}}}" if card else ""))
-    return edits.Bound(engine)
+    return binding_edits.Bound(engine)
 
 
 def _read(path: Path) -> Inf:

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from device.trace import swift
+from device.trace import native_player
 from device.trace.compare import compare
 from device.trace.player import REFERENCE, Player
 from device.trace.rules import Severity
@@ -40,7 +40,7 @@ EXAMPLES = (
     "  ringwalk replay run.rw --against qtest:e1000e   where QEMU's model does otherwise\n"
     "  ringwalk replay run.rw --export run.pcapng --export run.pftrace --html run.html"
 )
-ENGINES = (REFERENCE.name, swift.NATIVE.name)
+ENGINES = (REFERENCE.name, native_player.NATIVE.name)
 CHECKS = ("all", "engine", "driver")
 _SHOWN = 10
 
@@ -149,8 +149,8 @@ class Onlooker:
 
 def playing(recording: Recording, engine: str) -> Player:
     """Play a recording to its end on an engine, without anybody who looks at its stages."""
-    if engine == swift.NATIVE.name:
-        return swift.play(recording)
+    if engine == native_player.NATIVE.name:
+        return native_player.play(recording)
     player = Player(recording, REFERENCE)
     player.run()
     return player

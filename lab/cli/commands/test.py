@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab.errors import UsageError
-from lab.machines import child_processes as children
+from lab.machines import child_processes
 
 if TYPE_CHECKING:
     import argparse
@@ -59,9 +59,9 @@ def run(args: argparse.Namespace) -> int:
     argv += ["-k", args.keyword] if args.keyword is not None else []
     argv += ["--", *args.pytest] if args.pytest else []
     # Our own scripts find their neighbours; the checkout is where the checks run.
-    environment = children.without_safe_path()
-    process = children.start(argv, environment=environment, foreground=True, stdin=subprocess.DEVNULL)
+    environment = child_processes.without_safe_path()
+    process = child_processes.start(argv, environment=environment, foreground=True, stdin=subprocess.DEVNULL)
     try:
         return process.wait()
     finally:
-        children.end(process)
+        child_processes.end(process)

@@ -21,7 +21,7 @@ from device.vfio_user.errors import ReplyError
 from device.vfio_user.protocol import PciIrq, PciRegion
 from lab.conformance.bench import BenchError, Capability, Signal
 from lab.conformance.targets.capabilities import INTX_PENDING, STATUS, VECTORS
-from lab.conformance.targets.quiet import MOMENT_S, Rest, Sight
+from lab.conformance.targets.settling import MOMENT_S, Rest, Sight
 from lab.errors import UsageError
 
 if TYPE_CHECKING:

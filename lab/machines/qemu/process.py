@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 from qemu.qmp import QMPError
 from qemu.qmp.legacy import QEMUMonitorProtocol
 
-from lab.machines import child_processes as children
-from lab.machines import scratch
+from lab.machines import child_processes, scratch
 from lab.machines.qemu import command
 from lab.machines.qemu.monitor import Monitor
 
@@ -59,7 +58,7 @@ class QemuProcess:
         )
         try:
             with self._messages.open("wb") as messages, monitor_qemu, stepper_qemu, agent_qemu:
-                self._process = children.start(
+                self._process = child_processes.start(
                     [*qemu.command, *command.arguments(machine, accelerator)],
                     environment=qemu.environ(),
                     fds=machine.fds(),
@@ -158,7 +157,7 @@ class QemuProcess:
     def close(self) -> None:
         """End QEMU and remove all that it had. Idempotent."""
         if self._process is not None:
-            children.end(self._process)
+            child_processes.end(self._process)
         if self._monitor is not None:
             with contextlib.suppress(QMPError, OSError, EOFError):
                 self._monitor.close()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from lab.errors import UsageError
-from lab.machines import guest_machine as booting
+from lab.machines import guest_machine
 from lab.machines.cards import LOCAL_MAC, CardSpec
 from lab.machines.guest.session import GuestSpec
 from lab.trials.bench import loads
@@ -104,7 +104,7 @@ def run(args: argparse.Namespace, progress: Progress) -> list[Row]:
     ]
     machine = GuestSpec(cpus=1, memory_mib=MEMORY_MIB, accel=args.accel, offline=args.offline)
     progress("booting a guest with three cards")
-    with booting.booted(specs, machine) as lab:
+    with guest_machine.booted(specs, machine) as lab:
         lab.configure()
         lanes = []
         for name, fitted, interface in zip(kinds, lab.fitted, lab.interfaces(), strict=True):

@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from device.trace import swift
+from device.trace import native_player
 from device.trace.records import Kind
 from lab.errors import UsageError
-from lab.machines import guest_machine as booting
+from lab.machines import guest_machine
 from lab.machines.cards import LOCAL_MAC, CardSpec
 from lab.machines.guest.session import GuestSpec
 from lab.stepper import recording_file
@@ -85,7 +85,7 @@ def run(args: argparse.Namespace, progress: Progress) -> list[Row]:
         ]
         machine = GuestSpec(cpus=1, memory_mib=MEMORY_MIB, accel=args.accel, offline=args.offline)
         progress("booting a guest with two cards, one of them recorded")
-        with booting.booted(specs, machine) as lab:
+        with guest_machine.booted(specs, machine) as lab:
             rounds = measure(lab, chosen, args.rounds, args.seconds, progress)
         progress("replaying")
         return [*costs(chosen, rounds), *replayed(path, rounds.loaded_s)]
@@ -140,7 +140,7 @@ def replayed(path: Path, loaded_s: float) -> list[Row]:
     """Return what the file holds, and how much faster than the guest a checked replay is."""
     began = time.perf_counter()
     recording = recording_file.load(path)
-    player = swift.play(recording)
+    player = native_player.play(recording)
     took = time.perf_counter() - began
     if player.differences:
         raise UsageError(f"the replay differs: {player.differences[0]}")

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lab.machines import child_processes as children
+from lab.machines import child_processes
 from lab.trials.fuzz.worker import PAGE_BYTES, PROGRESS
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def run(
     fd = os.memfd_create("progress", os.MFD_CLOEXEC)
     os.truncate(fd, PAGE_BYTES)
     with mmap.mmap(fd, PAGE_BYTES) as page:
-        worker = children.start(
+        worker = child_processes.start(
             [sys.executable, "-m", "lab.trials.fuzz.worker", str(fd), str(seed), "1", str(count)],
             fds=[fd],
             stdout=subprocess.PIPE,
@@ -70,7 +70,7 @@ def run(
         try:
             _watch(worker, page, result, until, told)
         finally:
-            children.end(worker)
+            child_processes.end(worker)
             os.close(fd)
         _, result.programs, result.longest_native_seconds, result.compared, *fds = PROGRESS.unpack_from(
             page, 0

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Final
 from device.regs.nic import NIC
 from device.regs.render import c_header
 from lab.errors import UsageError
-from lab.machines import child_processes as children
-from lab.machines import scratch
+from lab.machines import child_processes, scratch
 from lab.trials.fuzz import clang, corpus
 
 if TYPE_CHECKING:
@@ -171,11 +170,11 @@ def _keep(kept: Path, name: str, found: list[bytes]) -> int:
 
 
 def _libfuzzer(program: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    process = children.start([program, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    process = child_processes.start([program, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
         _, said = process.communicate()
     finally:
-        children.end(process)
+        child_processes.end(process)
     return subprocess.CompletedProcess(process.args, process.returncode, "", said.decode(errors="replace"))
 
 

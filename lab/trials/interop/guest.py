@@ -13,8 +13,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from lab.machines import guest_machine as booting
-from lab.machines import traffic
+from lab.machines import guest_machine, traffic
 from lab.machines.cards import LOCAL_MAC, CardSpec
 from lab.machines.guest.session import GuestSpec
 from lab.trials.interop import iperf3
@@ -82,7 +81,7 @@ def meeting(
     """Boot a guest and start a station on one switch; give both, configured. ``seen``: as ``watched``."""
     wire = f"switch:interop{os.getpid()}"
     card = CardSpec("82574l", wire, LOCAL_MAC.format(1))
-    with booting.booted([card], GuestSpec(offline=offline)) as running:
+    with guest_machine.booted([card], GuestSpec(offline=offline)) as running:
         (interface,) = running.interfaces()
         with watched(wire, seen, verify=verify, mac=LOCAL_MAC.format(2)) as station:
             station.configure(f"{OURS}/{BITS}")

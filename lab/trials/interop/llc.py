@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lab.machines import guest_machine as booting
+from lab.machines import guest_machine
 from lab.machines.cards import LOCAL_MAC, CardSpec
 from lab.machines.guest.session import GuestSpec
 from lab.machines.peer import PeerError
@@ -99,7 +99,7 @@ def run(args: argparse.Namespace, progress: Progress) -> list[Seen]:
     wire = f"switch:llc{os.getpid()}"
     spec = GuestSpec(offline=args.offline, extras=("tools",))
     progress("a guest and a station on one switch")
-    with booting.booted([CardSpec("82574l", wire, GUEST_MAC)], spec) as running:
+    with guest_machine.booted([CardSpec("82574l", wire, GUEST_MAC)], spec) as running:
         guest, (interface,) = running.guest, running.interfaces()
         with watched(wire, seen, verify=args.verify, mac=OUR_MAC) as station:
             driver = _loaded(station)

@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from lab.errors import UsageError
-from lab.machines import child_processes as children
-from lab.machines import fetch
+from lab.machines import child_processes, fetch
 from lab.machines.card_process import start_card
 from lab.machines.fetch import prefix
 from lab.machines.qemu import binary
@@ -168,13 +167,15 @@ def session(name: str, engine: str, length: int) -> list[Seen]:
         file.write_bytes(content)
         card = start_card(Path(folder, "card"), "netns", mac=MAC, engine=engine)
         argv, environment = command(BOARDS[name], Path(folder, "card"))
-        machine = children.start(argv, environment=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        machine = child_processes.start(
+            argv, environment=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
         try:
             return _talk(title, Console(machine), card, file, content)
         except (Silence, BrokenPipeError) as error:
             return [Seen(title, "did not do it all", good=False, note=str(error))]
         finally:
-            children.end(machine)
+            child_processes.end(machine)
             card.close()
 
 

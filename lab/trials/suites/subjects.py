@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from lab.errors import UsageError
 from lab.host.ndis_rigs import InProcessRig, QtestRig, VfioUserRig
 from lab.trials.suites.sample import SampleRig
-from ndis.suite.party import Rig
+from ndis.suite.fixture import Rig
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -161,16 +161,16 @@ static void around(struct life *life, const struct instruction *one)
 /* What the socket's thread makes of pauses: numbers in, times out. */
 static void be_patient(const struct instruction *one)
 {
-    struct rw_patience patience;
+    struct rw_busy_poll busy_poll;
     uint64_t state = one->y * 2 + 1;
 
-    rw_patience_init(&patience, one->a & 1 ? RW_SPIN_ADAPTIVE : one->b);
+    rw_busy_poll_init(&busy_poll, one->a & 1 ? RW_SPIN_ADAPTIVE : one->b);
     for (uint32_t n = one->c; n; n--) {
-        if (rw_patience_look(&patience) > 1000000u)
+        if (rw_busy_poll_look(&busy_poll) > 1000000u)
             abort();
-        if (rw_patience_rest(&patience, program_random(&state) % 12, program_random(&state) % 20000) > 1000000u)
+        if (rw_busy_poll_rest(&busy_poll, program_random(&state) % 12, program_random(&state) % 20000) > 1000000u)
             abort();
-        rw_patience_learn(&patience, program_random(&state) % (one->b & 1 ? 40000 : 90000));
+        rw_busy_poll_learn(&busy_poll, program_random(&state) % (one->b & 1 ? 40000 : 90000));
     }
 }
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from device.trace import swift
+from device.trace import native_player
 from device.trace.player import Player
 from device.trace.recording import Recording, RecordingError
 from lab.trials.loopback_driver import Exerciser
@@ -81,7 +81,7 @@ def test_a_killed_card_leaves_a_recording_that_plays_to_its_end(tmp_path: Path) 
     with pytest.raises(RecordingError, match=r"no end|cut short"):
         Recording(path.read_bytes())
     recording = Recording(path.read_bytes(), partial=True)
-    player = swift.play(recording)
+    player = native_player.play(recording)
     assert player.differences == []
     assert player.card.account.frames_received == 500
 

@@ -12,7 +12,7 @@ from device.engine._core import lib
 from device.native_serving import Tuning
 from device.pci.function import MSIX_PBA
 from device.regs.nic import NIC
-from device.trace import swift
+from device.trace import native_player
 from device.trace.digest import digest_of
 from device.trace.player import Player
 from device.trace.recording import Recording, Writer
@@ -108,7 +108,7 @@ def test_a_mixed_load_plays_on_both_engines_without_a_difference(mixture: Path) 
     """Threads, faults, resets and new clients have one order, and it can happen again."""
     recording = Recording(mixture.read_bytes())
 
-    native, reference = swift.play(recording), Player(recording)
+    native, reference = native_player.play(recording), Player(recording)
     reference.run()
 
     assert (native.differences, reference.differences) == ([], [])
@@ -134,7 +134,7 @@ def test_mapped_doorbells_are_recorded_too(tmp_path: Path) -> None:
     record(path, store, tuning=Tuning(mapped_doorbells=True, spin_us=1))
     recording = Recording(path.read_bytes())
 
-    player = swift.play(recording)
+    player = native_player.play(recording)
 
     assert player.differences == []
     writes = [one.data for _, one in recording.records() if one.kind == Kind.WRITE and one.value == 0x3800]
@@ -165,7 +165,7 @@ def test_the_line_s_changes_are_recorded_and_played(tmp_path: Path) -> None:
     record(path, lines)
     recording = Recording(path.read_bytes())
 
-    native, reference = swift.play(recording), Player(recording)
+    native, reference = native_player.play(recording), Player(recording)
     reference.run()
 
     levels = [one.which for _, one in recording.records() if one.kind == Kind.LEVEL]
@@ -189,7 +189,7 @@ def test_what_the_client_has_not_armed_is_pending_in_a_replay_too(tmp_path: Path
     record(path, wait)
     recording = Recording(path.read_bytes())
 
-    native, reference = swift.play(recording), Player(recording)
+    native, reference = native_player.play(recording), Player(recording)
     reference.run()
 
     assert [one.value for _, one in recording.records() if one.kind == Kind.PENDING] == [1 << 3]
@@ -247,7 +247,7 @@ def test_a_full_wire_holds_the_ring_and_loses_nothing(tmp_path: Path) -> None:
     record(path, flood, wire=cable)
     recording = Recording(path.read_bytes())
 
-    native, reference = swift.play(recording), Player(recording)
+    native, reference = native_player.play(recording), Player(recording)
     reference.run()
 
     held = [one.which for _, one in recording.records() if one.kind == Kind.HOLD]
@@ -304,7 +304,7 @@ def test_an_outcome_that_is_other_than_recorded_is_told(
     """By both engines, whoever of them is wrong."""
     recording = changed(mixture, change)
 
-    native, reference = swift.play(recording), Player(recording)
+    native, reference = native_player.play(recording), Player(recording)
     reference.run()
 
     assert what in str(native.differences[0])
@@ -322,7 +322,7 @@ def test_a_recording_that_reached_its_limit_says_so_and_plays(tmp_path: Path) ->
     assert (last.kind, last.data) == (Kind.END, b"the limit was reached")
     assert done.lost > 0
     assert f"lacks the last {done.lost} inputs" in str(done.trouble())
-    assert swift.play(recording).differences == []
+    assert native_player.play(recording).differences == []
 
 
 def test_a_file_that_takes_no_more_ends_the_recording_and_not_the_card(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 from lab.cli import arguments
 from lab.cli.commands import boot
 from lab.errors import UsageError
-from lab.machines import boot_report as story
+from lab.machines import boot_report
 from lab.machines.boot_report import CardStory, Ping, Story, Transfer
 from lab.machines.cards import CardSpec, default_mac, with_address
 from lab.machines.guest.agent import Agent, AgentError, parse_reply, request
@@ -169,18 +169,18 @@ def test_a_multicast_address_is_no_card_s() -> None:
 
 def test_the_story_names_what_was_seen() -> None:
     """Each line has its label."""
-    rows = dict(story.rows(TOLD))
+    rows = dict(boot_report.rows(TOLD))
 
     assert rows["driver"] == "e1000e 6.12, firmware 1.8-0"
     assert rows["ping"] == "5 of 5 from 10.82.57.1, 0.40 ms"
     assert rows["TCP out"] == "34 MB guest to host at 700 Mbit/s, SHA-256 agrees"
     assert rows["account"] == "tx frames 1,234,567"
-    assert story.text(TOLD).splitlines()[-1] == "traffic flowed"
+    assert boot_report.text(TOLD).splitlines()[-1] == "traffic flowed"
 
 
 def test_the_data_says_the_same_as_the_text() -> None:
     """And can be written as JSON."""
-    told = json.loads(json.dumps(story.data(TOLD)))
+    told = json.loads(json.dumps(boot_report.data(TOLD)))
 
     assert told["flowed"] is True
     assert told["cards"][0]["to_host"]["sha256_agrees"] is True
@@ -199,7 +199,7 @@ def test_a_boot_without_whole_traffic_has_failed(card: CardStory) -> None:
     told = replace(TOLD, cards=(card,))
 
     assert not told.flowed
-    assert story.text(told).endswith("traffic did NOT flow")
+    assert boot_report.text(told).endswith("traffic did NOT flow")
 
 
 def test_cards_whose_far_ends_are_not_ours_are_no_failure() -> None:
@@ -209,7 +209,7 @@ def test_cards_whose_far_ends_are_not_ours_are_no_failure() -> None:
     told = replace(TOLD, cards=(strange, strange))
 
     assert (told.good, told.flowed) == (True, False)
-    assert story.text(told).endswith("no traffic was tried: no far end is ours")
+    assert boot_report.text(told).endswith("no traffic was tried: no far end is ours")
     assert not replace(told, complaints=("NETDEV WATCHDOG",)).good
 
 
@@ -217,7 +217,7 @@ def test_a_kernel_that_complains_is_a_failure() -> None:
     """Traffic that flowed between two resets of the card is not good enough."""
     log = "[1.0] ok\n[2.0] e1000e 0000:00:01.0 eth0: Detected Hardware Unit Hang:\n"
 
-    found = story.complaints(log)
+    found = boot_report.complaints(log)
 
     assert found == ("[2.0] e1000e 0000:00:01.0 eth0: Detected Hardware Unit Hang:",)
     assert not replace(TOLD, complaints=found).flowed
@@ -243,15 +243,15 @@ INTERRUPTS = """\
 )
 def test_the_kind_of_interrupt_is_read(name: str, kind: str) -> None:
     """From the kernel's own table."""
-    assert story.interrupt_kind(INTERRUPTS, name) == kind
+    assert boot_report.interrupt_kind(INTERRUPTS, name) == kind
 
 
 def test_ping_s_summary_is_read() -> None:
     """As iputils writes it; and nothing when it said nothing."""
     out = "5 packets transmitted, 4 received, 20% packet loss\nrtt min/avg/max/mdev = 0.1/0.25/0.5/0.1 ms"
 
-    assert story.parse_ping(out) == Ping(5, 4, 0.25)
-    assert story.parse_ping("ping: unreachable").received == 0
+    assert boot_report.parse_ping(out) == Ping(5, 4, 0.25)
+    assert boot_report.parse_ping("ping: unreachable").received == 0
 
 
 def test_an_agent_s_answer_is_put_together_from_its_pieces() -> None:

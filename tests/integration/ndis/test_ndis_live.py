@@ -18,7 +18,7 @@ import pytest
 from device.engine.reference import ReferenceEngine
 from lab.cli.main import main
 from lab.errors import UsageError
-from lab.host import saved_bindings as kept
+from lab.host import saved_bindings
 from lab.host.control_socket import ControlServer, ask, choose, control_path, running
 from lab.host.inprocess_card import DescriptorCable
 from lab.host.intermediates import insert
@@ -320,17 +320,17 @@ def test_edits_are_kept_in_a_file(pair: Pair, tmp_path: Path) -> None:
     binding = Binding("Tcpip", "{1}")
     with pair.hosts[0].executive.entry:
         engine.disable(binding)
-        kept.save(engine, path)
+        saved_bindings.save(engine, path)
         engine.enable(binding)
         before = engine.enabled(binding)
-        kept.load(engine, path)
+        saved_bindings.load(engine, path)
         after = engine.enabled(binding)
         engine.enable(binding)
     (tmp_path / "bad.json").write_text("[1]")
 
     assert (before, after) == (True, False)
     with pytest.raises(UsageError, match="was not written"):
-        kept.load(engine, tmp_path / "bad.json")
+        saved_bindings.load(engine, tmp_path / "bad.json")
 
 
 def test_only_this_user_may_ask_and_a_name_is_taken_once(pair: Pair) -> None:

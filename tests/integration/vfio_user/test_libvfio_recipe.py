@@ -15,8 +15,7 @@ from pathlib import Path
 import pytest
 
 from lab.errors import UsageError
-from lab.machines import fetch
-from lab.machines import libvfio_user as libvfio
+from lab.machines import fetch, libvfio_user
 from lab.machines.fetch import apt, sources
 from lab.machines.fetch.libvfio import unpack_source
 from lab.machines.recipes import package_sets
@@ -88,10 +87,10 @@ def test_sets_without_a_source_keep_their_fingerprint() -> None:
 
 def test_a_prefix_without_the_library_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the variable's name."""
-    monkeypatch.setenv(libvfio.PREFIX_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(libvfio_user.PREFIX_VARIABLE, str(tmp_path))
 
     with pytest.raises(UsageError, match=r"RINGWALK_LIBVFIO_USER=.* has no include/libvfio-user.h"):
-        libvfio.installation()
+        libvfio_user.installation()
 
 
 def test_a_list_that_nobody_reads_is_no_error() -> None:

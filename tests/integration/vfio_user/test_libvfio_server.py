@@ -16,7 +16,7 @@ from device.vfio_user import Client, DmaError, ListenError, PciIrq, ReplyError
 from device.vfio_user.libvfio import load
 from device.vfio_user.libvfio_build import compile_binding
 from device.vfio_user.libvfio_server import LibvfioServer
-from lab.machines import libvfio_user as libvfio
+from lab.machines import libvfio_user
 from tests.support.vfio_user_double import BAR0, DOORBELL, FAULTY, SPARSE, NotingDevice, open_fds
 
 if TYPE_CHECKING:
@@ -259,7 +259,7 @@ def test_a_bug_of_the_device_is_not_hidden_by_the_library(
 def test_the_binding_compiles_against_the_newer_signature(tmp_path: Path, binding: Path) -> None:
     """Where ``vfu_setup_device_dma`` is told the number of regions: the header decides, by itself."""
     assert binding.exists()
-    include, library = libvfio.installation()
+    include, library = libvfio_user.installation()
     newer = tmp_path / "include"
     for header in include.rglob("*.h"):
         copy = newer / header.relative_to(include)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab.conformance.targets import quiet
-from lab.conformance.targets.quiet import MOMENT_S, MOST_S, OWED_S, Rest, Sight
+from lab.conformance.targets import settling
+from lab.conformance.targets.settling import MOMENT_S, MOST_S, OWED_S, Rest, Sight
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,7 +51,7 @@ class World:
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     """Put a world of its own under the module."""
     made = World()
-    monkeypatch.setattr(quiet, "time", made)
+    monkeypatch.setattr(settling, "time", made)
     return made
 
 

@@ -28,7 +28,7 @@
 #define OCTET_NS 8u          /* a gigabit a second */
 #define BULK_OCTETS 8192u
 #define MOST_REST_NS 500000u /* 1 ms was no better, 250 µs worse by a tenth (docs/performance.md) */
-#define MANY_FRAMES (RW_PATIENCE_FEW + 1u)
+#define MANY_FRAMES (RW_BUSY_POLL_FEW + 1u)
 #define MANY_NS 200000u      /* a ring of 256 lasts longer at a gigabit's 1.2 million frames a second */
 #define STREAM_NS 100000u
 #define STREAM_FRAMES 3u
@@ -36,43 +36,43 @@
 #define AGAIN 64u
 #define MOMENT_NS 4000000u /* the longest rest, and the scheduler's slice that may follow it */
 
-void rw_patience_init(struct rw_patience *patience, uint32_t spin_us)
+void rw_busy_poll_init(struct rw_busy_poll *busy_poll, uint32_t spin_us)
 {
-    patience->adaptive = spin_us == RW_SPIN_ADAPTIVE;
-    patience->look_ns = patience->adaptive ? ADAPTIVE_NS : spin_us * 1000ull;
-    patience->worth = 0;
-    patience->credit = patience->again = 0;
+    busy_poll->adaptive = spin_us == RW_SPIN_ADAPTIVE;
+    busy_poll->look_ns = busy_poll->adaptive ? ADAPTIVE_NS : spin_us * 1000ull;
+    busy_poll->worth = 0;
+    busy_poll->credit = busy_poll->again = 0;
 }
 
-uint64_t rw_patience_look(const struct rw_patience *patience)
+uint64_t rw_busy_poll_look(const struct rw_busy_poll *busy_poll)
 {
-    return patience->adaptive && patience->worth < RW_PATIENCE_CERTAIN / 2 ? 0 : patience->look_ns;
+    return busy_poll->adaptive && busy_poll->worth < RW_BUSY_POLL_CERTAIN / 2 ? 0 : busy_poll->look_ns;
 }
 
-void rw_patience_learn(struct rw_patience *patience, uint64_t pause_ns)
+void rw_busy_poll_learn(struct rw_busy_poll *busy_poll, uint64_t pause_ns)
 {
-    patience->worth -= patience->worth / EIGHTH;
+    busy_poll->worth -= busy_poll->worth / EIGHTH;
     if (pause_ns <= ADAPTIVE_NS + WAKING_NS)
-        patience->worth += RW_PATIENCE_CERTAIN / EIGHTH;
+        busy_poll->worth += RW_BUSY_POLL_CERTAIN / EIGHTH;
 }
 
 /* Whether rests pay: while messages come close together one is tried, and then as long as frames gather in it. */
-static bool streams(struct rw_patience *patience, uint64_t frames)
+static bool streams(struct rw_busy_poll *busy_poll, uint64_t frames)
 {
-    if (patience->worth < RW_PATIENCE_CERTAIN / 2)
-        patience->credit = 0;
-    else if (patience->credit && frames >= STREAM_FRAMES)
-        patience->credit += patience->credit < MOST_CREDIT;
-    else if (patience->credit && --patience->credit == 0)
-        patience->again = AGAIN;
-    else if (!patience->credit && patience->again)
-        patience->again--;
-    else if (!patience->credit)
-        patience->credit = 1;
-    return patience->credit;
+    if (busy_poll->worth < RW_BUSY_POLL_CERTAIN / 2)
+        busy_poll->credit = 0;
+    else if (busy_poll->credit && frames >= STREAM_FRAMES)
+        busy_poll->credit += busy_poll->credit < MOST_CREDIT;
+    else if (busy_poll->credit && --busy_poll->credit == 0)
+        busy_poll->again = AGAIN;
+    else if (!busy_poll->credit && busy_poll->again)
+        busy_poll->again--;
+    else if (!busy_poll->credit)
+        busy_poll->credit = 1;
+    return busy_poll->credit;
 }
 
-uint64_t rw_patience_bulk(uint64_t frames, uint64_t octets)
+uint64_t rw_busy_poll_bulk(uint64_t frames, uint64_t octets)
 {
     uint64_t rest = frames >= MANY_FRAMES ? MANY_NS : 0;
 
@@ -85,14 +85,14 @@ bool rw_pace_goes_on(struct rw_pace *pace, uint64_t now_ns, uint64_t frames, uin
 {
     const bool goes_on = pace->much && now_ns - pace->at_ns <= MOMENT_NS;
 
-    pace->much = rw_patience_bulk(frames, octets) > 0;
+    pace->much = rw_busy_poll_bulk(frames, octets) > 0;
     pace->at_ns = now_ns;
     return goes_on && pace->much;
 }
 
-uint64_t rw_patience_rest(struct rw_patience *patience, uint64_t frames, uint64_t octets)
+uint64_t rw_busy_poll_rest(struct rw_busy_poll *busy_poll, uint64_t frames, uint64_t octets)
 {
-    const uint64_t bulk = patience->adaptive ? rw_patience_bulk(frames, octets) : 0;
+    const uint64_t bulk = busy_poll->adaptive ? rw_busy_poll_bulk(frames, octets) : 0;
 
-    return patience->adaptive && streams(patience, frames) && bulk < STREAM_NS ? STREAM_NS : bulk;
+    return busy_poll->adaptive && streams(busy_poll, frames) && bulk < STREAM_NS ? STREAM_NS : bulk;
 }
