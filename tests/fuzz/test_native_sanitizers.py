@@ -22,12 +22,14 @@ if TYPE_CHECKING:
 
     from tests.fuzz.conftest import Build
 
+pytestmark = pytest.mark.timeout(400)  # above the patience of tests.fuzz.sanitized
+
 TARGETS = libfuzzer.TARGETS
 RUNS = 2000
-RUNS_OF = {"fuzz_mapped": 200}
-"""A thread is started and ended in each of its runs."""
+RUNS_OF = {"fuzz_mapped": 200, "fuzz_attached": 600}
+"""A thread is started and ended in each run of the one, a whole program of rings is run in each of the other."""
 STRESS_ROUNDS = 8000
-LITMUS_ROUNDS = 500
+LITMUS_ROUNDS = 300
 
 
 @pytest.mark.parametrize("target", libfuzzer.names())

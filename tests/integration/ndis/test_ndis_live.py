@@ -9,6 +9,7 @@ import json
 import os
 import socket
 import stat
+import tempfile
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -84,6 +85,14 @@ class Pair:
 def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tmp_path.chmod(0o700)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+
+
+@pytest.fixture(autouse=True)
+def own_stacks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Have stacks listen in a folder of this test's: no other run's are seen, and its socket paths are short."""
+    with tempfile.TemporaryDirectory(prefix="rw.") as folder:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
+        yield
 
 
 @pytest.fixture
