@@ -27,7 +27,7 @@ pytestmark = pytest.mark.timeout(400)  # above the patience of tests.fuzz.saniti
 TARGETS = libfuzzer.TARGETS
 RUNS = 2000
 RUNS_OF = {"fuzz_mapped": 200, "fuzz_attached": 600}
-"""A thread is started and ended in each run of the one, a whole program of rings is run in each of the other."""
+"""A thread is started and ended in each run of the one, a program of rings is run in each of the other."""
 STRESS_ROUNDS = 8000
 LITMUS_ROUNDS = 300
 

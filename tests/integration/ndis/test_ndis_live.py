@@ -89,7 +89,7 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def own_stacks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Have stacks listen in a folder of this test's: no other run's are seen, and its socket paths are short."""
+    """Have stacks listen in a folder of this test's: no other run's are seen, and socket paths are short."""
     with tempfile.TemporaryDirectory(prefix="rw.") as folder:
         monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
         yield
