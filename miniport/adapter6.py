@@ -35,7 +35,6 @@ class OutgoingFrame:
     __slots__ = ("buffers", "length", "nbl")
 
     def __init__(self, nbl: NetBufferList, net_buffer: NetBuffer) -> None:
-        """Stand for ``net_buffer``."""
         self.nbl = nbl
         self.length = net_buffer.data_length
         self.buffers = net_buffer.frame_buffers()

@@ -31,7 +31,6 @@ class BindContext:
     """What ProtocolBindAdapter gets: the adapter, and the way to open it."""
 
     def __init__(self, ndis: Opener, adapter: MiniportAdapter, protocol: str) -> None:
-        """Offer ``adapter`` to ``protocol``."""
         self.adapter = adapter
         self.protocol = protocol
         self.status = Status.PENDING

@@ -97,7 +97,6 @@ class MappedRegisters:
     """Registers with the bounds of their BAR; every access can be observed."""
 
     def __init__(self, adapter: Border, below: Registers, length: int) -> None:
-        """Guard ``below``."""
         self._adapter = adapter
         self._below = below
         self.length = length
@@ -123,7 +122,6 @@ class Resources:
     """The account of what one adapter's driver has taken from the bus."""
 
     def __init__(self, adapter: Border, hardware: Hardware | None) -> None:
-        """Start with nothing taken."""
         self._adapter = adapter
         self._hardware = hardware
         self.inject = Fault.NONE

@@ -61,7 +61,6 @@ class Receives:
     """
 
     def __init__(self, adapter: ReceiveHost) -> None:
-        """Start with nothing out."""
         self._adapter = adapter
         self._lock = adapter.executive.spin_lock("receive references")
         self.taken: dict[Packet, int] = {}

@@ -62,7 +62,6 @@ class RequestQueue:
     """
 
     def __init__(self, adapter: RequestHost) -> None:
-        """Start empty."""
         self._adapter = adapter
         self._lock = adapter.executive.spin_lock("requests")
         self._waiting: deque[Request] = deque()

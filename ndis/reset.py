@@ -184,7 +184,6 @@ class HangCheck:
     """The tick that calls CheckForHang, and NDIS's own judgement of overdue sends and requests."""
 
     def __init__(self, adapter: HangHost) -> None:
-        """Do not tick yet."""
         self._adapter = adapter
         self._timer: Timer | None = None
         self.period_s = DEFAULT_HANG_S

@@ -38,7 +38,6 @@ class SerializedGate:
     """
 
     def __init__(self, executive: Executive, irql: IrqlModel) -> None:
-        """Start free."""
         self._executive = executive
         self._irql = irql
         self._guard = executive.spin_lock("miniport queue")

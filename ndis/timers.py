@@ -101,7 +101,6 @@ class WorkItems:
     """
 
     def __init__(self, adapter: Border) -> None:
-        """Start with none."""
         self._adapter = adapter
         self._pending: set[object] = set()
 

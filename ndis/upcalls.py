@@ -76,7 +76,6 @@ class DriverLock:
     """NDIS_SPIN_LOCK: a driver's own lock, as a context manager."""
 
     def __init__(self, adapter: Border, name: str) -> None:
-        """NdisAllocateSpinLock."""
         self.name = name
         self._adapter = adapter
         self._below = adapter.executive.spin_lock(name)
@@ -98,7 +97,6 @@ class Upcalls:
     """What a miniport calls. One object an adapter, given to the driver when it is made."""
 
     def __init__(self, adapter: UpcallHost) -> None:
-        """Bind to the block."""
         self._adapter = adapter
 
     # Set-up, at PASSIVE_LEVEL in Initialize.

@@ -117,7 +117,6 @@ class PppoeManager(BindingClient):
     """The call manager over one Ethernet adapter: bind it, then open its address family."""
 
     def __init__(self, ndis: Ndis) -> None:
-        """Register as a protocol."""
         self._ndis = ndis
         self._calls: dict[VirtualCircuit, Call] = {}
         self._pool = PacketPool(POOL_SIZE)

@@ -94,7 +94,6 @@ class VirtualAdapter:
     """The miniport edge: one virtual card."""
 
     def __init__(self, ndis: Upcalls, driver: Intermediate) -> None:
-        """Belong to the driver."""
         self.ndis = ndis
         self.driver = driver
         self.address = ndis.read_configuration("NetworkAddress", b"")

@@ -94,7 +94,6 @@ class Transport:
     """A protocol driver whose every binding is a given client."""
 
     def __init__(self, client: BindingClient) -> None:
-        """Use this client."""
         self.client = client
 
     def bind_adapter(self, context: BindContext) -> Status:

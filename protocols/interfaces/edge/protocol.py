@@ -47,7 +47,6 @@ class EdgeDriver(Generic[Link]):
     )
 
     def __init__(self, ndis: Ndis) -> None:
-        """Bind nothing yet."""
         self.links: dict[str, Link] = {}
         self._ndis = ndis
         self.request_turn = Dpc(ndis.executive, self.name, self._turn).queue

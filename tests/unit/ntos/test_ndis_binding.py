@@ -270,7 +270,6 @@ def test_a_notify_object_may_object() -> None:
 
     class Object:
         def __init__(self) -> None:
-            """Hear nothing yet."""
             self.heard: list[tuple[str, tuple[str, ...]]] = []
 
         def query_binding_path(self, path: tuple[str, ...]) -> bool:
