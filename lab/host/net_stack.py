@@ -15,6 +15,7 @@ from lab.host.programs import run_program
 from lab.host.station import Station
 from lab.host.tracing import trace_kernel_send, trace_send
 from lab.host.web import WebServer
+from protocols.transports.tcpip.addresses import Prefix, parse
 
 if TYPE_CHECKING:
     import argparse
@@ -33,12 +34,10 @@ def run(args: argparse.Namespace) -> int:
     """Run a stack until it is interrupted, or a program over one; return the exit status. UsageError."""
     host_name = args.name or "ringwalk"
     args.name = args.name or "default"
+    require_addresses(args.address, args.gateway, args.dns)
     station = Station(args.wire, mac=args.mac, host_name=host_name, verify=args.verify, intermediates=args.im)
     try:
-        try:
-            station.configure(args.address, args.gateway, args.dns)
-        except ValueError as error:
-            raise UsageError(f"{error}; write addresses as in 10.0.0.1/24") from error
+        station.configure(args.address, args.gateway, args.dns)
         with station.publish(args.name, f"net {args.tool}", _keep(args.bindings, station)):
             _program(args, station) if args.tool == "run" else _serve(args, station)
     finally:
@@ -46,6 +45,19 @@ def run(args: argparse.Namespace) -> int:
     for report in station.reports:
         print(report, file=sys.stderr)
     return 1 if station.reports else 0
+
+
+def require_addresses(address: str | None, gateway: str | None, dns: list[str] | None) -> None:
+    """Look at what was written for addresses, before anything starts. UsageError: one of them is none."""
+    try:
+        if address is not None:
+            host, _, bits = address.partition("/")
+            Prefix.of(parse(host), int(bits or 24))
+        for one in [gateway, *(dns or ())]:
+            if one is not None:
+                parse(one)
+    except ValueError as error:
+        raise UsageError(f"{error}; write addresses as in 10.0.0.1/24") from error
 
 
 def _keep(path: Path | None, station: Station) -> Callable[[], None]:
