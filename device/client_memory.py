@@ -18,7 +18,6 @@ class ClientMemory:
     """The memory of whoever is attached, as the engine wants it; without a client nothing is mapped."""
 
     def __init__(self) -> None:
-        """Start with no client."""
         self.dma: DmaMap | None = None
 
     def read(self, address: int, length: int) -> bytes:

@@ -53,7 +53,6 @@ class Control:
     """What is policy in the card, on an engine's register file."""
 
     def __init__(self, engine: Engine, nvm: Nvm, phy: mii.Phy) -> None:
-        """Join the three."""
         self._engine = engine
         self.nvm = nvm
         self.phy = phy
@@ -228,7 +227,7 @@ class Control:
         """Grant direct access at once, and drive the EEPROM's pins; FLUPD writes the flash and clears itself.
 
         CS is the pin's level: low selects (e1000_ready_nvm_eeprom in Linux's nvm.c). The pins are the
-        driver's also without a grant (docs/decisions/0047). One that is given back ends what goes on.
+        driver's also without a grant (docs/decisions/0021). One that is given back ends what goes on.
         """
         before = self._engine.peek(EECD.offset)
         stored = before & _EECD_FIXED | value & ~_EECD_FIXED & ~_EECD_PULSES

@@ -30,7 +30,6 @@ class FolderError(Exception):
     """A folder that cannot be used: one line says which component, why, and what to do."""
 
     def __init__(self, path: Path, why: str, remedy: str) -> None:
-        """Keep the folder."""
         super().__init__(f"{path} {why}: {remedy}")
         self.path = path
 

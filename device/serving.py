@@ -49,7 +49,6 @@ class ClientInterrupts:
     """The eventfds of whoever is attached."""
 
     def __init__(self) -> None:
-        """Start with no client."""
         self.irqs: Irqs | None = None
 
     def message(self, vector: int) -> bool:

@@ -20,7 +20,6 @@ class StuckError(RuntimeError):
     """A thread was told to end and did not."""
 
     def __init__(self, name: str, waited_s: float) -> None:
-        """``name`` is the thread's."""
         super().__init__(f"the {name} thread has not ended in {waited_s:g} s")
         self.name = name
 

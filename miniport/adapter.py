@@ -17,8 +17,9 @@ from miniport.nic import Nic
 from miniport.oid import Requests
 from miniport.rxpath import PacketReceiver
 from miniport.serialized import SerializedSender
+from ndis.attributes import Attribute
 from ndis.errors import NdisError
-from ndis.miniport import Attribute, Medium
+from ndis.miniport import Medium
 from ndis.oids import PowerState
 from ndis.status import Status
 

@@ -16,8 +16,9 @@ from miniport.nic import Nic
 from miniport.oid import Requests
 from miniport.rxpath import ListReceiver
 from miniport.txpath import Posted
+from ndis.attributes import Attribute
 from ndis.errors import NdisError
-from ndis.miniport import Attribute, State, advance
+from ndis.miniport import State, advance
 from ndis.oids import PowerState
 from ndis.status import Status
 
@@ -34,7 +35,6 @@ class OutgoingFrame:
     __slots__ = ("buffers", "length", "nbl")
 
     def __init__(self, nbl: NetBufferList, net_buffer: NetBuffer) -> None:
-        """Stand for ``net_buffer``."""
         self.nbl = nbl
         self.length = net_buffer.data_length
         self.buffers = net_buffer.frame_buffers()

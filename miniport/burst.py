@@ -57,7 +57,6 @@ class Gate:
     """The miniport lock for bursts in serialized mode."""
 
     def __init__(self) -> None:
-        """Start free."""
         self.raw = ffi.new("uint32_t *")
 
 
@@ -65,7 +64,6 @@ class Stop:
     """Ends loops: a word that C looks at."""
 
     def __init__(self) -> None:
-        """Let them run."""
         self.raw = ffi.new("uint32_t *")
 
     def set(self) -> None:
@@ -145,7 +143,6 @@ class Batch:
     """Frames laid one behind the other, for ``send_batch``: made once, sent often."""
 
     def __init__(self, frames: Sequence[bytes]) -> None:
-        """Lay them out."""
         self.count = len(frames)
         self.data = ffi.new("uint8_t[]", b"".join(frames))
         self.frames = ffi.new("struct mp_frame[]", self.count)

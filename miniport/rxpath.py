@@ -81,7 +81,6 @@ class SharedHarvester(Harvester):
     """The same for any number of contexts at once: a lock a ring, never held during a call upwards."""
 
     def __init__(self, nic: Nic) -> None:
-        """Take the locks."""
         super().__init__(nic)
         self._locks = [nic.ndis.spin_lock("receive ring") for _ in nic.receive]
 
@@ -189,7 +188,6 @@ class ListReceiver:
     """Indications of lists: NdisMIndicateReceiveNetBufferLists."""
 
     def __init__(self, nic: Nic) -> None:
-        """Nothing is out."""
         self._nic = nic
         self._harvester = SharedHarvester(nic)
         self._out: dict[NetBufferList, tuple[int, Received]] = {}

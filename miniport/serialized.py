@@ -21,7 +21,6 @@ class SerializedSender:
     """``miniport.txpath.Sender`` for a serialized driver."""
 
     def __init__(self, nic: Nic) -> None:
-        """Send by ring 0."""
         self._nic = nic
         self._late = LateSends(nic, self.reap)
 

@@ -24,7 +24,6 @@ class Statistics:
     """Counters by the datasheet's names."""
 
     def __init__(self) -> None:
-        """Start at zero."""
         self._totals = dict.fromkeys((*NARROW, *WIDE), 0)
         self.send_errors = 0  # frames that the driver itself refused
         self.no_buffer = 0  # frames dropped for want of a packet

@@ -8,22 +8,24 @@ in ``reset``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ndis import offload6
+from ndis.attributes import Attribute
 from ndis.deserialized import DeserializedSends, OpenGate
 from ndis.errors import NdisError
 from ndis.events import Event, Kind
 from ndis.filter8023 import EthFilter
 from ndis.hardware import Resources
 from ndis.lifecycle import INITIALIZED, MAY_INDICATE, TRANSITIONS, AdapterState
-from ndis.miniport import HANDLERS, HANDLERS_6, Attribute, Medium
+from ndis.miniport import HANDLERS, HANDLERS_6, Medium
 from ndis.nblpath import ListSends
 from ndis.offload import NOTHING
 from ndis.oids import MacOption, Oid, PowerState
 from ndis.packet import Owner, Packet
 from ndis.receive import Receives
-from ndis.requests import InformationBuffer, Request, RequestKind, RequestQueue
+from ndis.request_queue import RequestQueue
+from ndis.requests import InformationBuffer, Request, RequestKind
 from ndis.reset import HangCheck, Resets
 from ndis.serialized import SerializedGate, SerializedSends
 from ndis.status import Status
@@ -35,15 +37,36 @@ from ntos.executive.contract import expect
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from ndis.events import Observer
     from ndis.hardware import Hardware
     from ndis.interrupts import Interrupt
     from ndis.miniport import MiniportCharacteristics
-    from ndis.protocol import Open
-    from ndis.sends import Gate, SendPath
-    from ndis.wrapper import Ndis
+    from ndis.packet import PacketPool
+    from ndis.ports import Bound, Gate
+    from ndis.protocol import PnPEvent
+    from ndis.sends import SendPath
+    from ntos.executive.contract import Executive
+    from ntos.executive.irql import IrqlModel
 
 _DESERIALIZE, _NO_LOOPBACK = int(Attribute.DESERIALIZE), int(MacOption.NO_LOOPBACK)
 MEDIA = (Medium.M802_3, Medium.CO_WAN, Medium.ATM, Medium.WAN)
+
+
+class Wrapper(Protocol):
+    """What an adapter needs of NDIS, which made it."""
+
+    executive: Executive
+    irql: IrqlModel
+    observer: Observer | None
+
+    def packet_pool(self, size: int, holder: Owner = Owner.PROTOCOL) -> PacketPool:
+        """NdisAllocatePacketPool."""
+
+    def pnp_event(self, adapter: MiniportAdapter, event: PnPEvent) -> list[tuple[Bound, Status]]:
+        """ProtocolPnPEvent of every open; return what each said."""
+
+    def remove_adapter(self, adapter: MiniportAdapter) -> None:
+        """Unbind everything from the adapter, then MiniportHalt."""
 
 
 class MiniportAdapter:
@@ -51,7 +74,7 @@ class MiniportAdapter:
 
     def __init__(
         self,
-        ndis: Ndis,
+        ndis: Wrapper,
         characteristics: MiniportCharacteristics,
         name: str,
         hardware: Hardware | None,
@@ -80,7 +103,7 @@ class MiniportAdapter:
         self.is_gone = False  # surprise removed: the hardware answers no more
         self.attributes = Attribute.NONE
         self.medium = Medium.M802_3
-        self.opens: tuple[Open, ...] = ()
+        self.opens: tuple[Bound, ...] = ()
         self.interrupts: list[Interrupt] = []
         self.refusal: Status | None = Status.ADAPTER_NOT_READY
         self.mac_options = MacOption(0)
@@ -159,7 +182,7 @@ class MiniportAdapter:
 
     # Down.
 
-    def send_packets(self, open_: Open, packets: list[Packet]) -> None:
+    def send_packets(self, open_: Bound, packets: list[Packet]) -> None:
         """NdisSendPackets: every packet comes back by ProtocolSendComplete."""
         for packet in packets:
             if packet.owner is not Owner.PROTOCOL:

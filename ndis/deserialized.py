@@ -29,7 +29,6 @@ class OpenGate:
     holder: int | None = None
 
     def __init__(self, irql: IrqlModel) -> None:
-        """Keep the levels right."""
         self._irql = irql
 
     def post(self, call: Callable[[], None]) -> None:

@@ -19,7 +19,7 @@ from ntos.errors import BugCheckError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ndis.adapter import MiniportAdapter
+    from ndis.ports import Border
 
 
 class Registers(Protocol):
@@ -96,8 +96,7 @@ class Resource:
 class MappedRegisters:
     """Registers with the bounds of their BAR; every access can be observed."""
 
-    def __init__(self, adapter: MiniportAdapter, below: Registers, length: int) -> None:
-        """Guard ``below``."""
+    def __init__(self, adapter: Border, below: Registers, length: int) -> None:
         self._adapter = adapter
         self._below = below
         self.length = length
@@ -122,8 +121,7 @@ class MappedRegisters:
 class Resources:
     """The account of what one adapter's driver has taken from the bus."""
 
-    def __init__(self, adapter: MiniportAdapter, hardware: Hardware | None) -> None:
-        """Start with nothing taken."""
+    def __init__(self, adapter: Border, hardware: Hardware | None) -> None:
         self._adapter = adapter
         self._hardware = hardware
         self.inject = Fault.NONE

@@ -7,18 +7,26 @@ Source: NdisMRegisterInterrupt, MiniportISR, MiniportHandleInterrupt, NdisMSynch
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from ndis.events import Kind
 from ndis.hardware import Fault, Resource
+from ndis.ports import Border
 from ntos.executive.irql import Irql
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ndis.adapter import MiniportAdapter
+    from ndis.hardware import Resources
 
 R = TypeVar("R")
+
+
+class InterruptHost(Border, Protocol):
+    """What an interrupt needs of its adapter."""
+
+    resources: Resources
+    is_initialized: bool
 
 
 class Interrupt:
@@ -28,7 +36,7 @@ class Interrupt:
     interrupt while it runs queues it again.
     """
 
-    def __init__(self, adapter: MiniportAdapter, message: int, *, shared: bool, request_isr: bool) -> None:
+    def __init__(self, adapter: InterruptHost, message: int, *, shared: bool, request_isr: bool) -> None:
         """Connect to the bus.
 
         ``request_isr``: call the driver's ISR even if the line is not shared.

@@ -20,7 +20,6 @@ class Journal:
     """The last ``lines`` events. ``answers``: (adapter, OID) to status and bytes of the last query."""
 
     def __init__(self, lines: int = LINES) -> None:
-        """Keep ``lines`` events."""
         self.events: deque[Event] = deque(maxlen=lines)
         self.answers: dict[tuple[str, int], tuple[Status, bytes]] = {}
 
@@ -39,7 +38,6 @@ class Tee:
     """Several observers as one, in order."""
 
     def __init__(self, *observers: Observer) -> None:
-        """Tell these."""
         self.observers = observers
 
     def __call__(self, event: Event) -> None:

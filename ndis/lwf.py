@@ -142,7 +142,6 @@ class FilterStack:
     """The filters of one adapter, top first. With none, lists pass straight."""
 
     def __init__(self, adapter: MiniportAdapter) -> None:
-        """Stand above ``adapter``'s driver."""
         self.adapter = adapter
         self.modules: list[FilterModule] = []
         self.requests = FilterRequests(self)

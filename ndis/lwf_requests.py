@@ -26,7 +26,6 @@ class FilterRequests:
     """
 
     def __init__(self, stack: FilterStack) -> None:
-        """Start with none."""
         self._stack = stack
         self.held: dict[Request, FilterModule] = {}
         self.clones: dict[Request, FilterModule] = {}

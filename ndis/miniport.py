@@ -63,20 +63,6 @@ class Medium(enum.IntEnum):
     CO_WAN = 11
 
 
-class Attribute(enum.IntFlag):
-    """NDIS_ATTRIBUTE_* of NdisMSetAttributesEx."""
-
-    NONE = 0
-    IGNORE_PACKET_TIMEOUT = 0x01
-    IGNORE_REQUEST_TIMEOUT = 0x02
-    IGNORE_TOKEN_RING_ERRORS = 0x04
-    BUS_MASTER = 0x08
-    INTERMEDIATE_DRIVER = 0x10
-    DESERIALIZE = 0x20
-    NO_HALT_ON_SUSPEND = 0x40
-    SURPRISE_REMOVE_OK = 0x80
-
-
 @dataclass(frozen=True, slots=True)
 class Handler:
     """One member of the characteristics structure."""

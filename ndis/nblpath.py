@@ -7,24 +7,38 @@ driver (``ndis.lwf``).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from ndis.events import Kind
 from ndis.nbl import NetBuffer, NetBufferList
 from ndis.oids import MacOption
 from ndis.packet import Owner, Packet, PacketInfo
-from ndis.sends import Sends
+from ndis.sends import SendHost, Sends
 from ndis.status import Status
 from ntos.errors import BugCheckError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ndis.adapter import MiniportAdapter
-    from ndis.lwf import FilterStack
-    from ndis.protocol import Open
+    from ndis.filter8023 import EthFilter
+    from ndis.lifecycle import AdapterState
+    from ndis.ports import Bound, Filters
+    from ndis.receive import Receives
+    from ndis.sends import SendPath
 
 _INDICATING = 1 << 16  # see ndis.receive
+
+
+class ListHost(SendHost, Protocol):
+    """What the path of lists needs of its adapter."""
+
+    state: AdapterState
+    may_indicate: bool
+    mac_options: MacOption
+    opens: tuple[Bound, ...]
+    filter: EthFilter
+    sends: SendPath
+    receives: Receives
 
 
 class _Parts:
@@ -52,13 +66,15 @@ class ListSends(Sends):
     and of ``indicated`` exactly while protocols hold it.
     """
 
-    def __init__(self, adapter: MiniportAdapter) -> None:
+    adapter: ListHost
+
+    def __init__(self, adapter: ListHost) -> None:
         """Start with nothing under way."""
         super().__init__(adapter)
         self._lock = adapter.executive.spin_lock("list references")
         self.outstanding_lists: dict[NetBufferList, int] = {}
         self.indicated: dict[NetBufferList, int] = {}
-        self.stack: FilterStack | None = None
+        self.stack: Filters | None = None
 
     # The SendPath that an NDIS 6 adapter has for NDIS 5 transports.
 
@@ -106,7 +122,7 @@ class ListSends(Sends):
 
     # Down.
 
-    def submit_lists(self, open_: Open, nbls: list[NetBufferList]) -> None:
+    def submit_lists(self, open_: Bound, nbls: list[NetBufferList]) -> None:
         """NdisSendNetBufferLists."""
         adapter = self.adapter
         now_ns = adapter.executive.now_ns()
@@ -194,12 +210,12 @@ class ListSends(Sends):
             packets.append(packet)
         return packets
 
-    def _loop_back(self, open_: Open, nbls: list[NetBufferList]) -> list[NetBufferList]:
+    def _loop_back(self, open_: Bound, nbls: list[NetBufferList]) -> list[NetBufferList]:
         adapter = self.adapter
         if not adapter.mac_options & MacOption.NO_LOOPBACK:
             return nbls
         wire = []
-        received: dict[Open, None] = {}
+        received: dict[Bound, None] = {}
         for nbl in nbls:
             for net_buffer in nbl.net_buffers:
                 adapter.receives.loop_one(open_, net_buffer.data, received)
@@ -234,7 +250,7 @@ class ListSends(Sends):
     def to_protocols(self, nbls: list[NetBufferList], *, resources: bool) -> None:
         """Indicate lists that NDIS owns to the opens: the top of the filter stack."""
         adapter = self.adapter
-        received: dict[Open, None] = {}
+        received: dict[Bound, None] = {}
         unwanted = []
         for nbl in nbls:
             nbl.transfer(Owner.NDIS, Owner.PROTOCOL)
@@ -289,7 +305,7 @@ class ListSends(Sends):
         give = adapter.handler("return_net_buffer_lists")
         adapter.gate.post(lambda: adapter.enter("return_net_buffer_lists", give, nbls))
 
-    def deliver_packet(self, open_: Open, packet: Packet, *, resources: bool) -> int:
+    def deliver_packet(self, open_: Bound, packet: Packet, *, resources: bool) -> int:
         """Indicate an NDIS 5 packet to an NDIS 6 transport; return the references it takes."""
         nbl = NetBufferList((NetBuffer(packet.buffers),))
         nbl.packet = packet
@@ -297,7 +313,7 @@ class ListSends(Sends):
         open_.callout("receive_net_buffer_lists", [nbl], resources)
         return 0 if resources else 1
 
-    def _deliver(self, open_: Open, nbl: NetBufferList, *, resources: bool) -> int:
+    def _deliver(self, open_: Bound, nbl: NetBufferList, *, resources: bool) -> int:
         if open_.receives_lists:
             open_.callout("receive_net_buffer_lists", [nbl], resources)
             return 0 if resources else 1

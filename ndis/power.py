@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ndis.attributes import Attribute
 from ndis.errors import NdisError
 from ndis.events import Kind
-from ndis.miniport import Attribute
 from ndis.oids import Oid, PowerState
 from ndis.protocol import NetEvent, PnPEvent
 from ndis.status import Status

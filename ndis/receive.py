@@ -8,22 +8,50 @@ NdisMEthIndicateReceive, NdisReturnPackets.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from ndis.events import Kind
 from ndis.oids import ProtocolOption
 from ndis.packet import Buffer, Owner, Packet, PacketFlags
+from ndis.ports import Border
 from ndis.status import Status
 from ntos.errors import BugCheckError
 
 if TYPE_CHECKING:
-    from ndis.adapter import MiniportAdapter
-    from ndis.protocol import Open
+    from ndis.filter8023 import EthFilter
+    from ndis.lifecycle import AdapterState
+    from ndis.ports import Bound
+    from ndis.sends import SendPath
 
 # Held on a packet by NDIS while protocols are still being called: a return on another CPU cannot
 # bring the count to zero before the last protocol has said how many references it takes.
 _INDICATING = 1 << 16
 _DONT_LOOPBACK, _LOOPBACK_ONLY = int(PacketFlags.DONT_LOOPBACK), int(PacketFlags.LOOPBACK_ONLY)
+
+
+class Lent(Protocol):
+    """The path of lists, which takes back lists that were indicated as packets."""
+
+    def release(self, nbl: Any) -> None:  # noqa: ANN401 - NdisReserved of a packet, whose owner knows what it is
+        """Drop one reference of an indicated list."""
+
+
+class ReceiveHost(Border, Protocol):
+    """What the receives need of their adapter. ``may_indicate``: whether the driver may, in this state."""
+
+    state: AdapterState
+    may_indicate: bool
+    opens: tuple[Bound, ...]
+    filter: EthFilter
+    sends: SendPath
+
+    @property
+    def serialized(self) -> bool:
+        """Whether NDIS queues and locks for this driver."""
+
+    @property
+    def lists(self) -> Lent:
+        """The path of lists."""
 
 
 class Receives:
@@ -32,12 +60,11 @@ class Receives:
     Invariant: a packet is a key of ``taken`` exactly while protocols own it.
     """
 
-    def __init__(self, adapter: MiniportAdapter) -> None:
-        """Start with nothing out."""
+    def __init__(self, adapter: ReceiveHost) -> None:
         self._adapter = adapter
         self._lock = adapter.executive.spin_lock("receive references")
         self.taken: dict[Packet, int] = {}
-        self._received: dict[Open, None] = {}  # of the lookahead indications since the last Complete
+        self._received: dict[Bound, None] = {}  # of the lookahead indications since the last Complete
 
     def indicate_packets(self, packets: list[Packet]) -> None:
         """NdisMIndicateReceivePacket.
@@ -49,7 +76,7 @@ class Receives:
         adapter = self._adapter
         resources = False
         home: list[Packet] = []
-        received: dict[Open, None] = {}
+        received: dict[Bound, None] = {}
         now_ns = adapter.executive.now_ns()
         for packet in packets:
             resources = resources or packet.status is Status.RESOURCES
@@ -64,7 +91,7 @@ class Receives:
         if home and not adapter.serialized:
             self._return_to_driver(home)
 
-    def return_packets(self, packets: list[Packet], open_: Open | None = None) -> None:
+    def return_packets(self, packets: list[Packet], open_: Bound | None = None) -> None:
         """NdisReturnPackets: one reference of each."""
         adapter = self._adapter
         done = []
@@ -108,10 +135,10 @@ class Receives:
         received, self._received = self._received, {}
         self.receive_complete(received)
 
-    def loop_back(self, sender: Open, packets: list[Packet]) -> list[Packet]:
+    def loop_back(self, sender: Bound, packets: list[Packet]) -> list[Packet]:
         """Indicate what comes back to this machine; return what must go to the wire."""
         wire = []
-        received: dict[Open, None] = {}
+        received: dict[Bound, None] = {}
         for packet in packets:
             flags = int(packet.flags)
             own = False
@@ -126,7 +153,7 @@ class Receives:
             self.receive_complete(received)
         return wire
 
-    def loop_one(self, sender: Open, frame: bytes, received: dict[Open, None]) -> None:
+    def loop_one(self, sender: Bound, frame: bytes, received: dict[Bound, None]) -> None:
         """Indicate a copy of a sent frame to each open that wants it, noted in ``received``."""
         adapter = self._adapter
         destination = frame[:6]
@@ -142,7 +169,7 @@ class Receives:
             received[open_] = None
             open_.deliver(copy, resources=True)
 
-    def _indicate(self, packet: Packet, received: dict[Open, None], now_ns: int, *, resources: bool) -> int:
+    def _indicate(self, packet: Packet, received: dict[Bound, None], now_ns: int, *, resources: bool) -> int:
         adapter = self._adapter
         if packet.owner is not Owner.MINIPORT:
             packet.transfer(Owner.MINIPORT, Owner.PROTOCOL)  # which raises
@@ -192,7 +219,7 @@ class Receives:
             if give is not None:
                 adapter.gate.post(partial(adapter.enter, "return_packet", give, packet))
 
-    def receive_complete(self, received: dict[Open, None]) -> None:
+    def receive_complete(self, received: dict[Bound, None]) -> None:
         """Call ReceiveComplete of every open that got something."""
         observed = self._adapter.observer is not None
         for open_ in received:

@@ -6,19 +6,22 @@ Source: MiniportCheckForHang, MiniportReset, NdisMResetComplete (NDIS 5.1).
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
+from ndis.attributes import Attribute
 from ndis.events import Kind
-from ndis.miniport import Attribute
 from ndis.oids import Oid
+from ndis.ports import Border
 from ndis.requests import InformationBuffer, Request, RequestKind
 from ndis.status import Status
 from ntos.errors import BugCheckError
 from ntos.executive.contract import SECOND
 
 if TYPE_CHECKING:
-    from ndis.adapter import MiniportAdapter
-    from ndis.protocol import Open
+    from ndis.filter8023 import EthFilter
+    from ndis.ports import Bound
+    from ndis.request_queue import RequestQueue
+    from ndis.sends import SendPath
     from ntos.executive.contract import Timer
 
 DEFAULT_HANG_S = 2
@@ -41,16 +44,33 @@ TRANSITIONS: dict[tuple[Phase, str], Phase] = {
 }
 
 
+class ResetHost(Border, Protocol):
+    """What a reset needs of its adapter."""
+
+    filter: EthFilter
+    sends: SendPath
+    requests: RequestQueue
+
+    def update_refusal(self) -> None:
+        """Work out with which status sends are refused now; None when they are not."""
+
+    def indicate_to_opens(self, status: Status) -> None:
+        """Indicate a status of NDIS's own, and its completion."""
+
+    def tell(self, oid: Oid, data: bytes) -> Status:
+        """Set something in the driver and wait for its status."""
+
+
 class Resets:
     """The reset sequence of one adapter."""
 
-    def __init__(self, adapter: MiniportAdapter) -> None:
+    def __init__(self, adapter: ResetHost) -> None:
         """No reset is going on."""
         self._adapter = adapter
         self._lock = adapter.executive.spin_lock("reset")
         self.phase = Phase.IDLE
         self.count = 0
-        self._asked: list[Open] = []
+        self._asked: list[Bound] = []
         self._status = Status.SUCCESS
         self._left = 0
 
@@ -59,7 +79,7 @@ class Resets:
         """Whether sends are refused and requests wait."""
         return self.phase is not Phase.IDLE
 
-    def begin(self, reason: str, asked_by: Open | None = None) -> Status:
+    def begin(self, reason: str, asked_by: Bound | None = None) -> Status:
         """NdisReset: PENDING, or RESET_IN_PROGRESS when one is going on already."""
         adapter = self._adapter
         self._lock.acquire()
@@ -146,11 +166,24 @@ class Resets:
         self.phase = TRANSITIONS[self.phase, event]
 
 
+class HangHost(Border, Protocol):
+    """What the check for a hang needs of its adapter."""
+
+    attributes: Attribute
+    is_started: bool
+    sends: SendPath
+    requests: RequestQueue
+    resets: Resets
+
+    @property
+    def is_asleep(self) -> bool:
+        """Whether the device is in a low-power state."""
+
+
 class HangCheck:
     """The tick that calls CheckForHang, and NDIS's own judgement of overdue sends and requests."""
 
-    def __init__(self, adapter: MiniportAdapter) -> None:
-        """Do not tick yet."""
+    def __init__(self, adapter: HangHost) -> None:
         self._adapter = adapter
         self._timer: Timer | None = None
         self.period_s = DEFAULT_HANG_S

@@ -7,33 +7,16 @@ Who queues and who locks is in ``ndis.serialized`` and ``ndis.deserialized``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ndis.events import Kind
 from ndis.packet import Owner, Packet
+from ndis.ports import Border
 from ndis.status import Status
 from ntos.errors import BugCheckError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from ndis.adapter import MiniportAdapter
-
-R = TypeVar("R")
-
-
-class Gate(Protocol):
-    """How calls reach the driver: through a lock, or straight."""
-
-    @property
-    def holder(self) -> int | None:
-        """The context inside the lock; None when free, or when there is no lock."""
-
-    def post(self, call: Callable[[], None]) -> None:
-        """Make a call at DISPATCH_LEVEL, perhaps later."""
-
-    def exclusive(self, call: Callable[[], R]) -> R:
-        """Make a call at PASSIVE_LEVEL, alone."""
 
 
 class SendPath(Protocol):
@@ -70,6 +53,13 @@ class SendPath(Protocol):
         """Send on."""
 
 
+class SendHost(Border, Protocol):
+    """What a path down needs of its adapter. ``refusal``: with what status sends are refused now."""
+
+    refusal: Status | None
+    max_send_packets: int
+
+
 class Sends:
     """The account of packets that are with the driver.
 
@@ -77,7 +67,7 @@ class Sends:
     the time it got it, in µs.
     """
 
-    def __init__(self, adapter: MiniportAdapter) -> None:
+    def __init__(self, adapter: SendHost) -> None:
         """Look up the driver's send handlers."""
         self.adapter = adapter
         self.outstanding: dict[Packet, int] = {}

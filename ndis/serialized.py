@@ -23,7 +23,7 @@ from ntos.executive.irql import Irql
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ndis.adapter import MiniportAdapter
+    from ndis.sends import SendHost
     from ntos.executive.contract import Executive
     from ntos.executive.irql import IrqlModel
 
@@ -38,7 +38,6 @@ class SerializedGate:
     """
 
     def __init__(self, executive: Executive, irql: IrqlModel) -> None:
-        """Start free."""
         self._executive = executive
         self._irql = irql
         self._guard = executive.spin_lock("miniport queue")
@@ -98,7 +97,7 @@ class SerializedSends(Sends):
     RESOURCES and until the driver completes a packet or says SendResourcesAvailable.
     """
 
-    def __init__(self, adapter: MiniportAdapter) -> None:
+    def __init__(self, adapter: SendHost) -> None:
         """Start with an empty queue."""
         super().__init__(adapter)
         self._queue: deque[Packet] = deque()

@@ -8,22 +8,29 @@ NdisScheduleWorkItem.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from ndis.hardware import Resource
+from ndis.ports import Border
 from ntos.executive.contract import MILLISECOND
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ndis.adapter import MiniportAdapter
+    from ndis.hardware import Resources
     from ntos.executive.contract import Timer
+
+
+class TimerHost(Border, Protocol):
+    """What a timer needs of its adapter."""
+
+    resources: Resources
 
 
 class MiniportTimer:
     """NDIS_MINIPORT_TIMER. Cancelled or fired, never both: ``_set`` changes with every setting."""
 
-    def __init__(self, adapter: MiniportAdapter, routine: Callable[[], None]) -> None:
+    def __init__(self, adapter: TimerHost, routine: Callable[[], None]) -> None:
         """Make a timer that is not set. ``routine`` runs at DISPATCH_LEVEL, through the gate."""
         self._adapter = adapter
         self._routine = routine
@@ -93,8 +100,7 @@ class WorkItems:
     ``pending`` counts those that have not ended: Halt waits for them.
     """
 
-    def __init__(self, adapter: MiniportAdapter) -> None:
-        """Start with none."""
+    def __init__(self, adapter: Border) -> None:
         self._adapter = adapter
         self._pending: set[object] = set()
 

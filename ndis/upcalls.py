@@ -5,32 +5,77 @@ Nothing here may be called with a driver's own spin lock held.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ndis.events import Kind
-from ndis.interrupts import Interrupt
+from ndis.interrupts import Interrupt, InterruptHost
 from ndis.packet import Owner, PacketPool
 from ndis.status import Status
-from ndis.timers import MiniportTimer
+from ndis.timers import MiniportTimer, TimerHost
 from ntos.executive.contract import expect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from ndis.adapter import MiniportAdapter
+    from ndis.attributes import Attribute
     from ndis.hardware import Registers, Resources, SharedMemory
-    from ndis.miniport import Attribute
     from ndis.nbl import NetBufferList
+    from ndis.nblpath import ListSends
     from ndis.packet import Packet
+    from ndis.ports import Border, Bound
+    from ndis.receive import Receives
+    from ndis.request_queue import RequestQueue
+    from ndis.reset import HangCheck, Resets
+    from ndis.sends import SendPath
+    from ndis.timers import WorkItems
 
 R = TypeVar("R")
+
+
+class Pools(Protocol):
+    """Who makes pools of packets: NDIS."""
+
+    def packet_pool(self, size: int, holder: Owner) -> PacketPool:
+        """NdisAllocatePacketPool."""
+
+
+class UpcallHost(InterruptHost, TimerHost, Protocol):
+    """What the functions reach: an adapter with all its parts."""
+
+    configuration: Mapping[str, object]
+    attributes: Attribute
+    may_indicate: bool
+    opens: tuple[Bound, ...]
+    interrupts: list[Interrupt]
+    work_items: WorkItems
+    hang_check: HangCheck
+    resets: Resets
+    requests: RequestQueue
+    receives: Receives
+    sends: SendPath
+    lists: ListSends
+
+    @property
+    def ndis(self) -> Pools:
+        """NDIS."""
+
+    def upcall(self, name: str, call: Callable[..., Any], *arguments: Any) -> Any:  # noqa: ANN401 - each function has its own types
+        """Run one NDIS function that the driver called."""
+
+    def move(self, event: str) -> None:
+        """Change the adapter's state."""
+
+    def pause_completed(self) -> None:
+        """NdisMPauseComplete."""
+
+    def indicate_status(self, status: Status, data: object = None) -> None:
+        """NdisMIndicateStatus."""
 
 
 class DriverLock:
     """NDIS_SPIN_LOCK: a driver's own lock, as a context manager."""
 
-    def __init__(self, adapter: MiniportAdapter, name: str) -> None:
-        """NdisAllocateSpinLock."""
+    def __init__(self, adapter: Border, name: str) -> None:
         self.name = name
         self._adapter = adapter
         self._below = adapter.executive.spin_lock(name)
@@ -51,8 +96,7 @@ class DriverLock:
 class Upcalls:
     """What a miniport calls. One object an adapter, given to the driver when it is made."""
 
-    def __init__(self, adapter: MiniportAdapter) -> None:
-        """Bind to the block."""
+    def __init__(self, adapter: UpcallHost) -> None:
         self._adapter = adapter
 
     # Set-up, at PASSIVE_LEVEL in Initialize.

@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ndis.adapter import MiniportAdapter
+from ndis.binding import BindContext
 from ndis.errors import NdisError
 from ndis.events import Event, Kind
 from ndis.miniport import Medium
-from ndis.oids import Oid
+from ndis.open import Open
 from ndis.packet import Owner, PacketPool
-from ndis.protocol import Open, OpenState
-from ndis.requests import InformationBuffer, Request, RequestKind
+from ndis.protocol import OpenState
 from ndis.status import Status
 from ntos.errors import BugCheckError
 from ntos.executive.contract import expect
@@ -24,39 +24,14 @@ from ntos.executive.irql import Irql, IrqlModel
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from ndis.binding import ProtocolDriver
     from ndis.events import Observer
     from ndis.hardware import Fault, Hardware
     from ndis.miniport import MiniportCharacteristics
     from ndis.packet import Packet
-    from ndis.protocol import BindingClient, PnPEvent, ProtocolDriver
+    from ndis.ports import Bound
+    from ndis.protocol import BindingClient, PnPEvent
     from ntos.executive.contract import Executive
-
-
-class BindContext:
-    """What ProtocolBindAdapter gets: the adapter, and the way to open it."""
-
-    def __init__(self, ndis: Ndis, adapter: MiniportAdapter, protocol: str) -> None:
-        """Offer ``adapter`` to ``protocol``."""
-        self.adapter = adapter
-        self.protocol = protocol
-        self.status = Status.PENDING
-        self.opened: Open | None = None
-        self._ndis = ndis
-
-    def open(self, client: BindingClient, media: Sequence[Medium] = (Medium.M802_3,)) -> Open:
-        """NdisOpenAdapter.
-
-        Raises NdisError(UNSUPPORTED_MEDIA, ADAPTER_NOT_READY).
-
-        While the adapter resets the open pends: its ``state`` is OPENING until
-        ``open_adapter_complete``.
-        """
-        self.opened = self._ndis.open_adapter(self.adapter, client, self.protocol, media)
-        return self.opened
-
-    def complete(self, status: Status) -> None:
-        """NdisCompleteBindAdapter."""
-        self.status = status
 
 
 class MiniportDriver:
@@ -205,7 +180,7 @@ class Ndis:
         protocol.opens.append(context.opened)
         return context.opened
 
-    def unbind(self, open_: Open) -> None:
+    def unbind(self, open_: Bound) -> None:
         """ProtocolUnbindAdapter, and wait until the open is closed."""
         self.irql.require(Irql.PASSIVE, "unbinding")
         for protocol in self.protocols:
@@ -242,24 +217,7 @@ class Ndis:
         open_.opened()
         open_.callout("open_adapter_complete", Status.SUCCESS)
 
-    def withdraw_filters(self, open_: Open) -> None:
-        """Take a closing open's filter and multicast list out of the union, and tell the card."""
-        library = open_.adapter.filter
-        before = (library.packet_filter, library.multicast)
-        library.set_packet_filter(open_, 0)
-        library.set_multicast(open_, ())
-        requests = open_.adapter.requests
-        if library.packet_filter != before[0]:
-            self._set_later(open_.adapter, Oid.GEN_CURRENT_PACKET_FILTER, requests.filter_bytes())
-        if library.multicast != before[1]:
-            data = b"".join(library.multicast)
-            self._set_later(open_.adapter, Oid.O802_3_MULTICAST_LIST, data)
-
-    def _set_later(self, adapter: MiniportAdapter, oid: Oid, data: bytes) -> None:
-        request = Request(RequestKind.SET, oid, InformationBuffer(data=data), lambda _r, _s: None)
-        adapter.requests.submit(request)
-
-    def pnp_event(self, adapter: MiniportAdapter, event: PnPEvent) -> list[tuple[Open, Status]]:
+    def pnp_event(self, adapter: MiniportAdapter, event: PnPEvent) -> list[tuple[Bound, Status]]:
         """ProtocolPnPEvent of every open; return what each said."""
         return [(o, o.callout("pnp_event", event)) for o in adapter.opens]
 

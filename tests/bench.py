@@ -39,7 +39,6 @@ class Ram:
     """Guest memory from address 0 on; what is beyond it is not mapped."""
 
     def __init__(self, size: int = MEMORY) -> None:
-        """Start with zeros."""
         self.data = bytearray(size)
         self._view = memoryview(self.data)  # one copy a read, not two
 

@@ -106,7 +106,6 @@ class JournaledMemory:
     """Guest memory of which every access is written down."""
 
     def __init__(self, memory: GuestMemory, journal: Journal) -> None:
-        """Stand before ``memory``."""
         self._read = memory.read
         self._write = memory.write
         self._outcome = journal.outcome
@@ -135,7 +134,6 @@ class JournaledSink:
     """An interrupt sink whose every signal, and whether it could be sent, is written down."""
 
     def __init__(self, sink: InterruptSink, journal: Journal) -> None:
-        """Stand before ``sink``."""
         self._sink = sink
         self._outcome = journal.outcome
 

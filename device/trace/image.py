@@ -26,7 +26,6 @@ class Image:
     """Sparse memory that knows which of its bytes are known."""
 
     def __init__(self) -> None:
-        """Know nothing."""
         self._pages: dict[int, _Page] = {}
         self._generation = 0
 

@@ -144,7 +144,6 @@ class Statistics:
     """The histograms and counts of one card."""
 
     def __init__(self) -> None:
-        """Start with nothing counted."""
         self.doorbell_to_writeback = Histogram("doorbell to write-back", "ns")
         self.writeback_to_interrupt = Histogram("write-back to interrupt", "ns")
         self.interrupt_to_acknowledge = Histogram("interrupt to acknowledgement", "ns")

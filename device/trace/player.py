@@ -67,7 +67,6 @@ class SeenMemory:
     """What the recording has shown of guest memory, to look at: reading it changes nothing."""
 
     def __init__(self, image: Image) -> None:
-        """Look at an image."""
         self._image = image
 
     def read(self, address: int, length: int) -> bytes:

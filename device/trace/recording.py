@@ -43,7 +43,6 @@ class RecordingError(Exception):
     """A file is no recording, or is damaged. ``offset`` is where, in bytes from the file's start."""
 
     def __init__(self, message: str, offset: int) -> None:
-        """Keep the place."""
         super().__init__(f"{message} (at byte {offset:#x})")
         self.offset = offset
 

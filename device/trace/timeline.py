@@ -61,7 +61,6 @@ class Timeline:
     """Collects items from events."""
 
     def __init__(self) -> None:
-        """Start empty."""
         self.items: list[Item] = []
         self._now = 0
         self._last = -1

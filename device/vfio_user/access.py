@@ -24,7 +24,6 @@ class AccessInProgress:
     """At most one message, which one thread handles: only that thread may answer it."""
 
     def __init__(self, send: Callable[[bytes], object]) -> None:
-        """Answer by ``send``."""
         self._send = send
         self._thread = 0
         self._header: Header | None = None

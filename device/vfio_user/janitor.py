@@ -40,7 +40,6 @@ class Janitor:
     """Closes descriptors. Any thread may call it."""
 
     def __init__(self) -> None:
-        """Have nothing to close."""
         self._lock = threading.Lock()
         self._waiting: list[int] = []
         self._closers: set[int] = set()

@@ -59,7 +59,6 @@ class RouteSocket:
     """A NETLINK_ROUTE socket of the current network namespace. Everything raises ``OSError``."""
 
     def __init__(self) -> None:
-        """Open the socket."""
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
         self._sequence = 0
 

@@ -51,7 +51,6 @@ class Namespace:
     """A network namespace, by its descriptors, and the programs in it."""
 
     def __init__(self, user_fd: int, net_fd: int) -> None:
-        """Own the two descriptors."""
         self._fds = (user_fd, net_fd)
         self._programs: list[subprocess.Popen[Any]] = []
         # PDEATHSIG goes by the thread that forked: one that lives as long as the namespace does.

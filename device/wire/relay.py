@@ -23,7 +23,6 @@ class DatagramRelay:
     """The helper, as the card's port sees it."""
 
     def __init__(self, local: socket.socket, remote: str) -> None:
-        """Fork it. OSError."""
         self._frames, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         work = functools.partial(_relay, local, theirs, remote)
         self._helper = Helper(work, (local.fileno(), theirs.fileno()))

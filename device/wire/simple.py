@@ -34,7 +34,6 @@ class LoopbackWire:
     link = True
 
     def __init__(self, spec: str = "loopback") -> None:
-        """Make the socket."""
         self.spec = spec
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.settimeout(0)

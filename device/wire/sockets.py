@@ -264,7 +264,6 @@ class DatagramWire(PumpedWire):
     """A datagram cable between two addresses."""
 
     def __init__(self, spec: str, local: Address, remote: Address, opening: Opening = AT_ONCE) -> None:
-        """Bind ``local``. Raises ``WireError``."""
         if family_of(local) != family_of(remote):
             raise WireError(f"{spec}: one end is a path and the other is not; use two of a kind")
         self._own: tuple[str, Identity | None] | None = None

@@ -25,7 +25,6 @@ class Fabric:
     """
 
     def __init__(self, ageing_ns: int = AGEING_NS, most_stations: int = MOST_STATIONS) -> None:
-        """Start without ports."""
         self._ageing_ns = ageing_ns
         self._most = most_stations
         self._ports: set[int] = set()

@@ -107,7 +107,6 @@ class Topic:
     """The checks of one subject; ``source`` is where its rules are from unless a check says better."""
 
     def __init__(self, name: str, source: str) -> None:
-        """Start an empty topic."""
         self.name = name
         self.source = source
         self._checks: list[Check] = []

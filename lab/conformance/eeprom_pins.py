@@ -24,7 +24,6 @@ class Pins:
     """The EEPROM of a card, granted to software for as long as the block lasts."""
 
     def __init__(self, card: Subject) -> None:
-        """Touch nothing yet."""
         self._card = card
         self._rest = 0
 

@@ -45,7 +45,6 @@ class Receiver:
     """Accepts one connection on the NT side and sums what comes."""
 
     def __init__(self, station: Station) -> None:
-        """Listen."""
         self.digest = ""
         self.count = 0
         self._listener = station.sockets.socket()

@@ -18,7 +18,6 @@ class Locked:
     """Any object, entered by one thread at a time."""
 
     def __init__(self, target: Any, lock: AbstractContextManager[object]) -> None:  # noqa: ANN401 - any object
-        """Guard ``target``."""
         self._target = target
         self._lock = lock
 
@@ -50,7 +49,6 @@ class Entered(Locked):
     """An object whose methods are called as in ``with executive.entry:``."""
 
     def __init__(self, target: Any, executive: LiveExecutive) -> None:  # noqa: ANN401 - any object
-        """Guard ``target``."""
         super().__init__(target, executive.entry)
         self._executive = executive
 

@@ -56,7 +56,6 @@ class RigBase(ABC):
     """What all rigs are: NDIS with the verifier on, and adapters on buses."""
 
     def __init__(self, executive: VirtualExecutive | LiveExecutive) -> None:
-        """Start with no adapter."""
         self.verifier = Verifier(isr_registers=ISR_REGISTERS)
         observer: Observer = self.verifier
         self.ndis = Ndis(executive, observer)
@@ -120,7 +119,6 @@ class InProcessRig(VirtualRig):
         mode: Signalling = Signalling.MSIX,
         version: Version = (5, 1),
     ) -> None:
-        """Power on ``cards``."""
         self.executive = VirtualExecutive()
         super().__init__(self.executive)
         self.buses = [InProcessBus(engine, self.executive, mac(n), mode=mode) for n in range(cards)]

@@ -24,7 +24,6 @@ class Link:
     """``miniport.hal.qtest.QtestFunction`` over a machine of ``lab.machines.qtest``."""
 
     def __init__(self, machine: Machine) -> None:
-        """Drive its card."""
         self._machine = machine
         self.read = machine.client.read
         self.write = machine.client.write

@@ -84,7 +84,9 @@ class Station:
         locked: Any = Entered(winsock, self.host.executive)
         self.winsock = locked
         namespaces: Any = Entered(self.host.upper.names, self.host.executive)
-        self.sockets: Any = socket_module(self.winsock, namespaces)
+        self.sockets: Any = socket_module(
+            self.winsock, namespaces, host_name=host_name, interface_of=self.host.stack.interface_of
+        )
 
     def configure(
         self, address: str | None, gateway: str | None = None, dns: list[str] | None = None

@@ -37,7 +37,7 @@ TABLE_HEAD = """# The systems
 
 Every system of the two seed documents, with the NT file that it stands for, its OSI layers, its edges and
 how far it is. Each is a folder: its `driver.py` declares it, its INF file installs it
-([decision 0063](../decisions/0063-a-system-is-a-folder.md)). *Judge* is the outside program that confirmed
+([decision 0030](../decisions/0030-a-system-is-a-folder.md)). *Judge* is the outside program that confirmed
 it; where it is empty, none exists or none was run. The numbers are those of the list of all systems; a system
 may have several.
 

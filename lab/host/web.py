@@ -20,7 +20,6 @@ class WebServer:
         address: tuple[str, int],
         files: dict[str, bytes] | None = None,
     ) -> None:
-        """Listen with ``sockets.socket``."""
         self.files = dict(files or {})
         self.failures: list[Exception] = []
         self._sockets = sockets

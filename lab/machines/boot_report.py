@@ -248,7 +248,6 @@ class Teller:
     """Tells the lines of a list that grows, each once."""
 
     def __init__(self, say: Say) -> None:
-        """Tell by ``say``."""
         self._say = say
         self._told = 0
 

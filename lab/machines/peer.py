@@ -55,7 +55,6 @@ class LocalPeer:
     """Programs that this process starts itself."""
 
     def __init__(self, starter: Starter = on_host) -> None:
-        """Start programs by ``starter``."""
         self._starter = starter
         self._programs: dict[int, subprocess.Popen[Any]] = {}
 
@@ -96,7 +95,6 @@ class Control:
     """The asking end of a card process's control socket: one JSON line a request, one an answer."""
 
     def __init__(self, connection: socket.socket) -> None:
-        """Own the connection."""
         self._socket = connection
         self._file: IO[bytes] = connection.makefile("rb")
 
@@ -125,7 +123,6 @@ class RemotePeer:
     """Programs that a helper of the card's process starts, because it holds the wire's far end."""
 
     def __init__(self, control: Control) -> None:
-        """Ask by ``control``."""
         self._control = control
 
     def start(self, argv: Sequence[str]) -> int:

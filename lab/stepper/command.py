@@ -39,7 +39,6 @@ class CommandFront(ABC):
     """What every front end that takes commands is: it is given its tools before the first stop."""
 
     def __init__(self) -> None:
-        """Have no tools yet."""
         self.tools: Tools | None = None
 
     @abstractmethod

@@ -65,7 +65,6 @@ class Hooks:
     """The tracer that is loaded, if one is."""
 
     def __init__(self) -> None:
-        """Load nothing."""
         self._path: Path | None = None
         self._tracer: object | None = None
         self.loads = 0

@@ -1,6 +1,6 @@
 """A served card under the stepper, or being recorded, or both: what ``--step`` and ``--record`` make.
 
-The reference engine moves the frames: it has the stages to stop at (docs/decisions/0020). The stepper's front
+The reference engine moves the frames: it has the stages to stop at (docs/decisions/0004). The stepper's front
 end runs in whichever of the card's threads met the event, under the card's lock.
 """
 

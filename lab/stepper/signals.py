@@ -25,7 +25,6 @@ class Interrupts:
     """
 
     def __init__(self, session: Session) -> None:
-        """Stop ``session``."""
         self._session = session
         self._since = (-1, -1)
         self._times = 0

@@ -44,7 +44,6 @@ class Ram:
     """Guest memory from address 0 on."""
 
     def __init__(self, size: int = 1 << 20) -> None:
-        """Start with zeros."""
         self.data = bytearray(size)
 
     def read(self, address: int, length: int) -> bytes:
@@ -64,7 +63,6 @@ class Messages:
     """The sink: vectors wait here until the driver's interrupt handler runs."""
 
     def __init__(self) -> None:
-        """Nothing waits."""
         self.waiting: list[int] = []
 
     def message(self, vector: int) -> bool:

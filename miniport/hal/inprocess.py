@@ -50,7 +50,6 @@ class ArenaMemory:
     """A driver's DMA memory as the card's bus master sees it."""
 
     def __init__(self, arena: DmaMemory) -> None:
-        """See ``arena``."""
         self._arena = arena
 
     def read(self, address: int, length: int) -> bytes:

@@ -79,7 +79,6 @@ class VirtualTimeBus(SignalledBus):
     """A bus whose interrupts the executive delivers."""
 
     def __init__(self, executive: Executive, memory: DmaMemory, mode: Signalling) -> None:
-        """Deliver through ``executive``."""
         super().__init__(memory, mode)
         self._executive = executive
         self._queued: set[int] = set()

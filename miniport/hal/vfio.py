@@ -112,7 +112,6 @@ class MappedBar:
     """A BAR mapped into this process; every access is one load or store of 32 bits."""
 
     def __init__(self, fd: int, offset: int, length: int) -> None:
-        """Map it. OSError."""
         self._map = mmap.mmap(fd, length, offset=offset)
         self._words = (ctypes.c_uint32 * (length // 4)).from_buffer(self._map)
 
@@ -129,7 +128,6 @@ class FileBar:
     """A BAR by reads and writes of the device's file: for what cannot be mapped."""
 
     def __init__(self, fd: int, offset: int) -> None:
-        """Address a region."""
         self._fd = fd
         self._offset = offset
 

@@ -22,7 +22,6 @@ class SocketRegisters:
     """One BAR. Writes are posted: nobody waits for their reply."""
 
     def __init__(self, client: Client, region: int) -> None:
-        """Address a region."""
         self._client = client
         self._region = region
         self.write32 = partial(client.post_write32, region)
@@ -37,7 +36,6 @@ class ClientBackend:
     """``miniport.hal.eventfds.Backend`` over a client."""
 
     def __init__(self, client: Client) -> None:
-        """Use a negotiated client."""
         self._client = client
 
     def registers(self, bar: int) -> tuple[SocketRegisters, int]:

@@ -40,7 +40,6 @@ class VirtualCircuit:
     """One VC. ``parties`` are the leaves of a point-to-multipoint call."""
 
     def __init__(self, family: AddressFamily, number: int) -> None:
-        """NdisCoCreateVc."""
         self.family = family
         self.number = number
         self.state = VcState.CREATED
@@ -112,7 +111,6 @@ class AddressFamily:
     """An open address family: one client, one call manager, the circuits between them."""
 
     def __init__(self, adapter: MiniportAdapter, manager: CallManager, client: Client) -> None:
-        """NdisClOpenAddressFamily."""
         self.adapter = adapter
         self.circuits: list[VirtualCircuit] = []
         self._manager = manager

@@ -23,9 +23,10 @@ from ndis.protocol import BindingClient
 from ndis.status import Status
 
 if TYPE_CHECKING:
+    from ndis.binding import BindContext
+    from ndis.open import Open
     from ndis.packet import Packet
-    from ndis.protocol import Open
-    from ndis.wrapper import BindContext, Ndis
+    from ndis.wrapper import Ndis
     from ntos.executive.contract import Timer
 
 DISCOVERY, SESSION = b"\x88\x63", b"\x88\x64"
@@ -116,7 +117,6 @@ class PppoeManager(BindingClient):
     """The call manager over one Ethernet adapter: bind it, then open its address family."""
 
     def __init__(self, ndis: Ndis) -> None:
-        """Register as a protocol."""
         self._ndis = ndis
         self._calls: dict[VirtualCircuit, Call] = {}
         self._pool = PacketPool(POOL_SIZE)

@@ -11,9 +11,10 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
+from ndis.attributes import Attribute
 from ndis.errors import NdisError
 from ndis.filter8023 import PacketFilter
-from ndis.miniport import Attribute, Medium, MiniportCharacteristics
+from ndis.miniport import Medium, MiniportCharacteristics
 from ndis.oids import MacOption, Oid
 from ndis.packet import Owner, Packet, PacketFlags, PacketPool
 from ndis.protocol import BindingClient
@@ -24,9 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ndis.adapter import MiniportAdapter
-    from ndis.protocol import Open
+    from ndis.binding import BindContext
+    from ndis.open import Open
     from ndis.upcalls import Upcalls
-    from ndis.wrapper import BindContext, Ndis
+    from ndis.wrapper import Ndis
 
 POOL_SIZE = 256
 _ATTRIBUTES = (
@@ -92,7 +94,6 @@ class VirtualAdapter:
     """The miniport edge: one virtual card."""
 
     def __init__(self, ndis: Upcalls, driver: Intermediate) -> None:
-        """Belong to the driver."""
         self.ndis = ndis
         self.driver = driver
         self.address = ndis.read_configuration("NetworkAddress", b"")

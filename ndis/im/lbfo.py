@@ -49,7 +49,6 @@ class Lbfo(Intermediate):
     """A team. The virtual adapter appears with the first card and has its address."""
 
     def __init__(self, ndis: Ndis, mode: Mode, name: str = "Team") -> None:
-        """Register both edges."""
         super().__init__(ndis, name)
         self.mode = mode
         self.ports: dict[LowerBinding, LacpPort] = {}

@@ -20,7 +20,6 @@ class Passthru(Intermediate):
     """One to one. The virtual adapter has the card's address, filter and multicast list."""
 
     def __init__(self, ndis: Ndis, name: str = "Passthru") -> None:
-        """Register both edges."""
         super().__init__(ndis, name)
         self._pairs: list[tuple[LowerBinding, VirtualAdapter]] = []
 

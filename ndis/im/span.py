@@ -25,7 +25,6 @@ class Stations:
     """Which card each station was heard by last. Bounded: the one longest unheard goes first."""
 
     def __init__(self, most: int = MOST_STATIONS) -> None:
-        """Know nobody."""
         self._most = most
         self._heard: dict[bytes, tuple[LowerBinding, int]] = {}
 
@@ -58,7 +57,6 @@ class Span(Intermediate):
     """The virtual adapter appears with the first card and has its address; ``vlan`` 0: untagged."""
 
     def __init__(self, ndis: Ndis, vlan: int = 0, name: str = "Span") -> None:
-        """Register both edges."""
         super().__init__(ndis, name)
         self.stations = Stations()
         self._vlan = vlan

@@ -13,8 +13,9 @@ import struct
 from collections import deque
 from typing import TYPE_CHECKING
 
+from ndis.attributes import Attribute
 from ndis.filter8023 import BROADCAST, PacketFilter
-from ndis.miniport import Attribute, Medium
+from ndis.miniport import Medium
 from ndis.oids import MacOption, Oid
 from ndis.samples.cable import Cable
 from ndis.status import Status

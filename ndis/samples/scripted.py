@@ -5,13 +5,14 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
-from ndis.miniport import Attribute, Medium
+from ndis.attributes import Attribute
 from ndis.oids import Oid
 from ndis.status import Status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ndis.miniport import Medium
     from ndis.packet import Packet
     from ndis.requests import InformationBuffer
     from ndis.upcalls import Upcalls

@@ -9,19 +9,21 @@ from typing import TYPE_CHECKING
 from ndis.filter8023 import PacketFilter
 from ndis.miniport import MiniportCharacteristics
 from ndis.oids import Oid
-from ndis.protocol import BindingClient, Open
+from ndis.protocol import BindingClient
 from ndis.requests import Request
 from ndis.samples.scripted import ADDRESS, Script
 from ndis.status import Status
-from ndis.wrapper import BindContext, Ndis
+from ndis.wrapper import Ndis
 from ntos.executive.virtual import VirtualExecutive
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ndis.adapter import MiniportAdapter
+    from ndis.binding import BindContext
     from ndis.events import Observer
     from ndis.hardware import Fault, Hardware
+    from ndis.open import Open
     from ndis.packet import Packet
 
 OTHER = bytes.fromhex("020000000002")
@@ -92,7 +94,6 @@ class Transport:
     """A protocol driver whose every binding is a given client."""
 
     def __init__(self, client: BindingClient) -> None:
-        """Use this client."""
         self.client = client
 
     def bind_adapter(self, context: BindContext) -> Status:

@@ -12,8 +12,8 @@ from ndis.suite.bench import Recorder, Transport
 
 if TYPE_CHECKING:
     from ndis.adapter import MiniportAdapter
+    from ndis.open import Open
     from ndis.packet import Packet
-    from ndis.protocol import Open
     from ndis.wrapper import Ndis
 
 ETHERTYPE = b"\x88\xb5"  # IEEE 802 local experimental

@@ -68,7 +68,6 @@ class FilterTimes(Rule):
     KINDS = frozenset({Kind.TIMER_TICK, Kind.STATE})
 
     def __init__(self, verifier: Watch) -> None:
-        """No filter is pausing."""
         super().__init__(verifier)
         self._pausing_ns: dict[object, int] = {}
         self._said: set[object] = set()
@@ -150,7 +149,6 @@ class CloseBusy(Rule):
     KINDS = frozenset({Kind.RETAINED, Kind.RETURN, Kind.CLOSE})
 
     def __init__(self, verifier: Watch) -> None:
-        """Nothing is held."""
         super().__init__(verifier)
         self._held: dict[object, list[object]] = {}
 
@@ -205,7 +203,6 @@ class Storm(Rule):
     )
 
     def __init__(self, verifier: Watch) -> None:
-        """Start counting."""
         super().__init__(verifier)
         self._row: dict[str, int] = {}
 

@@ -66,7 +66,6 @@ class OidTooLong(Rule):
     KINDS = frozenset({Kind.TIMER_TICK})
 
     def __init__(self, verifier: Watch) -> None:
-        """Nothing is reported yet."""
         super().__init__(verifier)
         self._said: set[object] = set()
 
@@ -114,7 +113,6 @@ class SupportedList(Rule):
     KINDS = frozenset({Kind.REQUEST_COMPLETE})
 
     def __init__(self, verifier: Watch) -> None:
-        """No list is known."""
         super().__init__(verifier)
         self._lists: dict[str, frozenset[int]] = {}
 

@@ -70,7 +70,6 @@ class WireOrder(Rule):
     KINDS = frozenset({Kind.SUBMIT, Kind.COMPLETED, Kind.WIRE})
 
     def __init__(self, verifier: Watch) -> None:
-        """Remember nothing yet."""
         super().__init__(verifier)
         self._flows: dict[object, deque[tuple[object, bytes]]] = {}
 
@@ -123,7 +122,6 @@ class Stalled(Rule):
     KINDS = frozenset({Kind.REQUEUE, Kind.SEND_COMPLETE, Kind.UPCALL, Kind.TIMER_TICK})
 
     def __init__(self, verifier: Watch) -> None:
-        """No adapter is stalled."""
         super().__init__(verifier)
         self._ticks: dict[str, int] = {}
 
@@ -151,7 +149,6 @@ class SendTooLong(Rule):
     KINDS = frozenset({Kind.TIMER_TICK})
 
     def __init__(self, verifier: Watch) -> None:
-        """Nothing is reported yet."""
         super().__init__(verifier)
         self._said: set[object] = set()
 
@@ -202,7 +199,6 @@ class Cancelled(Rule):
     KINDS = frozenset({Kind.CANCEL, Kind.SEND_COMPLETE, Kind.TIMER_TICK})
 
     def __init__(self, verifier: Watch) -> None:
-        """Nothing is cancelled."""
         super().__init__(verifier)
         self._waiting: dict[object, int] = {}
 
@@ -286,7 +282,6 @@ class Levels(Rule):
     DEVICE = frozenset({"isr", "disable_interrupt", "enable_interrupt"})
 
     def __init__(self, verifier: Watch) -> None:
-        """Nobody is inside."""
         super().__init__(verifier)
         self._entered: dict[int, list[Irql]] = {}
 
@@ -320,7 +315,6 @@ class Concurrent(Rule):
     BESIDE = frozenset({"isr", "work_item", "disable_interrupt", "enable_interrupt"})
 
     def __init__(self, verifier: Watch) -> None:
-        """Nobody is inside."""
         super().__init__(verifier)
         self._inside: dict[str, list[tuple[int, str]]] = {}
 

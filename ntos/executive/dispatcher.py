@@ -178,7 +178,6 @@ class Dpc:
     __slots__ = ("_executive", "_name", "_routine", "is_queued")
 
     def __init__(self, executive: Executive, name: str, routine: Callable[[], None]) -> None:
-        """KeInitializeDpc."""
         self._executive = executive
         self._name = name
         self._routine = routine

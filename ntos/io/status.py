@@ -121,6 +121,5 @@ class NtError(Exception):
     """A call that could not be done; ``status`` says why."""
 
     def __init__(self, status: NtStatus, detail: str = "") -> None:
-        """Keep the status."""
         super().__init__(f"{status.name} ({status:#010x}){': ' + detail if detail else ''}")
         self.status = status

@@ -67,7 +67,6 @@ class BindingEngine:
         registry: Registry | None = None,
         binder: Binder | None = None,
     ) -> None:
-        """Start with nothing installed."""
         self.standing: set[str] = set()
         """Transports with a loopback of their own: who is bound to them stays so without a card."""
         self.registry = registry if registry is not None else Registry()

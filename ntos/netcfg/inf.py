@@ -18,7 +18,6 @@ class InfError(Exception):
     """A file that is not an INF. ``line`` counts from 1."""
 
     def __init__(self, what: str, line: int = 0) -> None:
-        """Keep the line."""
         super().__init__(f"line {line}: {what}" if line else what)
         self.line = line
 

@@ -70,7 +70,6 @@ class UpsideDownError(Exception):
     """A trace of a request on its way down went up."""
 
     def __init__(self, above: Component, below: Component) -> None:
-        """Keep the two components."""
         super().__init__(
             f"{below.name} ({below.top.value}) cannot be below {above.name} ({above.bottom.value})"
         )
@@ -82,7 +81,6 @@ class Registry:
     """Components by name."""
 
     def __init__(self, components: Iterable[Component] = ()) -> None:
-        """Start with some."""
         self._components: dict[str, Component] = {}
         for component in components:
             self.add(component)

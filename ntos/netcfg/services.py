@@ -33,7 +33,6 @@ class DependencyError(Exception):
     """
 
     def __init__(self, service: str, missing: str, why: str, verb: str = "start") -> None:
-        """Keep both names."""
         super().__init__(f"{service} cannot {verb}: {missing} {why}")
         self.service = service
         self.missing = missing

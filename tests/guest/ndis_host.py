@@ -44,7 +44,6 @@ class Host(BindingClient):
     """One address on one adapter. ``asked`` counts the echo requests that came."""
 
     def __init__(self, ndis: Ndis, adapter: MiniportAdapter, address: str) -> None:
-        """Bind and listen."""
         self.address = IPv4Address(address).packed
         self.asked = 0
         self.pool = ndis.packet_pool(256)

@@ -36,7 +36,6 @@ class Stepping:
     """Steps by stages through the driver's start, and looks about at each stop; then lets go."""
 
     def __init__(self) -> None:
-        """Nothing has stopped yet."""
         self.kinds: set[str] = set()
         self.longest = 0.0
 
@@ -180,7 +179,6 @@ class Thinking:
     THINKS_S = 8.0
 
     def __init__(self) -> None:
-        """Nothing has stopped yet."""
         self.stood: list[list[str]] = []
         self.reasons: list[str] = []
         self.tails: list[int] = []

@@ -15,7 +15,6 @@ class Echo:
     """Memory, with an fd and without, whose bytes are their addresses; it keeps what is mapped."""
 
     def __init__(self) -> None:
-        """Map nothing."""
         self.mapped: set[int] = set()
 
     def map(self, fd: int, offset: int, size: int, protection: Protection) -> int:

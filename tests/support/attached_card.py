@@ -56,7 +56,6 @@ class BareCard:
     features: Mapping[int, Feature] = {}
 
     def __init__(self, engine: NativeEngine) -> None:
-        """Serve ``engine``."""
         self.engine = engine
         self.regions = (RegionInfo(BAR0_SIZE, RegionFlags.READ | RegionFlags.WRITE), *[NO_REGION] * 8)
         self.irq_counts = (1, 1, 5, 1, 1)

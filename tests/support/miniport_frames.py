@@ -52,7 +52,6 @@ class Memory:
     """``ndis.hardware.SharedMemory`` over a bytearray."""
 
     def __init__(self, length: int, address: int = 0x1000) -> None:
-        """Make zeroed memory."""
         self.address = address
         self.raw = bytearray(length)
         self.view = memoryview(self.raw)

@@ -19,7 +19,6 @@ class Pair:
     """Hosts 10.0.0.1 and 10.0.0.2; ``modules`` stand in for ``socket``, ``winsocks`` are below them."""
 
     def __init__(self) -> None:
-        """Start both."""
         self.ends = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.verifiers = [Verifier(), Verifier()]
         self.hosts: list[LiveHost] = []
@@ -39,7 +38,7 @@ class Pair:
             locked: Any = Locked(process, host.executive.entry)
             names: Any = Locked(host.upper.names, host.executive.entry)
             self.winsocks.append(locked)
-            self.modules.append(socket_module(locked, names))
+            self.modules.append(socket_module(locked, names, interface_of=host.stack.interface_of))
             self.hosts.append(host)
         for host in self.hosts:
             host.start()

@@ -80,7 +80,6 @@ class Server:
     """Answers requests, but for those that it leaves out for now."""
 
     def __init__(self, device: int) -> None:
-        """Leave out nothing."""
         self._device = device
         self.silent: set[int] = set()
         self._left: list[tuple[int, int, int]] = []

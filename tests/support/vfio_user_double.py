@@ -42,7 +42,6 @@ class NotingDevice:
     """Five regions of memory; ``calls`` has what happened, ``on_doorbell`` runs at a write to DOORBELL."""
 
     def __init__(self) -> None:
-        """Be idle."""
         self.file = os.memfd_create("bar2")
         os.truncate(self.file, 8192)
         self.regions: Sequence[RegionInfo] = (
@@ -101,7 +100,6 @@ class NotingSink:
     """Stands for the client's eventfds: numbers that are written down."""
 
     def __init__(self) -> None:
-        """Nothing yet."""
         self.signalled: list[int] = []
         self.closed: list[int] = []
         self.foreign: set[int] = set()

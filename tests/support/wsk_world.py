@@ -29,7 +29,6 @@ class App:
     """One application: registered, with the NPI captured."""
 
     def __init__(self, world: WskWorld, host: Upper) -> None:
-        """Register on a host."""
         self.world = world
         self.host = host
         self.registration = host.wsk_register()
@@ -87,7 +86,6 @@ class WskWorld:
     """Host 10.0.0.1 with ``near``, host 10.0.0.2 with ``far``."""
 
     def __init__(self, config: StackConfig = FAST) -> None:
-        """Start both."""
         self.net = VirtualHosts(config=config)
         self.near, self.far = (App(self, host) for host in self.net.hosts)
 

@@ -5,7 +5,7 @@
  *
  * The memory may be gone (SIGBUS), and then the guard's jump would leave such a lock locked for ever. A lock that was
  * taken before the guard is released behind it, as always. So a header that decides something under a lock is copied
- * first and read in the copy: docs/decisions/0031.
+ * first and read in the copy: docs/decisions/0009.
  */
 #pragma once
 

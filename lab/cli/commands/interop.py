@@ -17,6 +17,7 @@ NAME = "interop"
 HELP = "have foreign programs and stacks talk to ours over an emulated card: Wine, curl, iperf3, Linux"
 EXAMPLES = (
     "  ringwalk interop wine        Winsock programs in C under Wine: echoes, and every error code compared\n"
+    "  ringwalk interop cpython     CPython's own tests of socket, select, ssl, http …, over our stack\n"
     "  ringwalk interop curl        100 MB from a web server on our stack, and back\n"
     "  ringwalk interop iperf3      the real iperf3 as client and as server\n"
     "  ringwalk interop impaired    transfers over bad cables, the same way bad each time\n"

@@ -62,7 +62,14 @@ EXAMPLE_MEMORY_MIB = 1024
 MOST_SPIN_US = 1_000_000
 
 
-class Served(Protocol):
+class Restorable(Protocol):
+    """A card that can start from a kept state."""
+
+    def restore(self, state: bytes) -> None:
+        """Take a saved state over. ValueError."""
+
+
+class Served(Restorable, Protocol):
     """A card that serves; it counts what it does, and its state can be kept."""
 
     complain: Callable[[str], None]
@@ -70,9 +77,6 @@ class Served(Protocol):
 
     def save(self, *, hold: bool = False) -> bytes:
         """Return the whole state; ``hold``: do no DMA from then on."""
-
-    def restore(self, state: bytes) -> None:
-        """Take a saved state over. ValueError."""
 
     def account(self) -> Account:
         """Return the counts so far."""
@@ -223,7 +227,7 @@ class Begun:
         """Let a VMM come, and say so."""
         served.complain = complain
         if self.state is not None:
-            served.restore(self.state)
+            restored(served, self.state, self.args.state)
         if self.args.state is not None and self.signals is not None:
             on_request(self.signals, lambda: self.around.clerk.keep(served.save()))
         follow(recording, served)
@@ -267,6 +271,14 @@ def address(args: argparse.Namespace) -> bytes:
     return bytes.fromhex(args.mac.replace(":", ""))
 
 
+def restored(served: Restorable, state: bytes, path: Path) -> None:
+    """Have the card start from the state that ``path`` held. UsageError: it is none."""
+    try:
+        served.restore(state)
+    except ValueError as error:
+        raise UsageError(f"--state {path}: {error}; remove it to start afresh") from error
+
+
 def translated(args: argparse.Namespace, serving: Callable[[], Account]) -> Account:
     """Serve, and say what could not be done as the user's matter. UsageError."""
     try:
@@ -275,10 +287,6 @@ def translated(args: argparse.Namespace, serving: Callable[[], Account]) -> Acco
         raise UsageError(str(error)) from error
     except TapeError as error:
         raise UsageError(f"--record {args.record}: {error}") from error
-    except ValueError as error:
-        raise UsageError(f"--state {args.state}: {error}; remove it to start afresh") from error
-    except KeyError as error:
-        raise UsageError(f"this build has no {args.engine} engine: use --engine reference") from error
 
 
 def needs_reference(wish: Wish, engine: str) -> bool:

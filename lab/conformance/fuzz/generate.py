@@ -37,7 +37,6 @@ class Generator:
     """A stream of steps from one seed."""
 
     def __init__(self, seed: int, *, wild: bool) -> None:
-        """Start the stream."""
         self._chance = random.Random(seed)  # noqa: S311 - the same program for the same seed is the point
         self._wild = wild
         self._free = TX_DATA  # decent programs do not let buffers overlap

@@ -29,7 +29,6 @@ class Area:
     """The DMA area: one region, nothing around it."""
 
     def __init__(self) -> None:
-        """Start with zeros."""
         self._bytes = bytearray(len(DMA))
 
     def read(self, address: int, length: int) -> bytes:

@@ -33,7 +33,6 @@ class PackageError(UsageError):
     """A file that is no whole Debian package; it says which, and what to do."""
 
     def __init__(self, path: Path, why: str) -> None:
-        """Keep the file's path."""
         super().__init__(
             f"{path} is not a usable Debian package ({why}): run `ringwalk fetch --clean` and again"
         )

@@ -19,7 +19,6 @@ class Bar:
     """One task's bar on standard error: redrawn on a terminal, a few plain lines elsewhere."""
 
     def __init__(self, label: str, total: str = "", out: TextIO | None = None) -> None:
-        """Draw nothing yet."""
         self._label = label
         self._total = total
         self._out = sys.stderr if out is None else out

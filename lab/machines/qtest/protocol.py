@@ -15,7 +15,6 @@ class QtestError(Exception):
     """QEMU answered ``FAIL`` or ``ERR``, or what it said is no answer."""
 
     def __init__(self, command: str, answer: str) -> None:
-        """Keep both lines."""
         super().__init__(f"qtest: {command.strip()!r} was answered {answer.strip()!r}")
         self.command = command
         self.answer = answer
@@ -74,7 +73,6 @@ class Lines:
     """Cuts a byte stream into lines."""
 
     def __init__(self) -> None:
-        """Start with nothing received."""
         self._rest = b""
 
     def feed(self, data: bytes) -> list[str]:

@@ -37,7 +37,6 @@ class Counting:
     """Counts the Python functions that this thread enters, by folder, from ``next_trip`` to the next."""
 
     def __init__(self) -> None:
-        """Count nothing yet."""
         self.trips: list[Counter[str]] = []
         self.interrupted: set[int] = set()
         """The numbers of the trips that have served an interrupt."""

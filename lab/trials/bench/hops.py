@@ -66,7 +66,6 @@ class Trace:
     """What was noted: instants of ``time.perf_counter_ns`` by seam, in the order of time."""
 
     def __init__(self) -> None:
-        """Start with nothing."""
         self.at: dict[Seam, list[int]] = {seam: [] for seam in SEAMS}
 
 

@@ -50,7 +50,6 @@ class NullCards:
     """A null card a ring: done with every descriptor at once."""
 
     def __init__(self) -> None:
-        """Hold the memory."""
         self._arena = DmaMemory(ARENA_BYTES, BASE)
 
     def ring(self, _queue: int, gate: Gate | None = None) -> TxBurst:
@@ -68,7 +67,6 @@ class NativeCard:
     """The native engine in this process; frames that leave are lost."""
 
     def __init__(self) -> None:
-        """Bring the card up."""
         self._engine = NativeEngine()
         self._arena = DmaMemory(ARENA_BYTES, BASE)
         self._loan = self._engine.lend(BASE, self._arena.view)

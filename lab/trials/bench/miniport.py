@@ -148,7 +148,6 @@ class OnCard:
     """A work that closes its card, too."""
 
     def __init__(self, work: Work, close: Callable[[], None]) -> None:
-        """Measure ``work``."""
         self.row, self.round = work.row, work.round
         self.close = close
 

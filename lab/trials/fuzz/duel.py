@@ -34,7 +34,6 @@ class Ram:
     """Guest memory of which parts are mapped, with rights."""
 
     def __init__(self) -> None:
-        """Map nothing yet."""
         self.content = bytearray(RAM_BYTES)
         self.windows: tuple[Window, ...] = ()
 

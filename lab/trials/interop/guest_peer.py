@@ -18,7 +18,6 @@ class GuestPeer:
     """A ``Peer`` by the guest's agent, which runs one script at a time: programs go to the background."""
 
     def __init__(self, guest: Guest) -> None:
-        """Use a running guest."""
         self._guest = guest
         self._numbers = itertools.count(1)
 

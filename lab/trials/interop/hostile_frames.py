@@ -50,7 +50,6 @@ class Attacker:
     """Makes frames; the same seed makes the same."""
 
     def __init__(self, ends: Ends, seed: int) -> None:
-        """Aim at ``ends``."""
         self.ends = ends
         self.chance = random.Random(seed)  # noqa: S311 - seeded attacks, not secrets
         self.made: dict[str, int] = dict.fromkeys(KINDS, 0)

@@ -44,7 +44,6 @@ class Control:
     """The control connection."""
 
     def __init__(self, sock: Any) -> None:  # noqa: ANN401 - a socket of some module
-        """Own it."""
         self._socket = sock
         sock.settimeout(PATIENCE_S)
 
@@ -87,7 +86,6 @@ class Server:
     """Serves one test after the other until it is closed; ``outcome`` tells what came of each."""
 
     def __init__(self, sockets: Any, address: str, port: int = PORT) -> None:  # noqa: ANN401 - a module
-        """Listen, in a thread."""
         self._outcomes: queue.SimpleQueue[Outcome | str] = queue.SimpleQueue()
         self._module = sockets
         self._at = (address, port)

@@ -38,7 +38,6 @@ class Stream:
         receive: Callable[[], bytes | memoryview],
         close: Callable[[], None],
     ) -> None:
-        """Start nothing yet."""
         self.counts = Counts()
         self._parameters = parameters
         self._send, self._receive, self._close = send, receive, close
@@ -119,7 +118,6 @@ class DatagramHub:
     """The server's UDP socket: whoever greets it is a stream. It closes with the last of them."""
 
     def __init__(self, sockets: Any, address: tuple[str, int]) -> None:  # noqa: ANN401 - a module like ``socket``
-        """Bind."""
         self._socket = sockets.socket(sockets.AF_INET, sockets.SOCK_DGRAM)
         self._socket.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, RECEIVE_BYTES)
         self._socket.bind(address)

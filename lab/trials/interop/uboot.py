@@ -77,7 +77,6 @@ class Silence(Exception):  # noqa: N818 - it is what the machine does
     """The console did not say what was waited for; ``said`` is what it did."""
 
     def __init__(self, wanted: str, said: str) -> None:
-        """Keep both."""
         super().__init__(f"no {wanted!r} on the console; it ends with {said[-300:]!r}")
         self.said = said
 

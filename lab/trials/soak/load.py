@@ -39,7 +39,6 @@ class Load:
     """One client after the other that does this and that."""
 
     def __init__(self, path: str, seed: int) -> None:
-        """Connect the first client."""
         self._path = path
         self._rng = random.Random(seed)  # noqa: S311 - repeatable
         self.tally = Tally()

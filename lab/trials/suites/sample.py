@@ -30,7 +30,6 @@ class SampleRig:
     """Adapters of ``kind`` on one cable, under the verifier, on a virtual clock."""
 
     def __init__(self, cards: int, kind: type = LoopbackAdapter, *, deserialized: bool = False) -> None:
-        """Plug them in."""
         self.verifier = Verifier()
         self.executive = VirtualExecutive()
         self.ndis = Ndis(self.executive, self.verifier)

@@ -20,7 +20,6 @@ class Window:
     """What is to be seen of a suite at the moment."""
 
     def __init__(self) -> None:
-        """Start between two cases."""
         self._desk = EventDesk()
         self._shown: Inspected | None = None
 

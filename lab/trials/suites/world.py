@@ -9,8 +9,9 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ndis.attributes import Attribute
 from ndis.events import Event, Kind
-from ndis.miniport import Attribute, Medium, MiniportCharacteristics
+from ndis.miniport import Medium, MiniportCharacteristics
 from ndis.oids import Oid
 from ndis.packet import Buffer, Owner, Packet
 from ndis.requests import InformationBuffer, Request

@@ -20,7 +20,6 @@ class Runner:
     """One stack and its TAP links."""
 
     def __init__(self, stack: Stack) -> None:
-        """Start without links."""
         self.stack = stack
         stack.context.timers.clock = time.monotonic_ns
         self._links: list[tuple[TapLink, Interface]] = []

@@ -81,7 +81,6 @@ class Sink(ConnectionHandler):
     """Counts bytes."""
 
     def __init__(self) -> None:
-        """Start at none."""
         self.received = 0
         self.done = False
 
@@ -105,7 +104,6 @@ class MemoryLink:
     mtu = 1500
 
     def __init__(self, name: str, mac: bytes, offload: Offload, *, whole: bool) -> None:
-        """Start empty."""
         self.name = name
         self.mac = mac
         self.offload = offload
@@ -170,7 +168,6 @@ class Tap:
     """Our stack and Linux's in a namespace."""
 
     def __init__(self, namespace: Namespace, offload: Offload) -> None:
-        """Join them."""
         self.namespace = namespace
         self.fd = namespace.tap("speed0", offload=bool(offload.lso_v4_max_bytes))
         namespace.run("ip", "addr", "add", f"{THEIRS}/24", "dev", "speed0")

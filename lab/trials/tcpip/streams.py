@@ -17,7 +17,6 @@ class Transfer(ConnectionHandler):
     """Sends ``data`` as fast as it is taken, then closes; collects what comes; remembers all."""
 
     def __init__(self, data: bytes = b"", *, keep_open: bool = False) -> None:
-        """Prepare to send."""
         self.view = memoryview(data)
         self.sent = 0
         self.keep_open = keep_open

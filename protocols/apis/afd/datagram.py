@@ -38,7 +38,6 @@ class DatagramEndpoint(Endpoint):
     """A datagram socket."""
 
     def __init__(self, driver: EndpointHost, opened: AfdOpen) -> None:
-        """Start unbound."""
         super().__init__(driver, opened)
         self.dropped = 0
         self._queue: deque[Queued] = deque()

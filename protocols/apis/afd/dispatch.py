@@ -32,7 +32,6 @@ class AfdDriver:
     name = "afd"
 
     def __init__(self, io: IoSystem) -> None:
-        """Create the device."""
         self.io = io
         self.endpoints: set[Endpoint] = set()
         self.withdrawn: frozenset[str] = frozenset()

@@ -49,7 +49,6 @@ class Endpoint:
     """A socket's half of AFD; subclasses add methods named as the ``Afd`` requests in lower case."""
 
     def __init__(self, driver: EndpointHost, opened: AfdOpen) -> None:
-        """Start unbound."""
         self.driver = driver
         self.io = driver.io
         self.tdi = TdiClient(driver.io)

@@ -23,7 +23,6 @@ class ReceiveBuffer:
     """The bytes in order. ``size`` counts those of the stream."""
 
     def __init__(self) -> None:
-        """Start empty."""
         self.size = 0
         self.inline = False  # SO_OOBINLINE
         self.urgent = bytearray()

@@ -44,7 +44,6 @@ class ReceivingEndpoint(Endpoint):
     """What a stream socket does with what comes in."""
 
     def __init__(self, driver: EndpointHost, opened: AfdOpen) -> None:
-        """Start without a connection."""
         super().__init__(driver, opened)
         self.state = State.OPEN
         self.connection: FileObject | None = None

@@ -39,7 +39,6 @@ class StreamEndpoint(ReceivingEndpoint):
     """A stream socket."""
 
     def __init__(self, driver: EndpointHost, opened: AfdOpen) -> None:
-        """Start unbound."""
         super().__init__(driver, opened)
         self.accepted: deque[StreamEndpoint] = deque()  # connected, nobody has asked for them yet
         self.backlog = 0

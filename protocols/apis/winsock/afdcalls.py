@@ -39,7 +39,6 @@ class Handle:
     """A socket as the provider knows it: its file, and what Winsock itself remembers."""
 
     def __init__(self, file: FileObject, info: ProtocolInfo, protocol: int) -> None:
-        """Wrap an open file."""
         self.file = file
         self.info = info
         self.protocol = protocol

@@ -65,7 +65,6 @@ class WinsockError(OSError):
     """A call that returned SOCKET_ERROR; ``code`` is what WSAGetLastError says."""
 
     def __init__(self, code: Wsae, detail: str = "") -> None:
-        """Keep the code."""
         super().__init__(int(code), f"{code.name}{': ' + detail if detail else ''}")
         self.code = code
 

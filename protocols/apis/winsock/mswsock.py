@@ -56,7 +56,6 @@ class MessageTruncatedError(WinsockError):
     """WSAEMSGSIZE of WSARecvMsg: ``message`` is what there is room for, with MSG_TRUNC."""
 
     def __init__(self, message: Message) -> None:
-        """Keep the message."""
         super().__init__(Wsae.WSAEMSGSIZE, "the datagram was longer")
         self.message = message
 
@@ -65,7 +64,6 @@ class Extensions:
     """The functions, over the base provider."""
 
     def __init__(self, provider: MsafdProvider) -> None:
-        """Ask this provider."""
         self._provider = provider
 
     def accept_ex(

@@ -77,7 +77,6 @@ class DnsNames:
     name = "Tcpip"
 
     def __init__(self, stack: Stack) -> None:
-        """Ask through ``stack``."""
         self._stack = stack
 
     def lookup(self, name: str, done: Callable[[list[TdiAddress]], None]) -> None:
@@ -97,7 +96,6 @@ class LlmnrNames:
     name = "llmnr"
 
     def __init__(self, stack: Stack) -> None:
-        """Ask through ``stack``."""
         self._stack = stack
 
     def lookup(self, name: str, done: Callable[[list[TdiAddress]], None]) -> None:
@@ -116,7 +114,6 @@ class NetbtNames:
     name = "NetBT"
 
     def __init__(self, service: NameService) -> None:
-        """Ask through ``service``."""
         self._service = service
 
     def lookup(self, name: str, done: Callable[[list[TdiAddress]], None]) -> None:
@@ -136,7 +133,6 @@ class Lookup:
     """WSALookupServiceBegin to End: the answers of all providers, decided by their order."""
 
     def __init__(self, providers: list[NamespaceProvider], name: str) -> None:
-        """Ask everybody at once."""
         self._answers: list[list[TdiAddress] | None] = [None] * len(providers)
         for at, provider in enumerate(providers):
             provider.lookup(name, self._receiver(at))
@@ -206,7 +202,6 @@ class Namespaces:
     """The namespace catalog of a process, in order."""
 
     def __init__(self, executive: Executive) -> None:
-        """Start empty."""
         self._executive = executive
         self.providers: list[NamespaceProvider] = []
 

@@ -75,7 +75,6 @@ class Catalog:
     """The protocol catalog: the first entry that matches is the one that ``socket`` uses."""
 
     def __init__(self) -> None:
-        """Start empty."""
         self.entries: list[ProtocolInfo] = []
         self._providers: dict[int, Provider] = {}
         self._next = 1001

@@ -45,7 +45,6 @@ class DatagramSocket(BoundSocket):
     can_enable = Event.RECEIVE_FROM
 
     def __init__(self, client: SocketHost, provider: TlProvider, opened: Opened) -> None:
-        """Be unbound."""
         super().__init__(client, provider, opened)
         self.dropped = 0
         self._address: TlDatagramAddress | None = None

@@ -50,7 +50,6 @@ class Listening(BoundSocket):
     """What listening and stream sockets share: the ``ListenEvents`` of their address."""
 
     def __init__(self, client: SocketHost, provider: TlProvider, opened: Opened) -> None:
-        """Not listen yet."""
         super().__init__(client, provider, opened)
         self._listens = False
         self._accepts: deque[Accepting] = deque()
@@ -243,7 +242,6 @@ class ListenSocket(Listening):
     can_enable = Event.ACCEPT | CONNECTION_EVENTS
 
     def __init__(self, client: SocketHost, provider: TlProvider, opened: Opened) -> None:
-        """Be unbound."""
         super().__init__(client, provider, opened)
         self._address: TlStreamAddress | None = None
 

@@ -22,7 +22,6 @@ class Told:
     """A provider, each of whose answers is also told of."""
 
     def __init__(self, provider: NamespaceProvider, told: Callable[[], None]) -> None:
-        """Stand in for ``provider``."""
         self.namespace, self.name = provider.namespace, provider.name
         self._provider = provider
         self._told = told
@@ -43,7 +42,6 @@ class Known:
     namespace, name = int(Ns.ALL), "answer"
 
     def __init__(self, addresses: list[TdiAddress]) -> None:
-        """Answer by these."""
         self._addresses = addresses
 
     def lookup(self, name: str, done: Callable[[list[TdiAddress]], None]) -> None:

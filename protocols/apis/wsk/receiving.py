@@ -40,7 +40,6 @@ class ReceivingSocket(BoundSocket):
     """The half of a connection-oriented socket that receives. ``_tl`` is its connection, if it has one."""
 
     def __init__(self, client: SocketHost, provider: TlProvider, opened: Opened) -> None:
-        """Have nothing to receive."""
         super().__init__(client, provider, opened)
         self.failure: NtStatus | None = None
         self._tl: TlConnection | None = None

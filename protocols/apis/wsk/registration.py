@@ -38,7 +38,6 @@ class WskRegistration:
     """WSK_REGISTRATION. Made by WskRegister; ``deregister`` ends it."""
 
     def __init__(self, nmr: Nmr, executive: Executive, npi: ClientNpi | None = None) -> None:
-        """WskRegister."""
         self.npi = npi or ClientNpi()
         module = ModuleId(uuid4(), f"WSK application {next(_numbers)}")
         self.instance = RegistrationInstance(NPI_WSK_INTERFACE_ID, module, specific=self.npi.dispatch.version)

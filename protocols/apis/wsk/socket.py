@@ -103,7 +103,6 @@ class Socket:
     """The events that SO_WSK_EVENT_CALLBACK takes."""
 
     def __init__(self, client: SocketHost, provider: TlProvider, opened: Opened) -> None:
-        """Be made by ``WskClient``."""
         self.client = client
         self.subsystem = client.subsystem
         self.io = client.subsystem.io

@@ -9,7 +9,7 @@ from ntos.netcfg.driver import DriverObject
 
 if TYPE_CHECKING:
     from ndis.adapter import MiniportAdapter
-    from ndis.protocol import Open
+    from ndis.open import Open
     from ndis.wrapper import Ndis, RegisteredProtocol
     from ntos.netcfg.system import System
 

@@ -19,8 +19,8 @@ from ndis.status import Status
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from ndis.open import Open
     from ndis.packet import Memory, PacketInfo, PacketPool
-    from ndis.protocol import Open
     from protocols.interfaces.edge.wanted import Wanted
 
 Sent = TypeVar("Sent")

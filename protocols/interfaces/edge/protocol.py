@@ -20,9 +20,10 @@ from protocols.interfaces.edge.link import EdgeLink
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ndis.binding import BindContext
+    from ndis.open import Open
     from ndis.packet import PacketPool
-    from ndis.protocol import Open
-    from ndis.wrapper import BindContext, Ndis
+    from ndis.wrapper import Ndis
     from ntos.executive.contract import Timer
 
 Link = TypeVar("Link", bound=EdgeLink[Any, Any])
@@ -46,7 +47,6 @@ class EdgeDriver(Generic[Link]):
     )
 
     def __init__(self, ndis: Ndis) -> None:
-        """Bind nothing yet."""
         self.links: dict[str, Link] = {}
         self._ndis = ndis
         self.request_turn = Dpc(ndis.executive, self.name, self._turn).queue

@@ -73,7 +73,6 @@ class Link:
     """A link between our SAP and a peer's. Made by a SAP, which hands it to its owner."""
 
     def __init__(self, owner: LinkOwner, peer: bytes, peer_sap: int, parameters: LinkParameters) -> None:
-        """Start closed."""
         self.local_sap, self.peer, self.peer_sap = owner.value, peer, peer_sap
         self.parameters = parameters
         self.state = LinkState.CLOSED

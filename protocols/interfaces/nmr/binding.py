@@ -44,7 +44,6 @@ class Binding:
     """NmrBindingHandle. The contexts are the modules' own; ``_pending`` are the sides still detaching."""
 
     def __init__(self, client: Registered, provider: Registered) -> None:
-        """Be offered."""
         self.client = client
         self.provider = provider
         self.state = BindingState.OFFERED
@@ -81,7 +80,6 @@ class Registered:
     """NmrClientHandle or NmrProviderHandle: one registration, and its bindings."""
 
     def __init__(self, module: ClientModule | ProviderModule) -> None:
-        """Be registered."""
         self.module: Any = module
         self.name = module.instance.module.name
         self.leaving = False

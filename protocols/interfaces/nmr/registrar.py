@@ -27,7 +27,6 @@ class Nmr:
     """
 
     def __init__(self, executive: Executive) -> None:
-        """Start with nobody registered."""
         self.clients: list[Registered] = []
         self.providers: list[Registered] = []
         self._executive = executive

@@ -24,7 +24,6 @@ class DatagramAddress(AddressObject):
     """A transport derives it, gives ``transmit``, and calls ``deliver``."""
 
     def __init__(self, driver: TransportDriver, file: FileObject, local: TdiAddress) -> None:
-        """Have no request waiting."""
         super().__init__(driver, file, local)
         self._receives: deque[Irp] = deque()
 

@@ -55,7 +55,6 @@ class TdiRegistry:
     """The wrapper's lists."""
 
     def __init__(self) -> None:
-        """Start empty."""
         self.devices: list[str] = []
         self.addresses: list[NetAddress] = []
         self.clients: list[PnpClient] = []

@@ -30,7 +30,6 @@ class TdiObject:
     """What a file of a transport stands for."""
 
     def __init__(self, driver: TransportDriver, file: FileObject) -> None:
-        """Belong to a file."""
         self.driver = driver
         self.io = driver.io
         self.file = file
@@ -61,7 +60,6 @@ class AddressObject(TdiObject):
     """TRANSPORT_ADDRESS: ``local`` and the event handlers."""
 
     def __init__(self, driver: TransportDriver, file: FileObject, local: TdiAddress) -> None:
-        """Have no handler yet."""
         super().__init__(driver, file)
         self.local = local
         self.handlers = EventHandlers()
@@ -80,7 +78,6 @@ class ConnectionObject(TdiObject):
     """A connection endpoint: ``context`` is the client's, ``address`` what it is associated with."""
 
     def __init__(self, driver: TransportDriver, file: FileObject, context: object) -> None:
-        """Start unassociated."""
         super().__init__(driver, file)
         self.context = context
         self.address: AddressObject | None = None

@@ -49,7 +49,6 @@ class NetbtDriver(TransportDriver):
     name = "netbt"
 
     def __init__(self, io: IoSystem, names: NameService) -> None:
-        """Claim names by ``names``."""
         super().__init__(io)
         self._names = names
         self._opens: dict[message.NetbiosName, int] = {}

@@ -90,7 +90,6 @@ class NameService:
     """NetBT's names of one host. Nothing is claimed or answered before ``start``."""
 
     def __init__(self, tdi: TdiClient, surroundings: Surroundings) -> None:
-        """Speak through TDI."""
         self._surroundings = surroundings
         self._port = UdpPort(tdi, PORT, self._receive)
         self._asked: dict[int, Callable[[Message, Arrived], None]] = {}

@@ -32,6 +32,5 @@ class NetworkError(Exception):
     """A call that cannot be done; ``failure`` says why."""
 
     def __init__(self, failure: Failure, detail: str = "") -> None:
-        """Keep the reason."""
         super().__init__(f"{failure.value}{': ' + detail if detail else ''}")
         self.failure = failure

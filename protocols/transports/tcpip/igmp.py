@@ -36,7 +36,6 @@ class Igmp(Membership):
     """Group membership of all interfaces; transport for protocol 2."""
 
     def __init__(self, context: Context, ip: Ip) -> None:
-        """Hang in under IP."""
         super().__init__(context)
         self._ip = ip
         ip.transports[IGMP] = self

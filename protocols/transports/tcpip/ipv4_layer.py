@@ -34,7 +34,6 @@ class Ipv4Layer:
         deliver: Callable[[Packet], None],
         complain: Callable[[Packet, ErrorKind, int], None],
     ) -> None:
-        """Share the stack's surroundings."""
         self._context = context
         self._paths = paths
         self._deliver = deliver

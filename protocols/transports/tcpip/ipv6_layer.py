@@ -42,7 +42,6 @@ class Ipv6Layer:
         deliver: Callable[[Packet], None],
         complain: Callable[[Packet, ErrorKind, int], None],
     ) -> None:
-        """Share the stack's surroundings."""
         self._context = context
         self._paths = paths
         self._deliver = deliver

@@ -32,7 +32,6 @@ class LinkLocal:
         add: Callable[[InterfaceAddress], None],
         remove: Callable[[bytes], None],
     ) -> None:
-        """Do nothing until ``start``."""
         self._context = context
         self._interface = interface
         self._arp = arp

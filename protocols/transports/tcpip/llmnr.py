@@ -28,7 +28,6 @@ class Llmnr:
     """Responder and resolver of a host."""
 
     def __init__(self, context: Context, udp: Udp, interfaces: list[Interface], host_name: str) -> None:
-        """Answer nothing until ``start``."""
         self._context = context
         self._udp = udp
         self._interfaces = interfaces

@@ -26,7 +26,6 @@ class LoopbackLink:
     offload = Offload(tx_ipv4_checksum=True, tx_tcp_checksum=True, tx_udp_checksum=True)
 
     def __init__(self) -> None:
-        """Start empty."""
         self.frames: list[RxFrame] = []
         """What was sent and not taken yet."""
 

@@ -41,7 +41,6 @@ class Membership(ABC):
     """Group membership of all interfaces in one version of IP."""
 
     def __init__(self, context: Context) -> None:
-        """Have nothing to report."""
         self._context = context
         self._older_until: dict[int, int] = {}
         self._pending: dict[tuple[int, bytes], Timer] = {}

@@ -35,7 +35,6 @@ class Mld(Membership):
     """IPv6 group membership of all interfaces."""
 
     def __init__(self, context: Context, ip: Ip, icmp_layer: IcmpLayer) -> None:
-        """Hang in under ICMPv6."""
         super().__init__(context)
         self._ip = ip
         icmp_layer.handlers6[QUERY] = self._query

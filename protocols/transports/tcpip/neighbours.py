@@ -48,7 +48,6 @@ class Neighbour:
     )
 
     def __init__(self, address: bytes, timer: Timer) -> None:
-        """Start unresolved."""
         self.address = address
         self.mac: bytes | None = None
         self.state = Reachability.INCOMPLETE

@@ -30,7 +30,6 @@ class RouteTable:
     """Routes of both versions, most specific first."""
 
     def __init__(self) -> None:
-        """Start empty."""
         self._rows: list[Route] = []
         self.generation = 0
 

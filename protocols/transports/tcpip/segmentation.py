@@ -73,7 +73,6 @@ class Segmented:
     """The packets to forward for one that came in: itself, or what the link had joined."""
 
     def __init__(self, packet: Packet) -> None:
-        """Remember the packet."""
         self._packet = packet
 
     def __iter__(self) -> Iterator[bytearray]:

@@ -64,7 +64,6 @@ class Slaac:
         add: Callable[[InterfaceAddress], None],
         remove: Callable[[bytes], None],
     ) -> None:
-        """Make nothing yet."""
         self._context = context
         self._ip = ip
         self._interface = interface

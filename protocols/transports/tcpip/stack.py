@@ -129,6 +129,13 @@ class Stack:
         self.context.timers.timer(lambda: None).start(0)
         return interface
 
+    def interface_of(self, address: bytes) -> int:
+        """Return the index of the interface that has an address. LookupError when none has."""
+        for interface in self.interfaces:
+            if interface.owns(address):
+                return interface.index
+        raise LookupError(addresses.text(address))
+
     def set_order(self, interfaces: Sequence[Interface]) -> None:
         """Prefer interfaces in this order: their routes where costs are the same, their DNS servers."""
         first = {one.index: at for at, one in enumerate(interfaces)}

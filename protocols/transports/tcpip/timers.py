@@ -26,7 +26,6 @@ class Timer:
     __slots__ = ("_queue", "callback", "deadline", "queued_at")
 
     def __init__(self, queue: TimerQueue, callback: Callable[[], None]) -> None:
-        """Make it stopped."""
         self._queue = queue
         self.callback = callback
         self.deadline: int | None = None

@@ -51,7 +51,6 @@ class UdpEndpoint:
         port: int,
         on_datagram: Callable[[Datagram], None],
     ) -> None:
-        """Made by ``Udp.bind``."""
         self._layer = layer
         self.local = local
         self.port = port

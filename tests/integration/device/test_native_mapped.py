@@ -33,7 +33,6 @@ class Driver:
     """A client that has the pages mapped."""
 
     def __init__(self, path: str) -> None:
-        """Connect and map."""
         self.client = Client.connect(path)
         [(self.area, self.pages)] = self.client.map_region(0)
 

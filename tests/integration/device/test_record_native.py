@@ -204,7 +204,6 @@ class Pair:
     link = True
 
     def __init__(self) -> None:
-        """Plug both ends in."""
         self._near, self.far = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         for end in (self._near, self.far):
             end.setblocking(False)  # noqa: FBT003 - the socket module's signature

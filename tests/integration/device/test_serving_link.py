@@ -42,7 +42,6 @@ class Driver:
     """A client that looks at the link as a driver does."""
 
     def __init__(self, client: Client, served: ServedBase) -> None:
-        """Ask for the link."""
         self.client, self.served = client, served
         self.write("CTRL", self.read("CTRL") | NIC["CTRL"]["SLU"].mask)
 

@@ -34,7 +34,6 @@ class Asked:
     """A front end that waits at each stop until the test lets it go."""
 
     def __init__(self) -> None:
-        """Stand nowhere yet."""
         self.reasons: list[str] = []
         self.stood = threading.Semaphore(0)
         self.go = threading.Semaphore(0)

@@ -472,7 +472,6 @@ class Watched(LiveExecutive):
     """Holds every move against the tables of ``live_states``."""
 
     def __init__(self) -> None:
-        """Note no move yet."""
         self.moves: set[tuple[enum.Enum, enum.Enum]] = set()
         super().__init__()
 

@@ -52,7 +52,6 @@ class Driver:
     """The echo server on a host; ``echo`` asks it from another, call by call."""
 
     def __init__(self, host: LiveHost, client: LiveHost) -> None:
-        """Load it."""
         self.host, self.client = host, client
         with host.executive.entry:
             self.registration = host.upper.wsk_register()

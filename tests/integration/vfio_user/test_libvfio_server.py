@@ -30,7 +30,6 @@ class LoudDevice(NotingDevice):
     """It also tells when it is let go of, which is after the client's ``close`` has returned."""
 
     def __init__(self) -> None:
-        """Be idle."""
         super().__init__()
         self.gone = Event()
 

@@ -25,7 +25,6 @@ class Remote:
     """Memory without an fd: what DMA messages would reach."""
 
     def __init__(self, base: int, size: int) -> None:
-        """All zero."""
         self.base = base
         self.memory = bytearray(size)
         self.calls: list[tuple[str, int, int]] = []

@@ -57,7 +57,6 @@ class Card:
     """A station at our end of a wire: just enough of ARP, UDP and TCP."""
 
     def __init__(self, wire: Wire) -> None:
-        """Use the wire's descriptor."""
         self.wire = wire
         self.port = Port(wire.fd, wire.framing)
         self.linux_mac = ""

@@ -24,7 +24,6 @@ class NullTransport(NdisBindings):
     """The driver object: an NDIS protocol below, a TDI device above."""
 
     def __init__(self, system: System) -> None:
-        """DriverEntry."""
         ndis = system.find(Ndis)
         self.driver = NullDriver(system.io)
         self.driver.edge = self.edge = NullEdge(ndis, self.driver.arrived)

@@ -25,7 +25,6 @@ class Sink:
     """Notes interrupts; ``armed`` says whether messages can be sent."""
 
     def __init__(self) -> None:
-        """Start armed and silent."""
         self.armed = True
         self.seen: list[int | bool] = []
 

@@ -27,7 +27,6 @@ class Wrong(InProcessBench):
     """A card whose FCTTV reads one too much once RDTR was written: a planted difference."""
 
     def __init__(self) -> None:
-        """Build the reference card."""
         from device.engine.reference import ReferenceEngine  # noqa: PLC0415 - the engine is this double's alone
 
         super().__init__(lambda memory: ReferenceEngine(memory, offload=False))

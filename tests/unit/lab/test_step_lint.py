@@ -24,7 +24,6 @@ class Watched:
     """A small driver's bench with a lint on its card."""
 
     def __init__(self, fault: str = "") -> None:
-        """Watch from power-on."""
         self.bench: Workbench = build(fault)
         self.lint = Lint(self.bench.engine.peek)
         self._position = 0

@@ -56,7 +56,6 @@ class Bench:
     """Makes stacks with a verifier, and looks at its reports when the test ends."""
 
     def __init__(self, version: tuple[int, int], *, deserialized: bool, engine: EngineFactory) -> None:
-        """Remember what to make."""
         self.version = version
         self.deserialized = deserialized
         self.engine = engine
@@ -481,7 +480,6 @@ def test_a_list_of_several_frames_is_completed_once_when_all_are_sent() -> None:
         """A transport of NDIS 6."""
 
         def __init__(self) -> None:
-            """Remember nothing."""
             super().__init__()
             self.completed: list[Any] = []
 

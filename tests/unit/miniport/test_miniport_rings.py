@@ -18,7 +18,6 @@ class Transmit:
     """A ring whose card is the test."""
 
     def __init__(self, count: int = COUNT, *, legacy: bool = False) -> None:
-        """Lay it out."""
         self.descriptors = Memory(count * 16)
         self.stages = Memory(count * STAGE_BYTES, 0x10_0000)
         self.bells: list[int] = []

@@ -93,7 +93,7 @@ def test_a_request_is_cloned_by_each_filter_and_answered_in_the_protocols_buffer
     request = machine.query(Oid.O802_3_CURRENT_ADDRESS)
 
     stack = machine.adapter.lists.stack
-    assert stack is not None
+    assert isinstance(stack, FilterStack)
     assert (request.status, len(request.buffer.answer)) == (Status.SUCCESS, 6)
     assert (top.log[-2:], bottom.log[-2:]) == (["down query", "up SUCCESS"],) * 2
     assert isinstance(machine.client, Recorder)

@@ -73,7 +73,6 @@ class Contest:
     """
 
     def __init__(self, seed: int, switch_one_in: int) -> None:
-        """Make the machine."""
         self.cpus = InterleavedExecutive(random.Random(seed), switch_one_in)
         self.irql = IrqlModel(self._context)
         self.gate = SerializedGate(self.cpus, self.irql)

@@ -33,7 +33,7 @@ from ntos.executive.virtual import VirtualExecutive
 if TYPE_CHECKING:
     from ndis.adapter import MiniportAdapter
     from ndis.im.edge import Intermediate
-    from ndis.protocol import Open
+    from ndis.open import Open
 
 
 def mac(number: int) -> bytes:
@@ -45,7 +45,6 @@ class Far:
     """The station at the other end of a cable: it records, and says what it is told."""
 
     def __init__(self, cable: Cable) -> None:
-        """Plug in."""
         self.cable = cable
         self.heard: list[bytes] = []
         cable.stations.append(self)
@@ -63,7 +62,6 @@ class Office:
     """A machine with some cards, each with a cable to a far station; everything is verified."""
 
     def __init__(self, cards: int) -> None:
-        """Plug in the cards."""
         self.verifier = Verifier()
         self.executive = VirtualExecutive()
         self.ndis = Ndis(self.executive, self.verifier)

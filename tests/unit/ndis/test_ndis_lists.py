@@ -291,7 +291,7 @@ def test_attaching_pauses_what_is_there() -> None:
     """From the top down; and restarts from the bottom up."""
     machine, (first,) = filtered(Counting)
     stack = machine.adapter.lists.stack
-    assert stack is not None
+    assert isinstance(stack, FilterStack)
 
     second = stack.attach("second", Plain, at=0)
     stack.detach(second)

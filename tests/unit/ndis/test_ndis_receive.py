@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 # ruff: noqa: D102, ARG002 - doubles implement handlers that the contract documents
 import pytest
 
@@ -9,11 +11,14 @@ from ndis.errors import NdisError
 from ndis.filter8023 import BROADCAST, EthFilter, PacketFilter
 from ndis.oids import MacOption, Oid, ProtocolOption
 from ndis.packet import Buffer, Owner, Packet
-from ndis.protocol import BindingClient, Open
+from ndis.protocol import BindingClient
 from ndis.samples.scripted import ADDRESS, FreeScript, Script
 from ndis.status import Status
 from ndis.suite.bench import Machine, Recorder, Transport, frame
 from ntos.errors import BugCheckError
+
+if TYPE_CHECKING:
+    from ndis.open import Open
 
 GROUP = bytes.fromhex("01005e000001")
 

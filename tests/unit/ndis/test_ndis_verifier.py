@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ndis.attributes import Attribute
 from ndis.events import Kind
 from ndis.filter8023 import PacketFilter
 from ndis.hardware import Fault, Resource
-from ndis.miniport import Attribute, Medium
 from ndis.offload import Checksum, Offload, PacketChecksum
 from ndis.oids import MANDATORY, Oid, PowerState
 from ndis.packet import Packet, PacketInfo
@@ -32,6 +32,7 @@ from ntos.executive.irql import Irql
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ndis.miniport import Medium
     from ndis.upcalls import Upcalls
 
 OK = Status.SUCCESS

@@ -32,7 +32,7 @@ from ntos.netcfg.submit import ParallelSubmit
 from ntos.netcfg.tree import tree
 
 if TYPE_CHECKING:
-    from ndis.protocol import Open
+    from ndis.open import Open
 
 ADAPTER = rb"""
 ; a card
@@ -270,7 +270,6 @@ def test_a_notify_object_may_object() -> None:
 
     class Object:
         def __init__(self) -> None:
-            """Hear nothing yet."""
             self.heard: list[tuple[str, tuple[str, ...]]] = []
 
         def query_binding_path(self, path: tuple[str, ...]) -> bool:

@@ -27,7 +27,7 @@ from protocols.interfaces.llc import (
 from protocols.interfaces.llc.edge import LlcDriver, LlcLink
 
 if TYPE_CHECKING:
-    from ndis.protocol import Open
+    from ndis.open import Open
 
 A, B = bytes((2, 0, 0, 0, 0, 1)), bytes((2, 0, 0, 0, 0, 2))
 SAP = 0x04

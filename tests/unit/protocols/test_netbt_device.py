@@ -27,7 +27,6 @@ class World:
     """Two hosts, and a TDI client on each."""
 
     def __init__(self) -> None:
-        """Nobody has claimed anything."""
         self.net = VirtualHosts()
         self.hosts = self.net.hosts
         self.clients = [TdiClient(host.io) for host in self.hosts]

@@ -29,7 +29,6 @@ class DhcpServer:
     """A server of one address, which can be told to fall silent or to refuse."""
 
     def __init__(self, stack: Stack, interface: Interface, lease_seconds: int = 1000) -> None:
-        """Listen on port 67."""
         self.stack = stack
         self.interface = interface
         self.lease_seconds = lease_seconds

@@ -21,8 +21,8 @@ from protocols.transports.tcpip.ndis_edge.link import NdisLink
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ndis.open import Open
     from ndis.packet import PacketPool
-    from ndis.protocol import Open
     from ndis.wrapper import Ndis
     from protocols.transports.tcpip.stack import Stack
 

@@ -51,7 +51,6 @@ class Listener:
         port: int,
         on_accept: Callable[[Connection], ConnectionHandler],
     ) -> None:
-        """Made by ``Tcp.listen``."""
         self._tcp = tcp
         self.local = local
         self.port = port

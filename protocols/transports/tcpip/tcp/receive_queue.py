@@ -36,7 +36,6 @@ class ReceiveQueue:
     __slots__ = ("_ready", "_stamp", "early_bytes", "ranges", "size")
 
     def __init__(self) -> None:
-        """Start empty."""
         self._ready: deque[Buffer] = deque()
         self.size = 0
         self.ranges: list[Range] = []

@@ -11,7 +11,6 @@ class RttEstimator:
     __slots__ = ("_base", "backoff", "maximum", "minimum", "minimum_rtt", "rto", "srtt", "variation")
 
     def __init__(self, initial: int, minimum: int, maximum: int) -> None:
-        """Start without a measurement."""
         self._base = initial
         self.rto = min(initial, maximum)
         """The timeout, with the back-off of earlier timeouts (RFC 6298 5.5)."""

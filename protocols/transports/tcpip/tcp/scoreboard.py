@@ -14,7 +14,6 @@ class Scoreboard:
     __slots__ = ("_ends", "_starts", "total")
 
     def __init__(self) -> None:
-        """Start empty."""
         self._starts: list[int] = []
         self._ends: list[int] = []
         self.total = 0

@@ -46,7 +46,6 @@ class Tcp:
     """All connections and listeners; transport for protocol 6."""
 
     def __init__(self, context: Context, ip: Ip) -> None:
-        """Hang in under IP."""
         self.context = context
         self.ip = ip
         self.ports = PortTable(context, TCP)

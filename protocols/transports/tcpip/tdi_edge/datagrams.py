@@ -67,7 +67,6 @@ class UdpAddress(IpDatagramAddress):
     """A UDP port."""
 
     def __init__(self, driver: UdpDriver, file: FileObject, asked: TransportAddress) -> None:
-        """Bind. NtError."""
         claim = Claim.of_tdi(asked)
         port = claim.address.port
         self._dual = claim.dual
@@ -169,7 +168,6 @@ class RawAddress(IpDatagramAddress):
     """An IP protocol. Received datagrams begin with their IPv4 header, as Windows gives them."""
 
     def __init__(self, driver: RawIpDriver, file: FileObject, asked: TransportAddress) -> None:
-        """Listen to a protocol."""
         address = own(asked.address)
         ip = address.address
         super().__init__(driver, file, address)
@@ -223,7 +221,6 @@ class DatagramDriver(TransportDriver):
     channel_kind = IpChannel
 
     def __init__(self, io: IoSystem, stack: Stack) -> None:
-        """Speak for ``stack``."""
         super().__init__(io)
         self.stack = stack
         self.claims = Claims()

@@ -52,7 +52,6 @@ class TcpConnection(ConnectionObject, ConnectionHandler):
     address: TcpAddress | None
 
     def __init__(self, driver: TcpDriver, file: FileObject, context: object) -> None:
-        """Start without a connection."""
         super().__init__(driver, file, context)
         self.phase = Phase.IDLE
         self.tcp: Connection | None = None

@@ -33,7 +33,6 @@ class TcpAddress(AddressObject):
     local: InternetAddress
 
     def __init__(self, driver: TcpDriver, file: FileObject, asked: TransportAddress) -> None:
-        """Claim the port. NtError."""
         self._stack = driver.stack
         claim = Claim.of_tdi(asked)
         self.dual = claim.dual

@@ -25,7 +25,6 @@ class TcpDriver(TransportDriver):
     channel_kind = IpChannel
 
     def __init__(self, io: IoSystem, stack: Stack) -> None:
-        """Speak for ``stack``."""
         super().__init__(io)
         self.stack = stack
         self.claims = Claims()

@@ -24,7 +24,6 @@ class UdpTlAddress:
     """A UDP port. What the host knows of interfaces and broadcasts is ``udp``'s."""
 
     def __init__(self, udp: UdpDriver, request: BindRequest, events: DatagramEvents) -> None:
-        """Bind. NtError."""
         self._udp = udp
         self._events = events
         self._dual = request.dual

@@ -37,7 +37,6 @@ class TcpTlAddress:
     """A local address of TCP. The claim and the port go back with ``close``."""
 
     def __init__(self, stack: Stack, claims: Claims, request: BindRequest) -> None:
-        """Claim. NtError."""
         self._stack = stack
         self._claims = claims
         self._dual = request.dual

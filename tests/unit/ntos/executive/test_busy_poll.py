@@ -20,7 +20,6 @@ class Answers:
     """An epoll, and a clock that only it moves: an answer comes ``after_ns`` from the first poll or sleep."""
 
     def __init__(self) -> None:
-        """Have no answer set."""
         self.now = 1_000_000
         self.after_ns = 0
         self.polls = self.sleeps = 0

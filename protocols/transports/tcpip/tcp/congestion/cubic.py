@@ -14,7 +14,6 @@ class Cubic(NewReno):
     """CUBIC's congestion avoidance and multiplicative decrease on slow start of RFC 5681."""
 
     def __init__(self, mss: int) -> None:
-        """Start without an epoch."""
         super().__init__(mss)
         self._w_max = 0.0  # segments
         self._k = 0.0  # seconds
