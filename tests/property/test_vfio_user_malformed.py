@@ -136,11 +136,11 @@ def open_fds() -> list[str]:
 
 
 def closes_to(fds: list[str]) -> bool:
-    """Wait until these fds are open and no others: some are closed by a process of their own (janitor.py)."""
+    """Wait until no other fds are open; some are closed by a process of their own (janitor.py)."""
     deadline = time.monotonic() + 20
-    while (found := open_fds()) != fds and time.monotonic() < deadline:
+    while (found := set(open_fds())) - set(fds) and time.monotonic() < deadline:
         time.sleep(0.001)
-    return found == fds
+    return found <= set(fds)
 
 
 @settings(max_examples=300, deadline=None)
@@ -150,6 +150,7 @@ def test_a_session_survives_any_messages_and_closes_every_fd(
     negotiated: bool,  # noqa: FBT001 - hypothesis draws it
 ) -> None:
     """Each is answered with a reply of the right id and size, or not at all, or ends the session."""
+    DmaMap()  # the first one opens an empty file, which stays for all
     before = open_fds()
     device = Memory()
     dma, irqs = DmaMap(), Irqs(device.irq_counts)
