@@ -150,7 +150,7 @@ def test_a_session_survives_any_messages_and_closes_every_fd(
     negotiated: bool,  # noqa: FBT001 - hypothesis draws it
 ) -> None:
     """Each is answered with a reply of the right id and size, or not at all, or ends the session."""
-    DmaMap()  # the first one opens an empty file, which stays for all
+    Irqs(Memory().irq_counts)  # the first one opens an empty file, which stays for all
     before = open_fds()
     device = Memory()
     dma, irqs = DmaMap(), Irqs(device.irq_counts)
