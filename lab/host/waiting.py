@@ -120,9 +120,6 @@ class Select:
         for (events, _counted), files in zip(SELECTED, sets, strict=True):
             for _one, fd in files:
                 asked[fd] = asked.get(fd, 0) | events
-        if not any(fd >= FIRST_FILENO for fd in asked):
-            read, write, exceptional = ([one for one, _fd in files] for files in sets)
-            return standard.select(read, write, exceptional, timeout)
         ready = dict(wait(self._winsock, asked, None if timeout is None else timeout * 1000))
         if any(events & standard.POLLNVAL for events in ready.values()):
             raise OSError(errno.EBADF, "Bad file descriptor")
@@ -147,7 +144,11 @@ class PollMaker:
 class PollObject:
     """``select.poll``: what is registered, and the wait for it."""
 
-    def __init__(self, wait: Callable[[Mapping[int, int], float | None], list[tuple[int, int]]]) -> None:
+    def __init__(
+        self, wait: Callable[[Mapping[int, int], float | None], list[tuple[int, int]]] | None = None
+    ) -> None:
+        if wait is None:
+            raise TypeError("cannot create 'select.poll' instances")
         self._wait = wait
         self._asked: dict[int, int] = {}
         self._waiting = False
@@ -185,6 +186,9 @@ class PollObject:
             return self._wait(dict(self._asked), None if timeout is None or timeout < 0 else timeout)
         finally:
             self._waiting = False
+
+
+PollObject.__module__, PollObject.__name__ = "select", "poll"
 
 
 def descriptor(one: Any) -> int:  # noqa: ANN401 - a number, or what has one

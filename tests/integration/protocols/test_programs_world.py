@@ -234,3 +234,31 @@ def test_a_shutdown_wakes_the_thread_that_receives(pair: Pair) -> None:
     assert found == [b""]
     for one in (client, peer, server):
         one.close()
+
+
+def test_wrapped_sockets_shake_hands_and_carry_data_by_timeout_and_by_selector(told_by: Any) -> None:
+    told = told_by(
+        """
+import socket, ssl, threading
+here, there = socket.socketpair(socket.AF_INET)
+for one in (here, there):
+    one.settimeout(20)
+contexts = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+contexts[0].check_hostname = False
+contexts[0].verify_mode = ssl.CERT_NONE
+for context in contexts:
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers("AECDH-AES256-SHA:@SECLEVEL=0")
+def serve():
+    with contexts[1].wrap_socket(there, server_side=True) as server:
+        server.sendall(server.recv(65536).upper())
+thread = threading.Thread(target=serve)
+thread.start()
+with contexts[0].wrap_socket(here) as client:
+    client.sendall(b"words")
+    tell(client.version(), client.recv(100), client.recv(100))
+thread.join()
+"""
+    )
+
+    assert told == ["TLSv1.2 b'WORDS' b''"]
