@@ -77,11 +77,11 @@ def test_folders_are_shared_and_copied_both_ways(tmp_path: Path) -> None:
     (shared / "deep" / "a").write_text("from the host\n")
     script = (
         "cat /mnt/shared/deep/a /opt/x/deep/a; touch /mnt/shared/b; grep -o 'foo=bar' /proc/cmdline;"
-        " mkdir -p /root/out/d; echo back >/root/out/d/f; ls /sys/class/net"
+        " mkdir -p /opt/out/d; echo back >/opt/out/d/f; ls /sys/class/net"
     )
 
     done = boot(
-        *("--share", f"{shared}:ro", "--copy", f"{shared}:/opt/x", "--copy-out", f"/root/out:{out}"),
+        *("--share", f"{shared}:ro", "--copy", f"{shared}:/opt/x", "--copy-out", f"/opt/out:{out}"),
         *("--append", "foo=bar", "--no-driver", "--exec", script),
     )
 
