@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import threading
 import time
@@ -36,6 +37,8 @@ BOOT_TIMEOUT_S = 120.0
 CONSOLE_TAIL = 12
 NO_LINK = 2
 """The status of a script that has waited for a link in vain."""
+CONSOLES = 20
+"""How many consoles of guests that ended badly are kept."""
 PANIC_TAIL = 40
 PANIC_S = 2.0
 """How long a kernel that panics may take to say why."""
@@ -98,7 +101,8 @@ class Guest:
         """What the kernel complains of on the console."""
         self.notice: Callable[[str], object] = lambda _: None
         """Is told of each complaint as it comes."""
-        self._reboots = 0
+        self._reboots: int | None = 0
+        """How often the machine was reset because we asked; None while it restarts."""
         self._closing = threading.Lock()
 
     def fit(self, nics: tuple[Attachment, ...]) -> None:
@@ -153,7 +157,8 @@ class Guest:
             raise AgentError(watch.panic)
         if not self.process.running:
             raise AgentError("QEMU has ended")
-        if not self.spec.patient and self._restarts() > self._reboots:
+        restarts = self._restarts()
+        if not self.spec.patient and self._reboots is not None and restarts > self._reboots:
             raise AgentError("the guest has started again by itself: a triple fault, or it was told to")
 
     def _restarts(self) -> int:
@@ -260,9 +265,10 @@ class Guest:
     def reboot(self, timeout_s: float = BOOT_TIMEOUT_S) -> None:
         """Restart the guest warm, from inside, and wait for its agent."""
         before = self.agent.boot_id
-        self._reboots += 1
+        self._reboots = None
         self.agent.send_only("reboot -f")
         self.wait_ready(timeout_s)
+        self._reboots = self._restarts()  # one restart may reset the machine more than once
         if self.agent.boot_id == before:
             raise self._failure("the guest did not restart")
 
@@ -327,10 +333,13 @@ def from_panic(console: str) -> list[str]:
 
 
 def kept(console: str) -> str:
-    """Keep a console after its guest; return the file's name."""
-    path = cache.directory() / "last-console.txt"
+    """Keep a console after its guest, one of the last ``CONSOLES``; return the file's name."""
+    folder = cache.directory("consoles")
+    path = folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt"
     try:
         path.write_text(console)
+        for old in sorted(folder.glob("*.txt"))[:-CONSOLES]:
+            old.unlink(missing_ok=True)
     except OSError as error:
         return f"not kept: {error.strerror}"
     return str(path)
