@@ -91,7 +91,7 @@ def text(told: list[Told]) -> str:
 
 def _ping_guest(station: Station) -> Told:
     with station.host.executive.entry:
-        said = ping(station.host.upper, [GUEST]).strip().splitlines()
+        said = ping(station.host.upper, GUEST).strip().splitlines()
     return Told("NT stack pings guest", said[-2] + ", " + said[-1], good="Lost = 0" in said[-2])
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from formats.checksum import checksum
+from lab.cli import logs
 from lab.host.fifo_relay import FifoTools
 from lab.host.inprocess_stack import Stack
 from lab.host.inspection import Inspected, tools
@@ -175,4 +176,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    logs.configure()  # standard output is for what it says to its starter
     raise SystemExit(main())

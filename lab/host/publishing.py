@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from lab.host import tools as net_tools
 from lab.host.binding_edits import Bound
 from lab.host.control_socket import Answer, ControlServer, QuestionError
 from lab.host.inspection import Inspected, tools
 from lab.host.inspection_gate import LockDesk
-from lab.host.reports import TOOLS
 from protocols.transports.tcpip.errors import NetworkError
 
 if TYPE_CHECKING:
@@ -38,11 +38,11 @@ def publish_host(
     def report(tool: str, arguments: list[str]) -> Answer:
         def question() -> Answer:
             try:
-                return Answer(TOOLS[tool](host.upper, arguments))
+                return net_tools.answer(tool, host.upper, arguments)
             except NetworkError as error:
                 raise QuestionError(str(error)) from error
 
         return desk.serve(question)
 
-    asked: dict[str, Tool] = {tool: partial(report, tool) for tool in TOOLS}
+    asked: dict[str, Tool] = {tool: partial(report, tool) for tool in net_tools.names()}
     return ControlServer(name, about, {**asked, **tools(lambda: stack)})

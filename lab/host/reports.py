@@ -1,4 +1,4 @@
-"""What ``ringwalk net`` prints of a running stack: each tool is a function from host and arguments to text.
+"""What ``ringwalk net`` prints of a running stack: each report is a function from a host to text.
 
 They are called with the host's lock held; those that ask the network (ping, tracert, nslookup) give it up
 while they wait.
@@ -17,7 +17,7 @@ from protocols.transports.tcpip.addresses import mac_text, parse, text
 from protocols.transports.tcpip.icmp import ErrorKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from lab.host.host import Upper
     from protocols.interfaces.tdi.address import TdiAddress
@@ -53,7 +53,7 @@ class ReportError(QuestionError):
     """A question about TCP/IP that cannot be answered."""
 
 
-def ipconfig(host: Upper, _arguments: Sequence[str]) -> str:
+def ipconfig(host: Upper) -> str:
     """Interfaces with their addresses, gateways and resolvers."""
     lines = ["Windows IP Configuration (Ringwalk)", ""]
     for interface in host.stack.interfaces[1:]:
@@ -80,9 +80,9 @@ def ipconfig(host: Upper, _arguments: Sequence[str]) -> str:
     return "\n".join([*lines, f"DNS Servers: {servers}", ""])
 
 
-def netstat(host: Upper, arguments: Sequence[str]) -> str:
-    """Print connections and open ports; ``-s``: the counters."""
-    if "-s" in arguments:
+def netstat(host: Upper, *, statistics: bool = False) -> str:
+    """Print connections and open ports, or the counters."""
+    if statistics:
         return "".join(f"{name:<36}{value}\n" for name, value in sorted(host.stack.counters.items()))
     rows = [("Proto", "Local Address", "Foreign Address", "State")]
     tcp = host.stack.tcp
@@ -101,7 +101,7 @@ def netstat(host: Upper, arguments: Sequence[str]) -> str:
     return _table(rows)
 
 
-def route(host: Upper, _arguments: Sequence[str]) -> str:
+def route(host: Upper) -> str:
     """Print the routing table."""
     rows = [("Destination", "Gateway", "Interface", "Metric", "Origin")]
     for row in host.stack.ip.routes:
@@ -110,7 +110,7 @@ def route(host: Upper, _arguments: Sequence[str]) -> str:
     return _table(rows)
 
 
-def arp(host: Upper, _arguments: Sequence[str]) -> str:
+def arp(host: Upper) -> str:
     """Print the neighbours of both IP versions."""
     rows = [("Internet Address", "Physical Address", "State", "Interface")]
     for interface in host.stack.interfaces[1:]:
@@ -121,10 +121,10 @@ def arp(host: Upper, _arguments: Sequence[str]) -> str:
     return _table(rows)
 
 
-def ping(host: Upper, arguments: Sequence[str]) -> str:
+def ping(host: Upper, name: str) -> str:
     """Four echo requests."""
-    address = _resolved(host, arguments)
-    lines = [f"Pinging {arguments[0]} [{text(address)}] with 32 bytes of data:"]
+    address = _resolved(host, name)
+    lines = [f"Pinging {name} [{text(address)}] with 32 bytes of data:"]
     times: list[int] = []
     for _ in range(PING_COUNT):
         result = _echo(host, address, 0)
@@ -146,10 +146,10 @@ def ping(host: Upper, arguments: Sequence[str]) -> str:
     return "\n".join([*lines, ""])
 
 
-def tracert(host: Upper, arguments: Sequence[str]) -> str:
+def tracert(host: Upper, name: str) -> str:
     """Echo requests with growing time to live."""
-    address = _resolved(host, arguments)
-    lines = [f"Tracing route to {arguments[0]} [{text(address)}] over a maximum of {MOST_HOPS} hops:"]
+    address = _resolved(host, name)
+    lines = [f"Tracing route to {name} [{text(address)}] over a maximum of {MOST_HOPS} hops:"]
     for hop in range(1, MOST_HOPS + 1):
         result = _echo(host, address, hop)
         if result.source is None:
@@ -164,9 +164,8 @@ def tracert(host: Upper, arguments: Sequence[str]) -> str:
     return "\n".join([*lines, ""])
 
 
-def nslookup(host: Upper, arguments: Sequence[str]) -> str:
+def nslookup(host: Upper, name: str) -> str:
     """Print a name's addresses, by DNS alone."""
-    name = _argument(arguments)
     if not host.stack.dns_servers():
         raise ReportError(f"{name}: no DNS server is known; name one with net up --dns, or get one by DHCP")
     try:
@@ -179,9 +178,8 @@ def nslookup(host: Upper, arguments: Sequence[str]) -> str:
     )
 
 
-def resolve(host: Upper, arguments: Sequence[str]) -> str:
+def resolve(host: Upper, name: str) -> str:
     """Print what getaddrinfo finds for a name, by all namespace providers in their order."""
-    name = _argument(arguments)
     try:
         found = host.names.getaddrinfo(name, None)
     except WinsockError as error:
@@ -191,9 +189,8 @@ def resolve(host: Upper, arguments: Sequence[str]) -> str:
     return "\n".join([f"Asked: {asked}", f"Name: {name}", *(f"Address: {one}" for one in addresses), ""])
 
 
-def catalog(host: Upper, arguments: Sequence[str]) -> str:
+def catalog(host: Upper) -> str:
     """Print the transport catalog of a new process and the namespace catalog, each in its order."""
-    del arguments
     entries = host.process().catalog.entries
     spaces = host.names.enumerate()
     return "\n".join(
@@ -207,12 +204,12 @@ def catalog(host: Upper, arguments: Sequence[str]) -> str:
     )
 
 
-def nbtstat(host: Upper, arguments: Sequence[str]) -> str:
+def nbtstat(host: Upper, name: str | None) -> str:
     """Print NetBIOS names: ours, or with a host or address those that it says it has."""
-    if not arguments:
+    if name is None:
         rows = [(str(one.name), "GROUP" if one.group else "UNIQUE", one.state.value) for one in _sorted(host)]
         return "NetBIOS local name table\n" + _table([("Name", "Type", "Status"), *rows])
-    address = _resolved(host, arguments, 4)
+    address = _resolved(host, name, 4)
     found: list[Status | None] = []
     host.netbt.adapter_status(address, found.append)
     host.stack.request_turn()
@@ -226,20 +223,6 @@ def nbtstat(host: Upper, arguments: Sequence[str]) -> str:
 
 def _sorted(host: Upper) -> list[Owned]:
     return sorted(host.netbt.names.values(), key=lambda one: (one.group, str(one.name)))
-
-
-TOOLS: dict[str, Callable[[Upper, Sequence[str]], str]] = {
-    "ipconfig": ipconfig,
-    "netstat": netstat,
-    "route": route,
-    "arp": arp,
-    "ping": ping,
-    "tracert": tracert,
-    "nslookup": nslookup,
-    "resolve": resolve,
-    "catalog": catalog,
-    "nbtstat": nbtstat,
-}
 
 
 def _echo(host: Upper, address: bytes, ttl: int) -> EchoResult:
@@ -260,9 +243,8 @@ def _failed(result: EchoResult) -> str:
     return f"Reply from {text(result.source)}: {words}" if result.source is not None else words
 
 
-def _resolved(host: Upper, arguments: Sequence[str], size: int = 0) -> bytes:
+def _resolved(host: Upper, name: str, size: int = 0) -> bytes:
     """Return the address of a host, of ``size`` bytes where only one version will do."""
-    name = _argument(arguments)
     try:
         found = [parse(name)]
     except ValueError:
@@ -278,12 +260,6 @@ def _resolved(host: Upper, arguments: Sequence[str], size: int = 0) -> bytes:
 
 def _numeric(address: TdiAddress) -> str:
     return text(address.address) if isinstance(address, InternetAddress) else repr(address)
-
-
-def _argument(arguments: Sequence[str]) -> str:
-    if len(arguments) != 1:
-        raise ReportError("give one host name or address")
-    return arguments[0]
 
 
 def _endpoint(address: bytes, port: int) -> str:

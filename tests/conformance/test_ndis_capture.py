@@ -42,7 +42,7 @@ def captures(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     try:
         station.configure("10.82.57.9/24")
         with station.host.executive.entry:
-            said = ping(station.host.upper, ["10.82.57.1"])
+            said = ping(station.host.upper, "10.82.57.1")
     finally:
         station.close()
     assert "Lost = 0" in said

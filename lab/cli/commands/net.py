@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lab.host import tools
 from lab.host.control_socket import ask, choose
-from lab.host.tool_names import NET_TOOLS
 
 if TYPE_CHECKING:
     import argparse
@@ -26,42 +27,51 @@ EXAMPLES = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments."""
-    parser.add_argument(
-        "tool",
-        choices=["up", "run", "trace", *NET_TOOLS],
-        help="up: run a stack; run: a program over one; trace: the layers of a send",
+    """Declare ``up``, ``run`` and ``trace``, and the tools that ask a running stack."""
+    sub = parser.add_subparsers(dest="tool", metavar="TOOL", required=True, parser_class=tools.ToolParser)
+    up = sub.add_parser("up", help="run a stack until Ctrl-C")
+    program = sub.add_parser("run", help="run a Python program over a stack")
+    program.add_argument(
+        "arguments", nargs="*", metavar="ARG", help="a Python file and its arguments; behind -- any"
     )
+    for one in (up, program):
+        _add_stack(one)
+    sub.add_parser("trace", help="the layers of a program's and of a driver's send")
+    for name in tools.names():
+        _add_tool(sub, name)
+
+
+def _add_tool(sub: argparse._SubParsersAction[tools.ToolParser], name: str) -> None:
+    said = tools.tool(name).HELP
+    tools.declare(name, sub.add_parser(name, help=said, description=said[0].upper() + said[1:] + "."))
+
+
+def _add_stack(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--name", help="what the stack is called (default: default); its host name, too")
+    parser.add_argument("--wire", metavar="SPEC", default="netns", help="the card's cable (default netns)")
+    parser.add_argument("--mac", help="the card's address")
+    parser.add_argument("--address", metavar="IP/BITS", help="a fixed address (default: DHCP)")
+    parser.add_argument("--gateway", metavar="IP", help="the default gateway")
+    parser.add_argument("--dns", metavar="IP", action="append", help="a resolver (repeatable)")
     parser.add_argument(
-        "arguments", nargs="*", metavar="ARG", help="the tool's own: a host; a Python file and its arguments"
-    )
-    parser.add_argument("-s", "--statistics", action="store_true", help="netstat: the counters")
-    parser.add_argument(
-        "--name", help="which stack (default: the only one; for up: default); its host name too"
-    )
-    up = parser.add_argument_group("for up and run")
-    up.add_argument("--wire", metavar="SPEC", default="netns", help="the card's cable (default netns)")
-    up.add_argument("--mac", help="the card's address")
-    up.add_argument("--address", metavar="IP/BITS", help="a fixed address (default: DHCP)")
-    up.add_argument("--gateway", metavar="IP", help="the default gateway")
-    up.add_argument("--dns", metavar="IP", action="append", help="a resolver (repeatable)")
-    up.add_argument(
         "--im",
         action="append",
         default=[],
         metavar="DRIVER",
         help="a driver between card and TCP/IP: capture=FILE, vlans=N,N, span=N or team=MODE (repeatable)",
     )
-    up.add_argument("--verify", action="store_true", help="watch every driver by NDIS's verifier")
-    up.add_argument("--bindings", metavar="FILE", type=Path, help="keep edits of the bindings in this file")
-    up.add_argument("--http", metavar="PORT", type=int, help="also serve HTTP (GET /, PUT anything)")
+    parser.add_argument("--verify", action="store_true", help="watch every driver by NDIS's verifier")
+    parser.add_argument(
+        "--bindings", metavar="FILE", type=Path, help="keep edits of the bindings in this file"
+    )
+    parser.add_argument("--http", metavar="PORT", type=int, help="also serve HTTP (GET /, PUT anything)")
 
 
 def run(args: argparse.Namespace) -> int:
     """Run a stack, or print what one answers."""
-    if args.tool in NET_TOOLS:
-        arguments = [*args.arguments, *(["-s"] if args.statistics else [])]
-        print(ask(choose(args.name), args.tool, arguments).text, end="")
+    if args.tool in tools.names():
+        said = ask(choose(args.name), args.tool, args.words)
+        print(json.dumps(said.data, indent=2) + "\n" if args.json else said.text, end="")
         return 0
     from lab.host import net_stack  # noqa: PLC0415 - a question to a stack that runs does not wait for it
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import socket
+import struct
 import sys
 import threading
 import time
@@ -16,7 +18,6 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from lab.errors import UsageError
 from lab.machines.peer import LocalPeer, PeerError
-from protocols.apis.winsock.constants import So, Sol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,8 +59,9 @@ class Lane:
         By SO_RCVTIMEO and SO_SNDTIMEO: Python's own timeouts are a WSAPoll before every call.
         """
         connection, _ = listener.accept()
-        for option in (So.RCVTIMEO, So.SNDTIMEO):
-            connection.setsockopt(Sol.SOCKET, option, int(PATIENCE_S * 1000))
+        patience = struct.pack("ll", int(PATIENCE_S), 0)  # a timeval, as Python's module has it
+        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            connection.setsockopt(socket.SOL_SOCKET, option, patience)
         return connection
 
     def call(self, what: str, port: int, amount: float) -> int:

@@ -15,6 +15,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from lab.cli import logs
 from lab.host.station import Station
 
 if TYPE_CHECKING:
@@ -146,4 +147,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    logs.configure()  # standard output is for what it says to its starter
     sys.exit(main())

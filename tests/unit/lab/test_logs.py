@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import structlog
 
+import lab
 from lab.cli import logs, main
 
 if TYPE_CHECKING:
@@ -72,3 +75,21 @@ def test_json_is_an_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
 
     assert (first["event"], first["level"], first["number"]) == ("thing.seen", "info", 1)
     assert (second["event"], second["exception"][0]["exc_type"]) == ("thing.failed", "ValueError")
+
+
+LOGGING = {"lab.host.station", "lab.host.live", "ntos.executive.live", "device.served"}
+
+
+def _imported(tree: ast.Module) -> set[str]:
+    return {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
+
+
+@pytest.mark.parametrize("path", sorted(Path(lab.__path__[0]).rglob("*.py")), ids=lambda path: path.stem)
+def test_a_program_that_may_log_says_where_to(path: Path) -> None:
+    """Structlog by itself writes to standard output, where a peer's answer is expected."""
+    text = path.read_text()
+    is_program = '__name__ == "__main__"' in text and path.name != "main.py"
+
+    may_log = is_program and bool(_imported(ast.parse(text)) & LOGGING)
+
+    assert not may_log or "logs.configure()" in text

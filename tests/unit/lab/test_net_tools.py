@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lab.host import reports
-from lab.host.tool_names import NET_TOOLS
+from lab.host import reports, tools
+from lab.host.control_socket import QuestionError
 from lab.host.virtual import VirtualHosts
 from lab.host.web import WebServer
 from protocols.transports.tcpip.icmp import ErrorKind
@@ -18,8 +18,33 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def test_every_tool_is_there_and_no_other() -> None:
-    assert tuple(reports.TOOLS) == NET_TOOLS
+@pytest.mark.parametrize("name", tools.names())
+def test_every_tool_says_what_it_is_for_and_reads_its_arguments(name: str) -> None:
+    parser = tools.ToolParser(prog=name)
+
+    tools.declare(name, parser)
+
+    assert not tools.tool(name).HELP.endswith(".")
+    assert "--json" in parser.format_help()
+
+
+def test_a_tool_is_sent_the_words_that_were_typed() -> None:
+    host = VirtualHosts().hosts[0]
+    parser = tools.ToolParser(prog="netstat")
+    tools.declare("netstat", parser)
+
+    words = parser.parse_args(["--name", "anna", "-s"]).words
+    said = tools.answer("netstat", host, words)
+
+    assert words == ["--name", "anna", "-s"]
+    assert said.data == [f"{key:<36}{value}" for key, value in sorted(host.stack.counters.items())]
+
+
+def test_words_that_a_tool_does_not_know_are_the_askers_mistake() -> None:
+    host = VirtualHosts().hosts[0]
+
+    with pytest.raises(QuestionError, match="unrecognized arguments: --what"):
+        tools.answer("netstat", host, ["--what"])
 
 
 def test_every_failure_of_an_echo_has_words() -> None:
@@ -29,7 +54,7 @@ def test_every_failure_of_an_echo_has_words() -> None:
 def test_ping_to_a_dead_host_says_so_in_words() -> None:
     host = VirtualHosts().hosts[0]
 
-    said = reports.ping(host, ["10.0.0.99"])
+    said = reports.ping(host, "10.0.0.99")
 
     assert said.count("Reply from 10.0.0.1: Destination host unreachable.") == reports.PING_COUNT
     assert "HOST_UNREACHABLE" not in said
@@ -39,7 +64,7 @@ def test_ping_to_a_dead_host_says_so_in_words() -> None:
 def test_tracert_to_a_dead_host_does_not_pass_our_own_address_off_as_a_hop() -> None:
     host = VirtualHosts().hosts[0]
 
-    said = reports.tracert(host, ["10.0.0.99"])
+    said = reports.tracert(host, "10.0.0.99")
 
     assert "Destination host unreachable." in said
     assert reports.NO_REPLY in said
@@ -50,7 +75,7 @@ def test_nslookup_without_a_server_says_how_to_get_one() -> None:
     host = VirtualHosts().hosts[0]
 
     with pytest.raises(reports.ReportError, match="no DNS server is known; name one with net up --dns"):
-        reports.nslookup(host, ["example.com"])
+        reports.nslookup(host, "example.com")
 
 
 class Listener:

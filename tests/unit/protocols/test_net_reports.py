@@ -15,10 +15,10 @@ def test_a_ping_of_an_idle_stack_measures_from_now_and_waits_its_whole_time() ->
     """The stack's own clock stands where its last turn was: a minute ago."""
     hosts = VirtualHosts()
     near = hosts.hosts[0]
-    reports.ping(near, ["10.0.0.2"])
+    reports.ping(near, "10.0.0.2")
     hosts.network.now += IDLE_NS
 
-    told = reports.ping(near, ["10.0.0.2"])
+    told = reports.ping(near, "10.0.0.2")
 
     times = [float(text) for text in re.findall(r"time=([\d.]+)ms", told)]
     assert len(times) == 4
@@ -30,6 +30,6 @@ def test_a_traced_neighbour_is_the_first_hop_of_an_idle_stack_too() -> None:
     hosts = VirtualHosts()
     hosts.network.now += IDLE_NS
 
-    told = reports.tracert(hosts.hosts[0], ["10.0.0.2"])
+    told = reports.tracert(hosts.hosts[0], "10.0.0.2")
 
     assert re.fullmatch(r"Tracing route .*\n {2}1 +[\d.]+ ms {2}10\.0\.0\.2\n", told)
