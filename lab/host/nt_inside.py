@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from formats.checksum import checksum
-from lab.cli import logs
+from lab import logs
 from lab.host.fifo_relay import FifoTools
 from lab.host.inprocess_stack import Stack
 from lab.host.inspection import Inspected, tools

@@ -27,7 +27,7 @@ from device.wire.spec import open_wire, parse_spec
 from lab.errors import UsageError
 from lab.machines import scratch
 from lab.machines.cards import far_end, innermost
-from lab.machines.libvfio_user import OURS
+from lab.machines.kinds import OURS
 from lab.machines.peer import answer_peer, obey
 
 if TYPE_CHECKING:

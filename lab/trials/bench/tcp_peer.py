@@ -15,7 +15,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from lab.cli import logs
+from lab import logs
 from lab.host.station import Station
 
 if TYPE_CHECKING:

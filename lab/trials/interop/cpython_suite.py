@@ -17,7 +17,7 @@ import unittest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lab.cli import logs
+from lab import logs
 from lab.host.live import LiveHost
 from lab.host.locked_winsock import Entered
 from lab.host.programs import sockets_of

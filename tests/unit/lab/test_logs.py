@@ -11,7 +11,8 @@ import pytest
 import structlog
 
 import lab
-from lab.cli import logs, main
+from lab import logs
+from lab.cli import main
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
