@@ -12,6 +12,7 @@ from formats.llc import NETBIOS_SAP
 from protocols.interfaces.llc import (
     DataAcknowledged,
     DataReceived,
+    DownReason,
     Kind,
     LinkDown,
     LinkUp,
@@ -223,11 +224,11 @@ class NbfStation:
                 self._idle[link] = self.now_ns + self.parameters.link_idle_ns
                 for session in self._linking(link):
                     self._begin(session, link)
-            case LinkDown(link):
+            case LinkDown(link, reason):
                 self._idle.pop(link, None)
                 lost = [one for one in self.sessions.values() if one.link is link]
                 for session in lost + [one for one in self._linking(link) if one not in lost]:
-                    session.end(EndReason.LINK_LOST)
+                    session.end(_DOWN.get(reason, EndReason.LINK_LOST))
             case DataAcknowledged(link):
                 for session in [one for one in self.sessions.values() if one.link is link]:
                     session.pump()
@@ -446,6 +447,7 @@ class NbfStation:
         return made
 
 
+_DOWN: Final = {DownReason.UNBOUND: EndReason.UNBOUND}
 _REFUSALS: Final = {NO_LISTEN: EndReason.NO_LISTEN, CANNOT: EndReason.CANNOT}
 
 
