@@ -41,7 +41,8 @@ def run(args: argparse.Namespace) -> int:
             raise UsageError(f"--check {args.check}: choose of {', '.join(CHECKS)}")
         args.file, args.check = Path(args.check), "all"  # `replay --check run.rw`: the natural order
     if args.diff:
-        return diff(*args.diff, args.ignore, partial=args.partial)
+        first, second = args.diff
+        return diff(first, second, args.ignore, partial=args.partial)
     if args.ignore and args.against is None:
         raise UsageError("--ignore goes with --diff or --against")
     if args.file is None:
