@@ -129,6 +129,13 @@ class Histogram:
                 return min(_end_of(bucket) + 1, self.largest)
         return 0
 
+    def eighths(self) -> list[tuple[int, int, int]]:
+        """Return (from, up to, count) of the eighths of octaves that have values."""
+        return [
+            (_end_of(bucket - 1) + 1 if bucket else 0, _end_of(bucket) + 1, count)
+            for bucket, count in sorted(self.fine.items())
+        ]
+
     def filled(self) -> list[tuple[int, int, int]]:
         """Return (from, up to, count) of the buckets from the first used to the last."""
         used = [bucket for bucket, count in enumerate(self.counts) if count]
