@@ -40,6 +40,11 @@ def listening(interface: str, expression: str, doing: str) -> str:
     )
 
 
+def answered(address: str) -> str:
+    """Return a script that ends with an answer: what was sent before it has come through the cable, too."""
+    return f"n=0; until ping -q -c 1 -W 2 {address}; do n=$((n+1)); [ $n -lt 20 ] || exit 5; done"
+
+
 def test_two_cards_of_one_guest_work_side_by_side(four: Four) -> None:
     """Each with its own address and its own vectors."""
     lab, twins, judged = four
@@ -135,7 +140,8 @@ def test_a_multicast_address_is_heard_once_it_is_joined(four: Four) -> None:
     """By the multicast table; all of them with allmulticast."""
     _, _, pair = four
     send = pair.far_script(
-        f"ip route replace 239.0.0.0/8 dev {pair.far}; ping -q -c 3 -i 0.2 -W 1 239.1.2.3 || true"
+        f"ip route replace 239.0.0.0/8 dev {pair.far}; ping -q -c 3 -i 0.2 -W 1 239.1.2.3 || true;"
+        f" {answered(pair.near_address)}"
     )
     count = listening(pair.near, "icmp and dst 239.1.2.3", send)
 
@@ -154,7 +160,7 @@ def test_a_stranger_s_frames_are_heard_only_promiscuous(four: Four) -> None:
     _, _, pair = four
     send = pair.far_script(
         f"ip neigh replace 10.82.{pair.network}.99 lladdr 52:54:00:99:99:99 dev {pair.far};"
-        f" ping -q -c 3 -i 0.2 -W 1 10.82.{pair.network}.99 || true"
+        f" ping -q -c 3 -i 0.2 -W 1 10.82.{pair.network}.99 || true; {answered(pair.near_address)}"
     )
     count = listening(pair.near, f"icmp and dst 10.82.{pair.network}.99", send)
 

@@ -8,45 +8,11 @@
 
 #define ADDRESSES 12u /* the VLAN tag goes behind them */
 
-void rw_frame_begin(struct rw_frame *frame)
-{
-    frame->count = 1;
-    frame->size = 0;
-    frame->piece[0] = (struct rw_fragment){frame->room + RW_HEAD_FRONT, 0};
-}
-
-uint8_t *rw_frame_head(struct rw_frame *frame)
-{
-    return frame->room + (frame->piece[0].base - frame->room);
-}
-
-bool rw_frame_add(struct rw_frame *frame, const uint8_t *base, uint32_t length)
-{
-    struct rw_fragment *head = &frame->piece[0];
-
-    if (head->length < RW_HEAD_BYTES) {
-        const uint32_t room = RW_HEAD_BYTES - head->length, part = length < room ? length : room;
-
-        memcpy(rw_frame_head(frame) + head->length, base, part);
-        head->length += part;
-        frame->size += part;
-        base += part;
-        length -= part;
-    }
-    if (!length)
-        return true;
-    if (frame->count == RW_FRAME_PIECES)
-        return false;
-    frame->piece[frame->count++] = (struct rw_fragment){base, length};
-    frame->size += length;
-    return true;
-}
-
 _Static_assert(RW_FRAME_PIECES >= 2, "a buffer of ours is a head and a piece");
 
 void rw_frame_of(struct rw_frame *frame, const uint8_t *bytes, uint32_t length)
 {
-    rw_frame_begin(frame);
+    rw_frame_begin(frame, RW_HEAD_BYTES);
     (void)rw_frame_add(frame, bytes, length); /* of one buffer: see the assertion */
 }
 
@@ -65,10 +31,13 @@ void rw_frame_copy(const struct rw_frame *frame, uint32_t at, uint8_t *to, uint3
             at -= piece->length;
             continue;
         }
-        if (n)
-            RW_MAY_TOUCH();
         part = piece->length - at < length ? piece->length - at : length;
-        memcpy(to, piece->base + at, part);
+        if (n) {
+            RW_MAY_TOUCH();
+            memcpy(to, piece->base + at, part);
+        } else {
+            rw_frame_put(to, piece->base + at, part);
+        }
         to += part;
         length -= part;
         at = 0;

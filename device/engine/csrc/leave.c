@@ -48,8 +48,12 @@ static bool send(struct rw_card *card, struct rw_frame *frame, const struct rw_o
 
         card->tx_work += RW_WORK_LOOPED + (size >> RW_WORK_FCS_BITS);
         count(card, cast, size, offload);
-        rw_frame_copy(frame, 0, card->loop, size);
-        rw_rx_loop(card, card->loop, size);
+        if (frame->count == 1) { /* it is private memory already */
+            rw_rx_loop(card, rw_frame_head(frame), size);
+        } else {
+            rw_frame_copy(frame, 0, card->loop, size);
+            rw_rx_loop(card, card->loop, size);
+        }
         return true;
     }
     if (card->wire_attached || card->live) { /* without a wire, and threads: into the void */
@@ -173,7 +177,7 @@ static bool gathered(const struct rw_txq *queue, struct rw_frame *frame)
 {
     bool whole;
 
-    rw_frame_begin(frame);
+    rw_frame_begin(frame, queue->options || queue->segmenting ? RW_HEAD_BYTES : RW_PLAIN_BYTES);
     whole = rw_frame_add(frame, queue->store, queue->stored);
     RW_TOUCHES();
     for (uint32_t n = 0; n < queue->frags && whole; n++)
