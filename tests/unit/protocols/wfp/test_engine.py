@@ -1,6 +1,6 @@
 """The filter engine over two hosts on a virtual wire: layers, callouts, pending, injection, editing."""
 
-# ruff: noqa: D102, D103 - the names are sentences; doubles need no words
+# ruff: noqa: D103 - the names are sentences; doubles need no words
 
 from __future__ import annotations
 
@@ -9,124 +9,23 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lab.host.virtual import VirtualHosts
-from ntos.object.token import system_token
 from protocols.transports.tcpip import StackConfig
 from protocols.transports.tcpip.addresses import parse
-from protocols.transports.tcpip.classify import Point
-from protocols.transports.tcpip.errors import Failure, NetworkError
-from protocols.transports.tcpip.tcp.connection import Connection, ConnectionHandler
+from protocols.transports.tcpip.classify import Point, Subject
+from protocols.transports.tcpip.errors import NetworkError
 from protocols.wfp import layers
-from protocols.wfp.bfe import Bfe, Session
-from protocols.wfp.callout import Callout, Incoming
 from protocols.wfp.conditions import Condition
-from protocols.wfp.engine import FilterEngine
+from protocols.wfp.engine import NetEvent
 from protocols.wfp.errors import FwpError
 from protocols.wfp.kernel import CalloutDriver, Clone, InjectionState, Pended
-from protocols.wfp.layers import Field
+from protocols.wfp.layers import Field, Layer
 from protocols.wfp.objects import ActionType, CalloutEntry, Filter, SubLayer
 from protocols.wfp.verifier import Rule
+from tests.support.wfp_world import FAR, INSPECTION, NEAR, PORT, UNKNOWN, Does, End, World
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from protocols.wfp.arbitration import ClassifyOut
-
-NEAR, FAR, PORT = parse("10.0.0.1"), parse("10.0.0.2"), 80
-UNKNOWN, INSPECTION = ActionType.CALLOUT_UNKNOWN, ActionType.CALLOUT_INSPECTION
-
-
-class End(ConnectionHandler):
-    """One end of a connection: what became of it."""
-
-    def __init__(self) -> None:
-        self.events: list[str] = []
-        self.data = b""
-
-    def connected(self, connection: Connection) -> None:
-        del connection
-        self.events.append("connected")
-
-    def readable(self, connection: Connection) -> None:
-        self.data += connection.receive()
-
-    def remote_closed(self, connection: Connection) -> None:
-        del connection
-        self.events.append("remote closed")
-
-    def closed(self, connection: Connection, failure: Failure | None) -> None:
-        del connection
-        self.events.append(failure.name if failure is not None else "closed")
-
-
-class Does(Callout):
-    """A callout that does what it is given."""
-
-    def __init__(self, act: Callable[[Incoming, ClassifyOut], None]) -> None:
-        self.act = act
-        self.seen: list[Incoming] = []
-        self.deleted: list[object] = []
-
-    def classify(self, incoming: Incoming, out: ClassifyOut) -> None:
-        self.seen.append(incoming)
-        self.act(incoming, out)
-
-    def flow_deleted(self, flow: int, context: object) -> None:
-        del flow
-        self.deleted.append(context)
-
-
-class World:
-    """Two hosts; the near one's engine is at work."""
-
-    def __init__(self, config: StackConfig | None = None) -> None:
-        self.hosts = VirtualHosts(config=config or StackConfig(ipv6=False))
-        self.near, self.far = (host.stack for host in self.hosts.hosts)
-        self.system = self.hosts.hosts[0].system
-        self.bfe, self.engine = self.system.find(Bfe), self.system.find(FilterEngine)
-        self.session: Session = self.bfe.engine_open(system_token())
-        self.driver = CalloutDriver("tested", self.engine)
-        self.server, self.client = End(), End()
-        self.accepted: list[Connection] = []
-
-    def block(self, layer: str, *conditions: Condition) -> int:
-        return self.session.filter_add(Filter(layers.layer(layer), ActionType.BLOCK, conditions, layer))
-
-    def callout(
-        self,
-        layer: str,
-        act: Callable[[Incoming, ClassifyOut], None] = lambda _incoming, _out: None,
-        action: ActionType = UNKNOWN,
-    ) -> Does:
-        key = uuid.uuid4()
-        found = Does(act)
-        found.number = self.driver.callout_register(key, found)  # type: ignore[attr-defined]  # a double's own
-        self.session.callout_add(CalloutEntry(key, "does", layers.layer(layer)))
-        self.session.filter_add(Filter(layers.layer(layer), action, callout=key))
-        return found
-
-    def listen(self, stack: Any = None) -> None:  # noqa: ANN401 - a stack
-        def accept(connection: Connection) -> End:
-            self.accepted.append(connection)
-            return self.server
-
-        (stack or self.far).tcp_listen(PORT, accept)
-
-    def connect(self, stack: Any = None, remote: bytes = FAR) -> Connection:  # noqa: ANN401 - a stack
-        made: Connection = (stack or self.near).tcp_connect(remote, PORT, self.client)
-        self.run()
-        return made
-
-    def run(self, seconds: float = 0.5) -> None:
-        self.near.flush()
-        self.far.flush()
-        self.hosts.run(seconds)
-
-    def ping(self, remote: bytes = FAR) -> bool:
-        results: list[Any] = []
-        self.near.ping(remote, results.append, timeout=200_000_000)
-        self.run()
-        return bool(results and results[0].source)
+    from protocols.wfp.callout import Incoming
 
 
 @pytest.fixture
@@ -158,9 +57,8 @@ def test_a_block_at_a_packet_layer_stops_pings_and_is_a_net_event(world: World, 
     answered = world.ping()
 
     assert not answered
-    assert {(event.kind, event.layer, event.filter) for event in world.bfe.events} == {
-        ("CLASSIFY_DROP", layer, layer)
-    }
+    found = [event for event in world.bfe.events if isinstance(event, NetEvent)]
+    assert {(event.kind, event.layer, event.filter) for event in found} == {("CLASSIFY_DROP", layer, layer)}
 
 
 def test_a_blocked_connect_is_prohibited_and_others_are_not(world: World) -> None:
@@ -200,7 +98,12 @@ def test_a_flow_is_looked_at_once_a_generation_and_more_often_when_a_callout_is_
         world.block("OUTBOUND_TRANSPORT_V4", Condition(Field.IP_REMOTE_PORT, 1000 + port))
     asked: list[Any] = []
     ask = world.engine.ask
-    world.engine.ask = lambda *args, **words: asked.append(args) or ask(*args, **words)  # type: ignore[method-assign]  # a spy
+
+    def spied(layer: Layer, subject: Subject, **words: Any) -> Any:  # noqa: ANN401 - a spy passes all on
+        asked.append(subject)
+        return ask(layer, subject, **words)
+
+    world.engine.ask = spied  # type: ignore[method-assign]  # a spy
     world.listen()
 
     connection = world.connect()
