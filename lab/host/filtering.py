@@ -1,8 +1,8 @@
 """What ``net wfp`` says and does: a host's filters, state and net events, and rules written as sentences.
 
-``block tcp to 10.0.0.9 port 80`` is a filter at ALE_AUTH_CONNECT, ``from`` one at ALE_AUTH_RECV_ACCEPT. There a
-port is the local one, and its packets are filtered too, so that a port where nobody listens is as silent. ICMP
-has no connection: its packets are filtered at the transport layers.
+``block tcp to 10.0.0.9 port 80`` is a filter at ALE_AUTH_CONNECT, ``from`` one at ALE_AUTH_RECV_ACCEPT.
+There a port is the local one, and its packets are filtered too, so that a port where nobody listens is as
+silent. ICMP has no connection: its packets are filtered at the transport layers.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ DRIVER = Driver(
     ),
     seed="000, Windows Filtering Platform",
     proof="ringwalk interop wfp",
-    judge="curl and Linux's TCP",
+    judge="nmap, hping3, tcpdump and curl on Linux",
     entry=driver_entry,
     rows=(8,),
 )

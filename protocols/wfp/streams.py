@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 MOST_KEPT = 65_536
 """Bytes that wait for more; with as many, the callout must decide (the default of NEED_MORE_DATA)."""
-MOST_SHOWN = 4096
-"""How often one piece is shown; what is left then passes."""
+SHOWN = 16_384
+"""Bytes that are shown at once, unless a callout needs more."""
 
 
 class Asks(Protocol):
@@ -68,27 +68,29 @@ class StreamEditor:
         """Return what goes on; None: the connection is reset."""
         key = (subject.local, subject.local_port, subject.remote, subject.remote_port, subject.is_inbound)
         data = self._kept.pop(key, b"") + bytes(subject.data)
-        passed = bytearray()
-        layer = layer_of(subject)
-        is_over = not data and not subject.is_last
-        for _ in range(MOST_SHOWN):
-            if is_over:
-                break
-            stream = StreamIo(data, is_inbound=subject.is_inbound, is_last=subject.is_last)
-            verdict = self._show(layer, replace(subject, data=data), stream)
+        if not data and not subject.is_last:
+            return data
+        layer, passed, at, window = layer_of(subject), bytearray(), 0, SHOWN
+        while True:  # each turn decides on a byte at least, or doubles the window
+            shown = data[at : at + window]
+            is_whole = at + len(shown) == len(data)
+            stream = StreamIo(shown, is_inbound=subject.is_inbound, is_last=subject.is_last and is_whole)
+            verdict = self._show(layer, replace(subject, data=shown), stream)
             if stream.drops_connection or _is_plain_block(verdict):
                 return None
-            waits = stream.needs_more and not subject.is_last and len(data) < MOST_KEPT
-            if waits:
-                self._kept[key] = data
-                return bytes(passed)
+            if stream.needs_more and not stream.is_last and len(shown) < MOST_KEPT:
+                if is_whole:
+                    self._kept[key] = shown
+                    return bytes(passed)
+                window *= 2
+                continue
             count = self._enforced(stream, verdict)
             if not verdict.blocks:
-                passed += data[:count]
+                passed += shown[:count]
             passed += self._injected
-            data = data[count:]
-            is_over = not data
-        return bytes(passed + data)
+            at, window = at + count, SHOWN
+            if at == len(data):
+                return bytes(passed)
 
     def forget(self, subject: Subject) -> None:
         """Drop what is kept of a connection that is gone."""
@@ -108,9 +110,9 @@ class StreamEditor:
     def _enforced(self, stream: StreamIo, verdict: Verdict) -> int:
         """Return for how many bytes the decision is: at least one, so that there is an end."""
         count = stream.enforced
-        if count is None or stream.needs_more:
+        if count is None or stream.needs_more or not stream.data:
             return len(stream.data)
-        if not 0 < count <= len(stream.data) and stream.data:
+        if not 0 < count <= len(stream.data):
             name = verdict.filter.name if verdict.filter is not None else ""
             self._engine.verifier.report(Rule.BAD_STREAM_COUNT, name, f"{count} of {len(stream.data)}")
             return len(stream.data)

@@ -1,4 +1,4 @@
-"""The filtering platform as others see it: nmap and hping3 scan, tcpdump listens, curl reads an edited stream.
+"""The filtering platform as others see it: nmap and hping3 scan, tcpdump listens, curl reads edited data.
 
 They run at Linux's end of the cable. The rules are those of ``net wfp``, the callout driver is a sample.
 """
