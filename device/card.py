@@ -30,7 +30,7 @@ from device.phy import Phy
 from device.regs.nic import BAR0_SIZE, NIC
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 BAR0, BAR1, BAR2, BAR3, BAR4, BAR5, ROM, CONFIG, VGA = range(9)
 REGION_SIZES: Final = (BAR0_SIZE, FLASH_SIZE, IO_SIZE, MSIX_SIZE, 0, 0, 0, 4096, 0)
@@ -177,6 +177,12 @@ class Card:
     def set_carrier(self, *, present: bool) -> None:
         """Plug the cable in or out: what the wire says is at its other end."""
         self.phy.set_carrier(present=present)
+        self._follow_link()
+        self._dispatch()
+
+    def set_partner(self, offers: Iterable[str]) -> None:
+        """Have the link partner offer these (``device.phy.EVERYTHING``) and negotiate anew. ValueError."""
+        self.phy.set_partner(offers)
         self._follow_link()
         self._dispatch()
 

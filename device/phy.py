@@ -15,7 +15,10 @@ test after the reset of `ethtool -t`; e1000_intr_test of Linux's ethtool.c takes
 from __future__ import annotations
 
 import enum
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 ADDRESS: Final = 1
 AUTONEGOTIATION_NS: Final = 300_000_000
@@ -50,8 +53,23 @@ _DEFAULTS: Final = {
     (3, 18): 0x4905,
 }
 _READ_ONLY: Final = frozenset({BMSR, ID1, ID2, LPAR, ANER, LPNPR, STAT1000, ESTATUS, SPECIFIC_STATUS})
-_PARTNER: Final = 0x45E1  # acknowledges; 10 and 100, both duplexes, symmetric PAUSE
-_PARTNER_1000: Final = 0x3C00  # both receivers fine; 1000BASE-T, both duplexes
+_ACKNOWLEDGES: Final = 0x4001  # and speaks IEEE 802.3
+_RECEIVERS_FINE: Final = 0x3000
+PARTNER: Final[Mapping[str, int]] = {
+    "10half": 1 << 5,
+    "10full": 1 << 6,
+    "100half": 1 << 7,
+    "100full": 1 << 8,
+    "pause": 1 << 10,
+    "asymmetric": 1 << 11,
+}
+"""What a link partner may offer in its base page, which LPAR shows (IEEE 802.3 annex 28B)."""
+PARTNER_1000: Final[Mapping[str, int]] = {"1000half": 1 << 10, "1000full": 1 << 11}
+"""And in its next page, which STAT1000 shows (IEEE 802.3, 40.5.1.1)."""
+EVERYTHING: Final = ("10half", "10full", "100half", "100full", "1000half", "1000full", "pause")
+"""What the partner offers until it is told otherwise."""
+_MODES: Final = ((8, (1, True)), (7, (1, False)), (6, (0, True)), (5, (0, False)))
+"""The base page's bits with speed and duplex, the best first (IEEE 802.3 annex 28B.3)."""
 
 
 class State(enum.Enum):
@@ -70,6 +88,8 @@ class Phy:
         """Power on with nothing plugged in."""
         self._now = 0
         self._carrier = False
+        self._partner_base = self._partner_next = 0
+        self._offer(EVERYTHING)
         self.power_on()
 
     def power_on(self) -> None:
@@ -94,6 +114,7 @@ class Phy:
             "fell": self._fell,
             "state": self.state.name,
             "carrier": self._carrier,
+            "partner": [self._partner_base, self._partner_next],
             "left": max(0, self._done_at - self._now),
         }
 
@@ -105,8 +126,10 @@ class Phy:
         if not registers.keys() >= _DEFAULTS.keys():
             raise ValueError("PHY registers are missing")
         state, left = State[saved["state"]], int(saved["left"])
+        base, following = saved.get("partner", (self._partner_base, self._partner_next))
         self._registers, self.state = registers, state
         self._fell, self._carrier = bool(saved["fell"]), bool(saved["carrier"])
+        self._partner_base, self._partner_next = int(base) & 0xFFFF, int(following) & 0xFFFF
         self._done_at = self._now + left
 
     # -- what the card asks ----------------------------------------------------------------------
@@ -132,7 +155,7 @@ class Phy:
         """0, 1, 2 for 10, 100, 1000 Mb/s, as STATUS.SPEED has it."""
         control = self._registers[0, BMCR]
         if control & AN_ENABLE and not self.loopback:
-            return self._negotiated()[0]
+            return (self._negotiated() or (0, False))[0]
         if control & SPEED_HIGH:
             return 2
         return 1 if control & SPEED_LOW else 0
@@ -142,18 +165,26 @@ class Phy:
         """Whether the link is full duplex."""
         control = self._registers[0, BMCR]
         if control & AN_ENABLE and not self.loopback:
-            return self._negotiated()[1]
+            return (self._negotiated() or (0, False))[1]
         return bool(control & FULL_DUPLEX)
 
-    def _negotiated(self) -> tuple[int, bool]:
-        """Return the best that both ends offer (IEEE 802.3 annex 28B.3)."""
-        gigabit, offered = self._registers[0, CTRL1000], self._registers[0, ANAR] & _PARTNER
+    def _negotiated(self) -> tuple[int, bool] | None:
+        """Return the best speed and duplex that both ends offer (IEEE 802.3 annex 28B.3), if any."""
+        gigabit = self._registers[0, CTRL1000] & self._partner_next >> 2
         if gigabit & 0x0300:
             return 2, bool(gigabit & 0x0200)
-        for bit, answer in ((8, (1, True)), (7, (1, False)), (6, (0, True))):
-            if offered >> bit & 1:
-                return answer
-        return 0, False
+        offered = self._registers[0, ANAR] & self._partner_base
+        return next((mode for bit, mode in _MODES if offered >> bit & 1), None)
+
+    @property
+    def _agreed(self) -> bool:
+        """Whether the partner has what this end asks for, by negotiation or by force."""
+        if self._registers[0, BMCR] & AN_ENABLE:
+            return self._negotiated() is not None
+        speed, full = self.speed, self.full_duplex
+        if speed == 2:
+            return bool(self._partner_next & PARTNER_1000["1000full" if full else "1000half"])
+        return any(self._partner_base >> bit & 1 for bit, mode in _MODES if mode == (speed, full))
 
     # -- MDIO -------------------------------------------------------------------------------------
 
@@ -201,10 +232,10 @@ class Phy:
         return value
 
     def _partner(self) -> int:
-        return _PARTNER if self.state is State.LINKED else 0
+        return self._partner_base if self.state is State.LINKED else 0
 
     def _partner_1000(self) -> int:
-        return _PARTNER_1000 if self.state is State.LINKED else 0
+        return self._partner_next if self.state is State.LINKED else 0
 
     def _specific(self) -> int:
         """Copper specific status: speed, duplex, page received, resolved, link."""
@@ -219,6 +250,18 @@ class Phy:
         if present != self._carrier:
             self._carrier = present
             self._restart(silence_ns=0)
+
+    def set_partner(self, offers: Iterable[str]) -> None:
+        """Have the link partner offer these: it starts the negotiation anew. ValueError: no such thing."""
+        self._offer(offers)
+        self._restart(silence_ns=BREAK_LINK_NS)
+
+    def _offer(self, offers: Iterable[str]) -> None:
+        named = set(offers)
+        if unknown := named - PARTNER.keys() - PARTNER_1000.keys():
+            raise ValueError(f"no link partner offers {', '.join(sorted(unknown))}")
+        self._partner_base = _ACKNOWLEDGES | sum(PARTNER[one] for one in named & PARTNER.keys())
+        self._partner_next = _RECEIVERS_FINE | sum(PARTNER_1000[one] for one in named & PARTNER_1000.keys())
 
     def _restart(self, *, silence_ns: int) -> None:
         if self.state is State.LINKED:
@@ -236,14 +279,19 @@ class Phy:
         elif control & AN_ENABLE:
             self.state = State.NEGOTIATING
             self._done_at = self._now + silence_ns + AUTONEGOTIATION_NS
-        else:
+        elif self._agreed:
             self.state = State.LINKED
+        else:
+            self.state = State.UNPLUGGED
 
     def advance(self, now_ns: int) -> None:
         """Finish a negotiation that is due."""
         self._now = max(self._now, now_ns)
         if self.state is State.NEGOTIATING and self._now >= self._done_at:
-            self.state = State.LINKED
+            if self._agreed:
+                self.state = State.LINKED
+            else:  # both go on trying
+                self._done_at = self._now + BREAK_LINK_NS + AUTONEGOTIATION_NS
 
     def deadline(self) -> int | None:
         """Return when the negotiation ends, if one runs."""

@@ -20,7 +20,7 @@ from device.vfio_user.sharing import private
 from device.wire.contract import TellsLink
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from device.card import Card
     from device.vfio_user import DmaMap, Feature, Irqs, Serving
@@ -95,6 +95,18 @@ class ServedBase:
         with self.lock:
             self.plugged = plugged
         os.eventfd_write(self.wake, 1)
+
+    def set_partner(self, offers: Iterable[str]) -> None:
+        """Have the link partner offer these modes from now on. ValueError; any thread may call it."""
+        with self.lock:
+            self.card.advance(self.clock())
+            self.card.set_partner(offers)
+        os.eventfd_write(self.wake, 1)
+
+    def registers(self, offsets: Iterable[int]) -> dict[int, int]:
+        """Return what registers hold, without the effects of reading them; any thread may call it."""
+        with self.lock:
+            return {offset: self.card.engine.peek(offset) for offset in offsets}
 
     def _follow_cable(self, *, ended: bool) -> None:
         """Let the PHY see the carrier, and the far end ours. Under the lock; ``ended``: the wire has."""

@@ -18,7 +18,7 @@ from device.trace.recording import header_bytes
 from device.trace.records import NO_MODE, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from device.engine.contract import InterruptMode
     from device.engine.native import NativeEngine
@@ -143,6 +143,12 @@ class RecordedCard(Card):
         """Reset."""
         with self._input(Kind.RESET):
             super().reset()
+
+    def set_partner(self, offers: Iterable[str]) -> None:
+        """Refuse while a recording is written: a partner that changes is no input that it has. ValueError."""
+        if self._recorder is not None:
+            raise ValueError("a recording is being written, in which the partner cannot change")
+        super().set_partner(offers)
 
     def set_carrier(self, *, present: bool) -> None:
         """Plug the cable in or out; only a change is an input."""

@@ -34,8 +34,8 @@ class CaptureFile:
     that fails must not take the cable down.
     """
 
-    def __init__(self, path: str, interface: str) -> None:
-        """Create or empty ``path``. Raises ``WireError`` when that cannot be done."""
+    def __init__(self, path: str, interface: str, descriptor: int | None = None) -> None:
+        """Create or empty ``path``, or take a descriptor over. Raises ``WireError``: it cannot be done."""
         self.path = path
         self.error: OSError | None = None
         self.frames = 0
@@ -43,7 +43,7 @@ class CaptureFile:
         """Frames that came after the error."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
         try:
-            self._fd = os.open(path, flags, 0o644)
+            self._fd = os.open(path, flags, 0o644) if descriptor is None else descriptor
         except OSError as error:
             raise WireError(
                 f"cannot write the capture {path}: {error.strerror}; name a file you may write"
@@ -103,9 +103,25 @@ class CaptureStage:
         self.file = file
         self.next_due_ns: int | None = None
         self._clock_ns = clock_ns
+        self.is_paused = False
+        self._next: CaptureFile | None = None
+
+    def become(self, file: CaptureFile) -> None:
+        """Write to another file from the next frame on; the old one is closed. Any thread may call it."""
+        self._next = file
+
+    def pause(self) -> None:
+        """Write nothing more until ``become``. Any thread may call it."""
+        self.is_paused = True
 
     def push(self, way: Way, frame: Frame, now_ns: int) -> Iterable[Frame]:  # noqa: ARG002 - wall time
         """Write the frame and pass it on."""
+        following, self._next = self._next, None
+        if following is not None:
+            self.file.close()
+            self.file, self.is_paused = following, False
+        if self.is_paused:
+            return (frame,)
         try:
             pieces = segment(frame)
         except MalformedFrame:

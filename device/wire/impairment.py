@@ -93,6 +93,10 @@ class Line:
         self._line_free_ns = 0
         self._last_due_ns = 0
 
+    def become(self, impairment: Impairment) -> None:
+        """Treat the next frames otherwise; those on their way stay on it. Any thread may call it."""
+        self._how = impairment
+
     def push(self, data: bytes, now_ns: int) -> None:
         """Offer a frame to the cable."""
         how, count = self._how, self.statistics
@@ -175,6 +179,11 @@ class ImpairmentStage:
         """Impair both ways alike, each with random numbers of its own."""
         self.lines = {way: Line(impairment, way.value) for way in Way}
         self.malformed = 0
+
+    def become(self, impairment: Impairment) -> None:
+        """Impair otherwise from the next frame on. Any thread may call it."""
+        for line in self.lines.values():
+            line.become(impairment)
 
     def push(self, way: Way, frame: Frame, now_ns: int) -> Iterable[Frame]:
         """Put a frame on the line; nothing goes on at once."""

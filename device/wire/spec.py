@@ -232,7 +232,7 @@ def open_wire(spec: str, opening: Opening = AT_ONCE) -> Wire:
     except WireError:
         inner.close()
         raise
-    if impairment:
+    if impairment or _IMPAIRMENTS.keys() & parsed.options.keys():  # loss=0%: it may come later
         stages.append(ImpairmentStage(impairment))
     if not stages:
         return inner

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
 import lab.cli.commands
-from lab.cli import logs
+from lab import logs
 from lab.errors import UsageError
 
 if TYPE_CHECKING:

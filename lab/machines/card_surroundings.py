@@ -26,6 +26,7 @@ from device.wire.sockets import DatagramWire
 from device.wire.spec import open_wire, parse_spec
 from lab.errors import UsageError
 from lab.machines import scratch
+from lab.machines.card_control import bind_control, control_path
 from lab.machines.cards import far_end, innermost
 from lab.machines.libvfio_user import OURS
 from lab.machines.peer import answer_peer, obey
@@ -51,6 +52,8 @@ class Surroundings:
     peer_address: str | None
     """The far end's IP address with its prefix length, where the far end is ours."""
     needs: Needs
+    control: socket.socket | None = None
+    """Where the card is controlled while it runs, bound."""
 
     @property
     def reached(self) -> bool:
@@ -62,8 +65,9 @@ class Surroundings:
         if self.programs is not None:
             self.programs.close()
         self.wire.close()
-        if isinstance(self.at, socket.socket):
-            self.at.close()
+        for one in (self.at, self.control):
+            if isinstance(one, socket.socket):
+                one.close()
         self.clerk.close()
 
 
@@ -93,6 +97,10 @@ def surround(
         inner = innermost(wire)
         if isinstance(inner, DatagramWire) and (own := inner.disown()) is not None:
             names.append(Name.of(own))
+        control = bind_control(path)
+        if control is not None:
+            undo.callback(control.close)
+            names.append(Name.of(control_path(path)))
         clerk = Clerk(names, state, folders)
         undo.callback(clerk.close)
         peer, peer_address = far_end(wire) or (None, None)
@@ -104,7 +112,7 @@ def surround(
             sockets=tuple(folders),
         )
         undo.pop_all()
-        return Surroundings(wire, at, clerk, programs, peer_address, needs)
+        return Surroundings(wire, at, clerk, programs, peer_address, needs, control)
 
 
 def _place(path: Path, transport: str) -> tuple[str | socket.socket, list[Name], list[Path]]:

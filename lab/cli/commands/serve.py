@@ -26,6 +26,7 @@ from device.wire.spec import start
 from lab.cli.arguments import mac
 from lab.cli.terminal import terminal_restored
 from lab.errors import UsageError
+from lab.machines.card_control import CardControl, Controlled, serve_control
 from lab.machines.card_process import Ready
 from lab.machines.card_surroundings import Surroundings, surround
 from lab.machines.cards import ENGINES, default_mac
@@ -69,7 +70,7 @@ class Restorable(Protocol):
         """Take a saved state over. ValueError."""
 
 
-class Served(Restorable, Protocol):
+class Served(Restorable, Controlled, Protocol):
     """A card that serves; it counts what it does, and its state can be kept."""
 
     complain: Callable[[str], None]
@@ -231,6 +232,15 @@ class Begun:
         if self.args.state is not None and self.signals is not None:
             on_request(self.signals, lambda: self.around.clerk.keep(served.save()))
         follow(recording, served)
+        if self.around.control is not None:
+            self.around.control.listen()
+            controlled = CardControl(served, self.around.wire)
+            threading.Thread(
+                target=serve_control,
+                args=(self.around.control, controlled, self.uids),
+                name="control",
+                daemon=True,
+            ).start()
         announce(self)
         if self.args.control_fd is not None:
             control = socket.socket(fileno=self.args.control_fd)

@@ -15,8 +15,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from lab.cli import logs
 from lab.host.station import Station
+from lab.logs import configure as configure_logs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -147,5 +147,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    logs.configure()  # standard output is for what it says to its starter
+    configure_logs()  # standard output is for what it says to its starter
     sys.exit(main())

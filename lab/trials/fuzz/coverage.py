@@ -16,8 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from device.regs.nic import NIC
-from device.regs.render import c_header
+from device.engine.header import regs_h
 from lab.errors import UsageError
 from lab.machines import scratch
 from lab.trials.fuzz import corpus, libfuzzer
@@ -75,7 +74,7 @@ def measure(runs: int = RUNS, *, told: Callable[[str], None] = lambda _: None) -
         raise UsageError("the coverage of the C core needs gcc and gcov: install gcc")
     folder = scratch.make()
     try:
-        (folder / "regs.h").write_text(c_header(NIC))
+        (folder / "regs.h").write_text(regs_h())
         told("building the targets for coverage")
         objects = _compile(gcc, folder, libfuzzer.sources())
         for name in libfuzzer.names():

@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from device.regs.nic import NIC
-from device.regs.render import c_header
+from device.engine.header import regs_h
 from lab.errors import UsageError
 from lab.machines import child_processes, scratch
 from lab.trials.fuzz import clang, corpus
@@ -110,7 +109,7 @@ def run(
 
 def _core(compiler: clang.Clang, folder: Path) -> list[Path]:
     """Compile the C core, instrumented, against a register header of its own."""
-    (folder / "regs.h").write_text(c_header(NIC))  # a checkout that was not built has none
+    (folder / "regs.h").write_text(regs_h())  # a checkout that was not built has none
     made = []
     for source in sources():
         made.append(folder / f"{source.stem}.o")

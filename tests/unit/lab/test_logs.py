@@ -11,7 +11,8 @@ import pytest
 import structlog
 
 import lab
-from lab.cli import logs, main
+from lab import logs
+from lab.cli import main
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,4 +93,4 @@ def test_a_program_that_may_log_says_where_to(path: Path) -> None:
 
     may_log = is_program and bool(_imported(ast.parse(text)) & LOGGING)
 
-    assert not may_log or "logs.configure()" in text
+    assert not may_log or "configure_logs()" in text
