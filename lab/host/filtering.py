@@ -114,7 +114,7 @@ class Rule:
         ports = ""
         if self.ports is not None:
             low, high = self.ports
-            ports = f" port {low}" if low == high else f" port {low}-{high}"
+            ports = f" port {low!r}" if low == high else f" port {low!r}-{high!r}"
         return f"{self.protocol} {'to' if self.is_outbound else 'from'} {where}{ports}"
 
 
