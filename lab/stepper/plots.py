@@ -28,7 +28,7 @@ def available() -> bool:
 
 def script() -> str:
     """Return Plotly's JavaScript, whole: some 5 MB."""
-    from plotly.offline import get_plotlyjs  # noqa: PLC0415 - an extra, and slow to import
+    from plotly.offline import get_plotlyjs  # type: ignore[import-untyped]  # noqa: PLC0415 - an extra, and slow to import; it has no types
 
     return f"<script>{get_plotlyjs()}</script>"
 
@@ -117,7 +117,7 @@ def occupancy(counted: Statistics) -> str:
 
 def _drawn(traces: list[dict[str, Any]], x: dict[str, Any], y: dict[str, Any]) -> str:
     """Return a figure as a part of a page that has the script."""
-    from plotly import graph_objects  # noqa: PLC0415 - an extra, and slow to import
+    from plotly import graph_objects  # type: ignore[import-untyped]  # noqa: PLC0415 - the same
 
     layout = {
         "xaxis": x | {"title": {"text": x["title"]}},
