@@ -26,6 +26,8 @@ HISTORY = ("docs/decisions/",)
 """Pages that tell what was, with the commands of then."""
 INLINE = "(in a sentence) "
 """Marks a command that a sentence names: it may be without what it needs."""
+_SAID = re.compile(r"\s{3,}")
+"""Behind it a block says in words what the command does."""
 _PLACEHOLDER = re.compile(r"[…]|\.\.\.|\b[A-Z]{3,}\b|\b[A-Z]\b|\[|<")
 """What stands for words of the reader's own: such a command is a form, and only its options are looked at."""
 
@@ -43,7 +45,7 @@ def shown() -> Iterator[tuple[str, str]]:
                 continue
             block = fenced or line.startswith("    ")
             if block and re.match(r"\s*(?:\$ |run: )?\./ringwalk ", line):
-                for part in parts(line.removeprefix("run:").strip().removeprefix("$ ")):
+                for part in parts(_SAID.split(line.removeprefix("run:").strip().removeprefix("$ "))[0]):
                     if part and part[0] == "./ringwalk":
                         yield name, shlex.join(part[1:])
             elif not block:
