@@ -1,4 +1,4 @@
-"""What the docs show is run: the short ones here, as they stand there; of the others it is said who tests them."""
+"""The short commands of the docs are run as they stand there; of the others it is said who tests them."""
 
 # ruff: noqa: D103 - the names are sentences
 
@@ -51,7 +51,7 @@ ELSEWHERE = {
     "soak": "tests/integration/vfio_user/test_hostile_clients.py",
     "test": "tests/unit/lab/test_lab_check.py",
 }
-"""The kinds that want a guest, a peer, rights or minutes: by their first words, who tests the like of it or its parts."""
+"""The kinds that want a guest, a peer, rights or minutes: by first words, who tests the like or the parts."""
 
 
 def in_blocks() -> list[str]:
