@@ -218,8 +218,8 @@ class Classification:
     def __init__(self, classifier: Classifier, count: Callable[[str], None]) -> None:
         """``count`` is told of each refusal: ``classify.blocked_…``."""
         self.generation = 0
-        self.injecting: object | None = None
-        """Whose packet an engine is just putting into the stack."""
+        self.injecting: tuple[Point, object] | None = None
+        """Whose packet an engine is just putting in, and at which point: what answers it is nobody's."""
         self.engine = classifier if isinstance(classifier, Engine) else None
         self._classifier = classifier
         self._count = count
@@ -252,7 +252,6 @@ class Classification:
                     is_inbound=True,
                     interface=interface.index,
                     data=frame.data,
-                    injected_by=getattr(frame, "injected_by", None),
                 )
             )
         ]
@@ -273,7 +272,7 @@ class Classification:
                 is_inbound=True,
                 interface=packet.interface.index,
                 data=packet.raw,
-                injected_by=self.injecting,
+                injected_by=self._injected_by(Point.INBOUND_IPPACKET),
             )
         )
 
@@ -308,7 +307,7 @@ class Classification:
                 is_inbound=True,
                 interface=packet.interface.index,
                 data=packet.payload,
-                injected_by=self.injecting,
+                injected_by=self._injected_by(Point.INBOUND_TRANSPORT),
             ),
         )
 
@@ -338,7 +337,7 @@ class Classification:
                 there,
                 interface=path.interface.index,
                 data=b"".join((header, *payload)),
-                injected_by=self.injecting,
+                injected_by=self._injected_by(Point.OUTBOUND_TRANSPORT),
             ),
         )
 
@@ -367,7 +366,6 @@ class Classification:
                 is_inbound,
                 interface.index,
                 data,
-                self.injecting,
             )
         )
 
@@ -502,6 +500,9 @@ class Classification:
 
     # Inside
 
+    def _injected_by(self, point: Point) -> object | None:
+        return self.injecting[1] if self.injecting is not None and self.injecting[0] is point else None
+
     def _remember(self, peer: tuple[int, bytes, int]) -> None:
         if len(self._peers) >= MOST_PEERS:
             self._peers.clear()
@@ -536,16 +537,14 @@ class Classification:
 
     def _may_leave(self, interface: OnInterface, frame: TxFrame) -> bool:
         injected_by = getattr(frame, "injected_by", None)
-        if Point.OUTBOUND_IPPACKET in self.points and not self._packet_may_leave(
-            interface, frame, injected_by
-        ):
+        is_mac = getattr(frame, "injected_at", None) is Point.OUTBOUND_MAC_FRAME
+        is_packets = Point.OUTBOUND_IPPACKET in self.points and not is_mac  # else it is below that already
+        if is_packets and not self._packet_may_leave(interface, frame, injected_by):
             return False
         if Point.OUTBOUND_MAC_FRAME not in self.points:
             return True
-        point, index = Point.OUTBOUND_MAC_FRAME, interface.index
-        return self._permits(
-            Subject(point, 0, None, interface=index, data=frame.data(), injected_by=injected_by)
-        )
+        point, index, by = Point.OUTBOUND_MAC_FRAME, interface.index, injected_by if is_mac else None
+        return self._permits(Subject(point, 0, None, interface=index, data=frame.data(), injected_by=by))
 
     def _packet_may_leave(self, interface: OnInterface, frame: TxFrame, injected_by: object | None) -> bool:
         data = bytes(frame.buffers[0])
