@@ -159,6 +159,9 @@ class FilterEngine(Engine):
         self._points = frozenset()
         self._release_streams()
         self._leave()
+        for pended in list(self._pending.values()):  # nobody is left to decide
+            pended.is_done, pended.verdict = True, False
+            self.complete(pended)
 
     def flow_of(self, subject: Subject) -> int:
         """Return a flow's number; 0 where there is none."""

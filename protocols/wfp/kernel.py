@@ -235,7 +235,7 @@ class CalloutDriver:
     def apply_modified_layer_data(self, incoming: Incoming, address: bytes, port: int) -> None:
         """FwpsApplyModifiedLayerData: at a REDIRECT layer, use that end.
 
-        FwpError(LAYER_NOT_FOUND: another layer, OUT_OF_BOUNDS: no port, or an address of the other IP version).
+        FwpError(LAYER_NOT_FOUND: another layer, OUT_OF_BOUNDS: no port, or of the other IP version).
         """
         if incoming.subject.point not in {Point.CONNECT_REDIRECT, Point.BIND_REDIRECT}:
             raise FwpError(FwpFailure.LAYER_NOT_FOUND, incoming.layer.name)

@@ -411,7 +411,7 @@ def test_a_flows_context_is_the_callouts_until_the_connection_is_gone(world: Wor
 
     def look(incoming: Incoming, _out: ClassifyOut) -> None:
         if incoming.flow_context is None:
-            world.driver.flow_associate_context(incoming.flow, found.number, "mine")  # type: ignore[attr-defined]  # a double's own
+            world.driver.flow_associate_context(incoming.flow, found.number, "mine")
         contexts.append(incoming.flow_context)
 
     found = world.callout("STREAM_V4", look, INSPECTION)
