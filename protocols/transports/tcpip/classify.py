@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 MOST_FLOWS = 4096
 """Whose verdicts are remembered; beyond it, all are asked anew."""
+PORTED = frozenset((TCP, UDP))
+"""Protocols whose header begins with the two ports; of ICMP, type and code tell flows apart."""
 MOST_PEERS = 4096
 """Of all UDP ports together; beyond it, all are asked anew."""
 
@@ -231,6 +233,8 @@ class Classification:
         """Ask anew about everything that was remembered."""
         self.generation += 1
         self.points = self._classifier.points
+        self._asks_inbound_transport = Point.INBOUND_TRANSPORT in self.points
+        self._asks_outbound_transport = Point.OUTBOUND_TRANSPORT in self.points
         self._asks_frames = bool(self.points & {Point.OUTBOUND_IPPACKET, Point.OUTBOUND_MAC_FRAME})
         self._peers.clear()
         self._flows.clear()
@@ -284,19 +288,17 @@ class Classification:
 
     def inbound_transport(self, packet: ClassifiedPacket) -> bool:
         """INBOUND_TRANSPORT."""
-        if Point.INBOUND_TRANSPORT not in self.points:
+        if not self._asks_inbound_transport:
+            return True
+        ports = bytes(packet.payload[:4] if packet.protocol in PORTED else packet.payload[:2])
+        index = packet.interface.index
+        flow = (packet.destination, packet.source, packet.protocol, ports, index, True)
+        if self._flows.get(flow) and self.injecting is None:
             return True
         there, here = _ports(packet.protocol, packet.payload)
         return self._permits_flow(
-            (
-                Point.INBOUND_TRANSPORT,
-                packet.protocol,
-                packet.destination,
-                here,
-                packet.source,
-                there,
-                packet.interface.index,
-            ),
+            Point.INBOUND_TRANSPORT,
+            flow,
             lambda: Subject(
                 Point.INBOUND_TRANSPORT,
                 packet.protocol,
@@ -315,19 +317,18 @@ class Classification:
         self, path: ClassifiedPath, protocol: int, header: bytes, payload: Sequence[Buffer]
     ) -> bool:
         """OUTBOUND_TRANSPORT."""
-        if Point.OUTBOUND_TRANSPORT not in self.points:
+        if not self._asks_outbound_transport:
             return True
-        here, there = _ports(protocol, header if len(header) >= 4 else b"".join((header, *payload)))
+        head = header if len(header) >= 4 else b"".join((header, *payload))
+        ports = head[:4] if protocol in PORTED else head[:2]
+        index = path.interface.index
+        flow = (path.source, path.destination, protocol, ports, index, False)
+        if self._flows.get(flow) and self.injecting is None:
+            return True
+        here, there = _ports(protocol, head)
         return self._permits_flow(
-            (
-                Point.OUTBOUND_TRANSPORT,
-                protocol,
-                path.source,
-                here,
-                path.destination,
-                there,
-                path.interface.index,
-            ),
+            Point.OUTBOUND_TRANSPORT,
+            flow,
             lambda: Subject(
                 Point.OUTBOUND_TRANSPORT,
                 protocol,
@@ -515,12 +516,12 @@ class Classification:
     def _permits(self, subject: Subject) -> bool:
         return self._ask(subject) not in BLOCKING
 
-    def _permits_flow(self, flow: tuple[object, ...], subject: Callable[[], Subject]) -> bool:
+    def _permits_flow(self, point: Point, flow: tuple[object, ...], subject: Callable[[], Subject]) -> bool:
         """Answer from memory, or ask and remember what is said of the whole flow."""
         known = self._flows.get(flow) if self.injecting is None else None
         if known is not None:
             if not known:
-                self._count(f"classify.blocked_{str(getattr(flow[0], 'name', '')).lower()}")
+                self._count(f"classify.blocked_{point.name.lower()}")
             return known
         action = self._ask(subject())
         if action in {Action.PERMIT_FLOW, Action.BLOCK_FLOW}:
@@ -569,7 +570,7 @@ class Classification:
 
         if injected_by is not None:
             return self._permits(subject())
-        return self._permits_flow((point, source, destination, index), subject)
+        return self._permits_flow(point, (source, destination, index), subject)
 
 
 def _ports(protocol: int, data: Buffer) -> tuple[int, int]:
