@@ -16,7 +16,7 @@
     | 2+4+10 bits |          | to        | from      | to   | from | to   | from |      |
     +-------------+----------+-----------+-----------+------+------+------+------+------+-----
 
-All numbers are big-endian. Source: Inside AppleTalk, 2nd edition, chapters 2 to 4. A codec; it knows no state.
+All numbers are big-endian. Source: Inside AppleTalk, 2nd edition, chapters 2 to 4. A codec; it has no state.
 """
 
 from __future__ import annotations

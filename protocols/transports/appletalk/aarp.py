@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from formats.appletalk import AARP_SNAP, BROADCAST, LAST_NODE, STARTUP, Aarp, AarpFunction, NodeAddress
 
 if TYPE_CHECKING:
-    from protocols.transports.appletalk.parameters import AppletalkParameters
     import random
     from collections.abc import Callable
+
+    from protocols.transports.appletalk.parameters import AppletalkParameters
 
 NO_MAC = bytes(6)
 

@@ -23,7 +23,7 @@ from ntos.executive.contract import SECOND
 from protocols.transports.appletalk.parameters import AppletalkError
 
 if TYPE_CHECKING:
-    from protocols.transports.appletalk.node import Node
+    from protocols.transports.appletalk.contract import Ddp
 
 MOST_RESPONSES: Final = 8
 MOST_DATA: Final = 578
@@ -126,7 +126,7 @@ Responder = Callable[[Request], None]
 class Transactions:
     """A node's transactions, both ends. Sockets hand it their datagrams of type 3."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Ddp) -> None:
         self._node = node
         self.counters = dict.fromkeys(("malformed", "duplicates", "late", "refused", "timeouts"), 0)
         self.responders: dict[int, Responder] = {}
@@ -174,7 +174,7 @@ class Transactions:
             asking.done(None)
 
     def respond(self, request: Request, responses: Sequence[Response]) -> None:
-        """Answer a request, with up to eight responses; only those go that it has room for. AppletalkError."""
+        """Answer a request by up to eight responses; those go that it has room for. AppletalkError."""
         sizes_fit = all(len(user) == 4 and len(data) <= MOST_DATA for user, data in responses)
         if not 1 <= len(responses) <= MOST_RESPONSES or not sizes_fit:
             raise AppletalkError("impossible responses")

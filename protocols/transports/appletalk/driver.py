@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from protocols.transports.appletalk.node import Node
 
 NAME = "AppleTalk"
-DEVICES = tuple(f"{DEVICE}\\{kind.value}" for kind in DdpType)
+DEVICES = tuple(f"{DEVICE}{kind.value}" for kind in DdpType)
 
 
 class AppletalkObject(NdisBindings):
@@ -77,7 +77,7 @@ DRIVERS = (
         ),
         seed="001, Protocol Drivers",
         proof="ringwalk interop appletalk",
-        judge="Linux 6.12's appletalk (AARP, DDP); tshark. No peer for NBP, ZIP and ATP: two of ours",
+        judge="Linux 6.12's appletalk (AARP, DDP). No peer for NBP, ZIP, ATP: two of ours. No ADSP, PAP, ASP yet",
         entry=AppletalkObject,
         devices=DEVICES,
         rows=(42,),

@@ -29,7 +29,7 @@ class AppletalkHelper(WinsockHelper):
             AF_APPLETALK,
             Sock.DGRAM,
             DDP_PROTOCOL + kind,
-            f"{DEVICE}\\{kind.value}",
+            f"{DEVICE}{kind.value}",
             DDP_DATA,
         )
         for kind in DdpType

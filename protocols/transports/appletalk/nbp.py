@@ -20,7 +20,9 @@ from protocols.transports.appletalk.strings import take_string
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from protocols.transports.appletalk.node import Node
+
+    from protocols.transports.appletalk.contract import Ddp
+    from protocols.transports.appletalk.zones import Zones
 
 FIELD_BYTES: Final = 32
 ANY, HERE, SOME = b"=", b"*", b"\xc5"
@@ -152,8 +154,8 @@ class Lookup:
 class Names:
     """A node's names table, and its questions to others."""
 
-    def __init__(self, node: Node) -> None:
-        self._node = node
+    def __init__(self, node: Ddp, zones: Zones) -> None:
+        self._node, self._zones = node, zones
         self.table: dict[tuple[bytes, bytes], Entry] = {}
         """By object and type, in lower case; the addresses are filled in when they are told."""
         self.lookups: dict[int, Lookup] = {}
@@ -162,7 +164,7 @@ class Names:
 
     def register(self, name: EntityName, socket: int, done: Callable[[bool], None]) -> None:
         """Give a socket a name, if nobody on the network has it. AppletalkError: it cannot be asked for."""
-        if name.is_pattern or name.zone not in (HERE, self._node.zones.zone):
+        if name.is_pattern or name.zone not in (HERE, self._zones.zone):
             raise AppletalkError("a pattern, or another zone, cannot be registered")
         key = name.object.lower(), name.type.lower()
         if key in self.table:
@@ -239,7 +241,7 @@ class Names:
     def entries(self, name: EntityName) -> list[Entry]:
         """Return our own names that are meant."""
         ours = self._node.address
-        if ours is None or name.zone.lower() not in (HERE, self._node.zones.zone.lower()):
+        if ours is None or name.zone.lower() not in (HERE, self._zones.zone.lower()):
             return []
         return [
             Entry(ours, one.socket, one.enumerator, EntityName(one.name.object, one.name.type, HERE))

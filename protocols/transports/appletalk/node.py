@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from formats import ethernet
@@ -26,6 +25,7 @@ from formats.appletalk import (
 from formats.llc import SNAP_SAP, UI, LlcFrame, parse_snap
 from protocols.transports.appletalk.aarp import Resolver
 from protocols.transports.appletalk.atp import Transactions
+from protocols.transports.appletalk.contract import Router
 from protocols.transports.appletalk.nbp import Names
 from protocols.transports.appletalk.parameters import (
     ECHO_SOCKET,
@@ -39,21 +39,11 @@ from protocols.transports.appletalk.parameters import (
 from protocols.transports.appletalk.zones import Zones
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    Taker = Callable[[Datagram], None]
+    from protocols.transports.appletalk.contract import Taker
 
 ECHO_REQUEST, ECHO_REPLY = 1, 2
 RTMP_HEAD, RTMP_TUPLE, EXTENDED = 4, 6, 0x80
 THIS_NETWORK = NodeAddress(0, ANY_NODE)
-
-
-@dataclass(frozen=True, slots=True)
-class Router:
-    """The router that was heard last, good until ``until_ns``."""
-
-    address: NodeAddress
-    until_ns: int
 
 
 class Node:
@@ -73,9 +63,9 @@ class Node:
         self.aarp = Resolver(
             mac, self._emit, self._send_datagram, self._claimed, self.chance, self.parameters
         )
-        self.zones = Zones(self)
-        self.names = Names(self)
         self.transactions = Transactions(self)
+        self.zones = Zones(self, self.transactions)
+        self.names = Names(self, self.zones)
         self.sockets[RTMP_SOCKET] = self._rtmp
         self.sockets[NIS_SOCKET] = self.names.receive
         self.sockets[ECHO_SOCKET] = self._echo
@@ -128,6 +118,12 @@ class Node:
                 self._hand_up(datagram)
             return
         self.aarp.send(self._next_hop(to, ours), payload, self.now_ns)
+
+    def move(self, networks: tuple[int, int]) -> None:
+        """Be on a cable of these networks, with another address if ours is of none of them."""
+        self.networks, ours = networks, self.address
+        if ours is not None and not networks[0] <= ours.network <= networks[1]:
+            self.aarp.acquire(self.now_ns, networks)
 
     # The wire
 

@@ -1,6 +1,6 @@
 r"""\Device\AtalkDdp: sockets of DDP as address objects, and names by TDI_ACTION.
 
-The DDP type of a device's datagrams is behind its name: ``\Device\AtalkDdp\4``.
+The DDP type of a device's datagrams is behind its name: ``\Device\AtalkDdp4``.
 """
 
 from __future__ import annotations

@@ -18,8 +18,8 @@ from protocols.transports.appletalk.strings import take_string
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from protocols.transports.appletalk.atp import Outcome
-    from protocols.transports.appletalk.node import Node
+    from protocols.transports.appletalk.atp import Outcome, Transactions
+    from protocols.transports.appletalk.contract import Ddp
 
 GET_NET_INFO: Final = 5
 NET_INFO: Final = 6
@@ -38,8 +38,8 @@ MOST_PAGES: Final = 256
 class Zones:
     """A node's zone. It asks on any socket that it opens for the answer."""
 
-    def __init__(self, node: Node) -> None:
-        self._node = node
+    def __init__(self, node: Ddp, transactions: Transactions) -> None:
+        self._node, self._transactions = node, transactions
         self.zone = b"*"
         self.multicast = b""
         self._left = 0
@@ -106,7 +106,7 @@ class Zones:
 
         user = bytes((function, 0)) + (first & 0xFFFF).to_bytes(2)
         try:
-            self._node.transactions.request(
+            self._transactions.request(
                 self._socket, router.address, ZIS_SOCKET, user, b"", 1, answered, exactly_once=False
             )
         except AppletalkError:  # too many at a time: as if the router were silent
@@ -114,7 +114,7 @@ class Zones:
 
     def _receive(self, datagram: Datagram) -> None:
         if datagram.kind == DdpType.ATP:
-            self._node.transactions.receive(datagram)
+            self._transactions.receive(datagram)
             return
         data = datagram.data
         if datagram.kind != DdpType.ZIP or len(data) < _FIXED or data[0] != NET_INFO or self._due_ns is None:
@@ -133,10 +133,7 @@ class Zones:
             self.zone = name
         is_group = len(group[0]) == 6 and group[0][:5] == bytes.fromhex("0900070000")
         self.multicast = group[0] if is_group and not flags & USE_BROADCAST else b""
-        ours = self._node.address
-        self._node.networks = low, high
-        if ours is not None and not low <= ours.network <= high:
-            self._node.aarp.acquire(self._node.now_ns, (low, high))
+        self._node.move((low, high))
 
 
 def _strings(data: bytes, count: int) -> list[bytes]:

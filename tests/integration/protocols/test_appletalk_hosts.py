@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -37,7 +38,7 @@ def pair() -> Iterator[Pair]:
             host.loader.load("netatalk")
     for host in made.hosts:
         with host.executive.entry:
-            host.executive.wait(lambda host=host: _node(host).address is not None, "an address", LIMIT_NS)
+            host.executive.wait(partial(_has_address, host), "an address", LIMIT_NS)
     yield made
     made.close()
     assert made.reports() == []
@@ -45,6 +46,10 @@ def pair() -> Iterator[Pair]:
 
 def _node(host: LiveHost) -> Any:  # noqa: ANN401 - the default node
     return host.upper.system.find(AppletalkEdge).node
+
+
+def _has_address(host: LiveHost) -> bool:
+    return _node(host).address is not None
 
 
 def _address(host: LiveHost, socket: int) -> AppletalkAddress:
@@ -62,7 +67,7 @@ def _asked(host: LiveHost, file: Any, action: Action) -> Irp:  # noqa: ANN401 - 
 def _opened(host: LiveHost) -> Any:  # noqa: ANN401 - a FileObject
     with host.executive.entry:
         return TdiClient(host.upper.io).open_address(
-            "\\Device\\AtalkDdp\\2", TransportAddress(AppletalkAddress(0, 0))
+            "\\Device\\AtalkDdp2", TransportAddress(AppletalkAddress(0, 0))
         )
 
 
@@ -107,11 +112,11 @@ def test_it_is_unloaded_while_a_question_is_out_and_loaded_again(pair: Pair) -> 
 
     with host.executive.entry:
         irp = TdiClient(host.upper.io).request(file, Tdi.ACTION, Action("look_up", {"name": NAME}))
-        TdiClient(host.upper.io).close(file)
+        host.upper.io.close(file)
         host.loader.unload("AppleTalk")
         assert not any("Atalk" in one for one in host.upper.registry.devices)
         host.loader.load("netatalk")
 
     assert irp.completed
     with host.executive.entry:
-        host.executive.wait(lambda: _node(host).address is not None, "an address", LIMIT_NS)
+        host.executive.wait(partial(_has_address, host), "an address", LIMIT_NS)
