@@ -32,7 +32,7 @@ RUNS_OF: Final = {"fuzz_attached": 1500, "fuzz_mapped": 60, "fuzz_threads": 200}
 LEAST: Final = 0.95
 """Of the branches of all files together."""
 NOT_YET: Final = "not met yet: a value that no input has"
-UNREACHED: Final = libfuzzer.CORPUS.parent / "unreached.toml"
+UNREACHED: Final = corpus.FOLDER.parent / "unreached.toml"
 TIMEOUT_S: Final = 120
 
 
@@ -116,7 +116,7 @@ def _run_target(gcc: str, folder: Path, name: str, objects: list[Path], runs: in
     program = folder / f"{name}.program"
     linking = [*map(str, (*own, *objects)), *libfuzzer.WRAPPING]
     _call([gcc, *FLAGS, *linking, "-o", str(program)], folder, name)
-    inputs = corpus.unpack(corpus.read(libfuzzer.CORPUS, name), folder / f"{name}.inputs")
+    inputs = corpus.unpack(corpus.read(corpus.FOLDER, name), folder / f"{name}.inputs")
     _call([str(program), "1", str(runs), *map(str, inputs)], folder, name)
 
 

@@ -25,7 +25,6 @@ _ROOT: Final = Path(__file__).resolve().parents[3]
 CORES: Final = (_ROOT / "device" / "engine" / "csrc", _ROOT / "miniport" / "csrc")
 """The card's data path, and the driver's."""
 TARGETS: Final = _ROOT / "tests" / "fuzz" / "csrc"
-CORPUS: Final = _ROOT / "tests" / "fuzz" / "corpus"
 FLAGS: Final = (
     *("-std=c11", "-g", "-O1", "-fno-omit-frame-pointer", "-pthread", "-D_GNU_SOURCE", "-DRW_DEBUG"),
     *("-fsanitize=fuzzer,address,undefined,bounds", "-fno-sanitize-recover=undefined"),
@@ -84,7 +83,7 @@ def sources() -> list[Path]:
 
 
 def run(
-    seconds: float, seed: int, kept: Path = CORPUS, *, told: Callable[[str], None] = lambda _: None
+    seconds: float, seed: int, kept: Path = corpus.FOLDER, *, told: Callable[[str], None] = lambda _: None
 ) -> list[Result]:
     """Hunt with every target for its share of ``seconds``; keep what is new in ``kept``. UsageError.
 
