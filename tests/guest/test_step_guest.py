@@ -230,6 +230,46 @@ def test_a_stop_at_a_doorbell_holds_the_guest_in_its_driver_s_function_and_its_c
     assert complaints == ""
 
 
+class Counting:
+    """Stops at every write of a tail and notes where the driver stood; lets go after ``STOPS`` of them."""
+
+    STOPS = 40
+
+    def __init__(self) -> None:
+        self.stood: list[list[str]] = []
+
+    def stopped(self, session: Session, stop: Stop) -> None:
+        """Look and go on."""
+        if not session.breakpoints:
+            session.run()
+            return
+        self.stood.append([str(place) for place in session.calls(stop.event)])
+        if len(self.stood) == self.STOPS:
+            session.detach()
+        else:
+            session.run()
+
+
+def test_forty_stops_in_a_row_each_tell_where_the_guest_stood(
+    fetched: None,  # noqa: ARG001 - it decides whether there is a guest
+) -> None:
+    """One in twenty did not, when the stop's answer came a little late."""
+    front = Counting()
+    steered = Steered(Wish(), front)
+    spec = GuestSpec(patient=True, append=guest_symbols.APPEND)
+
+    with booted([CardSpec(engine="reference")], spec, steered.fit, steered.begun, ready=steered.ready) as lab:
+        session = steered.session
+        assert session is not None
+        lab.configure()
+        session.add(parse("write TDT0 value>0"))
+        ping = lab.guest.run("ping -c 45 -i 0.05 10.82.57.1")
+
+    assert len(front.stood) == Counting.STOPS
+    assert all(front.stood)
+    assert "0% packet loss" in ping.out, ping.out
+
+
 def uptime_s(guest: Guest) -> float:
     """Return the guest's own time since its start, in seconds."""
     return float(guest.run("cat /proc/uptime", check=True).out.split()[0])
