@@ -77,7 +77,7 @@ DRIVERS = (
         ),
         seed="001, Protocol Drivers",
         proof="ringwalk interop appletalk",
-        judge="Linux 6.12's appletalk (AARP, DDP). NBP, ZIP, ATP: two of ours. ADSP, PAP, ASP to come",
+        judge="Linux 6.12's appletalk; tshark. NBP, ZIP, ATP: two of ours. ADSP, PAP, ASP to come",
         entry=AppletalkObject,
         devices=DEVICES,
         rows=(42,),

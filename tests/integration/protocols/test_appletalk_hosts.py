@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from lab.host import atalk_reports
+from lab.host.control_socket import QuestionError
 from ntos.io.status import NtStatus
 from protocols.apis.winsock import WinsockError
 from protocols.apis.winsock.constants import Sock
@@ -120,3 +122,20 @@ def test_it_is_unloaded_while_a_question_is_out_and_loaded_again(pair: Pair) -> 
     assert irp.completed
     with host.executive.entry:
         host.executive.wait(partial(_has_address, host), "an address", LIMIT_NS)
+
+
+def test_the_tools_look_names_up_and_ask_for_an_echo(pair: Pair) -> None:
+    near, far = pair.hosts
+    _asked(far, _opened(far), Action("register", {"name": NAME}))
+    there = _address(far, 4)
+
+    with near.executive.entry:
+        found = atalk_reports.lookup(near.upper, "=:workstation")
+        echo = atalk_reports.echo(near.upper, f"{there.network}.{there.node}")
+        with pytest.raises(QuestionError, match="no router"):
+            atalk_reports.zones(near.upper, "")
+        with pytest.raises(QuestionError, match=r"give NETWORK\.NODE"):
+            atalk_reports.echo(near.upper, "1.255")
+
+    assert "Ringwalk:Workstation@*" in found.text
+    assert echo.text.startswith(f"Reply from {there.network}.{there.node}: bytes=8 time=")
