@@ -1,7 +1,7 @@
 """A printer of the JetDirect kind, scripted: it takes jobs over a link and answers PJL.
 
-It imports nothing of ours: it is the same script behind our LLC and, in a guest, behind Linux's ``llc2``. Source:
-HP, "Printer Job Language Technical Reference": UEL, ``INFO ID``, ``INFO STATUS``, ``ECHO``.
+It imports nothing of ours: it is the same script behind our LLC and, in a guest, behind Linux's ``llc2``.
+Source: HP, "Printer Job Language Technical Reference": UEL, ``INFO ID``, ``INFO STATUS``, ``ECHO``.
 """
 
 from __future__ import annotations

@@ -515,8 +515,11 @@ class DlcAdapter:
 
     def _deliver_from(self, station: LinkStation) -> None:
         """Deliver what a link station holds; while something is left its link is busy."""
-        while station.held and station.is_accepted and not station.is_busy and self._deliver(station.held[0]):
-            station.held.popleft()
+        while station.held and station.is_accepted and not station.is_busy:
+            frame = station.held.popleft()  # first: the post routine may come back to here
+            if not self._deliver(frame):
+                station.held.appendleft(frame)
+                break
         link = station.link
         if link is None:
             return
@@ -542,7 +545,7 @@ class DlcAdapter:
         for block in list(self._reads):
             asked: control.Read = block.parameters
             found = next((one for one in self._events if _wants(asked, one)), None)
-            if found is not None:
+            if found is not None and block in self._reads:  # a post routine may have cancelled it
                 self._events.remove(found)
                 self._reads.remove(block)
                 block.complete(Code.SUCCESS, found)

@@ -1,8 +1,8 @@
 """IBM's timer ticks, and the link parameters of a SAP.
 
-A timer value of 1 to 5 counts ticks of the first size, 6 to 10 (less 5) of the second. Source: IBM LAN Technical
-Reference, DIR.OPEN.ADAPTER and DLC.OPEN.SAP: defaults T1 5, T2 2, Ti 3, MAXOUT 2, MAXIN 1, MAX_RETRY 8,
-MAX_I_FIELD 600.
+A timer value of 1 to 5 counts ticks of the first size, 6 to 10 (less 5) of the second. Source: IBM LAN
+Technical Reference, DIR.OPEN.ADAPTER and DLC.OPEN.SAP: defaults T1 5, T2 2, Ti 3, MAXOUT 2, MAXIN 1,
+MAX_RETRY 8, MAX_I_FIELD 600.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""tshark's NetBIOS dissector reads what our stations send, finds nothing malformed, and names each field as we do."""
+"""tshark's NetBIOS dissector reads what our stations send, and names each field as we do."""
 
 from __future__ import annotations
 
@@ -98,60 +98,55 @@ def _every_command() -> Lan:
 
 
 def _named(one: NameFrame | SessionFrame) -> tuple[str, ...]:
-    """Return what the dissector's fields are, if we have made the frame that we meant. It shows what a command has."""
+    """Return what the dissector's fields are, if we have made the frame that we meant."""
     shown = _SHOWN[one.command]
-    is_named = isinstance(one, NameFrame)
-    texts = {
-        "xmit": f"0x{one.transmit:04x}",
-        "resp": f"0x{one.response:04x}",
+    if one.command in _FINDING and one.data2 & 0xFF == 0:  # FIND.NAME has no session
+        shown = shown - {"source"} - ({"response"} if one.command is Command.NAME_RECOGNIZED else set())
+    names, sessions = "", ("", "")
+    if isinstance(one, NameFrame):
+        names = "|".join(_text(getattr(one, end)) for end in ("destination", "source") if end in shown)
+    else:
+        sessions = f"0x{one.destination:02x}", f"0x{one.source:02x}"
+    cells = {
+        "transmit": f"0x{one.transmit:04x}",
+        "response": f"0x{one.response:04x}",
         "flags": f"0x{one.data1:02x}",
         "resync": f"0x{one.data2:04x}",
-        "count": str(one.data2),
+        "accepted": str(one.data2),
+        "size": str(one.data2),
         "status": str(one.data1),
     }
-    get = lambda key: texts[key] if key in shown else ""  # noqa: E731 - a row's cell
-    names = _names(one) if isinstance(one, NameFrame) else ""
-    sessions = ("", "") if is_named else (f"0x{one.destination:02x}", f"0x{one.source:02x}")  # type: ignore[str-bytes-safe,str-format]  # numbers of an I frame
-    is_setup = one.command in (Command.SESSION_INITIALIZE, Command.SESSION_CONFIRM)
-    return (
-        f"0x{one.command:02x}",
-        get("xmit"),
-        get("resp"),
-        names,
-        *sessions,
-        get("flags"),
-        get("resync"),
-        "" if is_setup else get("count"),
-        get("count") if is_setup else "",
-        get("status"),
-        "",
-    )
+    told = {key: text if key in shown else "" for key, text in cells.items()}
+    first = f"0x{one.command:02x}", told["transmit"], told["response"], names, *sessions
+    return (*first, *(told[key] for key in ("flags", "resync", "accepted", "size", "status")), "")
 
 
-def _names(one: NameFrame) -> str:
-    return "|".join(found[:15].decode("latin-1") for found in (one.destination, one.source))
+def _text(found: bytes) -> str:
+    return "".join(f"<{byte:02x}>" if byte < 32 else chr(byte) for byte in found[:15]).rstrip()
 
 
+_FINDING = (Command.NAME_QUERY, Command.NAME_RECOGNIZED)
+_BOTH = {"destination", "source"}
 _SHOWN: dict[Command, set[str]] = {
-    Command.ADD_GROUP_NAME_QUERY: {"resp"},
-    Command.ADD_NAME_QUERY: {"resp"},
-    Command.NAME_IN_CONFLICT: set(),
-    Command.STATUS_QUERY: {"resp"},
-    Command.DATAGRAM: set(),
-    Command.DATAGRAM_BROADCAST: set(),
-    Command.NAME_QUERY: {"resp"},
-    Command.ADD_NAME_RESPONSE: {"xmit", "status"},
-    Command.NAME_RECOGNIZED: {"xmit", "resp"},
-    Command.STATUS_RESPONSE: {"xmit"},
-    Command.DATA_ACK: {"xmit"},
-    Command.DATA_FIRST_MIDDLE: {"xmit", "resp", "flags", "resync"},
-    Command.DATA_ONLY_LAST: {"xmit", "resp", "flags", "resync"},
-    Command.SESSION_CONFIRM: {"xmit", "flags", "count"},
+    Command.ADD_GROUP_NAME_QUERY: {"response", "source"},
+    Command.ADD_NAME_QUERY: {"response", "source"},
+    Command.NAME_IN_CONFLICT: _BOTH,
+    Command.STATUS_QUERY: {"response", *_BOTH},
+    Command.DATAGRAM: _BOTH,
+    Command.DATAGRAM_BROADCAST: {"source"},
+    Command.NAME_QUERY: {"response", *_BOTH},
+    Command.ADD_NAME_RESPONSE: {"transmit", "status", *_BOTH},
+    Command.NAME_RECOGNIZED: {"transmit", "response", *_BOTH},
+    Command.STATUS_RESPONSE: {"transmit", *_BOTH},
+    Command.DATA_ACK: {"transmit"},
+    Command.DATA_FIRST_MIDDLE: {"transmit", "response", "flags", "resync"},
+    Command.DATA_ONLY_LAST: {"transmit", "response", "flags", "resync"},
+    Command.SESSION_CONFIRM: {"transmit", "response", "flags", "size"},
     Command.SESSION_END: set(),
-    Command.SESSION_INITIALIZE: {"xmit", "resp", "flags", "count"},
-    Command.NO_RECEIVE: {"count"},
-    Command.RECEIVE_OUTSTANDING: {"count"},
-    Command.RECEIVE_CONTINUE: {"xmit"},
+    Command.SESSION_INITIALIZE: {"transmit", "response", "flags", "size"},
+    Command.NO_RECEIVE: {"accepted"},
+    Command.RECEIVE_OUTSTANDING: {"accepted"},
+    Command.RECEIVE_CONTINUE: {"transmit"},
     Command.SESSION_ALIVE: set(),
 }
 """Which fields the dissector has for a command."""

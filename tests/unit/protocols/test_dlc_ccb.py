@@ -224,6 +224,34 @@ def test_a_full_pool_holds_the_link_until_buffers_are_freed() -> None:
     assert [len(one.frame.data) for one in came] == [100] * 6
 
 
+def test_a_post_routine_may_free_and_read_again_at_once() -> None:
+    """An echo that does all of its work in post routines, with a pool of one frame."""
+    world = World().opened(pool=600)
+    ours, theirs = world.connected()
+    _standing(world, theirs)
+    answers = world.ask(0, Command.RECEIVE, ccb.Receive(ours, is_standing=True))
+    frames = [b"%d" % number * 100 for number in range(100)]
+
+    def echo(block: Ccb) -> None:
+        data = block.result.frame.data
+        for command, parameters in (
+            (Command.TRANSMIT_I_FRAME, ccb.Transmit(theirs, data)),
+            (Command.BUFFER_FREE, ccb.Pool(len(data))),
+        ):
+            world.adapters[1].issue(Ccb(command, parameters))
+        world.adapters[1].issue(Ccb(Command.READ, ccb.Read(theirs, Event.RECEIVE_DATA), echo))
+
+    world.adapters[1].issue(Ccb(Command.READ, ccb.Read(theirs, Event.RECEIVE_DATA), echo))
+    came = []
+    for data in frames:
+        world.ask(0, Command.TRANSMIT_I_FRAME, ccb.Transmit(ours, data))
+        came.append(world.must(0, Command.READ, ccb.Read(ours)).frame.data)
+        world.must(0, Command.BUFFER_FREE, ccb.Pool(len(data)))
+
+    assert came == frames
+    assert answers.code is Code.PENDING
+
+
 def test_flow_control_stops_a_link_and_lets_it_go_on() -> None:
     world = World().opened()
     ours, theirs = world.connected()
