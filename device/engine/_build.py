@@ -10,8 +10,7 @@ from cffi import FFI
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1]))  # pip builds in isolation: the checkout is not importable
 
-from device.regs.nic import NIC  # noqa: E402  # only after the path is set
-from device.regs.render import c_header  # noqa: E402  # the same
+from device.engine.header import regs_h  # noqa: E402  # only after the path is set
 from device.vfio_user import hardened  # noqa: E402  # the same
 
 CSRC = HERE / "csrc"
@@ -20,9 +19,9 @@ FLAGS = ("-std=c11", "-O2", "-fvisibility=hidden", "-pthread", "-Wall", "-Wextra
 
 
 def write_header(folder: Path = CSRC) -> None:
-    """Write ``regs.h``, if it is not what the register bank says already."""
+    """Write ``regs.h``, if it is not what Python says already."""
     header = folder / "regs.h"
-    text = c_header(NIC)
+    text = regs_h()
     if not header.exists() or header.read_text() != text:
         header.write_text(text)
 

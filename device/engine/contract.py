@@ -56,6 +56,8 @@ WORK_SUM_BITS = 6  # 64 bytes of a frame into which a checksum is put, or of a s
 WORK_FCS_BITS = 4  # 16 bytes of a frame whose FCS is computed, or may be: round the loop
 SLICE_NS = 8_000_000
 """How long a run may hold the locks of a card that runs by itself."""
+GATHER_BYTES = 256 * 1024
+"""The most that one frame may gather. PAYLEN could ask for four times as many, no driver does."""
 BUFFER_KIB = 40
 """The packet buffer, which PBA divides (datasheet, Packet Buffer Allocation)."""
 BUFFER_LINE_BYTES = 8

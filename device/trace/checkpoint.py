@@ -38,6 +38,7 @@ _QUEUE: Final = (
     "stamp",
     "started",
 )
+_PHY = ("_now", "_carrier", "_registers", "_fell", "state", "_done_at", "_partner_base", "_partner_next")
 Values = list[dict[str, Any]]
 
 
@@ -54,7 +55,7 @@ def parts(card: TracedCard, engine: ReferenceEngine) -> list[tuple[object, tuple
         (engine.receiver.buffer, ("_frames", "held")),
         (engine.transmitter, ("turn", "left", "unfinished", "_work_done")),
         *((queue, _QUEUE) for queue in engine.transmitter.queues),
-        (card.phy, ("_now", "_carrier", "_registers", "_fell", "state", "_done_at")),
+        (card.phy, _PHY),
         (card.nvm, ("flash", "_words")),
         (eeprom, ("_status", "_selected", "_clock", "output")),
         (command, tuple(command.__dataclass_fields__)),

@@ -20,3 +20,8 @@ def positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text}: give a number of at least 1")
     return int(text)
+
+
+def count(text: str) -> int:
+    """Read a number that may be 0."""
+    return 0 if text == "0" else positive(text)

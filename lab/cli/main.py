@@ -1,5 +1,7 @@
 """The command line: finds the subcommands in ``lab.cli.commands`` and runs one, which alone is imported.
 
+Where a subcommand's work loads much, what it takes is declared apart, in ``lab.cli.declared``.
+
 It knows nothing of what they do. A ``UsageError`` from any of them becomes one line and exit status 2.
 """
 
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
 import lab.cli.commands
+import lab.cli.declared
 from lab import logs
 from lab.errors import UsageError
 
@@ -23,8 +26,11 @@ if TYPE_CHECKING:
 _SUMMARY: Final = re.compile(r'^HELP = ("(?:[^"\\]|\\.)*"|\([^()]*\))$', re.MULTILINE)
 
 
-class Command(Protocol):
-    """What a module of ``lab.cli.commands`` provides."""
+_DECLARED: Final = Path(lab.cli.declared.__path__[0])
+
+
+class Declaration(Protocol):
+    """What a module of ``lab.cli.declared`` provides, or of ``lab.cli.commands`` where it loads little."""
 
     NAME: str
     HELP: str
@@ -32,6 +38,10 @@ class Command(Protocol):
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Declare the subcommand's arguments."""
+
+
+class Command(Protocol):
+    """What a module of ``lab.cli.commands`` provides."""
 
     def run(self, args: argparse.Namespace) -> int:
         """Do the work; return the exit status."""
@@ -50,7 +60,9 @@ class _Version(argparse.Action):
 def summaries() -> dict[str, str]:
     """Return the subcommands with their ``HELP``, by name, without importing any."""
     found = {}
-    for path in sorted(Path(lab.cli.commands.__path__[0]).glob("[!_]*.py")):
+    for command in sorted(Path(lab.cli.commands.__path__[0]).glob("[!_]*.py")):
+        declared = _DECLARED / command.name
+        path = declared if declared.exists() else command
         literal = _SUMMARY.search(path.read_text())
         if literal is None:
             raise AssertionError(f"{path} has no HELP that is a plain string")
@@ -74,7 +86,7 @@ def parser(only: str | None = None) -> argparse.ArgumentParser:
         if only is not None and only != name:
             sub.add_parser(name, help=summary)
             continue
-        command = cast("Command", importlib.import_module(f"lab.cli.commands.{name}"))
+        command = declaration(name)
         one = sub.add_parser(
             name,
             help=summary,
@@ -83,8 +95,16 @@ def parser(only: str | None = None) -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         command.add_arguments(one)
-        one.set_defaults(run=command.run)
+        one.set_defaults(subcommand=name)
     return top
+
+
+def declaration(name: str) -> Declaration:
+    """Return what a subcommand takes; its work is imported only where both are one module."""
+    apart = (_DECLARED / f"{name}.py").exists()
+    return cast(
+        "Declaration", importlib.import_module(f"lab.cli.{'declared' if apart else 'commands'}.{name}")
+    )
 
 
 def _command(words: Sequence[str]) -> str:
@@ -107,8 +127,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     args = top.parse_args(words)
     logs.configure(args.log_level, args.log_format)
+    command = cast("Command", importlib.import_module(f"lab.cli.commands.{args.subcommand}"))
     try:
-        return int(args.run(args))
+        return command.run(args)
     except UsageError as error:
         print(f"ringwalk: {error}", file=sys.stderr)
         return 2

@@ -14,6 +14,7 @@ from device.engine.reference import ReferenceEngine
 from lab.host.inprocess_stack import MAC, LocalStack
 from lab.host.inspection import Inspected
 from lab.host.inspection_gate import LockDesk
+from lab.host.modes import MODES
 from lab.host.ndis_rigs import ISR_REGISTERS
 from ndis.journal import Journal, Tee
 from ndis.suite.bench import Recorder
@@ -21,13 +22,7 @@ from ndis.verifier.core import Verifier
 
 if TYPE_CHECKING:
     from miniport.hal.inprocess import EngineFactory
-    from ndis.miniport import Version
 
-MODES: dict[str, tuple[Version, bool]] = {
-    "serialized": ((5, 1), False),
-    "deserialized": ((5, 1), True),
-    "ndis6": ((6, 0), True),
-}
 ENGINES: dict[str, EngineFactory] = {"reference": ReferenceEngine, "native": NativeEngine}
 STRANGER = bytes.fromhex("020000000002")
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from lab.host.binding_edits import bindings
 from lab.host.control_socket import Answer, QuestionError, Tool
+from lab.host.views import LINES, WATCH_S
 from ndis import inspect
 from ndis.journal import Journal, attach, restore
 
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from ndis.verifier.core import Verifier
     from ndis.wrapper import Ndis
 
-LINES = 30
-WATCH_S = 1.0
 MOST_WATCH_S = 60.0
 NOTHING = "nothing\n"
 
@@ -39,9 +38,6 @@ class Inspected:
     journal: Journal | None = None
     verifier: Verifier | None = None
     bound: Bound | None = None
-
-
-NAMES = ("adapters", "opens", "bindings", "pending", "packet", "oids", "log", "reports")
 
 
 def oids(stack: Inspected) -> Sequence[object]:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lab.errors import UsageError
 from lab.host.control_socket import ControlServer
 from lab.host.fifo_relay import ANSWER, ASK, relayed
-from lab.host.inspection import NAMES
+from lab.host.views import NAMES
 from lab.machines import cards, guest_machine
 from lab.machines.guest.session import PATIENCE_S, GuestError
 

@@ -22,7 +22,7 @@ from lab.host.inprocess_stack import Stack
 from lab.host.inspection import Inspected, tools
 from lab.host.inspection_gate import LockDesk
 from lab.host.ndis_rigs import ISR_REGISTERS
-from lab.logs import configure as configure_logs
+from lab.logs import configure
 from miniport.hal import vfio
 from ndis.journal import Journal, Tee
 from ndis.suite.bench import Recorder
@@ -176,5 +176,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    configure_logs()  # standard output is for what it says to its starter
+    configure()  # standard output is for what it says to its starter
     raise SystemExit(main())

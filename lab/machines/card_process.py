@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from lab.errors import UsageError
 from lab.machines import child_processes
-from lab.machines.libvfio_user import OURS
+from lab.machines.kinds import OURS
 from lab.machines.peer import Control, PeerError, RemotePeer
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ from lab.errors import UsageError
 from lab.machines import scratch
 from lab.machines.card_control import bind_control, control_path
 from lab.machines.cards import far_end, innermost
-from lab.machines.libvfio_user import OURS
+from lab.machines.kinds import OURS
 from lab.machines.peer import answer_peer, obey
 
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ from lab.errors import UsageError
 from lab.machines import fetch
 from lab.machines.card_process import start_card
 from lab.machines.fetch import prefix
-from lab.machines.libvfio_user import OURS, binding
+from lab.machines.kinds import OURS, QEMU_DRIVERS
+from lab.machines.libvfio_user import binding
 from lab.machines.peer import LocalPeer, Peer
 from lab.machines.qemu.command import Attachment, QemuNic, VfioUserNic
 
@@ -26,10 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-QEMU_DRIVERS = {"qemu-e1000e": "e1000e", "virtio-net": "virtio-net-pci"}
-KINDS = ("82574l", *QEMU_DRIVERS)
-ENGINES = ("native", "reference")
-"""Who moves our card's frames; the first is the default."""
 LOCAL_MAC = "52:54:00:82:57:{:02x}"
 OURS_ALONE = ("netns", "passt", "none", "loopback", "pcap")
 """Wires with nobody else's cards on them."""

@@ -18,6 +18,7 @@ from device.vfio_user.libvfio_server import LibvfioServer
 from lab.errors import UsageError
 from lab.machines import cache, fetch
 from lab.machines.fetch.libvfio import LIBRARY, NAME
+from lab.machines.kinds import OURS
 
 if TYPE_CHECKING:
     import socket
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
     from device.vfio_user import Device, ServerFactory, Serving
 
-OURS = "vfio-user"
-TRANSPORTS = (OURS, NAME)
 PREFIX_VARIABLE = "RINGWALK_LIBVFIO_USER"
 
 

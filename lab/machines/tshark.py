@@ -6,24 +6,13 @@ which run from their unpacked tree.
 
 from __future__ import annotations
 
-import shutil
 from typing import Final
 
-from lab.errors import UsageError
-from lab.machines import fetch
-from lab.machines.fetch import prefix
+from lab.machines import fetched_program
 
 SET: Final = "tshark"
 
 
 def command(program: str = "tshark", *, offline: bool = True) -> list[str]:
     """Return the arguments that run a program. UsageError: it is not here, and is not to be fetched."""
-    found = shutil.which(program)
-    if found is not None:
-        return [found]
-    if not offline:
-        fetch.ensure([SET])
-    tree = fetch.tree(SET)
-    if not (tree / "usr/bin" / program).exists():
-        raise UsageError(f"there is no {program} here: run `ringwalk fetch {SET}`, or install it")
-    return prefix.command(tree, f"usr/bin/{program}")
+    return fetched_program.command(SET, program, offline=offline)

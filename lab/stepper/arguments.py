@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab.errors import UsageError
-from lab.stepper.live import Wish
+from lab.stepper.wish import Wish
 
 if TYPE_CHECKING:
     import argparse

@@ -34,32 +34,10 @@ if TYPE_CHECKING:
     from device.card import Account, Card, InterruptSink
     from device.effects import FrameSent, GuestMemory
     from device.wire.contract import Wire
+    from lab.stepper.wish import Wish
 
 RECORD_LIMIT_BYTES: Final = 4 << 30
 """A recording ends by itself here, so that one that was forgotten does not fill the disk."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What the user asked for."""
-
-    step: bool = False
-    record: Path | None = None
-    commands: Path | None = None
-    hook: Path | None = None
-    page: Path | None = None
-    screen: bool = False
-    """Whether the front end is a full screen, which the caller brings."""
-
-    @property
-    def anything(self) -> bool:
-        """Whether the card has to be one of these."""
-        return self.step or any((self.record, self.commands, self.hook, self.page))
-
-    @property
-    def watched(self) -> bool:
-        """Whether anybody looks at the events; a plain recording needs none of them."""
-        return self.step or any((self.commands, self.hook, self.page))
 
 
 class Live:

@@ -2,7 +2,7 @@
 
 It does what the smallest driver must: one transmit and one receive ring of legacy descriptors, MSI-X with a
 vector each, completion by DD. It reaches the card as a VMM would: by regions, guest memory, messages.
-``FAULTS`` are mistakes that driver writers make; the walk in docs/stepping.md finds one.
+Those are mistakes that driver writers make (``lab.stepper.planted``); the walk in docs/stepping.md finds one.
 """
 
 from __future__ import annotations
@@ -29,15 +29,6 @@ _TX_BUFFERS, _RX_BUFFERS = 0x10000, 0x20000
 _BUFFER: Final = 2048
 _RX_VECTOR, _TX_VECTOR = 0, 1
 _LINK_UP_NS: Final = 1_000_000_000
-
-FAULTS: Final = {
-    "rs-forgotten": "no descriptor asks for a report (RS): completions never come",
-    "rs-every-fourth": "every fourth descriptor asks for a report, and DD of each is awaited",
-    "tail-off-by-one": "TDT is set to the last descriptor and not behind it: each frame leaves one late",
-    "wrong-ivar": "IVAR gives the transmit queue a vector but not the valid bit: no transmit interrupt",
-    "stale-receive": "receive descriptors are handed back with DD still set",
-    "unaligned-ring": "the transmit ring begins 8 bytes off its 16-byte boundary",
-}
 
 
 class Ram:

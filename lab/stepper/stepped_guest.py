@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from lab.machines.cards import CardSpec
     from lab.machines.guest.session import Guest
     from lab.stepper.guest_hold import Symbols
-    from lab.stepper.live import LiveThread, Wish
+    from lab.stepper.live import LiveThread
     from lab.stepper.session import Front, Session
+    from lab.stepper.wish import Wish
 
 STEPPED: Final = "82574l"
 LOOK_S: Final = 0.2

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from device.regs.nic import NIC
-from device.regs.render import c_header
+from device.engine.header import regs_h
 from lab.trials.fuzz import libfuzzer
 from tests.fuzz.sanitized import run
 
@@ -47,7 +46,7 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
             pytest.skip(f"{SANITIZERS[kind][0]} does not work here: install libasan, libubsan and libtsan")
         out = folder / kind
         out.mkdir()
-        (folder / "regs.h").write_text(c_header(NIC))  # a checkout that was not built has none
+        (folder / "regs.h").write_text(regs_h())  # a checkout that was not built has none
         made = subprocess.run(
             [compiler, *FLAGS, f"-I{folder}", *SANITIZERS[kind], "-c", *map(str, libfuzzer.sources())],
             check=False,

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from device.regs.nic import NIC
-from device.regs.render import c_header
+from device.engine.header import regs_h
 from lab.errors import UsageError
 from lab.machines import fetch
 from lab.trials.fuzz import clang, libfuzzer
@@ -35,7 +34,7 @@ FUNCTION = re.compile(r"^(\w+):[^\n]*\n(.*?)^\t\.size\t\1,", re.MULTILINE | re.D
 def assembly(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Return functions by name, as aarch64 instructions."""
     folder = tmp_path_factory.mktemp("aarch64")
-    (folder / "regs.h").write_text(c_header(NIC))
+    (folder / "regs.h").write_text(regs_h())
     command = _compiler(folder)
     text = ""
     for part in ("dma", "rx", "tx", "access", "regs", "mapped", "threads"):

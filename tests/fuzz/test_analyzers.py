@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from device.regs.nic import NIC
-from device.regs.render import c_header
+from device.engine.header import regs_h
 from lab.errors import UsageError
 from lab.trials.fuzz import clang, libfuzzer
 
@@ -30,7 +29,7 @@ EXPLAINED: Final[dict[tuple[str, str], str]] = {
 
 def complaints(command: list[str], folder: Path) -> list[str]:
     """Return what a compiler says of each source, but what is explained."""
-    (folder / "regs.h").write_text(c_header(NIC))
+    (folder / "regs.h").write_text(regs_h())
     found = []
     for source in libfuzzer.sources():
         done = subprocess.run(

@@ -51,7 +51,7 @@ def test_what_libfuzzer_found_worth_keeping_breaks_no_memory_rule(
 ) -> None:
     """The corpus reaches code that random inputs seldom reach; every target has one."""
     program = build("memory", (TARGETS / f"{target}.c", TARGETS / "driver.c"))
-    inputs = corpus.unpack(corpus.read(libfuzzer.CORPUS, target), tmp_path)
+    inputs = corpus.unpack(corpus.read(corpus.FOLDER, target), tmp_path)
 
     done = run(program, 1, 0, *inputs)
 

@@ -18,9 +18,9 @@ from lab.machines.cards import CardSpec
 from lab.machines.guest.session import GuestSpec
 from lab.machines.guest_machine import booted
 from lab.stepper import guest_symbols
-from lab.stepper.live import Wish
 from lab.stepper.replaying import Replay
 from lab.stepper.stepped_guest import Steered
+from lab.stepper.wish import Wish
 
 if TYPE_CHECKING:
     from lab.machines.guest.session import Guest

@@ -29,27 +29,11 @@
 
 #define RW_BAR_BYTES 0x20000u
 #define RW_WORDS (RW_BAR_BYTES / 4)
-#define RW_QUEUES 2u
-#define RW_VECTORS 5u
 #define RW_DESC_BYTES 16u
 #define RW_QUEUE_STRIDE 0x100u
-#define RW_FCS_BYTES 4u
-#define RW_ETH_BYTES 14u
-#define RW_LARGEST_FRAME 65557u /* Ethernet, two VLAN tags, the largest IP packet: device.wire.contract */
-#define RW_GATHER_BYTES (256u * 1024) /* the most one frame may gather: reference.transmit.LARGEST_FRAME */
 #define RW_SCRATCH_BYTES (RW_GATHER_BYTES + RW_TAG_BYTES + RW_FCS_BYTES + RW_MIN_FRAME) /* see the assertions below */
 #define RW_SPLIT_BUFFERS 4u
-#define RW_MOST_SLOTS 256u /* descriptors that one frame may take: device.engine.contract.MOST_SLOTS */
-#define RW_FIFO_KIB 40u /* the packet buffer: device.engine.contract.BUFFER_KIB */
-#define RW_FIFO_LINE_BYTES 8u
 #define RW_FIFO_BLOCK (1u << 17) /* what fifo.c keeps them in */
-#define RW_WORK_BUDGET 65536u /* of one run: device.engine.contract.WORK_BUDGET */
-#define RW_WORK_SEGMENT 4u
-#define RW_WORK_LOOPED 8u
-#define RW_WORK_GATHER_BITS 9u
-#define RW_WORK_SUM_BITS 6u
-#define RW_WORK_FCS_BITS 4u
-#define RW_SLICE_NS 8000000u /* of one run of a card that runs by itself, and is not recorded */
 #define RW_SLICE_LOOK 64u /* units of work between two looks at the clock */
 #define RW_MAX_REGIONS 65535u
 #define RW_BATCH 64u /* frames off the wire before the interrupt is evaluated */

@@ -3,7 +3,6 @@
 
 #include "card.h"
 
-#define RW_ALL_CAUSES 0x01f783ffu /* device.regs.nic.ALL_CAUSES */
 #define RW_TXQ(n) (RW_ICS_TXQ0 << (n))
 #define RW_RXQ(n) (RW_ICS_RXQ0 << (n))
 #define RW_LEGACY RW_VECTORS /* the throttle of INTx and MSI (ITR) stands behind those of the vectors */

@@ -4,25 +4,6 @@
 #include "card.h"
 #include "packet.h"
 
-/* The status and error bits of a receive descriptor: device.rings.receive. */
-enum {
-    RW_RXS_DD = 1 << 0,
-    RW_RXS_EOP = 1 << 1,
-    RW_RXS_IXSM = 1 << 2,
-    RW_RXS_VP = 1 << 3,
-    RW_RXS_UDPCS = 1 << 4,
-    RW_RXS_TCPCS = 1 << 5,
-    RW_RXS_IPCS = 1 << 6,
-    RW_RXS_PIF = 1 << 7,
-    RW_RXS_TST = 1 << 8,
-    RW_RXS_IPIDV = 1 << 9,
-    RW_RXS_UDPV = 1 << 10,
-    RW_RXS_ACK = 1 << 15,
-    RW_RXE_TCPE = 1 << 5,
-    RW_RXE_IPE = 1 << 6,
-};
-#define RW_RXS_TYPE_SHIFT 16
-
 /* What the descriptors say of a frame besides where it lies: reference.metadata.Metadata. */
 struct rw_metadata {
     uint32_t status, errors, checksum, ip_id, mrq, queue;

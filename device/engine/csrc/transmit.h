@@ -5,24 +5,8 @@
 #include "frame.h"
 #include "timer.h"
 
-/* The doublewords at 8 and 12 of a descriptor: device.rings.transmit. */
-enum {
-    RW_TXD_DTYP = 0xf << 20,
-    RW_TXD_EOP = 1 << 24,
-    RW_TXD_IFCS = 1 << 25,
-    RW_TXD_IC = 1 << 26,
-    RW_TXD_TSE = RW_TXD_IC,
-    RW_TXD_RS = 1 << 27,
-    RW_TXD_DEXT = 1 << 29,
-    RW_TXD_VLE = 1 << 30,
-};
-#define RW_TXD_IDE (1u << 31)
-#define RW_TXD_DD 1u
-#define RW_TXD_STAMP (1u << 4)
-#define RW_POPTS_IXSM 1u
-#define RW_POPTS_TXSM 2u
-#define RW_TUCMD_TCP 1u
-#define RW_TUCMD_IP 2u
+#define RW_TXD_DTYP (0xfu << 20) /* of the doubleword at 8 of a descriptor, as RW_TXD_EOP and its kin are */
+#define RW_TXD_STAMP (1u << 4) /* of the doubleword at 12 */
 
 /* tx.c: whether a queue has descriptors for the card */
 bool rw_tx_waits(struct rw_card *card);

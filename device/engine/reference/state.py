@@ -9,11 +9,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from device.engine.contract import BUFFER_KIB, InterruptMode
+from device.engine.contract import BUFFER_KIB, GATHER_BYTES, InterruptMode
 from device.engine.reference.buffer import Waiting, charge
 from device.engine.reference.flow import Partner
 from device.engine.reference.segment import Context
-from device.engine.reference.transmit import LARGEST_FRAME
 from device.regs.nic import VECTORS
 from device.regs.words import CANONICAL, RESET, WORDS
 from device.rings.receive import RxStatus
@@ -111,7 +110,7 @@ def _check(state: dict[str, Any]) -> None:
     numbers = [*state["timers"].values(), *state["quiet"], state["left"], state["paused"], state["systim"]]
     numbers += [state[name] for name in ("timinca", "signalled", "delayed_receive", "delayed_transmit")]
     for queue in state["queues"]:
-        _require(holds=len(_from_hex(queue["gathered"])) <= LARGEST_FRAME, what="a gathered frame")
+        _require(holds=len(_from_hex(queue["gathered"])) <= GATHER_BYTES, what="a gathered frame")
         _require(holds=len(queue["context"]) == len(queue["segmentation"]) == 9, what="a context")
         _require(holds=isinstance(queue["dropping"], str), what="a reason")
         numbers += [*queue["context"], *queue["segmentation"], queue["options"], queue["css"]]

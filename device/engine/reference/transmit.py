@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Final
 from device import statistics
 from device.effects import DmaError, FrameSent
 from device.engine.contract import (
+    GATHER_BYTES,
     SLICE_NS,
     WORK_BUDGET,
     WORK_FCS_BITS,
@@ -65,9 +66,6 @@ if TYPE_CHECKING:
 
     from device.effects import Offload
     from device.engine.reference.core import Core
-
-LARGEST_FRAME: Final = 256 * 1024
-"""Bytes that one frame may gather; PAYLEN could ask for four times as many, no driver does."""
 
 PREFETCH: Final = 64
 """Descriptors fetched at once (the card's own cache holds as many; datasheet, Transmit)."""
@@ -278,7 +276,7 @@ class Transmitter:
                 leave is not None
                 and low & _PLAIN_MASK == _PLAIN
                 and not queue.started
-                and 0 < length <= LARGEST_FRAME
+                and 0 < length <= GATHER_BYTES
                 and (not low & _DEXT or (low & _DTYP and not high & _OPTIONS))
             ):
                 if length > _GATHER_MASK:
@@ -360,7 +358,7 @@ class Transmitter:
         """Add a buffer to the frame; one that is not there or too much costs the frame."""
         core = self._core
         self._work_done += length >> WORK_GATHER_BITS
-        if queue.size + length > LARGEST_FRAME:
+        if queue.size + length > GATHER_BYTES:
             queue.dropping = "longer than the card gathers"
             queue.chunks.clear()
             return

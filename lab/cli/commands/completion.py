@@ -8,6 +8,8 @@ import shlex
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from lab.trials.parts import PartParser
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -94,6 +96,8 @@ def script(parser: argparse.ArgumentParser, shell: str) -> str:
 
 def walked(parser: argparse.ArgumentParser, path: tuple[str, ...] = ()) -> Iterator[Words]:
     """Yield the words of a parser and of all below it."""
+    if isinstance(parser, PartParser):
+        parser.declare()
     here, below = Words(path), []
     for action in parser._actions:  # noqa: SLF001 - argparse has no other way to look
         if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - the same

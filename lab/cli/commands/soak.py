@@ -9,10 +9,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from device.vfio_user import TransportError
-from lab.cli.commands.fuzz import count
 from lab.machines import scratch
 from lab.machines.card_process import start_card
-from lab.machines.cards import ENGINES
 from lab.machines.peer import PeerError
 from lab.trials.soak import measure
 from lab.trials.soak.load import Load
@@ -22,23 +20,8 @@ if TYPE_CHECKING:
 
     from lab.machines.card_process import CardProcess
 
-NAME = "soak"
-HELP = "mix traffic, resets, map changes and interrupts for a long time; nothing may grow or slow down"
-EXAMPLES = (
-    "  ringwalk soak                              two minutes\n"
-    "  ringwalk soak --minutes 600 > soak.tsv     a night; columns for a plot\n"
-    "  ringwalk soak --engine reference --json"
-)
 SAMPLES = 60
 LEAST_INTERVAL_S = 0.5
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments."""
-    parser.add_argument("--minutes", type=float, default=2.0, metavar="N", help="how long (default 2)")
-    parser.add_argument("--engine", choices=ENGINES, default=ENGINES[0], help="which engine (default native)")
-    parser.add_argument("--seed", type=count, default=1, metavar="S", help="what is drawn (default 1)")
-    parser.add_argument("--json", action="store_true", help="print samples and verdict as data")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -17,9 +17,10 @@ from lab.conformance import catalogue
 from lab.conformance.verdict import Outcome, Result
 from lab.errors import UsageError
 from lab.host.nt_guest import PREPARE, machine, python
-from lab.machines.cards import ENGINES, KINDS, CardSpec
+from lab.machines.cards import CardSpec
 from lab.machines.guest.session import GuestError, GuestSpec
 from lab.machines.guest_machine import booted
+from lab.machines.kinds import ENGINES, KINDS
 from lab.machines.qemu.process import QemuError
 
 if TYPE_CHECKING:

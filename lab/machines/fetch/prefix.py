@@ -14,6 +14,7 @@ LIBRARY_FOLDERS = (
     "usr/lib/x86_64-linux-gnu",
     "lib/x86_64-linux-gnu",
     "usr/lib/x86_64-linux-gnu/pulseaudio",
+    "usr/lib/x86_64-linux-gnu/blas",
 )
 
 

@@ -16,7 +16,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from lab.host.station import Station
-from lab.logs import configure as configure_logs
+from lab.logs import configure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -147,5 +147,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    configure_logs()  # standard output is for what it says to its starter
+    configure()  # standard output is for what it says to its starter
     sys.exit(main())

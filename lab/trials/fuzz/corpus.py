@@ -7,12 +7,13 @@ merge keeps first is what says the same in fewer bytes.
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
+FOLDER: Final = Path(__file__).resolve().parents[3] / "tests" / "fuzz" / "corpus"
 SUFFIX: Final = ".hex"
 MOST_BYTES: Final = 24 * 1024
 """Of one target's inputs: a corpus is to be replayed in a second and read in a review."""

@@ -16,8 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from device.regs.nic import NIC
-from device.regs.render import c_header
+from device.engine.header import regs_h
 from lab.errors import UsageError
 from lab.machines import scratch
 from lab.trials.fuzz import corpus, libfuzzer
@@ -33,7 +32,7 @@ RUNS_OF: Final = {"fuzz_attached": 1500, "fuzz_mapped": 60, "fuzz_threads": 200}
 LEAST: Final = 0.95
 """Of the branches of all files together."""
 NOT_YET: Final = "not met yet: a value that no input has"
-UNREACHED: Final = libfuzzer.CORPUS.parent / "unreached.toml"
+UNREACHED: Final = corpus.FOLDER.parent / "unreached.toml"
 TIMEOUT_S: Final = 120
 
 
@@ -75,7 +74,7 @@ def measure(runs: int = RUNS, *, told: Callable[[str], None] = lambda _: None) -
         raise UsageError("the coverage of the C core needs gcc and gcov: install gcc")
     folder = scratch.make()
     try:
-        (folder / "regs.h").write_text(c_header(NIC))
+        (folder / "regs.h").write_text(regs_h())
         told("building the targets for coverage")
         objects = _compile(gcc, folder, libfuzzer.sources())
         for name in libfuzzer.names():
@@ -117,7 +116,7 @@ def _run_target(gcc: str, folder: Path, name: str, objects: list[Path], runs: in
     program = folder / f"{name}.program"
     linking = [*map(str, (*own, *objects)), *libfuzzer.WRAPPING]
     _call([gcc, *FLAGS, *linking, "-o", str(program)], folder, name)
-    inputs = corpus.unpack(corpus.read(libfuzzer.CORPUS, name), folder / f"{name}.inputs")
+    inputs = corpus.unpack(corpus.read(corpus.FOLDER, name), folder / f"{name}.inputs")
     _call([str(program), "1", str(runs), *map(str, inputs)], folder, name)
 
 

@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from device.regs.nic import NIC
-from device.regs.render import c_header
+from device.engine.header import regs_h
 from lab.errors import UsageError
 from lab.machines import child_processes, scratch
 from lab.trials.fuzz import clang, corpus
@@ -26,7 +25,6 @@ _ROOT: Final = Path(__file__).resolve().parents[3]
 CORES: Final = (_ROOT / "device" / "engine" / "csrc", _ROOT / "miniport" / "csrc")
 """The card's data path, and the driver's."""
 TARGETS: Final = _ROOT / "tests" / "fuzz" / "csrc"
-CORPUS: Final = _ROOT / "tests" / "fuzz" / "corpus"
 FLAGS: Final = (
     *("-std=c11", "-g", "-O1", "-fno-omit-frame-pointer", "-pthread", "-D_GNU_SOURCE", "-DRW_DEBUG"),
     *("-fsanitize=fuzzer,address,undefined,bounds", "-fno-sanitize-recover=undefined"),
@@ -85,7 +83,7 @@ def sources() -> list[Path]:
 
 
 def run(
-    seconds: float, seed: int, kept: Path = CORPUS, *, told: Callable[[str], None] = lambda _: None
+    seconds: float, seed: int, kept: Path = corpus.FOLDER, *, told: Callable[[str], None] = lambda _: None
 ) -> list[Result]:
     """Hunt with every target for its share of ``seconds``; keep what is new in ``kept``. UsageError.
 
@@ -110,7 +108,7 @@ def run(
 
 def _core(compiler: clang.Clang, folder: Path) -> list[Path]:
     """Compile the C core, instrumented, against a register header of its own."""
-    (folder / "regs.h").write_text(c_header(NIC))  # a checkout that was not built has none
+    (folder / "regs.h").write_text(regs_h())  # a checkout that was not built has none
     made = []
     for source in sources():
         made.append(folder / f"{source.stem}.o")

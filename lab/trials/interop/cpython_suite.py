@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from lab.host.live import LiveHost
 from lab.host.locked_winsock import Entered
 from lab.host.programs import sockets_of
-from lab.logs import configure as configure_logs
+from lab.logs import configure
 from protocols.apis.winsock.pysocket import socket_module
 
 if TYPE_CHECKING:
@@ -106,5 +106,5 @@ def main(side: str, module: str, path: str, *skipped: str) -> None:
 
 
 if __name__ == "__main__":
-    configure_logs()  # standard output is for what it says to its starter
+    configure()  # standard output is for what it says to its starter
     main(*sys.argv[1:])

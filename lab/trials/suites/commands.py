@@ -13,7 +13,7 @@ from lab.errors import UsageError
 from lab.host.control_socket import ControlServer
 from lab.host.inspection import tools
 from lab.trials.suites import report, schedules
-from lab.trials.suites.subjects import BUSES, MINIPORTS, MODES, subjects
+from lab.trials.suites.subjects import subjects
 from lab.trials.suites.window import Window
 from lab.trials.suites.world import CARDS
 from ndis.suite.cases import CASES
@@ -24,34 +24,6 @@ if TYPE_CHECKING:
 
     from lab.trials.suites.subjects import ClosableRig, Subject
     from ndis.suite.cases import Case
-
-SUITES = ("card", "ndis", "schedules")
-SCHEDULES = 10_000
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments of the two suites."""
-    group = parser.add_argument_group("the suites of the NDIS side")
-    group.add_argument(
-        "--suite",
-        choices=SUITES,
-        default="card",
-        help="card: a model of the 82574L; ndis: a miniport; schedules: NDIS under seeded interleavings",
-    )
-    group.add_argument("--miniport", choices=MINIPORTS, default="sample", help="for --suite ndis (sample)")
-    group.add_argument(
-        "--bus", action="append", choices=BUSES, default=[], help="for the 82574l: repeatable (inprocess)"
-    )
-    group.add_argument("--mode", action="append", choices=MODES, default=[], help="repeatable (all)")
-    group.add_argument(
-        "--count",
-        type=int,
-        default=SCHEDULES,
-        metavar="N",
-        help=f"schedules of each mode ({SCHEDULES}); they run at this process's priority: see nice(1)",
-    )
-    group.add_argument("--seed", type=int, default=0, metavar="S", help="the first schedule's seed (0)")
-    group.add_argument("--jobs", type=int, metavar="N", help="processes for schedules (one a core)")
 
 
 def run_ndis(args: argparse.Namespace) -> int:

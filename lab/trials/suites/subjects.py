@@ -7,14 +7,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from lab.errors import UsageError
+from lab.host.modes import MODES
 from lab.host.ndis_rigs import InProcessRig, QtestRig, VfioUserRig
+from lab.trials.suites.arguments import BUS_NAMES
 from lab.trials.suites.sample import SampleRig
 from ndis.suite.fixture import Rig
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from ndis.miniport import Version
     from ndis.verifier.core import Verifier
     from ndis.verifier.rule import Report
     from ndis.wrapper import Ndis
@@ -39,17 +40,8 @@ class ClosableRig(Rig, Protocol):
         """Halt every adapter and give everything back."""
 
 
-MODES: dict[str, tuple[Version, bool]] = {
-    "serialized": ((5, 1), False),
-    "deserialized": ((5, 1), True),
-    "ndis6": ((6, 0), True),
-}
-BUSES: dict[str, Callable[..., ClosableRig]] = {
-    "inprocess": InProcessRig,
-    "qtest": QtestRig,
-    "vfio_user": VfioUserRig,
-}
-MINIPORTS = ("sample", "82574l")
+RIGS: tuple[Callable[..., ClosableRig], ...] = (InProcessRig, QtestRig, VfioUserRig)
+BUSES = dict(zip(BUS_NAMES, RIGS, strict=True))
 KNOWN: dict[str, dict[str, str]] = {
     "qtest": {
         "two-large-send": "tso-psh: QEMU's model takes PSH and FIN from every segment of a large send,"

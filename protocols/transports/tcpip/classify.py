@@ -6,23 +6,28 @@ Blocking is silent towards the network and ACCESS_DENIED towards the caller.
 
 ::
 
-    program   ALE_BIND  ALE_LISTEN  ALE_CONNECT          ALE_ACCEPT (a SYN, or a peer's first datagram)
+    program   BIND_REDIRECT  ALE_BIND  ALE_LISTEN  CONNECT_REDIRECT  ALE_CONNECT  RESOURCE_RELEASE
+                                                     ALE_ACCEPT (a SYN, or a peer's first datagram)
                  |          |           |                    |
     TCP, UDP  FLOW_ESTABLISHED, STREAM (both ways, of connections that were established under a classifier)
+              DATAGRAM_DATA (both ways, UDP)
                                   |                          |
+    ICMP      OUTBOUND_ICMP_ERROR                        INBOUND_ICMP_ERROR
     IP        OUTBOUND_TRANSPORT (not yet in packets)    INBOUND_TRANSPORT (whole: reassembled)
                                   |                          |
     link      OUTBOUND_IPPACKET (as it leaves)           INBOUND_IPPACKET (as it came)
+              OUTBOUND_MAC_FRAME                         INBOUND_MAC_FRAME (any type)
 
 ``generation`` counts policies. What was remembered under another one is asked anew: pairs of addresses that
-may pass (``Action.PERMIT_PAIR``), and peers of UDP ports. Source: "Filtering Layer Identifiers" (WFP).
+may pass (``Action.PERMIT_PAIR``), flows (``PERMIT_FLOW``, ``BLOCK_FLOW``), and peers of UDP ports.
+Source: "Filtering Layer Identifiers" (WFP).
 """
 
 from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from formats import ethernet, ipv4, ipv6
 from formats.transport import TCP, UDP
@@ -32,8 +37,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from formats.checksum import Buffer
-    from protocols.transports.tcpip.link import TxFrame
+    from protocols.transports.tcpip.link import RxFrame, TxFrame
 
+MOST_FLOWS = 4096
+"""Whose verdicts are remembered; beyond it, all are asked anew."""
 MOST_PEERS = 4096
 """Of all UDP ports together; beyond it, all are asked anew."""
 
@@ -51,6 +58,14 @@ class Point(enum.Enum):
     ALE_ACCEPT = enum.auto()  # ALE_AUTH_RECV_ACCEPT
     FLOW_ESTABLISHED = enum.auto()  # ALE_FLOW_ESTABLISHED
     STREAM = enum.auto()
+    DATAGRAM_DATA = enum.auto()
+    INBOUND_ICMP_ERROR = enum.auto()
+    OUTBOUND_ICMP_ERROR = enum.auto()
+    INBOUND_MAC_FRAME = enum.auto()
+    OUTBOUND_MAC_FRAME = enum.auto()
+    RESOURCE_RELEASE = enum.auto()  # ALE_RESOURCE_RELEASE: told, not asked
+    CONNECT_REDIRECT = enum.auto()  # ALE_CONNECT_REDIRECT
+    BIND_REDIRECT = enum.auto()  # ALE_BIND_REDIRECT
 
 
 class Action(enum.Enum):
@@ -60,6 +75,15 @@ class Action(enum.Enum):
     BLOCK = enum.auto()
     PERMIT_PAIR = enum.auto()
     """INBOUND_IPPACKET: permit, and do not ask again about these two addresses under this policy."""
+    PERMIT_FLOW = enum.auto()
+    """Transport points, OUTBOUND_IPPACKET: permit, and do not ask again about this flow under this policy."""
+    BLOCK_FLOW = enum.auto()
+    """The same, for a flow that is blocked."""
+    PEND = enum.auto()
+    """ALE_CONNECT of TCP, ALE_ACCEPT of a SYN: the engine will say later (``Engine.pend``)."""
+
+
+BLOCKING = frozenset((Action.BLOCK, Action.BLOCK_FLOW))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +91,9 @@ class Subject:
     """What is asked about. ``local`` and ``remote`` are from this host's view; None is any address.
 
     ICMP's type and code stand in the ports' place. ``data``: at an IPPACKET point from the IP header on, at a
-    TRANSPORT point from the transport header on, at STREAM what is sent or received.
+    TRANSPORT point from the transport header on, at STREAM what is sent or received, at an ICMP_ERROR point
+    the ICMP message, at a MAC_FRAME point the frame. ``injected_by``: what an engine has marked it with.
+    ``is_last``: at STREAM, nothing comes behind it.
     """
 
     point: Point
@@ -79,6 +105,15 @@ class Subject:
     is_inbound: bool = False
     interface: int = 0
     data: Buffer = b""
+    injected_by: object | None = None
+    is_last: bool = False
+
+
+class Endpoint(NamedTuple):
+    """An address, None for any, and a port."""
+
+    address: bytes | None
+    port: int
 
 
 class Classifier(Protocol):
@@ -90,6 +125,39 @@ class Classifier(Protocol):
 
     def classify(self, subject: Subject) -> Action:
         """Decide."""
+
+
+class Engine:
+    """A classifier that does more than decide. This base does nothing more."""
+
+    wants_single_packets = False
+    """It takes packets apart, so those that came in are not joined."""
+
+    @property
+    def points(self) -> frozenset[Point]:
+        """Where it wants to be asked."""
+        return frozenset()
+
+    def classify(self, subject: Subject) -> Action:
+        """Decide. It must not call the stack back."""
+        del subject
+        return Action.PERMIT
+
+    def run(self) -> None:
+        """Do what was put off while the stack was inside: inject packets, complete operations."""
+
+    def edit(self, subject: Subject) -> Buffer | None:
+        """STREAM: return what goes on in place of ``subject.data``; None resets the connection."""
+        return None if self.classify(subject) in BLOCKING else subject.data
+
+    def redirect(self, subject: Subject) -> Endpoint | None:
+        """CONNECT_REDIRECT: return another remote end; BIND_REDIRECT: another local one. None: as it is."""
+
+    def pend(self, subject: Subject, resume: Callable[[bool], None]) -> None:
+        """Call ``resume`` once, out of ``run``, with whether what it said PEND to may go on."""
+
+    def flow_ended(self, subject: Subject) -> None:
+        """Forget a connection that is gone."""
 
 
 class OnInterface(Protocol):
@@ -150,8 +218,12 @@ class Classification:
     def __init__(self, classifier: Classifier, count: Callable[[str], None]) -> None:
         """``count`` is told of each refusal: ``classify.blocked_…``."""
         self.generation = 0
+        self.injecting: object | None = None
+        """Whose packet an engine is just putting into the stack."""
+        self.engine = classifier if isinstance(classifier, Engine) else None
         self._classifier = classifier
         self._count = count
+        self._flows: dict[tuple[object, ...], bool] = {}
         self._peers: set[tuple[int, bytes, int]] = set()
         self.policy_changed()
 
@@ -159,7 +231,31 @@ class Classification:
         """Ask anew about everything that was remembered."""
         self.generation += 1
         self.points = self._classifier.points
+        self._asks_frames = bool(self.points & {Point.OUTBOUND_IPPACKET, Point.OUTBOUND_MAC_FRAME})
         self._peers.clear()
+        self._flows.clear()
+
+    # Frames
+
+    def inbound_frames(self, interface: OnInterface, frames: Sequence[RxFrame]) -> Sequence[RxFrame]:
+        """INBOUND_MAC_FRAME: return those that may come in."""
+        if Point.INBOUND_MAC_FRAME not in self.points:
+            return frames
+        return [
+            frame
+            for frame in frames
+            if self._permits(
+                Subject(
+                    Point.INBOUND_MAC_FRAME,
+                    0,
+                    None,
+                    is_inbound=True,
+                    interface=interface.index,
+                    data=frame.data,
+                    injected_by=getattr(frame, "injected_by", None),
+                )
+            )
+        ]
 
     # Packets
 
@@ -177,12 +273,13 @@ class Classification:
                 is_inbound=True,
                 interface=packet.interface.index,
                 data=packet.raw,
+                injected_by=self.injecting,
             )
         )
 
     def outbound_frames(self, interface: OnInterface, frames: list[TxFrame]) -> list[TxFrame]:
-        """OUTBOUND_IPPACKET: return those that may leave. Frames that are no IP are nobody's business."""
-        if Point.OUTBOUND_IPPACKET not in self.points:
+        """OUTBOUND_IPPACKET, for frames that are IP, then OUTBOUND_MAC_FRAME: return those that may leave."""
+        if not self._asks_frames:
             return frames
         return [frame for frame in frames if self._may_leave(interface, frame)]
 
@@ -191,8 +288,17 @@ class Classification:
         if Point.INBOUND_TRANSPORT not in self.points:
             return True
         there, here = _ports(packet.protocol, packet.payload)
-        return self._permits(
-            Subject(
+        return self._permits_flow(
+            (
+                Point.INBOUND_TRANSPORT,
+                packet.protocol,
+                packet.destination,
+                here,
+                packet.source,
+                there,
+                packet.interface.index,
+            ),
+            lambda: Subject(
                 Point.INBOUND_TRANSPORT,
                 packet.protocol,
                 packet.destination,
@@ -202,7 +308,8 @@ class Classification:
                 is_inbound=True,
                 interface=packet.interface.index,
                 data=packet.payload,
-            )
+                injected_by=self.injecting,
+            ),
         )
 
     def outbound_transport(
@@ -211,10 +318,18 @@ class Classification:
         """OUTBOUND_TRANSPORT."""
         if Point.OUTBOUND_TRANSPORT not in self.points:
             return True
-        data = b"".join((header, *payload))
-        here, there = _ports(protocol, data)
-        return self._permits(
-            Subject(
+        here, there = _ports(protocol, header if len(header) >= 4 else b"".join((header, *payload)))
+        return self._permits_flow(
+            (
+                Point.OUTBOUND_TRANSPORT,
+                protocol,
+                path.source,
+                here,
+                path.destination,
+                there,
+                path.interface.index,
+            ),
+            lambda: Subject(
                 Point.OUTBOUND_TRANSPORT,
                 protocol,
                 path.source,
@@ -222,8 +337,66 @@ class Classification:
                 path.destination,
                 there,
                 interface=path.interface.index,
-                data=data,
+                data=b"".join((header, *payload)),
+                injected_by=self.injecting,
+            ),
+        )
+
+    def datagram_data(  # noqa: PLR0917 - a datagram's two ends
+        self,
+        interface: OnInterface,
+        local: bytes,
+        port: int,
+        remote: bytes,
+        remote_port: int,
+        data: Buffer,
+        *,
+        is_inbound: bool,
+    ) -> bool:
+        """DATAGRAM_DATA of UDP: what a program sends or is given."""
+        if Point.DATAGRAM_DATA not in self.points:
+            return True
+        return self._permits(
+            Subject(
+                Point.DATAGRAM_DATA,
+                UDP,
+                local,
+                port,
+                remote,
+                remote_port,
+                is_inbound,
+                interface.index,
+                data,
+                self.injecting,
             )
+        )
+
+    def inbound_error(self, packet: ClassifiedPacket) -> bool:
+        """INBOUND_ICMP_ERROR: an error about a packet of ours."""
+        ends = (packet.destination, packet.source)
+        return self._icmp_error(
+            Point.INBOUND_ICMP_ERROR, packet.protocol, ends, packet.interface, packet.payload
+        )
+
+    def outbound_error(self, path: ClassifiedPath, protocol: int, message: bytes) -> bool:
+        """OUTBOUND_ICMP_ERROR: an error of ours."""
+        ends = (path.source, path.destination)
+        return self._icmp_error(Point.OUTBOUND_ICMP_ERROR, protocol, ends, path.interface, message)
+
+    def _icmp_error(
+        self,
+        point: Point,
+        protocol: int,
+        ends: tuple[bytes, bytes],
+        interface: OnInterface,
+        data: Buffer,
+    ) -> bool:
+        if point not in self.points:
+            return True
+        here, there = _ports(protocol, data)
+        is_inbound = point is Point.INBOUND_ICMP_ERROR
+        return self._permits(
+            Subject(point, protocol, ends[0], here, ends[1], there, is_inbound, interface.index, data)
         )
 
     # Ports and connections
@@ -236,14 +409,51 @@ class Classification:
         """ALE_LISTEN. NetworkError(PROHIBITED)."""
         self._require(Subject(Point.ALE_LISTEN, TCP, local, port))
 
-    def connect(self, local: bytes, port: int, remote: bytes, remote_port: int) -> None:
-        """ALE_CONNECT of TCP. NetworkError(PROHIBITED)."""
-        self._require(Subject(Point.ALE_CONNECT, TCP, local, port, remote, remote_port))
+    def released(self, protocol: int, local: bytes | None, port: int) -> None:
+        """RESOURCE_RELEASE: a port is given back."""
+        if Point.RESOURCE_RELEASE in self.points:
+            self._classifier.classify(Subject(Point.RESOURCE_RELEASE, protocol, local, port))
 
-    def accept(self, local: bytes, port: int, remote: bytes, remote_port: int) -> bool:
-        """ALE_ACCEPT of TCP: a SYN."""
+    def redirect_bind(self, protocol: int, local: bytes | None, port: int) -> Endpoint:
+        """BIND_REDIRECT: return the local end to take."""
+        found = None
+        if self.engine is not None and Point.BIND_REDIRECT in self.points:
+            found = self.engine.redirect(Subject(Point.BIND_REDIRECT, protocol, local, port))
+        return found or Endpoint(local, port)
+
+    def redirect_connect(self, local: bytes | None, port: int, remote: bytes, remote_port: int) -> Endpoint:
+        """CONNECT_REDIRECT of TCP: return the remote end to connect to."""
+        found = None
+        if self.engine is not None and Point.CONNECT_REDIRECT in self.points:
+            subject = Subject(Point.CONNECT_REDIRECT, TCP, local, port, remote, remote_port)
+            found = self.engine.redirect(subject)
+        return found or Endpoint(remote, remote_port)
+
+    def connect(
+        self, local: bytes, port: int, remote: bytes, remote_port: int, resume: Callable[[bool], None]
+    ) -> bool:
+        """ALE_CONNECT of TCP; False: ``resume`` is called later. NetworkError(PROHIBITED)."""
+        if Point.ALE_CONNECT not in self.points:
+            return True
+        subject = Subject(Point.ALE_CONNECT, TCP, local, port, remote, remote_port)
+        action = self._ask(subject)
+        if action in BLOCKING:
+            raise NetworkError(Failure.PROHIBITED, subject.point.name)
+        if action is Action.PEND and self.engine is not None:
+            self.engine.pend(subject, resume)
+        return action is not Action.PEND
+
+    def accept(
+        self, local: bytes, port: int, remote: bytes, remote_port: int, resume: Callable[[bool], None]
+    ) -> bool:
+        """ALE_ACCEPT of TCP: a SYN. False: it is dropped, or ``resume`` is called later."""
+        if Point.ALE_ACCEPT not in self.points:
+            return True
         subject = Subject(Point.ALE_ACCEPT, TCP, local, port, remote, remote_port, is_inbound=True)
-        return Point.ALE_ACCEPT not in self.points or self._permits(subject)
+        action = self._ask(subject)
+        if action is Action.PEND and self.engine is not None:
+            self.engine.pend(subject, resume)
+        return action is not Action.PEND and action not in BLOCKING
 
     def established(
         self, local: bytes, port: int, remote: bytes, remote_port: int, *, is_inbound: bool
@@ -253,9 +463,20 @@ class Classification:
         subject = Subject(point, TCP, local, port, remote, remote_port, is_inbound=is_inbound)
         return point not in self.points or self._permits(subject)
 
-    def stream(self, subject: Subject) -> bool:
-        """STREAM: data of a connection, in order."""
-        return self._permits(subject)
+    def stream(self, subject: Subject) -> Buffer | None:
+        """STREAM: data of a connection, in order. Return what goes on; None: the connection is reset."""
+        if self.engine is not None:
+            found = self.engine.edit(subject)
+            if found is None:
+                self._count("classify.blocked_stream")
+            return found
+        return subject.data if not len(subject.data) or self._permits(subject) else None
+
+    def flow_ended(self, local: bytes, port: int, remote: bytes, remote_port: int) -> None:
+        """Tell that a connection is gone."""
+        if self.engine is not None:
+            subject = Subject(Point.FLOW_ESTABLISHED, TCP, local, port, remote, remote_port)
+            self.engine.flow_ended(subject)
 
     def datagram_to(self, local: bytes | None, port: int, remote: bytes, remote_port: int) -> None:
         """ALE_CONNECT of UDP: the first datagram to a peer. NetworkError(PROHIBITED)."""
@@ -291,16 +512,45 @@ class Classification:
             raise NetworkError(Failure.PROHIBITED, subject.point.name)
 
     def _permits(self, subject: Subject) -> bool:
-        return self._ask(subject) is not Action.BLOCK
+        return self._ask(subject) not in BLOCKING
+
+    def _permits_flow(self, flow: tuple[object, ...], subject: Callable[[], Subject]) -> bool:
+        """Answer from memory, or ask and remember what is said of the whole flow."""
+        known = self._flows.get(flow) if self.injecting is None else None
+        if known is not None:
+            if not known:
+                self._count(f"classify.blocked_{str(getattr(flow[0], 'name', '')).lower()}")
+            return known
+        action = self._ask(subject())
+        if action in {Action.PERMIT_FLOW, Action.BLOCK_FLOW}:
+            if len(self._flows) >= MOST_FLOWS:
+                self._flows.clear()
+            self._flows[flow] = action is Action.PERMIT_FLOW
+        return action not in BLOCKING
 
     def _ask(self, subject: Subject) -> Action:
         action = self._classifier.classify(subject)
-        if action is Action.BLOCK:
+        if action in BLOCKING:
             self._count(f"classify.blocked_{subject.point.name.lower()}")
         return action
 
     def _may_leave(self, interface: OnInterface, frame: TxFrame) -> bool:
-        data = frame.data()
+        injected_by = getattr(frame, "injected_by", None)
+        if Point.OUTBOUND_IPPACKET in self.points and not self._packet_may_leave(
+            interface, frame, injected_by
+        ):
+            return False
+        if Point.OUTBOUND_MAC_FRAME not in self.points:
+            return True
+        point, index = Point.OUTBOUND_MAC_FRAME, interface.index
+        return self._permits(
+            Subject(point, 0, None, interface=index, data=frame.data(), injected_by=injected_by)
+        )
+
+    def _packet_may_leave(self, interface: OnInterface, frame: TxFrame, injected_by: object | None) -> bool:
+        data = bytes(frame.buffers[0])
+        if len(data) < ethernet.HEADER_BYTES + ipv6.HEADER_BYTES:
+            data = frame.data()
         raw = memoryview(data)[ethernet.HEADER_BYTES :]
         kind = ethernet.ethertype(data)
         if kind == ethernet.IPV4 and len(raw) >= ipv4.HEADER_BYTES:
@@ -310,9 +560,17 @@ class Classification:
         else:
             return True
         point = Point.OUTBOUND_IPPACKET
-        return self._permits(
-            Subject(point, protocol, source, 0, destination, interface=interface.index, data=raw)
-        )
+        index = interface.index
+
+        def subject() -> Subject:
+            whole = memoryview(frame.data())[ethernet.HEADER_BYTES :]
+            return Subject(
+                point, protocol, source, 0, destination, interface=index, data=whole, injected_by=injected_by
+            )
+
+        if injected_by is not None:
+            return self._permits(subject())
+        return self._permits_flow((point, source, destination, index), subject)
 
 
 def _ports(protocol: int, data: Buffer) -> tuple[int, int]:

@@ -81,6 +81,11 @@ class IcmpLayer:
             body = icmp.build4(type_, code, rest, about.raw[: icmp.QUOTE_4])
         else:
             body = icmp.build6(type_, code, value, about.raw[: icmp.QUOTE_6], (path.source, path.destination))
+        classification = self._context.classification
+        if classification is not None and not classification.outbound_error(
+            path, ICMP if v4 else ICMPV6, body
+        ):
+            return
         self._context.counters[f"icmp.out_{kind.name.lower()}"] += 1
         self._ip.send(path, ICMP if v4 else ICMPV6, body, [])
 
@@ -150,6 +155,7 @@ class IcmpLayer:
         if word & 0x1FFF or (body[0] & 15) < 5:
             return
         self._pass(
+            about,
             ErrorReport(
                 kind,
                 about.source,
@@ -159,7 +165,7 @@ class IcmpLayer:
                 body[(body[0] & 15) * 4 :],
                 message.rest & 0xFFFF if kind is ErrorKind.TOO_BIG else 0,
                 total,
-            )
+            ),
         )
 
     def _report6(self, about: Packet, message: Message, kind: ErrorKind) -> None:
@@ -175,6 +181,7 @@ class IcmpLayer:
         if len(body) < chain.offset + 8 or (chain.fragment and chain.fragment.offset):
             return
         self._pass(
+            about,
             ErrorReport(
                 kind,
                 about.source,
@@ -184,14 +191,17 @@ class IcmpLayer:
                 body[chain.offset :],
                 message.rest if kind is ErrorKind.TOO_BIG else 0,
                 size + 40,
-            )
+            ),
         )
 
-    def _pass(self, report: ErrorReport) -> None:
+    def _pass(self, about: Packet, report: ErrorReport) -> None:
         # Only errors about packets that we can have sent are believed.
         transport = self._ip.transports.get(report.protocol)
         if transport is None or not self._ip.paths.is_local(report.source):
             self._context.counters["icmp.in_lies"] += 1
+            return
+        classification = self._context.classification
+        if classification is not None and not classification.inbound_error(about):
             return
         transport.icmp_error(report)
 

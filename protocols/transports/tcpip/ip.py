@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from protocols.transports.tcpip.arp import Arp
     from protocols.transports.tcpip.context import Context
     from protocols.transports.tcpip.interface import Interface
-    from protocols.transports.tcpip.link import RxFrame
+    from protocols.transports.tcpip.link import RxFrame, TxFrame
     from protocols.transports.tcpip.packet import Packet
 
 
@@ -114,6 +114,13 @@ class Ip:
             self.v4.send(path, protocol, header, payload, options)
         else:
             self.v6.send(path, protocol, header, payload, options)
+
+    def transmit(self, path: Path, frame: TxFrame) -> None:
+        """Send a whole packet by a path, its IP header made already; it is not classified as transport."""
+        if len(path.destination) == 4:
+            self.v4.transmit(path, frame)
+        else:
+            self.v6.transmit(path, frame)
 
     def max_payload(self, path: Path) -> int:
         """Return how many bytes fit one packet of the path behind the IP header."""

@@ -121,7 +121,7 @@ class Ipv4Layer:
         if path.unicast:
             interface.neighbours4.send(path.next_hop, ethernet.IPV4, frame)
         else:
-            self._transmit(path, frame)
+            self.transmit(path, frame)
 
     def _fragment(
         self, path: Path, protocol: int, buffers: list[Buffer], options: SendOptions, mtu: int
@@ -151,12 +151,13 @@ class Ipv4Layer:
                 options=ip_options,
             )
             count["ipv4.fragments_created"] += 1
-            self._transmit(path, TxFrame([head + piece]))
+            self.transmit(path, TxFrame([head + piece]))
             at += len(piece)
             ip_options = ipv4.copied_options(ip_options)
         count["ipv4.out_requests"] += 1
 
-    def _transmit(self, path: Path, frame: TxFrame) -> None:
+    def transmit(self, path: Path, frame: TxFrame) -> None:
+        """Send a whole packet by a path, its header made already."""
         interface = path.interface
         if interface.loopback:
             interface.emit(interface.mac, ethernet.IPV4, frame)
@@ -256,4 +257,4 @@ class Ipv4Layer:
             return
         count["ipv4.forwarded"] += 1
         for piece in split_payload(raw, mtu):
-            self._transmit(path, TxFrame([piece]))
+            self.transmit(path, TxFrame([piece]))

@@ -117,7 +117,7 @@ class Ipv6Layer:
             frame.checksum_offset = options.checksum_offset
         frame.lso_mss = options.lso_mss
         self._context.counters["ipv6.out_requests"] += 1
-        self._transmit(path, frame)
+        self.transmit(path, frame)
 
     def _fragment(
         self, path: Path, protocol: int, buffers: list[Buffer], options: SendOptions, mtu: int
@@ -142,10 +142,11 @@ class Ipv6Layer:
             )
             fragment = ipv6.FRAGMENT.pack(protocol, 0, at | more, self._identification)
             count["ipv6.fragments_created"] += 1
-            self._transmit(path, TxFrame([head + fragment + piece]))
+            self.transmit(path, TxFrame([head + fragment + piece]))
         count["ipv6.out_requests"] += 1
 
-    def _transmit(self, path: Path, frame: TxFrame) -> None:
+    def transmit(self, path: Path, frame: TxFrame) -> None:
+        """Send a whole packet by a path, its header made already."""
         interface = path.interface
         if interface.loopback:
             interface.emit(interface.mac, ethernet.IPV6, frame)
@@ -252,4 +253,4 @@ class Ipv6Layer:
                 return
             raw[7] -= 1
             count["ipv6.forwarded"] += 1
-            self._transmit(path, TxFrame([bytes(raw)]))
+            self.transmit(path, TxFrame([bytes(raw)]))

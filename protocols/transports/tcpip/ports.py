@@ -40,6 +40,8 @@ class PortTable:
         """Give a port back."""
         if local is not None and is_unspecified(local) and len(local) == 4:
             local = None
+        if self._context.classification is not None:
+            self._context.classification.released(self._protocol, local, port)
         claims = self._claims.get(port, [])
         for claim in claims:
             if claim[0] == local:

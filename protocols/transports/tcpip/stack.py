@@ -314,7 +314,12 @@ class Stack:
         if self._unhandled:
             self._handle_the_rest()
         if interface.up:
-            arrived = iter(coalesce(frames) if len(frames) > 1 else frames)
+            is_joined = len(frames) > 1
+            if self.context.classification is not None:
+                engine = self.context.classification.engine
+                is_joined &= engine is None or not engine.wants_single_packets
+                frames = self.context.classification.inbound_frames(interface, frames)
+            arrived = iter(coalesce(frames) if is_joined else frames)
             try:
                 for frame in arrived:
                     interface.counters["in_frames"] += 1
@@ -335,6 +340,8 @@ class Stack:
             self._handle_the_rest()
         classification = self.context.classification
         for _ in range(MAX_ROUNDS):
+            if classification is not None and classification.engine is not None:
+                classification.engine.run()
             self.tcp.settle()
             for interface in self.interfaces:
                 if interface.outbox:

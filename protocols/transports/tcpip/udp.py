@@ -141,6 +141,8 @@ class Udp:
         share: bool = False,
     ) -> UdpEndpoint:
         """Open an endpoint; port 0 chooses one. ``share`` permits others that share too."""
+        if self._context.classification is not None:
+            local, port = self._context.classification.redirect_bind(UDP, local, port)
         if (
             local is not None
             and not addresses.is_unspecified(local)
@@ -207,6 +209,11 @@ class Udp:
         options: SendOptions = PLAIN,
     ) -> None:
         """Send a datagram by a path that is already known."""
+        classification = self._context.classification
+        if classification is not None and not classification.datagram_data(
+            path.interface, path.source, source_port, path.destination, port, data, is_inbound=False
+        ):
+            return
         size = HEADER.size + len(data)
         start = pseudo_sum(path.source, path.destination, UDP) + size
         fits = size <= self._ip.max_payload(path)
@@ -248,6 +255,16 @@ class Udp:
         classification = self._context.classification
         if classification is not None and not classification.datagram_from(
             datagram.destination, port, datagram.source, source_port
+        ):
+            return
+        if classification is not None and not classification.datagram_data(
+            about.interface,
+            about.destination,
+            port,
+            about.source,
+            source_port,
+            datagram.data,
+            is_inbound=True,
         ):
             return
         if self._dispatch(datagram, port):

@@ -15,6 +15,7 @@ import pytest
 
 from lab.cli import arguments
 from lab.cli.commands import boot
+from lab.cli.declared import boot as declared
 from lab.errors import UsageError
 from lab.machines import boot_report
 from lab.machines.boot_report import CardStory, Ping, Story, Transfer
@@ -49,7 +50,7 @@ TOLD = Story("QEMU 11.1.3 (cache)", "tcg", "asked for", "6.12", 5.0, (CARD,))
 def parsed(*argv: str) -> argparse.Namespace:
     """Parse boot's arguments."""
     parser = argparse.ArgumentParser()
-    boot.add_arguments(parser)
+    declared.add_arguments(parser)
     return parser.parse_args(argv)
 
 
@@ -151,14 +152,14 @@ def test_a_copy_into_a_folder_keeps_the_file_s_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("text", "mib"), [("512", 512), ("512M", 512), ("2G", 2048), ("1g", 1024)])
 def test_memory_is_read_in_mebibytes(text: str, mib: int) -> None:
     """As QEMU reads it."""
-    assert boot.memory_mib(text) == mib
+    assert declared.memory_mib(text) == mib
 
 
 @pytest.mark.parametrize("text", ["64M", "much", "-1", "1T"])
 def test_memory_that_cannot_be_is_refused(text: str) -> None:
     """Too little for a kernel to boot in, too."""
     with pytest.raises(argparse.ArgumentTypeError):
-        boot.memory_mib(text)
+        declared.memory_mib(text)
 
 
 def test_a_multicast_address_is_no_card_s() -> None:

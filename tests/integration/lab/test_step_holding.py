@@ -15,10 +15,11 @@ from device.vfio_user import Client
 from device.wire.spec import open_wire
 from lab.machines.qemu.command import VfioUserNic
 from lab.stepper.clock import StandingClock
-from lab.stepper.live import Live, LiveThread, Wish, start
+from lab.stepper.live import Live, LiveThread, start
 from lab.stepper.prompt import Prompt
 from lab.stepper.signals import Interrupts
 from lab.stepper.small_driver import MAC
+from lab.stepper.wish import Wish
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
+from device.engine import header
 from device.regs.bank import Access, Bank, Field, Register
 from device.regs.nic import BAR0_SIZE, NIC
 from device.regs.render import c_header, decode
@@ -61,3 +65,31 @@ def test_the_c_header_has_every_register_once() -> None:
     text = c_header(NIC)
 
     assert all(text.count(f"#define RW_{reg.name} ") == 1 for reg in NIC)
+
+
+def test_no_number_of_pythons_is_spelled_in_c() -> None:
+    """What ``device.engine.header`` renders is defined nowhere else in the core, nor in the driver's C."""
+    top = Path(header.__file__).resolve().parents[2]
+    rendered = set(re.findall(r"#define (RW_\w+)", header.regs_h()))
+
+    twice = [
+        f"{path.name}: {name}"
+        for folder in ("device/engine/csrc", "miniport/csrc")
+        for path in sorted((top / folder).glob("*.[hc]"))
+        if path.name != "regs.h"
+        for name in re.findall(r"^\s*(?:#define |(?=RW_\w+ =))(RW_\w+)", path.read_text(), re.MULTILINE)
+        if name in rendered
+    ]
+
+    assert twice == []
+
+
+@pytest.mark.parametrize("name", sorted(header.NUMBERS))
+def test_every_number_that_is_rendered_is_used(name: str) -> None:
+    """One that nobody reads any more goes."""
+    top = Path(header.__file__).resolve().parents[2]
+    text = "".join(
+        path.read_text() for path in (top / "device/engine/csrc").glob("*.[hc]") if path.name != "regs.h"
+    )
+
+    assert f"RW_{name}" in text

@@ -16,7 +16,7 @@ from device.trace.facts import say
 from device.trace.player import REFERENCE, EngineFactory, Player
 from device.trace.recording import About, Recording, Writer
 from device.trace.records import Kind, Record
-from lab.stepper.small_driver import FAULTS
+from lab.stepper.planted import FAULTS
 from lab.stepper.workbench import build
 
 if TYPE_CHECKING:

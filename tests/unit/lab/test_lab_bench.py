@@ -15,7 +15,7 @@ from lab.trials.bench.engine import once
 from lab.trials.bench.guest import METRICS, OURS, RIVALS
 from lab.trials.bench.loads import Sample
 from lab.trials.bench.pairing import Rotation, Spread, paired, spread
-from lab.trials.parts import parts
+from lab.trials.parts import summaries
 
 PING = METRICS[0]
 TCP = METRICS[1]
@@ -121,7 +121,7 @@ def test_the_data_says_which_targets_are_reached() -> None:
 
 def test_the_parts_are_found_and_are_subcommands() -> None:
     """A module of lab.trials.bench with a NAME is a part."""
-    names = {part.NAME for part in parts(lab.trials.bench)}
+    names = set(summaries(lab.trials.bench))
 
     assert {"doorbell", "engine", "guest"} <= names
     assert all(parser().parse_args(["bench", name]).part == name for name in names)

@@ -71,7 +71,7 @@ def test_the_table_says_what_each_system_is_and_what_is_not_there_yet() -> None:
     table = systems.markdown()
 
     assert "| 4 | Ancillary function driver (AFD) | `afd.sys` |" in table
-    assert re.search(r"\| 39 \| NetBEUI .*\| not yet \|", table)
+    assert re.search(r"\| 10 \| COM, .*\| not yet \|", table)
 
 
 def test_the_place_of_a_file_is_its_innermost_component() -> None:

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 NEAR, FAR, PORT = parse("10.0.0.1"), parse("10.0.0.2"), 80
-ALL = frozenset(Point)
+ALL = frozenset(Point) - {Point.INBOUND_MAC_FRAME, Point.OUTBOUND_MAC_FRAME}
+"""Without MAC frames: ARP is left alone."""
 
 
 class Toy:

@@ -11,9 +11,16 @@ TOP = Path(__file__).resolve().parents[3]
 OURS = ("formats", "device", "ntos", "ndis", "miniport", "protocols", "lab")
 
 BELOW = OURS[:-1]
-EVERYWHERE = ("lab.errors", "lab.logs")
-"""What every room of the lab may use."""
-LAB = ("lab.machines", "lab.host", "lab.conformance", "lab.stepper", "lab.trials", "lab.cli", *EVERYWHERE)
+LAB = (
+    "lab.machines",
+    "lab.host",
+    "lab.conformance",
+    "lab.stepper",
+    "lab.trials",
+    "lab.cli",
+    "lab.errors",
+    "lab.logs",
+)
 
 # Imports point towards the metal: what each folder may import of the others.
 # "device.regs" means that package and what is below it, no more.
@@ -36,11 +43,19 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     ),  # buses
     "protocols": ("protocols", "ndis", "ntos", "formats"),
     "lab": OURS,
-    "lab/machines": (*BELOW, "lab.machines", *EVERYWHERE),
-    "lab/host": (*BELOW, "lab.host", "lab.machines", *EVERYWHERE),
-    "lab/conformance": (*BELOW, "lab.conformance", "lab.host", "lab.machines", *EVERYWHERE),
-    "lab/stepper": (*BELOW, "lab.stepper", "lab.conformance", "lab.host", "lab.machines", *EVERYWHERE),
-    "lab/trials": (*BELOW, *(room for room in LAB if room != "lab.cli"), *EVERYWHERE),
+    "lab/machines": (*BELOW, "lab.machines", "lab.errors", "lab.logs"),
+    "lab/host": (*BELOW, "lab.host", "lab.machines", "lab.errors", "lab.logs"),
+    "lab/conformance": (*BELOW, "lab.conformance", "lab.host", "lab.machines", "lab.errors", "lab.logs"),
+    "lab/stepper": (
+        *BELOW,
+        "lab.stepper",
+        "lab.conformance",
+        "lab.host",
+        "lab.machines",
+        "lab.errors",
+        "lab.logs",
+    ),
+    "lab/trials": (*BELOW, *(room for room in LAB if room != "lab.cli")),
 }
 
 

@@ -50,8 +50,21 @@ def listener_hears(tcp: Tcp, found: Listener, key: FourTuple, seg: Segment) -> N
 
 
 def _hear_syn(tcp: Tcp, found: Listener, key: FourTuple, seg: Segment) -> None:
-    if tcp.context.classification is not None and not tcp.context.classification.accept(*key):
-        return
+    classification = tcp.context.classification
+    if classification is not None:
+        resume = partial(_authorized, tcp, found, key, seg)
+        if not classification.accept(*key, resume):
+            return
+    _admit(tcp, found, key, seg)
+
+
+def _authorized(tcp: Tcp, found: Listener, key: FourTuple, seg: Segment, may_go_on: bool) -> None:  # noqa: FBT001 - the shape that an engine calls
+    """Go on with a SYN that a filtering engine had to think about."""
+    if may_go_on and found.open and key not in tcp.connections:
+        _admit(tcp, found, key, seg)
+
+
+def _admit(tcp: Tcp, found: Listener, key: FourTuple, seg: Segment) -> None:
     if not found.admit(key.remote, key.remote_port):
         tcp.context.counters["tcp.listen_overflow"] += 1
         return

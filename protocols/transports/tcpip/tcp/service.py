@@ -76,6 +76,8 @@ class Tcp:
         if local is not None and not addresses.is_unspecified(local):
             self._check_local(local)
         if self.context.classification is not None:
+            if not share:
+                local, port = self.context.classification.redirect_bind(TCP, local, port)
             self.context.classification.listen(local, port)
         port = self.ports.claim(local, port, share=share)
         found = Listener(self, local, port, on_accept)
@@ -110,12 +112,18 @@ class Tcp:
             raise NetworkError(Failure.ADDRESS_NOT_AVAILABLE, addresses.text(remote))
         if len(self.connections) >= self.context.config.connection_limit:
             raise NetworkError(Failure.NO_RESOURCES)
+        if self.context.classification is not None:
+            found = self.context.classification.redirect_connect(local, local_port, remote, port)
+            remote, port = found.address or remote, found.port
         path = self.ip.resolve(remote, local)
         local_port = self._claim_port(FourTuple(path.source, local_port, remote, port))
         key = FourTuple(path.source, local_port, remote, port)
+        is_settled = True
         if self.context.classification is not None:
             try:
-                self.context.classification.connect(*key)
+                is_settled = self.context.classification.connect(
+                    *key, lambda may_go_on: self._authorized(connection, may_go_on=may_go_on)
+                )
             except NetworkError:
                 self.ports.release(path.source, local_port)
                 raise
@@ -128,10 +136,26 @@ class Tcp:
         connection.ts_ok = config.timestamps
         connection.sack_ok = config.sack
         connection.rtt_sequence = connection.iss + 1
+        if not is_settled:
+            del self.connections[key]  # nothing is heard on it before the engine has said
+        else:
+            self._open(connection)
+        return connection
+
+    def _open(self, connection: Connection) -> None:
         connection.rtt_time = self.context.now
         output.send_syn(connection)
         connection.rexmit_timer.start(connection.rtt.rto)
-        return connection
+
+    def _authorized(self, connection: Connection, *, may_go_on: bool) -> None:
+        """Go on with a connection that a filtering engine had to think about, unless its owner has left."""
+        if connection.state is not State.SYN_SENT or connection.key in self.connections:
+            return
+        if not may_go_on:
+            self.delete(connection, Failure.PROHIBITED)
+            return
+        self.connections[connection.key] = connection
+        self._open(connection)
 
     # From IP
 
@@ -264,6 +288,8 @@ class Tcp:
             timer.stop()
         if not connection.passive:
             self.ports.release(connection.key.local, connection.key.local_port)
+        if self.context.classification is not None:
+            self.context.classification.flow_ended(*connection.key)
         connection.failure = failure
         if failure is not None:
             connection.received.clear()

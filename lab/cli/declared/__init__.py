@@ -1,0 +1,1 @@
+"""What subcommands take, apart from their work where that loads much: help does not wait for it."""
