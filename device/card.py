@@ -71,6 +71,7 @@ class Account:
     """What the card did, for the story that ``boot`` tells."""
 
     frames_sent: int = 0
+    """Of the cable: a large send is as many as it is cut into, whoever cuts it."""
     frames_received: int = 0
     descriptors: int = 0
     doorbells: int = 0
@@ -260,7 +261,7 @@ class Card:
         self.account.frames_received += self._stored - before
 
     def _frame_sent(self, effect: FrameSent) -> None:
-        self.account.frames_sent += 1
+        self.account.frames_sent += effect.frames
         self._send(effect)
 
     def _message(self, effect: MessageSignalled) -> None:

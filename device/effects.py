@@ -32,6 +32,10 @@ class Offload:
     gso_size: int = 0
     ecn: bool = False
 
+    def frames(self, length: int) -> int:
+        """Return how many frames a cable carries of ``length`` bytes that the wire is to cut."""
+        return 1 if self.gso is None else -(-(length - self.hdr_len) // self.gso_size)
+
 
 class FrameSent(NamedTuple):
     """A whole frame left for the wire, without its FCS.
@@ -41,6 +45,11 @@ class FrameSent(NamedTuple):
 
     data: bytes
     offload: Offload | None = None
+
+    @property
+    def frames(self) -> int:
+        """How many frames of the cable it is: more than one where the wire is to cut it."""
+        return 1 if self.offload is None else self.offload.frames(len(self.data))
 
 
 @dataclass(frozen=True, slots=True)

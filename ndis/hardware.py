@@ -93,6 +93,18 @@ class Resource:
     address: int = 0
 
 
+@dataclass(slots=True, eq=False)
+class RegisterAccess:
+    """A register access of the driver's; ``value`` of a read is known when the bus has answered."""
+
+    offset: int
+    value: int | None = None
+
+    def __repr__(self) -> str:
+        """Name the place and the value."""
+        return f"{self.offset:#07x}" + ("" if self.value is None else f"={self.value:08x}")
+
+
 class MappedRegisters:
     """Registers with the bounds of their BAR; every access can be observed."""
 
@@ -103,19 +115,22 @@ class MappedRegisters:
 
     def read32(self, offset: int) -> int:
         """NdisReadRegisterUlong."""
-        self._note("read", offset)
-        return self._below.read32(offset)
+        access = self._note("read", RegisterAccess(offset))
+        access.value = self._below.read32(offset)
+        return access.value
 
     def write32(self, offset: int, value: int) -> None:
         """NdisWriteRegisterUlong."""
-        self._note("write", offset)
+        self._note("write", RegisterAccess(offset, value))
         self._below.write32(offset, value)
 
-    def _note(self, how: str, offset: int) -> None:
+    def _note(self, how: str, access: RegisterAccess) -> RegisterAccess:
+        offset = access.offset
         if self._adapter.observer is not None:
-            self._adapter.emit(Kind.MMIO, how, None, offset=offset, length=self.length)
+            self._adapter.emit(Kind.MMIO, how, access, offset=offset, length=self.length)
         if not 0 <= offset <= self.length - 4:
             raise BugCheckError(f"register {how} at {offset:#x}, outside {self.length:#x} bytes")
+        return access
 
 
 class Resources:

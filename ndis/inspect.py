@@ -8,9 +8,14 @@ the caller's.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import astuple, dataclass, fields
 from typing import TYPE_CHECKING
 
+from formats.columns import WIDTH, columns, hanging
+from ndis.events import Kind
+from ndis.hardware import RegisterAccess
+from ndis.oid_text import meaning
 from ndis.oids import BY_NUMBER, Oid, oid_name
 from ndis.requests import InformationBuffer, Request, RequestKind
 from ndis.status import Status
@@ -27,7 +32,8 @@ if TYPE_CHECKING:
     from ndis.wrapper import Ndis
 
 ANSWER_BYTES = 1024
-SHOWN_BYTES = 24
+Register = Callable[[RegisterAccess], str]
+SHOWN_BYTES = 4
 MOST_COLUMNS = 8
 
 
@@ -101,6 +107,8 @@ class OidView:
     oid: str
     state: str
     answer: str
+    """In words where they are known, else the bytes."""
+    raw: str = HexBytes()
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,17 +230,20 @@ def ask_oids(ndis: Ndis) -> list[OidView]:
                 found.append(OidView(adapter.name, oid_name(number), "set only", ""))
                 continue
             status, answer = _ask(adapter, number)
-            shown = _shown(answer) if status is Status.SUCCESS else ""
-            found.append(OidView(adapter.name, oid_name(number), status.name, shown))
+            found.append(_oid(adapter.name, number, status, answer))
     return found
 
 
 def seen_oids(ndis: Ndis, journal: Journal) -> list[OidView]:
     """Return what drivers answered last, of a stack that may not be asked now; what pends comes first."""
     return _requests(ndis) + [
-        OidView(adapter, oid_name(oid), status.name, _shown(answer))
-        for (adapter, oid), (status, answer) in journal.answers.items()
+        _oid(adapter, oid, status, answer) for (adapter, oid), (status, answer) in journal.answers.items()
     ]
+
+
+def _oid(adapter: str, number: int, status: Status, answer: bytes) -> OidView:
+    raw = _shown(answer) if status is Status.SUCCESS else HexBytes()
+    return OidView(adapter, oid_name(number), status.name, meaning(number, answer) if raw else "", raw)
 
 
 def _requests(ndis: Ndis) -> list[OidView]:
@@ -254,9 +265,9 @@ def _ask(adapter: MiniportAdapter, number: int) -> tuple[Status, bytes]:
     return done[0], buffer.answer
 
 
-def log(journal: Journal, lines: int) -> list[LogView]:
-    """Return the last crossings, oldest first."""
-    return told(list(journal.events)[-lines:] if lines else [])
+def log(journal: Journal, lines: int, register: Register = repr) -> list[LogView]:
+    """Return the last crossings, oldest first; ``register`` puts a register access into words."""
+    return told(list(journal.events)[-lines:] if lines else [], register)
 
 
 def history(journal: Journal, number: int) -> list[LogView]:
@@ -264,10 +275,10 @@ def history(journal: Journal, number: int) -> list[LogView]:
     return told(e for e in list(journal.events) if getattr(e.subject, "number", None) == number)
 
 
-def told(events: Iterable[Event]) -> list[LogView]:
-    """Return events as they are shown."""
+def told(events: Iterable[Event], register: Register = repr) -> list[LogView]:
+    """Return events as they are shown; ``register`` puts a register access into words."""
     return [
-        LogView(e.at_ns / 1e9, e.irql.name, e.adapter, e.kind.name, e.name, _subject(e.subject))
+        LogView(e.at_ns / 1e9, e.irql.name, e.adapter, e.kind.name, e.name, _subject(e, register))
         for e in events
     ]
 
@@ -280,8 +291,8 @@ def reports(verifier: Verifier) -> list[ReportView]:
     ]
 
 
-def table(views: Sequence[object]) -> str:
-    """Return records of one kind as columns under their fields' names, or as a block each when they are wide.
+def table(views: Sequence[object], width: int = WIDTH) -> str:
+    """Return records of one kind as columns under their fields' names, or as a block each when they are many.
 
     Empty for none.
     """
@@ -289,16 +300,15 @@ def table(views: Sequence[object]) -> str:
         return ""
     heading = tuple(field.name for field in fields(views[0]))  # type: ignore[arg-type]  # a view is a dataclass
     rows = [heading, *(tuple(map(_cell, astuple(view))) for view in views)]  # type: ignore[call-overload]  # the same
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     if len(heading) > MOST_COLUMNS:
         left = max(map(len, heading))
         blocks = []
         for row in rows[1:]:
             pairs = zip(heading, row, strict=True)
-            blocks.append("".join(f"{name.ljust(left)}  {cell}".rstrip() + "\n" for name, cell in pairs))
+            lines = (line for name, cell in pairs for line in hanging(f"{name.ljust(left)}  ", cell, width))
+            blocks.append("".join(f"{line}\n" for line in lines))
         return "\n".join(blocks)
-    lines = ("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows)
-    return "\n".join(lines) + "\n"
+    return "\n".join(columns(rows, width)) + "\n"
 
 
 def _cell(value: object) -> str:
@@ -320,7 +330,12 @@ def _shown(raw: bytes) -> HexBytes:
     return HexBytes(raw.hex(" "))
 
 
-def _subject(subject: object) -> str:
+def _subject(event: Event, register: Register) -> str:
+    subject, details = event.subject, event.details
+    if event.kind is Kind.DMA:
+        return f"{details['length']} bytes at {details['address']:#x}"
     if subject is None:
         return ""
+    if isinstance(subject, RegisterAccess):
+        return register(subject)
     return f"{len(subject)} bytes" if isinstance(subject, bytes | bytearray) else repr(subject)

@@ -7,13 +7,14 @@ recordings by two engines what both keep is compared: digests, and messages as t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from device.regs.nic import NIC
 from device.trace.records import INPUTS, Kind, Record, frame_sum, write_sum
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from device.trace.recording import Recording
 
@@ -51,10 +52,38 @@ def told(record: Record | None) -> str:
     return f"{name} {record.which}/{record.amount} {record.value:#x} {data}".rstrip()
 
 
-def _said(recording: Recording, *, digested: bool) -> Iterator[Record]:
+def unknown(patterns: Collection[str]) -> list[str]:
+    """Return the patterns that fit no register, counter or kind of record."""
+    names = [NIC.name_of(register.at(index)) for register in NIC for index in range(register.count)]
+    words = [*names, *(f"{way} {name}" for way in ("read", "write") for name in names), *map(_kind, Kind)]
+    return [one for one in patterns if not any(fnmatchcase(word, one) for word in words)]
+
+
+def _kind(kind: int) -> str:
+    return Kind(kind).name.lower().replace("_", " ")
+
+
+def _said(recording: Recording, ignore: Collection[str], *, digested: bool) -> Iterator[Record]:
+    passed = False
     for _, record in recording.records():
-        if record.kind not in _IGNORED:
-            yield _digested(record) if digested else record
+        if record.kind in _IGNORED or (record.kind == Kind.ANSWER and passed):
+            continue
+        if record.kind in INPUTS:
+            passed = _passed_over(record, ignore)
+            if passed:
+                continue
+        elif any(fnmatchcase(_kind(record.kind), one) for one in ignore):
+            continue
+        yield _digested(record) if digested else record
+
+
+def _passed_over(record: Record, ignore: Collection[str]) -> bool:
+    """Tell whether an input is not to be compared: by its kind, or by the register accessed."""
+    words = [_kind(record.kind)]
+    if record.kind in _ACCESSES and record.which == _REGISTERS:
+        name = NIC.name_of(record.value)
+        words += [name, f"{words[0]} {name}"]
+    return any(fnmatchcase(word, one) for word in words for one in ignore)
 
 
 def _digested(record: Record) -> Record:
@@ -68,10 +97,14 @@ def _digested(record: Record) -> Record:
     return record
 
 
-def compare(left: Recording, right: Recording) -> Parting | None:
-    """Return where two recordings part; None: they do not."""
+def compare(left: Recording, right: Recording, ignore: Collection[str] = ()) -> Parting | None:
+    """Return where two recordings part; None: they do not.
+
+    ``ignore``: patterns of registers and counters (``SYSTIML``, ``read ICR``, ``G*``) or kinds of records
+    (``frame``): accesses of those are passed over with their answers; what else comes of them is not.
+    """
     digested = left.about.engine != right.about.engine
-    first, second = _said(left, digested=digested), _said(right, digested=digested)
+    first, second = (_said(one, ignore, digested=digested) for one in (left, right))
     number, last = -1, None
     while True:
         one, other = next(first, None), next(second, None)

@@ -129,6 +129,13 @@ class Histogram:
                 return min(_end_of(bucket) + 1, self.largest)
         return 0
 
+    def eighths(self) -> list[tuple[int, int, int]]:
+        """Return (from, up to, count) of the eighths of octaves that have values."""
+        return [
+            (_end_of(bucket - 1) + 1 if bucket else 0, _end_of(bucket) + 1, count)
+            for bucket, count in sorted(self.fine.items())
+        ]
+
     def filled(self) -> list[tuple[int, int, int]]:
         """Return (from, up to, count) of the buckets from the first used to the last."""
         used = [bucket for bucket, count in enumerate(self.counts) if count]
@@ -170,7 +177,9 @@ class Statistics:
             ev.DescriptorWrittenBack: self._write_back,
             ev.InterruptSent: lambda e: self._sent(f"vector {e.vector}"),
             ev.LineMoved: lambda e: self._sent("INTx") if e.asserted else None,
-            ev.FrameCompleted: lambda e: self._frame("tx", len(e.data)),
+            ev.FrameCompleted: lambda e: self._frame(
+                "tx", len(e.data), e.offload.frames(len(e.data)) if e.offload else 1
+            ),
             ev.FrameArrived: lambda e: self._frame("rx", len(e.data)),
         }
 
@@ -266,14 +275,14 @@ class Statistics:
             self._interrupt = self._now
         self._rate("interrupts")
 
-    def _frame(self, way: str, length: int) -> None:
+    def _frame(self, way: str, length: int, frames: int = 1) -> None:
         self.sizes.add(length)
-        self._rate(f"{way} frames")
+        self._rate(f"{way} frames", frames)
 
-    def _rate(self, what: str) -> None:
+    def _rate(self, what: str, number: int = 1) -> None:
         second = (self._now - (self._began or 0)) // 1_000_000_000
         counts = self.rates.setdefault(second, {})
-        counts[what] = counts.get(what, 0) + 1
+        counts[what] = counts.get(what, 0) + number
 
     def interrupt_lines(self) -> list[str]:
         """Return how often each vector was signalled, and how long acknowledgements took."""

@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from device.regs.nic import NIC
+from device.regs.render import decode
 from lab.host.binding_edits import bindings
 from lab.host.control_socket import Answer, QuestionError, Tool
 from lab.host.views import LINES, WATCH_S
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from lab.host.binding_edits import Bound
     from lab.host.inspection_gate import Desk
+    from ndis.hardware import RegisterAccess
     from ndis.verifier.core import Verifier
     from ndis.wrapper import Ndis
 
@@ -117,7 +120,14 @@ def log(stack: Inspected, arguments: list[str]) -> Answer:
         time.sleep(seconds)
         stack.desk.serve(lambda: restore(stack.ndis, before))
     kept = journal
-    return stack.desk.serve(lambda: _answer(inspect.log(kept, lines)))
+    return stack.desk.serve(lambda: _answer(inspect.log(kept, lines, register)))
+
+
+def register(access: RegisterAccess) -> str:
+    """Name the card's register and the fields of its value."""
+    if access.value is None:
+        return NIC.name_of(access.offset)
+    return decode(NIC, access.offset, access.value)
 
 
 def _bindings(stack: Inspected, arguments: list[str]) -> Answer:

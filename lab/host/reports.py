@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from formats.columns import columns
 from lab.host.control_socket import QuestionError
 from protocols.apis.winsock.constants import Ns
 from protocols.apis.winsock.errors import WinsockError, Wsae
@@ -267,6 +268,4 @@ def _endpoint(address: bytes, port: int) -> str:
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
-    return "".join(line.rstrip() + "\n" for line in lines)
+    return "".join(line + "\n" for line in columns(rows))

@@ -33,6 +33,8 @@ ANSWERED_S: Final = 0.5
 UNANSWERED_S: Final = 0.15
 """How long to wait for a stop that cannot come while another access of the guest's waits for us."""
 QUEUED_S: Final = 0.3
+TRIES: Final = 3
+"""So often a place is looked for before a stop is told without one."""
 _FUTEX: Final = "202"
 """The number of the system call in which QEMU's main thread waits for the big lock (x86-64)."""
 _POLLING: Final = frozenset({"7", "271"})
@@ -217,9 +219,14 @@ class GuestHold:
 
     def calls(self) -> list[Place]:
         """Return the function that the guest stands in and those that called it; empty where nobody knows."""
-        if self._calls is None:
+        for _ in range(TRIES):
+            if self._calls:
+                break
+            self._look_again()  # the vCPU may have been in the middle of an exit when the stop was asked for
             self._calls = self._read_calls() if self._stopped else []
-        return self._calls
+            if self._stopped and not self._calls:
+                time.sleep(UNANSWERED_S / 10)  # its registers are written back as it leaves the exit
+        return self._calls or []
 
     def _read_calls(self) -> list[Place]:
         try:

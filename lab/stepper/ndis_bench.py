@@ -13,7 +13,7 @@ from device.trace.card import Journal, JournaledMemory
 from device.trace.recording import About, Writer
 from lab.conformance import frames
 from lab.host.inprocess_stack import ADAPTERS, MAC, Stack
-from lab.host.inspection import Inspected
+from lab.host.inspection import Inspected, register
 from lab.host.inspection_gate import StopDesk
 from lab.host.ndis_rigs import ISR_REGISTERS
 from lab.stepper.hooks import Hooks
@@ -115,7 +115,7 @@ class MiniportSide:
     def calls(self, count: int) -> list[str]:
         """Return the last calls over NDIS's border."""
         told = [event for event in self._log.events if event.kind in _TOLD]
-        return inspect.table(inspect.told(told[-count:])).splitlines()
+        return inspect.table(inspect.told(told[-count:], register)).splitlines()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,7 @@
-"""The statistics as one self-contained page: HTML and SVG, no script, nothing loaded from anywhere."""
+"""The statistics as one self-contained page: nothing is loaded from anywhere.
+
+Plotly draws it where that is installed (``lab.stepper.plots``); else it has plain SVG and no script.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from html import escape
 from typing import TYPE_CHECKING, Final
 
 from device.trace.latency import amount, span
+from lab.stepper import plots
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +33,6 @@ pre { background: #f4f4f2; padding: .6rem; overflow-x: auto; white-space: pre-wr
 """
 _WIDEST: Final = 64
 """No bar is wider: few of them are no blocks."""
-_PERCENTILES: Final = (0.5, 0.9, 0.99, 0.999)
 _RING_STYLES: Final = ("tx", "rx", "irq")
 _MARKED: Final = 60
 """Up to so many seconds each is marked by a dot."""
@@ -137,9 +140,17 @@ def lines(counted: Statistics) -> str:
     return "".join(parts)
 
 
-def page(counted: Statistics, findings: Sequence[Finding], subject: Subject | None = None) -> str:
-    """Return the page."""
+def page(
+    counted: Statistics,
+    findings: Sequence[Finding],
+    subject: Subject | None = None,
+    *,
+    interactive: bool | None = None,
+) -> str:
+    """Return the page; ``interactive``: by Plotly, None: if it is installed."""
     subject = subject or Subject()
+    by_plotly = plots.available() if interactive is None else interactive
+    rates, histogram = (plots.rates, plots.histogram) if by_plotly else (lines, bars)
     when = f", {subject.when}" if subject.when else ""
     parts = [
         "<!doctype html><html lang='en'><meta charset='utf-8'>",
@@ -147,8 +158,9 @@ def page(counted: Statistics, findings: Sequence[Finding], subject: Subject | No
         "<meta name='viewport' content='width=device-width, initial-scale=1'>",
         f"<style>{_STYLE}</style><h1>What the card saw</h1>",
         f"<p>{escape(subject.what)}{escape(when)}. 82574L, reference engine, {counted.seconds:.3f} s.</p>",
+        *([plots.script()] if by_plotly else []),
         "<h2>Rates</h2>",
-        lines(counted),
+        rates(counted),
     ]
     for one in counted.histograms:
         parts.append(f"<h2>{escape(one.title)}</h2>")
@@ -160,12 +172,12 @@ def page(counted: Statistics, findings: Sequence[Finding], subject: Subject | No
                 f"{name} {amount(value, one.unit)}"
                 for name, value in (
                     ("mean", one.mean),
-                    *((f"{part * 100:g} %", one.percentile(part)) for part in _PERCENTILES),
+                    *((f"{part * 100:g} %", one.percentile(part)) for part in plots.PERCENTILES),
                     ("most", one.largest),
                 )
             )
             parts.append(f"<p>{one.number} values: {shown}</p>")
-        parts.append(bars(one))
+        parts.append(histogram(one))
     parts.append("<h2>What the driver does wrong</h2>")
     parts += [f"<pre>{escape(str(one))}</pre>" for one in findings] or [
         "<p>Nothing that the rules forbid.</p>"

@@ -96,13 +96,13 @@ class Tools:
         """Return the lint's findings."""
         return "\n".join(map(str, self.checker.findings())) or "the driver did nothing that the rules forbid"
 
-    def statistics(self, path: Path | None) -> str:
-        """Return the statistics, or write the page."""
+    def statistics(self, path: Path | None, *, interactive: bool | None = None) -> str:
+        """Return the statistics, or write the page; ``interactive``: by Plotly, None: if it is installed."""
         if path is None:
             return "\n".join(self.counted.lines())
         when = dt.datetime.now(tz=dt.UTC).strftime("page made %Y-%m-%d %H:%M UTC")
         subject = Subject(self.subject or self.session.about, when, played=self.session.can_go_back)
-        path.write_text(page(self.counted, self.checker.findings(), subject))
+        path.write_text(page(self.counted, self.checker.findings(), subject, interactive=interactive))
         return f"wrote {path}"
 
     def hook(self, path: Path | None) -> str:

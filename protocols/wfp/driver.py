@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ntos.netcfg.driver import Driver, DriverObject
+from ntos.netcfg.driver import Driver, DriverObject, State
 from ntos.netcfg.osi import Component, Layer
 from protocols.transports.tcpip.stack import Stack
 from protocols.wfp.bfe import Bfe
@@ -17,20 +17,24 @@ if TYPE_CHECKING:
 class WfpObject(DriverObject):
     """Takes the engine out of the stack when it is unloaded."""
 
-    def __init__(self, stack: Stack) -> None:
-        self._stack = stack
+    def __init__(self, system: System, engine: FilterEngine) -> None:
+        self._system = system
+        self._engine = engine
 
     def unload(self) -> None:
         """DriverUnload: nobody is asked any more."""
-        self._stack.set_classifier(None)
+        self._engine.stop()
+        for kind in (Bfe, FilterEngine):
+            self._system.withdraw(kind)
 
 
 def driver_entry(system: System) -> DriverObject:
     """DriverEntry: read what is persistent, and stand at the stack's classify points if there is any."""
     stack = system.find(Stack)
     bfe = Bfe(system.registry)
-    system.export(bfe, FilterEngine(bfe, stack))
-    return WfpObject(stack)
+    engine = FilterEngine(bfe, stack)
+    system.export(bfe, engine)
+    return WfpObject(system, engine)
 
 
 DRIVER = Driver(
@@ -46,5 +50,6 @@ DRIVER = Driver(
     proof="ringwalk interop wfp",
     judge="nmap, hping3, tcpdump and curl on Linux",
     entry=driver_entry,
+    state=State.PART,  # no conditions on programs and users
     rows=(8,),
 )

@@ -18,6 +18,7 @@ from protocols.transports.tcpip.errors import Failure, NetworkError
 from protocols.transports.tcpip.link import RxFrame
 from protocols.transports.tcpip.packet import Packet
 from protocols.transports.tcpip.tcp.classified import ClassifiedConnection
+from protocols.transports.tcpip.tcp.connection import FourTuple
 from protocols.wfp import packets
 from protocols.wfp.arbitration import ClassifyOut, CompiledLayer, Verdict, arbitrate
 from protocols.wfp.callout import Incoming, StreamIo
@@ -41,6 +42,15 @@ if TYPE_CHECKING:
     from protocols.wfp.callout import Callout
 
 OF_FLOWS = frozenset((Point.INBOUND_TRANSPORT, Point.OUTBOUND_TRANSPORT, Point.OUTBOUND_IPPACKET))
+POINTS: Mapping[Place, Point] = {
+    Place.NETWORK_SEND: Point.OUTBOUND_IPPACKET,
+    Place.NETWORK_RECEIVE: Point.INBOUND_IPPACKET,
+    Place.TRANSPORT_SEND: Point.OUTBOUND_TRANSPORT,
+    Place.TRANSPORT_RECEIVE: Point.INBOUND_TRANSPORT,
+    Place.MAC_SEND: Point.OUTBOUND_MAC_FRAME,
+    Place.MAC_RECEIVE: Point.INBOUND_MAC_FRAME,
+}
+"""Where a clone goes in, and its driver is not asked."""
 PACKET_CALLOUTS = frozenset((Point.INBOUND_IPPACKET, Point.INBOUND_TRANSPORT))
 MOST_WORK = 4096
 """What is done in one run; the rest waits for the next."""
@@ -141,6 +151,17 @@ class FilterEngine(Engine):
         """Delete the flow and its contexts."""
         self.flows.ended(subject)
         self.streams.forget(subject)
+
+    def stop(self) -> None:
+        """Leave the stack for good: the driver is unloaded."""
+        self.bfe.changed = lambda: None
+        self.bfe.subscribers.remove(self._object_changed)
+        self._points = frozenset()
+        self._release_streams()
+        self._leave()
+        for pended in list(self._pending.values()):  # nobody is left to decide
+            pended.is_done, pended.verdict = True, False
+            self.complete(pended)
 
     def flow_of(self, subject: Subject) -> int:
         """Return a flow's number; 0 where there is none."""
@@ -244,6 +265,8 @@ class FilterEngine(Engine):
         self._take_place()
         if self._is_in_place:
             self._stack.policy_changed()
+        if self.streams.kept():
+            self.later(self._release_streams)
         if points & {Point.ALE_CONNECT, Point.ALE_ACCEPT}:
             self.later(self._reauthorize)
 
@@ -251,8 +274,34 @@ class FilterEngine(Engine):
         """Be the stack's classifier while there is a filter, or something to finish."""
         is_wanted = bool(self._points or self._work or self._pending)
         if is_wanted is not self._is_in_place:
-            self._is_in_place = is_wanted
-            self._stack.set_classifier(self if is_wanted else None)
+            if is_wanted:
+                self._is_in_place = True
+                self._stack.set_classifier(self)
+            else:
+                self._leave()
+
+    def _leave(self) -> None:
+        """Be nobody's classifier: flows end unseen from now on, so they end now."""
+        self._is_in_place = False
+        self._stack.set_classifier(None)
+        self.flows.clear()
+
+    def _release_streams(self) -> None:
+        """Show again what waits for more data, by the policy of now, and pass on what comes of it."""
+        for subject in self.streams.kept():
+            key = FourTuple(
+                subject.local or b"", subject.local_port, subject.remote or b"", subject.remote_port
+            )
+            connection = self._stack.tcp.connections.get(key)
+            edited = self.streams.edit(subject)
+            if not isinstance(connection, ClassifiedConnection):
+                continue
+            if edited is None:
+                connection.abort()
+            elif subject.is_inbound:
+                connection.insert_inbound(edited)
+            else:
+                connection.insert_outbound(edited)
 
     def _reauthorize(self) -> None:
         """Ask again about every connection there is; those that may not be end, in silence."""
@@ -297,6 +346,8 @@ class FilterEngine(Engine):
         """Forget verdicts: filters with this callout speak otherwise now."""
         if self._is_in_place:
             self._stack.policy_changed()
+        if self.streams.kept():
+            self.later(self._release_streams)
 
     def associate(self, flow: int, number: int, context: object) -> None:
         """Keep a context."""
@@ -338,7 +389,7 @@ class FilterEngine(Engine):
         """Put a packet into the stack; False: it cannot be sent."""
         classification = self._stack.context.classification
         if classification is not None:
-            classification.injecting = driver
+            classification.injecting = POINTS[place], driver
         try:
             INJECT[place](self, driver, clone)
         except NetworkError:
@@ -355,7 +406,7 @@ class FilterEngine(Engine):
         source, destination = packets.ends(clone.data)
         path = self._stack.ip.resolve(destination, source)
         for packet in packets.cut(packets.finished(clone.data), path.interface.mtu):
-            self._stack.ip.transmit(path, packets.InjectedFrame(packet, driver))
+            self._stack.ip.transmit(path, packets.InjectedFrame(packet, driver, Point.OUTBOUND_IPPACKET))
 
     def network_receive(self, _driver: CalloutDriver, clone: Clone) -> None:
         """Receive an IP packet."""
@@ -391,7 +442,9 @@ class FilterEngine(Engine):
 
     def mac_send(self, driver: CalloutDriver, clone: Clone) -> None:
         """Send a frame."""
-        self._interface(clone).outbox.append(packets.InjectedFrame(clone.data, driver))
+        self._interface(clone).outbox.append(
+            packets.InjectedFrame(clone.data, driver, Point.OUTBOUND_MAC_FRAME)
+        )
 
     def mac_receive(self, _driver: CalloutDriver, clone: Clone) -> None:
         """Receive a frame, above the MAC layer."""

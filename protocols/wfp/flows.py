@@ -96,5 +96,14 @@ class Flows:
         for callout, context in self._contexts.pop(flow, {}).items():
             self._deleted(flow, callout, context)
 
+    def clear(self) -> None:
+        """Delete all flows and their contexts."""
+        self._numbers.clear()
+        self._keys.clear()
+        contexts, self._contexts = self._contexts, {}
+        for flow, kept in contexts.items():
+            for callout, context in kept.items():
+                self._deleted(flow, callout, context)
+
     def _deleted(self, flow: int, callout: int, context: object) -> None:
         self._registry.registered(callout).callout.flow_deleted(flow, context)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 MOST_CLONES = 4096
 """Of one driver, out at one time."""
 MOST_PENDED = 1024
+MOST_PORT = 0xFFFF
 PENDABLE = frozenset((Point.ALE_CONNECT, Point.ALE_ACCEPT))
 
 
@@ -232,9 +233,14 @@ class CalloutDriver:
     # Redirection
 
     def apply_modified_layer_data(self, incoming: Incoming, address: bytes, port: int) -> None:
-        """FwpsApplyModifiedLayerData: at a REDIRECT layer, use that end. FwpError(LAYER_NOT_FOUND)."""
+        """FwpsApplyModifiedLayerData: at a REDIRECT layer, use that end.
+
+        FwpError(LAYER_NOT_FOUND: another layer, OUT_OF_BOUNDS: no port, or of the other IP version).
+        """
         if incoming.subject.point not in {Point.CONNECT_REDIRECT, Point.BIND_REDIRECT}:
             raise FwpError(FwpFailure.LAYER_NOT_FOUND, incoming.layer.name)
+        if len(address) != (16 if incoming.layer.version == 6 else 4) or not 0 <= port <= MOST_PORT:
+            raise FwpError(FwpFailure.OUT_OF_BOUNDS, f"{address.hex()} port {port}")
         incoming.redirected = Endpoint(address, port)
 
     # Inside

@@ -7,34 +7,27 @@ from typing import TYPE_CHECKING
 from formats import ethernet, ipv4, ipv6
 from formats.checksum import checksum, ones_sum_of, pseudo_sum
 from formats.transport import ICMP, ICMPV6, TCP, UDP
-from protocols.transports.tcpip.link import RxFrame, TxFrame
+from protocols.transports.tcpip.link import TxFrame
 from protocols.transports.tcpip.segmentation import cut_tcp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from protocols.transports.tcpip.classify import Point
 
 CHECKSUM_AT = {TCP: 16, UDP: 6, ICMP: 2, ICMPV6: 2}
 TTL = 128
 
 
 class InjectedFrame(TxFrame):
-    """A frame that a callout driver sends; its own callouts are not asked about it."""
+    """A frame that a callout driver sends; its own callouts at that point are not asked about it."""
 
-    __slots__ = ("injected_by",)
+    __slots__ = ("injected_at", "injected_by")
 
-    def __init__(self, data: bytes, injected_by: object) -> None:
+    def __init__(self, data: bytes, injected_by: object, injected_at: Point) -> None:
         super().__init__([data])
         self.injected_by = injected_by
-
-
-class InjectedRxFrame(RxFrame):
-    """A frame that a callout driver has the host receive."""
-
-    __slots__ = ("injected_by",)
-
-    def __init__(self, data: bytes, injected_by: object) -> None:
-        super().__init__(data)
-        self.injected_by = injected_by
+        self.injected_at = injected_at
 
 
 def ends(packet: bytes) -> tuple[bytes, bytes]:

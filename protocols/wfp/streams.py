@@ -52,7 +52,7 @@ class StreamEditor:
 
     def __init__(self, engine: Asks) -> None:
         self._engine = engine
-        self._kept: dict[tuple[object, ...], bytes] = {}
+        self._kept: dict[tuple[object, ...], tuple[Subject, bytes]] = {}
         self._showing: Showing | None = None
         self._injected = bytearray()
 
@@ -67,7 +67,8 @@ class StreamEditor:
     def edit(self, subject: Subject) -> bytes | None:
         """Return what goes on; None: the connection is reset."""
         key = (subject.local, subject.local_port, subject.remote, subject.remote_port, subject.is_inbound)
-        data = self._kept.pop(key, b"") + bytes(subject.data)
+        _subject, kept = self._kept.pop(key, (subject, b""))
+        data = kept + bytes(subject.data)
         if not data and not subject.is_last:
             return data
         layer, passed, at, window = layer_of(subject), bytearray(), 0, SHOWN
@@ -80,7 +81,7 @@ class StreamEditor:
                 return None
             if stream.needs_more and not stream.is_last and len(shown) < MOST_KEPT:
                 if is_whole:
-                    self._kept[key] = shown
+                    self._kept[key] = replace(subject, data=b""), shown
                     return bytes(passed)
                 window *= 2
                 continue
@@ -91,6 +92,10 @@ class StreamEditor:
             at, window = at + count, SHOWN
             if at == len(data):
                 return bytes(passed)
+
+    def kept(self) -> list[Subject]:
+        """Return the streams of which something waits for more, without the data."""
+        return [subject for subject, _data in self._kept.values()]
 
     def forget(self, subject: Subject) -> None:
         """Drop what is kept of a connection that is gone."""

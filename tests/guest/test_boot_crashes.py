@@ -10,6 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from lab.machines.cards import CardSpec
+from lab.machines.guest.session import GuestSpec
+from lab.machines.guest_machine import booted
+
 pytestmark = [pytest.mark.guest, pytest.mark.timeout(300), pytest.mark.usefixtures("fetched")]
 
 TOP = Path(__file__).resolve().parents[2]
@@ -104,3 +108,18 @@ def test_a_card_without_a_cable_boots_and_two_on_a_switch_move_traffic() -> None
     assert "ping 5 of 5" in pair.stdout
     assert "SHA-256 agrees" in pair.stdout
     assert pair.stdout.endswith("traffic flowed\n")
+
+
+def test_a_panic_is_told_by_the_guest_itself_where_its_console_says_nothing() -> None:
+    """By pvpanic: QMP's GUEST_PANICKED; nothing is read of the console."""
+    with booted([CardSpec("82574l", "none")], GuestSpec()) as lab:
+        guest = lab.guest
+        guest.watch = None
+        assert not guest.process.guest_panicked()
+
+        guest.run("(sleep 1; echo c > /proc/sysrq-trigger) >/dev/null 2>&1 &")
+
+        until = time.monotonic() + 60
+        while not guest.process.guest_panicked() and time.monotonic() < until:
+            time.sleep(0.2)
+        assert guest.process.guest_panicked()

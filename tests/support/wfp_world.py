@@ -58,6 +58,7 @@ class Does(Callout):
 
     def __init__(self, act: Callable[[Incoming, ClassifyOut], None]) -> None:
         self.act = act
+        self.number = 0
         self.seen: list[Incoming] = []
         self.deleted: list[object] = []
 
@@ -94,7 +95,7 @@ class World:
     ) -> Does:
         key = uuid.uuid4()
         found = Does(act)
-        found.number = self.driver.callout_register(key, found)  # type: ignore[attr-defined]  # a double's own
+        found.number = self.driver.callout_register(key, found)
         self.session.callout_add(CalloutEntry(key, "does", layers.layer(layer)))
         self.session.filter_add(Filter(layers.layer(layer), action, callout=key))
         return found

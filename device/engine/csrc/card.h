@@ -301,6 +301,8 @@ uint8_t *rw_dma_place(struct rw_card *card, uint32_t *cache, uint64_t address, u
 bool rw_dma_is_slow(const struct rw_card *card, uint64_t address);
 
 /* effects.c */
+/* How many frames of the cable a frame is; Python twin: device.effects.FrameSent.frames. */
+uint32_t rw_frames_of(uint32_t size, const struct rw_offload *offload);
 void rw_effect_frame(struct rw_card *card, const struct rw_frame *frame, const struct rw_offload *offload);
 void rw_effect(struct rw_card *card, uint32_t kind, uint64_t value);
 void rw_fault(struct rw_card *card, uint64_t address, uint32_t length, bool write);

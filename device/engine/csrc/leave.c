@@ -22,6 +22,13 @@ bool rw_looped(struct rw_card *card)
            (rw_get(card, RW_RCTL) & RW_RCTL_LBM) == 1u << RW_RCTL_LBM_SHIFT;
 }
 
+uint32_t rw_frames_of(uint32_t size, const struct rw_offload *offload)
+{
+    if (!offload || !offload->gso)
+        return 1;
+    return (size - offload->hdr_len + offload->gso_size - 1) / offload->gso_size;
+}
+
 static void count(struct rw_card *card, enum rw_cast cast, uint32_t size, const struct rw_offload *offload)
 {
     uint32_t payload, full, rest;

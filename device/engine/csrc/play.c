@@ -181,7 +181,7 @@ void rw_play_frame(struct rw_card *card, const struct rw_frame *frame, const str
     rw_digest_begin(&digest);
     for (uint32_t n = 0; n < frame->count; n++)
         rw_digest_add(&digest, frame->piece[n].base, frame->piece[n].length);
-    play->status.frames_sent++;
+    play->status.frames_sent += rw_frames_of(frame->size, offload);
     if (!expect(play, RW_REC_FRAME_SUM, &found)) {
         judge(play, false);
         return;

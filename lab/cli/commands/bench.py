@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import lab.trials.bench
+from lab.cli.terminal import page
 from lab.trials.bench import report
 from lab.trials.parts import add_parts, run_part
 
@@ -32,5 +33,5 @@ def run(args: argparse.Namespace) -> int:
     rows = run_part(args)
     if rows is None:
         return 1
-    print(json.dumps(report.data(rows), ensure_ascii=False) if args.json else report.markdown(rows))
+    print(json.dumps(report.data(rows), ensure_ascii=False) if args.json else page(report.markdown(rows)))
     return 0

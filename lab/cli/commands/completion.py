@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 NAME = "completion"
-HELP = "print a script that completes ringwalk's command line in bash or zsh"
+HELP = "print a script that completes ringwalk's command line in bash, zsh or fish"
 EXAMPLES = (
     "  ringwalk completion bash > ~/.local/share/bash-completion/completions/ringwalk\n"
-    "  ringwalk completion zsh > ~/.zfunc/_ringwalk     with ~/.zfunc in fpath, before compinit"
+    "  ringwalk completion zsh > ~/.zfunc/_ringwalk     with ~/.zfunc in fpath, before compinit\n"
+    "  ringwalk completion fish > ~/.config/fish/completions/ringwalk.fish"
 )
 
 _LOOKUP: Final = """_ringwalk_words() {{
@@ -31,13 +32,24 @@ _ringwalk_values() {{
     esac
 }}
 _ringwalk_path() {{ # the longest run of words that are subcommands
-    local path= word
+    local trail= word  # not "path": in zsh that is PATH
     for word in "$@"; do
         case "$word" in -*) continue ;; esac
-        if [ -n "$(_ringwalk_words "${{path:+$path }}$word")" ]; then path="${{path:+$path }}$word"; fi
+        if [ -n "$(_ringwalk_words "${{trail:+$trail }}$word")" ]; then trail="${{trail:+$trail }}$word"; fi
     done
-    printf '%s' "$path"
+    printf '%s' "$trail"
 }}
+"""
+_FISH_LOOKUP: Final = """function __ringwalk_words
+    switch $argv[1]
+{cases}
+    end
+end
+function __ringwalk_values
+    switch $argv[1]
+{values}
+    end
+end
 """
 _BASH: Final = """_ringwalk() {
     local current=${COMP_WORDS[COMP_CWORD]} path words
@@ -56,8 +68,35 @@ _ZSH: Final = """_ringwalk() {
     compadd -- ${=found}
     _files
 }
-compdef _ringwalk ringwalk ./ringwalk
+if [ "$funcstack[1]" = _ringwalk ]; then  # a file of fpath: this is the first Tab already
+    _ringwalk "$@"
+else
+    compdef _ringwalk ringwalk ./ringwalk
+fi
 """
+_FISH: Final = """function __ringwalk_complete
+    set -l trail
+    set -l before ''
+    for word in (commandline -opc)[2..]
+        set before $word
+        string match -q -- '-*' $word; and continue
+        test -n "$(__ringwalk_words "$(string join ' ' $trail $word)")"; and set -a trail $word
+    end
+    set -l found (__ringwalk_values "$(string join ' ' $trail) $before")
+    test -n "$found"; or set found (__ringwalk_words "$(string join ' ' $trail)")
+    string split -n ' ' -- $found
+end
+complete -c ringwalk -a '(__ringwalk_complete)'
+"""
+
+
+_CASE: Final = "        {}) echo {} ;;"
+_SHELLS: Final = {
+    "bash": (_LOOKUP, _BASH, _CASE),
+    "zsh": (_LOOKUP, _ZSH, _CASE),
+    "fish": (_FISH_LOOKUP, _FISH, "        case {}\n            echo {}"),
+}
+"""Of each shell: the lookups, what uses them, and one case of a lookup."""
 
 
 @dataclass(slots=True)
@@ -71,7 +110,7 @@ class Words:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("shell", choices=("bash", "zsh"), help="whose script")
+    parser.add_argument("shell", choices=("bash", "zsh", "fish"), help="whose script")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -83,15 +122,19 @@ def run(args: argparse.Namespace) -> int:
 
 def script(parser: argparse.ArgumentParser, shell: str) -> str:
     """Return a shell's script for a parser."""
-    cases, values = [], []
+    cases: list[tuple[str, str]] = []
+    values: list[tuple[str, str]] = []
     for one in walked(parser):
-        cases.append(f"        {shlex.quote(' '.join(one.path))}) echo {shlex.quote(' '.join(one.words))} ;;")
+        cases.append((" ".join(one.path), " ".join(one.words)))
         for option, choices in one.values.items():
-            key = " ".join((*one.path, option))
-            values.append(f"        {shlex.quote(key)}) echo {shlex.quote(' '.join(choices))} ;;")
+            values.append((" ".join((*one.path, option)), " ".join(choices)))
+    lookup, rest, case = _SHELLS[shell]
     head = "#compdef ringwalk\n" if shell == "zsh" else ""
-    lookup = _LOOKUP.format(cases="\n".join(cases), values="\n".join(values))
-    return head + lookup + {"bash": _BASH, "zsh": _ZSH}[shell]
+    told = [
+        "\n".join(case.format(shlex.quote(key), shlex.quote(words)) for key, words in pairs)
+        for pairs in (cases, values)
+    ]
+    return head + lookup.format(cases=told[0], values=told[1]) + rest
 
 
 def walked(parser: argparse.ArgumentParser, path: tuple[str, ...] = ()) -> Iterator[Words]:

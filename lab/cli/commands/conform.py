@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from formats.columns import hanging
+from lab.cli.terminal import width
 from lab.conformance import baseline, catalogue, last_failed, runner
 from lab.conformance.about import about
 from lab.conformance.known import verdict
@@ -135,7 +137,9 @@ def _list(checks: Sequence[Check], *, as_json: bool) -> int:
     for topic, group in Matrix(checks, (), ()).topics():
         print(f"{topic} ({len(group)})")
         for check in group:
-            print(f"  {check.id:<28} {check.summary}\n  {'':<28} [{check.source}]")
+            lines = hanging(f"  {check.id:<28} ", check.summary, width())
+            lines += hanging(f"  {'':<28} ", f"[{check.source}]", width())
+            print("\n".join(lines))
     print(f"{len(checks)} checks")
     return 0
 
@@ -176,7 +180,7 @@ def _write(args: argparse.Namespace, matrix: Matrix, excuses: Excuses) -> None:
         return
     colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     shown = excuses.known is None and (excuses.strict or args.expression is not None)
-    print("\n".join(terminal.lines(matrix, known=shown, colour=colour)))
+    print("\n".join(terminal.lines(matrix, known=shown, colour=colour, most=width())))
     if args.durations:
         print("\n".join(["", *terminal.durations(matrix, args.durations)]))
 

@@ -7,7 +7,9 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from formats.columns import WIDTH, hanging
 from lab.cli import examination
+from lab.cli.terminal import width
 
 if TYPE_CHECKING:
     import argparse
@@ -33,14 +35,16 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps([asdict(finding) for finding in findings]))
     else:
         for finding in findings:
-            print(line(finding, colour=sys.stdout.isatty()))
+            print(line(finding, colour=sys.stdout.isatty(), most=width()))
     return int(any(finding.state == "missing" and finding.needed for finding in findings))
 
 
-def line(finding: Finding, *, colour: bool = False) -> str:
-    """Return a finding for people."""
+def line(finding: Finding, *, colour: bool = False, most: int = WIDTH) -> str:
+    """Return a finding for people whose terminal has ``most`` columns."""
     mark = MARKS[finding.state]
     if colour:
         mark = f"\033[{COLOURS[finding.state]}m{mark}\033[0m"
-    advice = f"\n    {'':<16} → {finding.advice}" if finding.advice else ""
-    return f"  {mark} {finding.name:<16} {finding.found}{advice}"
+    found = hanging(f"  {MARKS[finding.state]} {finding.name:<16} ", finding.found, most)
+    found[0] = found[0].replace(MARKS[finding.state], mark, 1)
+    advice = hanging(f"    {'':<16} → ", finding.advice, most) if finding.advice else []
+    return "\n".join([*found, *advice])

@@ -8,6 +8,8 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from formats.columns import columns, hanging
+from lab.cli.terminal import width
 from lab.errors import UsageError
 from lab.machines import cache, fetch
 from lab.machines.fetch import record
@@ -64,11 +66,10 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps({"cache": str(cache.root()), "sets": {n: asdict(r) for n, r in held.items()}}))
         return 0
     sets = package_sets()
-    width = max(len(wanted.summary) for wanted in sets.values())
-    lines = [line(name, wanted.summary.ljust(width), held.get(name)) for name, wanted in sets.items()]
+    lines = columns([row(name, wanted.summary, held.get(name)) for name, wanted in sets.items()], width())
     if held:
         size = mega(fetch.size_bytes(cache.root()))
-        lines.append(f"in {cache.root()}: {size}; package by package in {record.FILE}")
+        lines += hanging("", f"in {cache.root()}: {size}; package by package in {record.FILE}", width())
     try:
         print("\n".join(lines), flush=True)
     except BrokenPipeError:  # `fetch | head`: the work is done, and nobody reads about it
@@ -76,10 +77,10 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def line(name: str, summary: str, entry: record.SetRecord | None) -> str:
-    """Return one set's line of the list."""
+def row(name: str, summary: str, entry: record.SetRecord | None) -> tuple[str, str, str]:
+    """Return one set's row of the list."""
     if entry is None:
-        return f"{name:<12} {summary} not fetched"
+        return name, summary, "not fetched"
     first = (package_sets()[name].source or package_sets()[name].packages)[0]
     version = entry.version_of(first) or "?"
-    return f"{name:<12} {summary} {first} {version} ({entry.suites[0]}), {entry.fetched[:10]}"
+    return name, summary, f"{first} {version} ({entry.suites[0]}), {entry.fetched[:10]}"

@@ -9,6 +9,7 @@ import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from lab.cli.terminal import page
 from lab.machines import scratch
 from lab.machines.card_process import start_card
 from lab.machines.kinds import ENGINES
@@ -64,14 +65,14 @@ def run(args: argparse.Namespace) -> int:
 def _table() -> int:
     """Print the fault table with what its tests say now; 1 when one of them did not pass."""
     verdicts = judged.verdicts()
-    print(faults.markdown(verdicts), end="")
+    print(page(faults.markdown(verdicts)), end="")
     return int(any(verdicts.get(one) != "passed" for one in faults.every_id()))
 
 
 def _coverage() -> int:
     """Print what the targets reach; 1 when a function is reached by none and nothing says why."""
     files = coverage.measure(told=lambda text: print(text, file=sys.stderr))
-    print(coverage.markdown(files), end="")
+    print(page(coverage.markdown(files)), end="")
     missing = coverage.unexplained(files)
     for one in missing:
         print(f"no target calls {one}, and tests/fuzz/unreached.toml does not say why", file=sys.stderr)

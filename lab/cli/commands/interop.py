@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import lab.trials.interop
+from lab.cli.terminal import width
 from lab.trials.interop.contract import text
 from lab.trials.parts import add_parts, run_part
 
@@ -42,6 +43,6 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps({"passed": not bad, "seen": [asdict(one) for one in seen]}, ensure_ascii=False))
     else:
-        print(text(seen))
+        print(text(seen, width()))
         print(f"{len(seen)} seen, {bad} bad" if bad else f"{len(seen)} seen, all as they must be")
     return 1 if bad else 0

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from device.trace import native_player
-from device.trace.compare import compare
+from device.trace.compare import compare, unknown
 from device.trace.player import REFERENCE, Player
 from device.trace.rules import Severity
 from lab.cli.declared.replay import CHECKS
@@ -25,6 +25,7 @@ from lab.stepper.tools import Tools
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
     from device.trace.recording import Recording
     from lab.stepper.command import CommandFront
@@ -40,7 +41,10 @@ def run(args: argparse.Namespace) -> int:
             raise UsageError(f"--check {args.check}: choose of {', '.join(CHECKS)}")
         args.file, args.check = Path(args.check), "all"  # `replay --check run.rw`: the natural order
     if args.diff:
-        return diff(*args.diff, partial=args.partial)
+        first, second = args.diff
+        return diff(first, second, args.ignore, partial=args.partial)
+    if args.ignore and args.against is None:
+        raise UsageError("--ignore goes with --diff or --against")
     if args.file is None:
         raise UsageError("give a recording, or --diff A B")
     recording = load(args.file, partial=args.partial)
@@ -160,9 +164,11 @@ def play(recording: Recording, args: argparse.Namespace) -> int:
     return int(wrong)
 
 
-def diff(first: Path, second: Path, *, partial: bool) -> int:
-    """Print where two recordings part; the status is 1 if they do."""
-    found = compare(load(first, partial=partial), load(second, partial=partial))
+def diff(first: Path, second: Path, ignore: Sequence[str] = (), *, partial: bool) -> int:
+    """Print where two recordings part, but for what is ignored; the status is 1 if they do. UsageError."""
+    if wrong := unknown(ignore):
+        raise UsageError(f"--ignore {wrong[0]}: no register, counter or kind of record is called so")
+    found = compare(load(first, partial=partial), load(second, partial=partial), ignore)
     if found is None:
         print("the two recordings say the same")
         return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -31,7 +32,10 @@ def run(args: argparse.Namespace) -> int:
     samples: list[measure.Sample] = []
     failure = None
     if not args.json:
-        print("\t".join(measure.COLUMNS), flush=True)
+        print(
+            measure.table_row(measure.HEADINGS) if sys.stdout.isatty() else "\t".join(measure.COLUMNS),
+            flush=True,
+        )
     try:
         soak(card, args.minutes * 60, args.seed, samples, quiet=args.json)
     except (OSError, TransportError, PeerError, AssertionError) as error:  # TimeoutError is an OSError
@@ -43,7 +47,9 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps({"flat": not found, "found": found, "samples": [asdict(one) for one in samples]}))
     else:
-        print("# " + ("; ".join(found) if found else "flat: memory, descriptors, threads, rate"))
+        print(
+            "# " + ("not flat: " + "; ".join(found) if found else "flat: memory, descriptors, threads, rate")
+        )
     return int(bool(found))
 
 
@@ -77,6 +83,9 @@ def soak(
             samples.append(one)
             frames, last = tally.frames, now
             if not quiet:
-                print(measure.row(one), flush=True)
+                print(
+                    measure.table_row(measure.cells(one)) if sys.stdout.isatty() else measure.row(one),
+                    flush=True,
+                )
     finally:
         load.close()

@@ -19,6 +19,7 @@ EXAMPLES = (
     "  ringwalk replay run.rw --check --engine native\n"
     "  ringwalk replay run.rw --step              the stepper, backwards too\n"
     "  ringwalk replay --diff good.rw bad.rw      the first difference\n"
+    "  ringwalk replay --diff a.rw b.rw --ignore 'SYSTIM*' --ignore ICR    … of two runs of a guest\n"
     "  ringwalk replay run.rw --against qtest:e1000e   where QEMU's model does otherwise\n"
     "  ringwalk replay run.rw --export run.pcapng --export run.pftrace --html run.html"
 )
@@ -54,7 +55,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PATTERN",
         action="append",
         default=[],
-        help="with --against: differences to pass over, as 'read ICR' or 'rx0.desc*'",
+        help="what to pass over. With --diff: a register, a counter or a kind of record, as SYSTIML,"
+        " 'read ICR', 'G*' or frame. With --against: a difference, as 'read ICR' or 'rx0.desc*'",
     )
     parser.add_argument("--partial", action="store_true", help="take what is whole of a damaged recording")
     parser.add_argument("--html", metavar="FILE", type=Path, help="write a page of statistics")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
+from formats.columns import WIDTH, broken
 from lab.conformance.verdict import Result
 
 if TYPE_CHECKING:
@@ -17,11 +19,14 @@ NARROWEST = 12
 RED, GREEN, DIM, PLAIN = "\x1b[31m", "\x1b[32m", "\x1b[2m", "\x1b[0m"
 
 
-def lines(matrix: Matrix, *, known: bool = True, colour: bool = False) -> Iterator[str]:
-    """Yield the lines of the report; without ``known``, failures that have a verdict are only counted."""
+def lines(matrix: Matrix, *, known: bool = True, colour: bool = False, most: int = WIDTH) -> Iterator[str]:
+    """Yield the lines of the report; its table is no wider than ``most``, as far as its columns go.
+
+    Without ``known``, failures that have a verdict are only counted.
+    """
     yield from _failures(matrix, known=known, colour=colour)
     yield from _skips(matrix)
-    yield from _table(matrix, colour=colour)
+    yield from _table(matrix, colour=colour, most=most)
 
 
 def durations(matrix: Matrix, most: int) -> Iterator[str]:
@@ -36,12 +41,14 @@ def _painted(text: str, code: str, *, colour: bool) -> str:
     return f"{code}{text}{PLAIN}" if colour else text
 
 
-def _table(matrix: Matrix, *, colour: bool) -> Iterator[str]:
-    widths = [max(NARROWEST, len(target)) for target in matrix.targets]
+def _table(matrix: Matrix, *, colour: bool, most: int) -> Iterator[str]:
+    share = (most - TOPIC) // max(1, len(matrix.targets)) - 2
+    widths = [max(NARROWEST, min(len(target), share)) for target in matrix.targets]
+    names = [broken(target, width) for target, width in zip(matrix.targets, widths, strict=True)]
     yield ""
-    yield f"{'topic':<{TOPIC}}" + "".join(
-        f"  {target:>{width}}" for target, width in zip(matrix.targets, widths, strict=True)
-    )
+    for line, parts in enumerate(zip_longest(*names, fillvalue="")):
+        cells = (f"  {part:>{width}}" for part, width in zip(parts, widths, strict=True))
+        yield f"{'' if line else 'topic':<{TOPIC}}" + "".join(cells)
     for topic, checks in [*matrix.topics(), ("all", list(matrix.checks))]:
         cells = (
             _cell(matrix, checks, target, width, colour=colour)

@@ -40,6 +40,7 @@ NO_LINK = 2
 CONSOLES = 20
 """How many consoles of guests that ended badly are kept."""
 PANIC_TAIL = 40
+PANICKED = "the guest's kernel panicked, as it told by pvpanic; its console says nothing of it"
 PANIC_S = 2.0
 """How long a kernel that panics may take to say why."""
 
@@ -149,17 +150,24 @@ class Guest:
         if watch is None:
             return
         watch.look()
-        if watch.panic:
+        if watch.panic or self._panicked():
             until = time.monotonic() + PANIC_S
             while not watch.panic_ended and time.monotonic() < until:
                 time.sleep(0.05)
                 watch.look()
-            raise AgentError(watch.panic)
+            raise AgentError(watch.panic or PANICKED)
         if not self.process.running:
             raise AgentError("QEMU has ended")
         restarts = self._restarts()
         if not self.spec.patient and self._reboots is not None and restarts > self._reboots:
             raise AgentError("the guest has started again by itself: a triple fault, or it was told to")
+
+    def _panicked(self) -> bool:
+        """Tell whether the kernel has told QEMU so, which it can without a console, too."""
+        try:
+            return self.process.running and self.process.guest_panicked()
+        except QemuError:
+            return False  # it has just ended, which is told by the caller
 
     def _restarts(self) -> int:
         try:

@@ -150,6 +150,8 @@ def arguments(machine: Machine, accelerator: str) -> list[str]:
         ]  # behind the cards: it shall not move them
         argv += ["-chardev", f"socket,id=agent,fd={machine.agent_fd}"]
         argv += ["-device", "virtserialport,chardev=agent,name=ringwalk"]
+    # A panic is told by the guest itself (QMP GUEST_PANICKED), and the kernel may finish its last words.
+    argv += ["-device", "pvpanic-pci,addr=0x1d", "-action", "panic=none"]
     argv += console_arguments(machine)
     argv += machine.leading
     for nic in machine.nics:

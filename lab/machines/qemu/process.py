@@ -49,6 +49,7 @@ class QemuProcess:
         self.agent, agent_qemu = socket.socketpair()
         self._process: subprocess.Popen[bytes] | None = None
         self._resets = 0
+        self._panicked = False
         machine = replace(
             machine,
             monitor_fd=monitor_qemu.fileno(),
@@ -128,12 +129,21 @@ class QemuProcess:
 
     def guest_resets(self) -> int:
         """Return how often the guest restarted the machine (QMP ``RESET``)."""
+        self._take_events()
+        return self._resets
+
+    def guest_panicked(self) -> bool:
+        """Return whether the guest's kernel has told of a panic (QMP ``GUEST_PANICKED``, by pvpanic)."""
+        self._take_events()
+        return self._panicked
+
+    def _take_events(self) -> None:
         if self._monitor is None:
-            return self._resets
+            return
         self.status()  # which takes the events in
         while (event := self._monitor.pull_event()) is not None:
             self._resets += event["event"] == "RESET" and bool(event.get("data", {}).get("guest"))
-        return self._resets
+            self._panicked |= event["event"] == "GUEST_PANICKED"
 
     def wait_console(self, timeout_s: float) -> str | None:
         """Wait for the guest's first console line; return why there is none, or None when there is one."""

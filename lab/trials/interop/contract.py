@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from formats.columns import WIDTH, broken, hanging
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -19,12 +21,14 @@ class Seen:
     note: str = ""
 
 
-def text(seen: Sequence[Seen]) -> str:
-    """Return what was seen for a terminal: a line each, and a second where there is more to say."""
-    width = max((len(one.what) for one in seen), default=0)
+def text(seen: Sequence[Seen], most: int = WIDTH) -> str:
+    """Return what was seen for a terminal of ``most`` columns: a line each, or more."""
+    width = min(max((len(one.what) for one in seen), default=0), most // 2)
     lines: list[str] = []
     for one in seen:
-        lines.append(f"  {'ok ' if one.good else 'BAD'}  {one.what:<{width}}  {one.result}")
+        what, *rest = broken(one.what, width)
+        lines += hanging(f"  {'ok ' if one.good else 'BAD'}  {what:<{width}}  ", one.result, most)
+        lines += [f"       {line}" for line in rest]
         if one.note:
-            lines.append(f"       {'':<{width}}    {one.note}")
+            lines += hanging(f"       {'':<{width}}    ", one.note, most)
     return "\n".join(lines)

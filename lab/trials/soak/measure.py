@@ -85,3 +85,31 @@ def row(one: Sample) -> str:
     return "\t".join(
         f"{value:.2f}" if isinstance(value, float) else str(value) for value in asdict(one).values()
     )
+
+
+HEADINGS: Final = (
+    "s",
+    "MiB",
+    "fds",
+    "threads",
+    "CPU s",
+    "frames",
+    "frames/s",
+    "interrupts",
+    "resets",
+    "maps",
+    "clients",
+)
+_WIDTHS: Final = (6, 6, 4, 7, 6, 11, 9, 10, 7, 7, 7)
+
+
+def cells(one: Sample) -> tuple[str, ...]:
+    """Return a sample for people, in the order of ``HEADINGS``."""
+    first = (f"{one.seconds:.1f}", f"{one.resident_kib / 1024:.1f}", str(one.fds), str(one.threads))
+    counts = (one.frames, one.frames_per_second, one.interrupts, one.resets, one.map_changes, one.connections)
+    return (*first, f"{one.cpu_seconds:.1f}", *(f"{count:,.0f}" for count in counts))
+
+
+def table_row(row: tuple[str, ...]) -> str:
+    """Return cells under each other, for a terminal."""
+    return " ".join(cell.rjust(width) for cell, width in zip(row, _WIDTHS, strict=True))

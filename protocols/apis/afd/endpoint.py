@@ -8,6 +8,7 @@ blocked; FD_CONNECT and FD_CLOSE come once. Source: WSAEventSelect, "Remarks".
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ntos.io.status import NtError, NtStatus
@@ -32,6 +33,9 @@ OWN_OPTIONS = frozenset(
     }
 )
 """What AFD or its client keep to themselves."""
+
+_polled = cache(Poll)
+"""``Poll`` of a number: there are few, and each receive asks for one."""
 
 
 class EndpointHost(Protocol):
@@ -138,12 +142,12 @@ class Endpoint:
         Polls need no such thing: they are told when something becomes the case.
         """
         if self._recorded:
-            self._recorded = Poll(int(self._recorded) & ~int(event))
+            self._recorded = _polled(int(self._recorded) & ~int(event))
         if not self._wanted:
             return
         now = int(event) & int(self.ready())
         if now:
-            self.record(Poll(now))
+            self.record(_polled(now))
 
     def changed(self) -> None:
         """Have the polls that wait for this endpoint looked at again."""

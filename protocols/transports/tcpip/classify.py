@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 MOST_FLOWS = 4096
 """Whose verdicts are remembered; beyond it, all are asked anew."""
+PORTED = frozenset((TCP, UDP))
+"""Protocols whose header begins with the two ports; of ICMP, type and code tell flows apart."""
 MOST_PEERS = 4096
 """Of all UDP ports together; beyond it, all are asked anew."""
 
@@ -218,8 +220,8 @@ class Classification:
     def __init__(self, classifier: Classifier, count: Callable[[str], None]) -> None:
         """``count`` is told of each refusal: ``classify.blocked_…``."""
         self.generation = 0
-        self.injecting: object | None = None
-        """Whose packet an engine is just putting into the stack."""
+        self.injecting: tuple[Point, object] | None = None
+        """Whose packet an engine is just putting in, and at which point: what answers it is nobody's."""
         self.engine = classifier if isinstance(classifier, Engine) else None
         self._classifier = classifier
         self._count = count
@@ -231,6 +233,8 @@ class Classification:
         """Ask anew about everything that was remembered."""
         self.generation += 1
         self.points = self._classifier.points
+        self._asks_inbound_transport = Point.INBOUND_TRANSPORT in self.points
+        self._asks_outbound_transport = Point.OUTBOUND_TRANSPORT in self.points
         self._asks_frames = bool(self.points & {Point.OUTBOUND_IPPACKET, Point.OUTBOUND_MAC_FRAME})
         self._peers.clear()
         self._flows.clear()
@@ -252,7 +256,6 @@ class Classification:
                     is_inbound=True,
                     interface=interface.index,
                     data=frame.data,
-                    injected_by=getattr(frame, "injected_by", None),
                 )
             )
         ]
@@ -273,7 +276,7 @@ class Classification:
                 is_inbound=True,
                 interface=packet.interface.index,
                 data=packet.raw,
-                injected_by=self.injecting,
+                injected_by=self._injected_by(Point.INBOUND_IPPACKET),
             )
         )
 
@@ -285,19 +288,17 @@ class Classification:
 
     def inbound_transport(self, packet: ClassifiedPacket) -> bool:
         """INBOUND_TRANSPORT."""
-        if Point.INBOUND_TRANSPORT not in self.points:
+        if not self._asks_inbound_transport:
+            return True
+        ports = bytes(packet.payload[:4] if packet.protocol in PORTED else packet.payload[:2])
+        index = packet.interface.index
+        flow = (packet.destination, packet.source, packet.protocol, ports, index, True)
+        if self._flows.get(flow) and self.injecting is None:
             return True
         there, here = _ports(packet.protocol, packet.payload)
         return self._permits_flow(
-            (
-                Point.INBOUND_TRANSPORT,
-                packet.protocol,
-                packet.destination,
-                here,
-                packet.source,
-                there,
-                packet.interface.index,
-            ),
+            Point.INBOUND_TRANSPORT,
+            flow,
             lambda: Subject(
                 Point.INBOUND_TRANSPORT,
                 packet.protocol,
@@ -308,7 +309,7 @@ class Classification:
                 is_inbound=True,
                 interface=packet.interface.index,
                 data=packet.payload,
-                injected_by=self.injecting,
+                injected_by=self._injected_by(Point.INBOUND_TRANSPORT),
             ),
         )
 
@@ -316,19 +317,18 @@ class Classification:
         self, path: ClassifiedPath, protocol: int, header: bytes, payload: Sequence[Buffer]
     ) -> bool:
         """OUTBOUND_TRANSPORT."""
-        if Point.OUTBOUND_TRANSPORT not in self.points:
+        if not self._asks_outbound_transport:
             return True
-        here, there = _ports(protocol, header if len(header) >= 4 else b"".join((header, *payload)))
+        head = header if len(header) >= 4 else b"".join((header, *payload))
+        ports = head[:4] if protocol in PORTED else head[:2]
+        index = path.interface.index
+        flow = (path.source, path.destination, protocol, ports, index, False)
+        if self._flows.get(flow) and self.injecting is None:
+            return True
+        here, there = _ports(protocol, head)
         return self._permits_flow(
-            (
-                Point.OUTBOUND_TRANSPORT,
-                protocol,
-                path.source,
-                here,
-                path.destination,
-                there,
-                path.interface.index,
-            ),
+            Point.OUTBOUND_TRANSPORT,
+            flow,
             lambda: Subject(
                 Point.OUTBOUND_TRANSPORT,
                 protocol,
@@ -338,7 +338,7 @@ class Classification:
                 there,
                 interface=path.interface.index,
                 data=b"".join((header, *payload)),
-                injected_by=self.injecting,
+                injected_by=self._injected_by(Point.OUTBOUND_TRANSPORT),
             ),
         )
 
@@ -367,7 +367,6 @@ class Classification:
                 is_inbound,
                 interface.index,
                 data,
-                self.injecting,
             )
         )
 
@@ -502,6 +501,9 @@ class Classification:
 
     # Inside
 
+    def _injected_by(self, point: Point) -> object | None:
+        return self.injecting[1] if self.injecting is not None and self.injecting[0] is point else None
+
     def _remember(self, peer: tuple[int, bytes, int]) -> None:
         if len(self._peers) >= MOST_PEERS:
             self._peers.clear()
@@ -514,12 +516,12 @@ class Classification:
     def _permits(self, subject: Subject) -> bool:
         return self._ask(subject) not in BLOCKING
 
-    def _permits_flow(self, flow: tuple[object, ...], subject: Callable[[], Subject]) -> bool:
+    def _permits_flow(self, point: Point, flow: tuple[object, ...], subject: Callable[[], Subject]) -> bool:
         """Answer from memory, or ask and remember what is said of the whole flow."""
         known = self._flows.get(flow) if self.injecting is None else None
         if known is not None:
             if not known:
-                self._count(f"classify.blocked_{str(getattr(flow[0], 'name', '')).lower()}")
+                self._count(f"classify.blocked_{point.name.lower()}")
             return known
         action = self._ask(subject())
         if action in {Action.PERMIT_FLOW, Action.BLOCK_FLOW}:
@@ -536,16 +538,14 @@ class Classification:
 
     def _may_leave(self, interface: OnInterface, frame: TxFrame) -> bool:
         injected_by = getattr(frame, "injected_by", None)
-        if Point.OUTBOUND_IPPACKET in self.points and not self._packet_may_leave(
-            interface, frame, injected_by
-        ):
+        is_mac = getattr(frame, "injected_at", None) is Point.OUTBOUND_MAC_FRAME
+        is_packets = Point.OUTBOUND_IPPACKET in self.points and not is_mac  # else it is below that already
+        if is_packets and not self._packet_may_leave(interface, frame, injected_by):
             return False
         if Point.OUTBOUND_MAC_FRAME not in self.points:
             return True
-        point, index = Point.OUTBOUND_MAC_FRAME, interface.index
-        return self._permits(
-            Subject(point, 0, None, interface=index, data=frame.data(), injected_by=injected_by)
-        )
+        point, index, by = Point.OUTBOUND_MAC_FRAME, interface.index, injected_by if is_mac else None
+        return self._permits(Subject(point, 0, None, interface=index, data=frame.data(), injected_by=by))
 
     def _packet_may_leave(self, interface: OnInterface, frame: TxFrame, injected_by: object | None) -> bool:
         data = bytes(frame.buffers[0])
@@ -570,7 +570,7 @@ class Classification:
 
         if injected_by is not None:
             return self._permits(subject())
-        return self._permits_flow((point, source, destination, index), subject)
+        return self._permits_flow(point, (source, destination, index), subject)
 
 
 def _ports(protocol: int, data: Buffer) -> tuple[int, int]:

@@ -5,9 +5,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
+import pexpect
 import pytest
 
 LAUNCHER = Path(__file__).resolve().parents[3] / "ringwalk"
@@ -169,3 +171,51 @@ def test_bash_completes_subcommands_options_and_values(tmp_path: Path) -> None:
     assert completed("ringwalk serve", "--eng") == ["--engine"]
     assert completed("ringwalk serve --engine", "") == ["native", "reference"]
     assert "ipconfig" in completed("ringwalk net", "")
+
+
+def test_zsh_completes_subcommands_options_and_values(tmp_path: Path) -> None:
+    """By zsh's own completion, as a person has it: compinit, a line, and the widget behind Tab."""
+    zsh = shutil.which("zsh")
+    if zsh is None:
+        pytest.skip("zsh is not installed here")
+    (tmp_path / "_ringwalk").write_text(run(LAUNCHER, "completion", "zsh", cwd=tmp_path).stdout)
+    shell = pexpect.spawn(
+        zsh, ["-f", "-i"], cwd=str(tmp_path), encoding="utf-8", timeout=20, dimensions=(50, 200)
+    )
+    for line in (
+        "PROMPT='ready> '; unsetopt zle_bracketed_paste prompt_sp; zstyle ':completion:*' list-colors ''",
+        f"fpath=({tmp_path} $fpath); autoload -Uz compinit; compinit -u -D; zstyle ':completion:*' menu no",
+    ):
+        shell.sendline(line)
+    shell.sendline("echo set-up-is-$((1 + 1))")
+    shell.expect_exact("set-up-is-2")
+
+    shell.sendline('ringwalk() { print -r -- "<$*>" }')
+
+    def completed(begun: str, to: str) -> None:
+        """Begin a line, press Tab and Enter: what runs is the completed line."""
+        shell.send(f"ringwalk {begun}\t\r")
+        shell.expect_exact(f"<{to}>")
+
+    completed("ser", "serve")
+    completed("serve --eng", "serve --engine")
+    completed("serve --engine ref", "serve --engine reference")
+    completed("net ipc", "net ipconfig")
+    shell.sendline("exit")
+    shell.expect(pexpect.EOF)
+
+
+def test_fish_completes_subcommands_options_and_values(tmp_path: Path) -> None:
+    fish = shutil.which("fish")
+    if fish is None:
+        pytest.skip("fish is not installed here")
+    script = run(LAUNCHER, "completion", "fish", cwd=tmp_path).stdout
+
+    def completed(line: str) -> list[str]:
+        asked = f"{script}\ncomplete -C '{line}'"
+        return run(fish, "--no-config", "-c", asked, cwd=tmp_path, HOME=str(tmp_path)).stdout.split()
+
+    assert completed("ringwalk ser") == ["serve"]
+    assert completed("ringwalk serve --eng") == ["--engine"]
+    assert completed("ringwalk serve --engine ref") == ["reference"]
+    assert "ipconfig" in completed("ringwalk net ")

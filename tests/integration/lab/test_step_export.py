@@ -206,7 +206,7 @@ def test_the_page_has_plots_and_loads_nothing(tmp_path: Path) -> None:
     """One file that can be mailed."""
     tools = exported(tmp_path / "run.json", frames=20)
 
-    text = page(tools.counted, tools.checker.findings())
+    text = page(tools.counted, tools.checker.findings(), interactive=False)
 
     seen = _Balance()
     seen.feed(text)

@@ -169,7 +169,7 @@ def test_the_tree_goes_from_winsock_to_the_card_in_the_order_of_loading(pair: Pa
     assert "  Winsock Kernel (Wsk)\n    - Internet Protocol (TCP/IP) (Tcpip)\n" in shown
     assert 'Afd\\Linkage\\Route: "Tcpip" "{1}"\n' in shown  # fmt: skip
     order = [line.split()[1] for line in shown.splitlines() if line[0].isdigit()]
-    assert order == ["NDIS", "Tcpip", "NetBT", "Afd", "Wsk", "rwnic"]
+    assert order == ["NDIS", "Tcpip", "NetBT", "Afd", "Wsk", "BFE", "rwnic"]
 
 
 def test_a_connection_outlives_its_card_being_unbound_and_bound(pair: Pair) -> None:

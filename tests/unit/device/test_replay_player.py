@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from device.effects import FrameSent, GsoType, Offload
 from device.engine.contract import InterruptMode
 from device.engine.native import NativeEngine
+from device.regs.nic import NIC
 from device.trace import checkpoint
 from device.trace.card import Journal
-from device.trace.compare import compare
+from device.trace.compare import compare, unknown
 from device.trace.facts import say
 from device.trace.player import REFERENCE, EngineFactory, Player
 from device.trace.recording import About, Recording, Writer
@@ -254,3 +256,51 @@ def test_a_recording_that_reached_its_limit_ends_between_two_inputs_and_plays() 
     assert 100 < turns < Player(Recording(whole)).run()
     assert [record.data for _, record in recording.records()][-1] == b"the limit was reached"
     assert writer._records == []
+
+
+def test_what_is_ignored_is_passed_over_with_its_answers() -> None:
+    """Two runs that differ in a register's reads are the same but for those."""
+
+    def other(records: list[Record]) -> None:
+        at = find(records, Kind.READ)
+        records[at + 1] = records[at + 1]._replace(data=b"\x55\xaa\x55\xaa")
+
+    data = recorded()
+    records = [record for _, record in Recording(data).records()]
+    name = NIC.name_of(records[find(records, Kind.READ)].value)
+
+    assert compare(Recording(data), changed(data, other)) is not None
+    assert compare(Recording(data), changed(data, other), [name]) is None
+    assert compare(Recording(data), changed(data, other), [f"read {name}"]) is None
+    assert compare(Recording(data), changed(data, other), [f"write {name}"]) is not None
+
+
+def test_a_poll_that_one_run_makes_more_often_can_be_ignored() -> None:
+    """Reads that the other has not are passed over, too; what follows is compared."""
+
+    def polled(records: list[Record]) -> None:
+        at = find(records, Kind.READ)
+        records[at:at] = records[at : at + 2]
+
+    data = recorded()
+    records = [record for _, record in Recording(data).records()]
+    name = NIC.name_of(records[find(records, Kind.READ)].value)
+
+    assert compare(Recording(data), changed(data, polled), [name]) is None
+    assert compare(Recording(data), Recording(recorded("tail-off-by-one")), [name]) is not None
+
+
+def test_what_no_register_counter_or_record_is_called_is_named() -> None:
+    """So that a slip of the pen does not ignore nothing in silence."""
+    assert unknown(["SYSTIML", "G*", "read ICR", "frame", "RETA[[]3]", "SYSTIMEL"]) == ["SYSTIMEL"]
+
+
+def test_a_large_send_is_as_many_frames_on_either_engine() -> None:
+    """As many as the cable carries, though the wire cuts it."""
+    offload = Offload(
+        needs_csum=True, csum_start=34, csum_offset=16, gso=GsoType.TCPV4, hdr_len=54, gso_size=1460
+    )
+
+    assert FrameSent(bytes(54 + 4 * 1460), offload).frames == 4
+    assert FrameSent(bytes(54 + 4 * 1460 + 1), offload).frames == 5
+    assert FrameSent(bytes(9000)).frames == FrameSent(bytes(60), Offload(needs_csum=True)).frames == 1

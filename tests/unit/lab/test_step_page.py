@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import struct
 import zlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -40,7 +41,7 @@ class Onlooker:
         """Go on."""
 
 
-def written(tmp_path: Path) -> Path:
+def written(tmp_path: Path, *, interactive: bool = False) -> Path:
     """Return the page of a run of our own driver, with some of everything in it."""
     recording: list[bytes] = []
     bench = NdisBench("serialized", Onlooker(), write=recording.append)
@@ -51,7 +52,7 @@ def written(tmp_path: Path) -> Path:
     tools = Tools(replay.session)
     replay.run()
     path = tmp_path / "page.html"
-    tools.statistics(path)
+    tools.statistics(path, interactive=interactive)
     return path
 
 
@@ -102,6 +103,57 @@ def test_the_page_says_what_it_is_of_and_draws_no_latency_that_a_replay_makes_up
     assert "tx0: the card owned, of " in text
     assert re.search(r"\d+ values: mean .* · 50 % .* · 90 % .* · 99 % .* · 99\.9 % .* · most ", text)
     assert "doubling from bar to bar" in text
+
+
+def figures(text: str) -> list[dict[str, Any]]:
+    """Return what the page gives Plotly to draw: its traces and its layout."""
+    found, reader = [], json.JSONDecoder()
+    for start in re.finditer(r"Plotly\.newPlot\(\s*\"[^\"]*\",\s*", text):
+        traces, end = reader.raw_decode(text, start.end())
+        layout, _ = reader.raw_decode(text, end + len(re.match(r",\s*", text[end:])[0]))  # type: ignore[index]  # it is there
+        found.append({"traces": traces, "layout": layout})
+    return found
+
+
+def test_plotly_s_page_loads_nothing_and_has_its_axes_percentiles_and_rings(tmp_path: Path) -> None:
+    """The script is in the page; a latency that a replay makes up is not drawn; hover tells."""
+    pytest.importorskip("plotly", reason="the plots extra is not installed")
+    text = written(tmp_path, interactive=True).read_text()
+
+    scripts = re.findall(r"<script([^>]*)>", text)
+    drawn = figures(text)
+    assert all("src" not in one for one in scripts)
+    assert not re.search(r"<link|<img|@import", text.split("<script>")[0])
+    assert text.count("not drawn: in a recording that is played") == 2
+    names = [[trace["name"] for trace in one["traces"]] for one in drawn]
+    assert names[0] == ["tx frames", "rx frames", "interrupts"]
+    assert any(name.startswith("tx0: the card owned, of ") for name in names[1])
+    histograms = drawn[2:]
+    assert len(histograms) == len(TITLES) - 1 - 2
+    for one in histograms:
+        bars, marks = one["traces"]
+        assert one["layout"]["xaxis"]["type"] == "log"
+        assert one["layout"]["xaxis"]["title"]["text"]
+        assert ", ".join(marks["text"]) == "50 %, 90 %, 99 %, 99.9 %"
+        assert len(bars["text"]) == len(bars["customdata"])
+        assert "%{text}" in bars["hovertemplate"]
+
+
+@pytest.mark.extra
+@pytest.mark.timeout(900)
+def test_chromium_draws_every_figure_of_plotly_s_page(tmp_path: Path) -> None:
+    """The figures are in the document after the script has run, without a network."""
+    pytest.importorskip("plotly", reason="the plots extra is not installed")
+    page = written(tmp_path, interactive=True)
+    try:
+        browser = chromium.find(tmp_path / "browser")
+    except UsageError as error:
+        pytest.skip(f"no Chromium can be had here: {error}")
+
+    document = browser.dom(page)
+
+    assert document.count('class="main-svg"') >= len(figures(page.read_text()))
+    assert document.count('class="point"') >= len(TITLES)
 
 
 @pytest.mark.extra

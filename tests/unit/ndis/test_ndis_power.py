@@ -210,7 +210,7 @@ def test_a_running_stack_shows_itself() -> None:
     assert seen
     assert (packet.owner, packet.bytes) == ("MINIPORT", 60)
     assert [one.kind for one in past][:2] == ["SUBMIT", "SEND"]
-    assert inspect.table([oid]).splitlines()[0].split() == ["adapter", "oid", "state", "answer"]
+    assert inspect.table([oid]).splitlines()[0].split() == ["adapter", "oid", "state", "answer", "raw"]
 
 
 def test_a_log_can_be_switched_on_while_the_stack_runs() -> None:

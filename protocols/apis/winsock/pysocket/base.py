@@ -33,6 +33,7 @@ FIRST_FILENO = 1 << 30
 """What ``fileno`` adds to Winsock's number: no descriptor is so high, so a selector can tell them apart."""
 MOST_DATAGRAM = 65536
 INT_MAX = 0x7FFF_FFFF
+_STREAM = int(standard.SOCK_STREAM)
 LONGEST_TIMEOUT_S = 9_223_372_036
 """What nanoseconds in 64 bits can say."""
 
@@ -169,7 +170,9 @@ class BaseSocket:
 
     def send(self, data: Any, flags: int = 0, /) -> int:  # noqa: ANN401 - anything with a buffer
         """Send, within the timeout."""
-        return self._send(_bytes(data), flags, self._deadline())
+        if flags or self._timeout is not None:
+            return self._send(_bytes(data), flags, self._deadline())
+        return int(self._do("send", _bytes(data), Msg.NONE))
 
     def sendall(self, data: Any, flags: int = 0, /) -> None:  # noqa: ANN401 - anything with a buffer
         """Send all of it, within the timeout together."""
@@ -225,12 +228,20 @@ class BaseSocket:
 
     def recv(self, size: int, flags: int = 0, /) -> bytes:
         """Receive."""
-        return self._received(size, flags)[0] if _room(size, "recv") else b""
+        if flags or self._timeout is not None or self._type != _STREAM or self._is_shut or size <= 0:
+            return self._received(size, flags)[0] if _room(size, "recv") else b""
+        buffer = bytearray(size)
+        count = self._receive_plainly(buffer)
+        return bytes(memoryview(buffer)[:count])
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:  # noqa: ANN401 - anything with a buffer
         """Receive into a buffer."""
         part = _part(buffer, nbytes, "recv_into")
-        return self._receive_into([part], flags)[0] if part else 0
+        if not part:
+            return 0
+        if flags or self._timeout is not None or self._type != _STREAM or self._is_shut:
+            return self._receive_into([part], flags)[0]
+        return self._receive_plainly(part)
 
     def recvfrom(self, size: int, flags: int = 0, /) -> tuple[bytes, tuple[Any, ...] | None]:
         """Receive, and say from where; None for a stream. A datagram that is longer is cut, as POSIX does."""
@@ -265,6 +276,15 @@ class BaseSocket:
         views = [_part(one, 0, "recvmsg_into") for one in buffers]
         count, source, told = self._receive_into(views, flags)
         return count, [], told, source
+
+    def _receive_plainly(self, buffer: bytearray | memoryview) -> int:
+        """Receive by a stream that blocks, without flags: Winsock's call, and no more."""
+        try:
+            return int(self._do("recv", buffer, Msg.NONE))
+        except OSError as error:
+            if self._is_shut and error.errno in (errno.EPIPE, errno.ECANCELED):
+                return 0  # another thread has shut the direction down, which is at its end
+            raise
 
     def _received(self, size: int, flags: int) -> tuple[bytes, tuple[Any, ...] | None, int]:
         buffer = bytearray(size)
@@ -431,8 +451,10 @@ class BaseSocket:
             raise OSError(errno.EBADF, "Bad file descriptor")
 
     def _do(self, name: str, *arguments: Any) -> Any:  # noqa: ANN401 - Winsock's functions differ
-        self._require()
-        self.world.close_abandoned()
+        if self._number < 0:
+            raise OSError(errno.EBADF, "Bad file descriptor")
+        if self.world.abandoned:
+            self.world.close_abandoned()
         try:
             return getattr(self.world.winsock, name)(self._number, *arguments)
         except WinsockError as error:

@@ -29,18 +29,19 @@ class World:
     resolver: Resolver
     default_timeout: float | None = None
     wake: Callable[[], None] = _nothing
-    _abandoned: deque[int] = field(default_factory=deque)
+    abandoned: deque[int] = field(default_factory=deque)
+    """Sockets that nobody holds, to be closed by the next call of any other."""
 
     def abandon(self, number: int) -> None:
         """Have a socket closed soon."""
-        self._abandoned.append(number)
+        self.abandoned.append(number)
         self.wake()
 
     def close_abandoned(self) -> None:
         """Close what was abandoned."""
-        while self._abandoned:
+        while self.abandoned:
             try:
-                number = self._abandoned.popleft()
+                number = self.abandoned.popleft()
             except IndexError:  # another thread has
                 return
             try:

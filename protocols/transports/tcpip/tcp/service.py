@@ -71,13 +71,13 @@ class Tcp:
 
         ``share``: others that share may have claimed the port too (a TDI address that it belongs to).
         """
+        if self.context.classification is not None and not share:
+            local, port = self.context.classification.redirect_bind(TCP, local, port)
         if local is not None and addresses.is_unspecified(local) and len(local) == 4:
             local = None
         if local is not None and not addresses.is_unspecified(local):
             self._check_local(local)
         if self.context.classification is not None:
-            if not share:
-                local, port = self.context.classification.redirect_bind(TCP, local, port)
             self.context.classification.listen(local, port)
         port = self.ports.claim(local, port, share=share)
         found = Listener(self, local, port, on_accept)
@@ -102,6 +102,9 @@ class Tcp:
     ) -> Connection:
         """Open actively; the handler hears ``connected`` or ``closed``."""
         self.context.catch_up()
+        if self.context.classification is not None:
+            found = self.context.classification.redirect_connect(local, local_port, remote, port)
+            remote, port = found.address or remote, found.port
         if addresses.is_multicast(remote) or remote == addresses.IPV4_BROADCAST:
             raise NetworkError(Failure.NET_UNREACHABLE, addresses.text(remote))
         if local is not None and addresses.is_unspecified(local):
@@ -112,9 +115,6 @@ class Tcp:
             raise NetworkError(Failure.ADDRESS_NOT_AVAILABLE, addresses.text(remote))
         if len(self.connections) >= self.context.config.connection_limit:
             raise NetworkError(Failure.NO_RESOURCES)
-        if self.context.classification is not None:
-            found = self.context.classification.redirect_connect(local, local_port, remote, port)
-            remote, port = found.address or remote, found.port
         path = self.ip.resolve(remote, local)
         local_port = self._claim_port(FourTuple(path.source, local_port, remote, port))
         key = FourTuple(path.source, local_port, remote, port)

@@ -14,6 +14,7 @@ from protocols.transports.tcpip.addresses import parse
 from protocols.transports.tcpip.classify import Point, Subject
 from protocols.transports.tcpip.errors import NetworkError
 from protocols.wfp import layers
+from protocols.wfp.bfe import Bfe
 from protocols.wfp.conditions import Condition
 from protocols.wfp.engine import NetEvent
 from protocols.wfp.errors import FwpError
@@ -410,7 +411,7 @@ def test_a_flows_context_is_the_callouts_until_the_connection_is_gone(world: Wor
 
     def look(incoming: Incoming, _out: ClassifyOut) -> None:
         if incoming.flow_context is None:
-            world.driver.flow_associate_context(incoming.flow, found.number, "mine")  # type: ignore[attr-defined]  # a double's own
+            world.driver.flow_associate_context(incoming.flow, found.number, "mine")
         contexts.append(incoming.flow_context)
 
     found = world.callout("STREAM_V4", look, INSPECTION)
@@ -500,3 +501,111 @@ def test_every_point_of_the_stack_has_layers(world: World) -> None:
     del world
 
     assert {layer.point for layer in layers.ALL} == set(Point)
+
+
+def test_what_answers_an_injected_packet_is_asked_about(world: World) -> None:
+    answers: list[int] = []
+
+    def proxy(incoming: Incoming, out: ClassifyOut) -> None:
+        world.driver.inject_network_receive_async(world.driver.clone(incoming))
+        out.block(absorb=True)
+
+    world.callout("INBOUND_IPPACKET_V4", proxy)
+    world.callout("OUTBOUND_TRANSPORT_V4", lambda one, _out: answers.append(one.subject.protocol))
+    results: list[Any] = []
+    world.far.ping(NEAR, results.append, timeout=200_000_000)
+
+    world.run()
+
+    assert results[0].source == NEAR
+    assert answers == [1]
+
+
+def test_a_transport_injection_is_asked_about_at_the_network_layer(world: World) -> None:
+    def proxy(incoming: Incoming, out: ClassifyOut) -> None:
+        world.driver.inject_transport_send_async(world.driver.clone(incoming))
+        out.block(absorb=True)
+
+    world.callout("OUTBOUND_TRANSPORT_V4", proxy)
+    seen = world.callout("OUTBOUND_IPPACKET_V4")
+
+    assert world.ping()
+    assert len(seen.seen) == 1
+
+
+def test_what_waits_for_more_passes_when_the_callout_goes(world: World) -> None:
+    def wait(incoming: Incoming, out: ClassifyOut) -> None:
+        assert incoming.stream is not None
+        incoming.stream.needs_more = True
+        out.permit()
+
+    world.callout("STREAM_V4", wait)
+    world.listen()
+    connection = world.connect()
+    connection.send(b"half")
+    world.accepted[0].send(b"other half")
+    world.run()
+    before = (world.server.data, world.client.data)
+
+    for one in world.session.enumerate(Filter):
+        world.session.delete_by_key(Filter, one.key)
+    world.run()
+    connection.send(b" and more")
+    world.run()
+
+    assert before == (b"", b"")
+    assert (world.server.data, world.client.data) == (b"half and more", b"other half")
+    assert world.near.context.classification is None
+
+
+def test_contexts_are_deleted_when_the_last_filter_goes(world: World) -> None:
+    def look(incoming: Incoming, _out: ClassifyOut) -> None:
+        if incoming.flow_context is None:
+            world.driver.flow_associate_context(incoming.flow, found.number, "mine")
+
+    found = world.callout("STREAM_V4", look, INSPECTION)
+    world.listen()
+    world.connect().send(b"x")
+    for one in world.session.enumerate(Filter):
+        world.session.delete_by_key(Filter, one.key)
+
+    world.run()
+
+    assert found.deleted == ["mine"]
+
+
+@pytest.mark.parametrize(("address", "port"), [(bytes(16), 80), (b"", 80), (FAR, 65536), (FAR, -1)])
+def test_a_redirection_to_what_is_no_end_is_refused(world: World, address: bytes, port: int) -> None:
+    def redirect(incoming: Incoming, _out: ClassifyOut) -> None:
+        with pytest.raises(FwpError):
+            world.driver.apply_modified_layer_data(incoming, address, port)
+
+    world.callout("ALE_CONNECT_REDIRECT_V4", redirect, INSPECTION)
+    world.listen()
+
+    world.connect()
+
+    assert world.client.events == ["connected"]
+
+
+def test_the_driver_is_unloaded_and_nobody_is_asked_any_more(world: World) -> None:
+    loader = world.hosts.hosts[0].loader
+    world.block("OUTBOUND_IPPACKET_V4")
+    before = world.ping()
+
+    loader.unload(next(name for name, one in world.system.drivers.items() if one.name == "BFE"))
+
+    assert (before, world.ping()) == (False, True)
+    assert not world.system.has(Bfe)
+
+
+def test_what_is_pended_when_the_engine_is_unloaded_is_refused(world: World) -> None:
+    world.callout("ALE_AUTH_CONNECT_V4", lambda one, _out: pended.append(world.driver.pend_operation(one)))
+    pended: list[Pended] = []
+    world.connect()
+
+    world.engine.stop()
+    world.run()
+
+    assert world.client.events == ["PROHIBITED"]
+    assert world.near.context.classification is None
