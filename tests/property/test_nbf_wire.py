@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from protocols.transports.nbf.parameters import EndReason
 from tests.support.nbf_pair import Client, Lan, name
 
-SETTINGS = settings(max_examples=40, deadline=None, derandomize=True)
+SETTINGS = settings(max_examples=25, deadline=None, derandomize=True)
 A, B = name("ALICE"), name("BOB")
 SIZES = st.lists(st.sampled_from([0, 1, 700, 1482, 1483, 9000, 66_000]), min_size=1, max_size=6)
 ENDS = {EndReason.LINK_LOST, EndReason.NAME_NOT_FOUND, EndReason.TIMED_OUT, EndReason.PEER_ABORTED}
@@ -21,7 +21,7 @@ ENDS = {EndReason.LINK_LOST, EndReason.NAME_NOT_FOUND, EndReason.TIMED_OUT, EndR
     duplicate=st.floats(0, 0.2),
     reorder=st.sampled_from([0.0, 0.0, 0.1]),
     sizes=SIZES,
-    room=st.sampled_from([None, 1, 1000, 5000]),
+    room=st.sampled_from([None, 1000, 5000]),
 )
 def test_messages_arrive_once_and_in_order_or_the_session_says_that_it_ended(  # noqa: PLR0917 - hypothesis gives them by name
     seed: int, loss: float, duplicate: float, reorder: float, sizes: list[int], room: int | None
@@ -45,7 +45,7 @@ def test_messages_arrive_once_and_in_order_or_the_session_says_that_it_ended(  #
             if one.session is not None and one.session.is_open:
                 one.session.send(data, lambda end=end, at=at: done[end].append(at))  # type: ignore[misc]  # bound
 
-    for _ in range(400):
+    for _ in range(100):
         lan.settle()
         if room is None or len(ends) < 2 or ends[1].reasons or len(ends[1].messages) == len(sent):
             break

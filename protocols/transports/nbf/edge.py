@@ -41,7 +41,7 @@ class NbfEdge(LlcDriver):
 
     def card_came(self, link: LlcLink) -> None:
         """Make the station and its device."""
-        driver = NbfDevice(self._io, self.request_turn)
+        driver = NbfDevice(self._io, self.request_turn, self.now_ns)
         driver.station = NbfStation(link.station, driver)
         driver.station.now_ns = self.now_ns()
         device = self._io.create_device(driver, PREFIX + link.name)

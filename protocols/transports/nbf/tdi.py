@@ -81,8 +81,9 @@ class NbfDevice(TransportDriver):
     channel_kind: type[ControlChannel] = NbfChannel
     station: NbfStation
 
-    def __init__(self, io: IoSystem, request_turn: Callable[[], None]) -> None:
+    def __init__(self, io: IoSystem, request_turn: Callable[[], None], now_ns: Callable[[], int]) -> None:
         super().__init__(io)
+        self._now_ns = now_ns
         self.request_turn = request_turn
         self.addresses: dict[bytes, list[NbfAddress]] = {}
         self.asking: list[Irp] = []
@@ -93,6 +94,7 @@ class NbfDevice(TransportDriver):
 
     def dispatch(self, device: DeviceObject, irp: Irp) -> NtStatus:
         """Dispatch; the create of an address object takes its time."""
+        self.station.now_ns = self._now_ns()  # requests come between turns
         asked = irp.location.parameters.ea if irp.location.major is Major.CREATE else None
         if isinstance(asked, TransportAddress) and irp.location.file is not None:
             return self._open(irp, irp.location.file, asked)

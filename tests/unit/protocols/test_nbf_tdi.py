@@ -222,6 +222,19 @@ def test_a_call_that_nobody_takes_fails(world: World, has_name: bool, status: Nt
     assert calling.status is status
 
 
+def test_a_call_after_a_quiet_time_has_all_of_its_time(world: World) -> None:
+    near = world.hosts[0]
+    ours = near.connection(near.address(A))
+    world.run(1000 * SECOND)
+
+    calling = near.client.connect(ours, B)
+    world.run(1400 * MILLISECOND)
+    early = calling.status
+    world.run(200 * MILLISECOND)
+
+    assert (early, calling.status) == (NtStatus.PENDING, NtStatus.BAD_NETWORK_PATH)
+
+
 def test_datagrams_go_to_names_and_groups(world: World) -> None:
     near, far = world.hosts
     alice, team = near.address(A), far.address(TEAM)

@@ -1,0 +1,1 @@
+"""Data link control: IBM's command control blocks over LLC and raw Ethernet. No TDI."""
