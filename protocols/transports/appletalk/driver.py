@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from formats.appletalk import DdpType
 from ndis.wrapper import Ndis
-from ntos.netcfg.driver import Driver
+from ntos.netcfg.driver import Driver, State
 from ntos.netcfg.osi import Component, Layer
 from protocols.interfaces.edge.bindings import NdisBindings
 from protocols.interfaces.tdi.registration import TdiRegistry
@@ -79,6 +79,7 @@ DRIVERS = (
         proof="ringwalk interop appletalk",
         judge="Linux 6.12's appletalk; tshark. NBP, ZIP, ATP: two of ours. ADSP, PAP, ASP to come",
         entry=AppletalkObject,
+        state=State.PART,
         devices=DEVICES,
         rows=(42,),
     ),
@@ -88,7 +89,7 @@ DRIVERS = (
         title="Winsock helper of AppleTalk",
         components=(),
         seed="",
-        proof="",
+        proof="pytest tests/integration/protocols/test_appletalk_dissected.py",
         judge="",
         entry=load_helper,
     ),
