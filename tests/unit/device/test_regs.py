@@ -94,7 +94,7 @@ C_ALONE = {
     "RW_HEAD_BYTES": "how a frame's head lies in memory",
     "RW_HEAD_FRONT": "how a frame's head lies in memory",
     "RW_MAX_REGIONS": "what the C core can index",
-    "RW_OFFLOAD_BYTES": "an entry of the core's own journal",
+    "RW_OFFLOAD_BYTES": "not C's alone: device.trace.records has it, and needs the built core",
     "RW_PLAIN_BYTES": "how a frame's head lies in memory",
     "RW_SLICE_LOOK": "work between two looks at the clock",
     "RW_SPLIT_BUFFERS": "buffers of a packet-split descriptor",
@@ -102,10 +102,10 @@ C_ALONE = {
     "RW_TXD_STAMP": "a mask over whole doublewords",
     "RW_WIRE_HEADER_BYTES": "the longest header of wire.c",
 }
-"""The numbers that a header of the core may spell, each with why Python does not have it."""
+"""The numbers that a header of the core may spell, each with why it is not rendered from Python."""
 
 
-def test_a_number_written_in_the_core_s_headers_is_c_s_alone() -> None:
+def test_a_number_written_in_the_core_s_headers_has_its_reason() -> None:
     """Whoever writes another one says why it is not rendered from Python."""
     folder = Path(header.__file__).resolve().parent / "csrc"
 
