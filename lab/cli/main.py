@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import ast
 import importlib
+import os
 import re
 import sys
 from pathlib import Path
@@ -23,6 +24,7 @@ from lab.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+SYSTEM_PROGRAMS: Final = ("/usr/sbin", "/sbin")
 _SUMMARY: Final = re.compile(r'^HELP = ("(?:[^"\\]|\\.)*"|\([^()]*\))$', re.MULTILINE)
 
 
@@ -118,9 +120,16 @@ def _command(words: Sequence[str]) -> str:
     return ""
 
 
+def with_system_programs(path: str) -> str:
+    """Return a PATH that has chroot's, ip's and tcpdump's folders: an ordinary user's lacks them on Debian."""
+    have = [folder for folder in path.split(os.pathsep) if folder]
+    return os.pathsep.join([*have, *(folder for folder in SYSTEM_PROGRAMS if folder not in have)])
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit status. Without arguments it is help that is wanted."""
     words = list(sys.argv[1:] if argv is None else argv)
+    os.environ["PATH"] = with_system_programs(os.environ.get("PATH", ""))
     top = parser(_command(words))
     if not words:
         top.print_help()

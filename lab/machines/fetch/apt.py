@@ -134,8 +134,9 @@ class PrivateApt:
         self.suites = tuple(suites)
         self._config = state / "apt.conf"
         self._nothing = state / "nothing"
+        self._scratch = state / "tmp"
         (self._nothing / "partial").mkdir(parents=True, exist_ok=True)
-        for part in ("etc/apt.conf.d", "etc/preferences.d", "etc/trusted.gpg.d", "lists/partial"):
+        for part in ("etc/apt.conf.d", "etc/preferences.d", "etc/trusted.gpg.d", "lists/partial", "tmp"):
             (state / part).mkdir(parents=True, exist_ok=True)
         (archives / "partial").mkdir(parents=True, exist_ok=True)
         (state / "status").touch()
@@ -193,6 +194,7 @@ class PrivateApt:
         return {
             **os.environ,
             "APT_CONFIG": str(self._config),
+            "TMPDIR": str(self._scratch),  # without one apt calls every repository unsigned
             "LC_ALL": "C",
             "DEBIAN_FRONTEND": "noninteractive",
         }

@@ -232,3 +232,14 @@ def test_apt_s_complaints_become_one_line(said: str, remedy: str) -> None:
 
     assert remedy in error
     assert "\n" not in error
+
+
+def test_apt_has_a_place_of_its_own_for_temporary_files(tmp_path: Path) -> None:
+    """Where an ordinary user may not write to /tmp, apt's check of a signature fails without one."""
+    mirror = sources.Mirror("http://mirror.example", tmp_path / "keyring")
+    private = apt.PrivateApt(tmp_path / "state", tmp_path / "archives", mirror, ["suite"])
+
+    told = private._environment()["TMPDIR"]
+
+    assert told == str(tmp_path / "state/tmp")
+    assert (tmp_path / "state/tmp").is_dir()
