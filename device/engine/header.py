@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Final
 from device.engine import contract
 from device.regs import nic
 from device.regs.render import c_header
+from device.rings.index import DESCRIPTOR_SIZE
 from device.rings.receive import RX_PACKET_SHIFT, RxError, RxStatus
 from device.rings.transmit import IP, TCP, TSE, TxCommand, TxOptions, TxStatus
 from device.wire.contract import LARGEST_FRAME_BYTES, SMALLEST_FRAME_BYTES
 from formats.checksum import FCS_SIZE
-from formats.ethernet import MINIMUM_BYTES
+from formats.ethernet import MINIMUM_BYTES, TAG_BYTES
 
 if TYPE_CHECKING:
     import enum
@@ -23,8 +24,12 @@ if TYPE_CHECKING:
 NUMBERS: Final[Mapping[str, tuple[int, str]]] = {
     "QUEUES": (nic.QUEUES, "device.regs.nic"),
     "VECTORS": (nic.VECTORS, "device.regs.nic"),
+    "BAR_BYTES": (nic.BAR0_SIZE, "device.regs.nic"),
+    "QUEUE_STRIDE": (nic.QUEUE_STRIDE, "device.regs.nic: from a queue's registers to the next one's"),
+    "DESC_BYTES": (DESCRIPTOR_SIZE, "device.rings.index"),
     "ALL_CAUSES": (nic.ALL_CAUSES, "device.regs.nic"),
     "FCS_BYTES": (FCS_SIZE, "formats.checksum"),
+    "TAG_BYTES": (TAG_BYTES, "formats.ethernet: IEEE 802.1Q"),
     "MIN_FRAME": (MINIMUM_BYTES, "formats.ethernet: without the FCS"),
     "ETH_BYTES": (SMALLEST_FRAME_BYTES, "device.wire.contract"),
     "LARGEST_FRAME": (LARGEST_FRAME_BYTES, "device.wire.contract"),

@@ -15,6 +15,8 @@ CARD = Owner.CARD
 QUEUES = 2
 VECTORS = 5
 BAR0_SIZE = 0x20000
+QUEUE_STRIDE = 0x100
+"""Bytes from the registers of one queue to those of the next."""
 
 
 def bit(name: str, at: int, doc: str) -> Field:
@@ -53,7 +55,7 @@ ALL_CAUSES = 0x01F7_83FF
 
 
 def _rx(queue: int) -> tuple[Register, ...]:
-    base = 0x2800 + queue * 0x100
+    base = 0x2800 + queue * QUEUE_STRIDE
     alias: tuple[tuple[int, ...], ...] = (
         ((0x110,), (0x114,), (0x118,), (0x120,), (0x128,)) if queue == 0 else ((),) * 5
     )
@@ -112,7 +114,7 @@ def _rx(queue: int) -> tuple[Register, ...]:
 
 
 def _tx(queue: int) -> tuple[Register, ...]:
-    base = 0x3800 + queue * 0x100
+    base = 0x3800 + queue * QUEUE_STRIDE
     alias: tuple[tuple[int, ...], ...] = (
         ((0x420,), (0x424,), (0x428,), (0x430,), (0x438,)) if queue == 0 else ((),) * 5
     )

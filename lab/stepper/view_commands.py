@@ -18,7 +18,7 @@ from lab.stepper.why import why
 
 if TYPE_CHECKING:
     from lab.stepper.session import Session
-    from lab.stepper.views import Peekable
+    from lab.stepper.views import Peekable, RingView
 
 LINE: Final = NIC["EITR"].count
 """The place of ITR, the throttle of MSI and INTx, behind those of the vectors."""
@@ -61,21 +61,23 @@ def backtrace(context: Context, _: str) -> str:
 def ring(context: Context, rest: str) -> str:
     """Return a ring as text."""
     words = rest.split() or ["tx0"]
+    return "\n".join(_ring(context, words[0]).lines(everything="all" in words[1:]))
+
+
+def _ring(context: Context, name: str) -> RingView:
+    """Return a ring by name. CommandError: there is none of that name."""
     try:
-        ring = context.session.look.ring(words[0])
+        return context.session.look.ring(name)
     except KeyError:
-        raise CommandError(f"there is no ring {words[0]}: {' '.join(RINGS)}") from None
-    return "\n".join(ring.lines(everything="all" in words[1:]))
+        raise CommandError(f"there is no ring {name}: {' '.join(RINGS)}") from None
 
 
 def waits(context: Context, rest: str) -> str:
     """Say what a ring waits for."""
     look = context.session.look
-    names = rest.split() or [f"{r.kind}{r.queue}" for r in (*look.tx, *look.rx) if r.count]
-    try:
-        lines = [line for name in names for line in why(context.session, name)]
-    except KeyError as error:
-        raise CommandError(f"there is no ring {error.args[0]}: {' '.join(RINGS)}") from None
+    rings = [_ring(context, name) for name in rest.split()]
+    rings = rings or [one for one in (*look.tx, *look.rx) if one.count]
+    lines = [line for one in rings for line in why(context.session, f"{one.kind}{one.queue}")]
     return "\n".join(lines) or "no ring is set up yet"
 
 
@@ -96,10 +98,9 @@ def descriptor(context: Context, rest: str) -> str:
     words = rest.split() or _here(context.session)
     if len(words) != 2:
         raise CommandError("give a ring and an index, as in `descriptor tx0 5`")
+    ring, index = _ring(context, words[0]), number(words[1], "index")
     try:
-        one = context.session.look.ring(words[0]).desc[number(words[1], "index")]
-    except KeyError:
-        raise CommandError(f"there is no ring {words[0]}: {' '.join(RINGS)}") from None
+        one = ring.desc[index]
     except (IndexError, DmaError) as error:
         raise CommandError(str(error)) from error
     lines = [f"{words[0]} {one}", f"  at {one.bus_address:#x}: {one.raw.hex(' ')}", *one.fields()]

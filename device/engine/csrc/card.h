@@ -27,10 +27,7 @@
 #include "guard.h" /* guard.c: see there */
 #include "regs.h"
 
-#define RW_BAR_BYTES 0x20000u
 #define RW_WORDS (RW_BAR_BYTES / 4)
-#define RW_DESC_BYTES 16u
-#define RW_QUEUE_STRIDE 0x100u
 #define RW_SCRATCH_BYTES (RW_GATHER_BYTES + RW_TAG_BYTES + RW_FCS_BYTES + RW_MIN_FRAME) /* see the assertions below */
 #define RW_SPLIT_BUFFERS 4u
 #define RW_FIFO_BLOCK (1u << 17) /* what fifo.c keeps them in */

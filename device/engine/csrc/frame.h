@@ -19,7 +19,6 @@
 
 #include "regs.h"
 
-#define RW_TAG_BYTES 4u
 #define RW_FRAGS 64u /* pieces of guest memory that a queue gathers before it copies them */
 #define RW_WIRE_HEADER_BYTES 10u /* the longest header that a wire puts in front: wire.c */
 #define RW_HEAD_FRONT 64u /* a cache line, so that the head begins one: it is stored and read at once */

@@ -84,6 +84,41 @@ def test_no_number_of_pythons_is_spelled_in_c() -> None:
     assert twice == []
 
 
+C_ALONE = {
+    "RW_BACKLOG_BYTES": "how much a recorder may lag behind",
+    "RW_BATCH": "frames between two looks at the interrupt",
+    "RW_CONTEXT_REACH": "follows from the width of a context's fields",
+    "RW_FIFO_BLOCK": "how fifo.c keeps its memory",
+    "RW_FRAGS": "pieces that are gathered before they are copied",
+    "RW_FRAME_PIECES": "follows from RW_FRAGS",
+    "RW_HEAD_BYTES": "how a frame's head lies in memory",
+    "RW_HEAD_FRONT": "how a frame's head lies in memory",
+    "RW_MAX_REGIONS": "what the C core can index",
+    "RW_OFFLOAD_BYTES": "not C's alone: device.trace.records has it, and needs the built core",
+    "RW_PLAIN_BYTES": "how a frame's head lies in memory",
+    "RW_SLICE_LOOK": "work between two looks at the clock",
+    "RW_SPLIT_BUFFERS": "buffers of a packet-split descriptor",
+    "RW_TXD_DTYP": "a mask over whole doublewords",
+    "RW_TXD_STAMP": "a mask over whole doublewords",
+    "RW_WIRE_HEADER_BYTES": "the longest header of wire.c",
+}
+"""The numbers that a header of the core may spell, each with why it is not rendered from Python."""
+
+
+def test_a_number_written_in_the_core_s_headers_has_its_reason() -> None:
+    """Whoever writes another one says why it is not rendered from Python."""
+    folder = Path(header.__file__).resolve().parent / "csrc"
+
+    spelled = {
+        name
+        for path in sorted(folder.glob("*.h"))
+        if path.name != "regs.h"
+        for name in re.findall(r"^#define (RW_\w+) +\(?[0-9]", path.read_text(), re.MULTILINE)
+    }
+
+    assert spelled == set(C_ALONE)
+
+
 @pytest.mark.parametrize("name", sorted(header.NUMBERS))
 def test_every_number_that_is_rendered_is_used(name: str) -> None:
     """One that nobody reads any more goes."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from device.trace.recording import Recording
+from lab.stepper import view_commands
 from lab.stepper.command import CommandError
 from lab.stepper.commands import COMMANDS, find
 from lab.stepper.completion import complete
@@ -191,6 +192,18 @@ def test_an_expression_reaches_no_builtins() -> None:
     _, _, prompt = replay("print open('/etc/passwd')\nprint __import__('os')\nquit")
 
     assert len(prompt.failed) == 2
+
+
+def test_a_bug_behind_why_is_no_advice_about_rings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A KeyError of ours in the analysis was printed as "there is no ring TCTL"."""
+
+    def broken(_session: Session, _name: str) -> list[str]:
+        raise KeyError("TCTL")
+
+    monkeypatch.setattr(view_commands, "why", broken)
+
+    with pytest.raises(KeyError, match="TCTL"):
+        replay("why tx0")
 
 
 def test_every_command_has_help_and_is_found_by_a_part_of_its_name() -> None:
