@@ -121,7 +121,7 @@ def _command(words: Sequence[str]) -> str:
 
 
 def with_system_programs(path: str) -> str:
-    """Return a PATH that has chroot's, ip's and tcpdump's folders: an ordinary user's lacks them on Debian."""
+    """Return a PATH that has chroot's, ip's and tcpdump's folders: an ordinary user's lacks them."""
     have = [folder for folder in path.split(os.pathsep) if folder]
     return os.pathsep.join([*have, *(folder for folder in SYSTEM_PROGRAMS if folder not in have)])
 
