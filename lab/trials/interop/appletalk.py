@@ -6,19 +6,16 @@ A guest with sockets of AF_APPLETALK and a station, each with an emulated card, 
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from formats.appletalk import STARTUP
-from lab.machines import guest_machine
-from lab.machines.cards import LOCAL_MAC, CardSpec
-from lab.machines.guest.session import GuestSpec
+from lab.machines.cards import LOCAL_MAC
 from lab.machines.peer import PeerError
 from lab.trials.interop import appletalk_peer
 from lab.trials.interop.contract import Seen
 from lab.trials.interop.guest_peer import GuestPeer
+from lab.trials.interop.lan_guest import linux_with
 from lab.trials.interop.verified import add_verify, watched
 from ntos.executive.contract import SECOND
 from protocols.apis.winsock.constants import Sock
@@ -43,7 +40,7 @@ LIMIT_NS = 60 * SECOND
 ADDRESS = "10.82.58.9/24"
 """TCP/IP is on the card, too."""
 AEP = 4
-GUEST_MAC, OUR_MAC = LOCAL_MAC.format(1), LOCAL_MAC.format(2)
+OUR_MAC = LOCAL_MAC.format(2)
 PROGRAM = "/tmp/appletalk_peer.py"  # noqa: S108 - in the guest
 MOST_TOLD = 300
 
@@ -57,16 +54,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, progress: Progress) -> list[Seen]:
     """Boot, load appletalk, meet."""
     seen: list[Seen] = []
-    wire = f"switch:atalk{os.getpid()}"
-    spec = GuestSpec(offline=args.offline, extras=("tools",))
     progress("a guest and a station on one switch")
-    with guest_machine.booted([CardSpec("82574l", wire, GUEST_MAC)], spec) as running:
-        guest, (interface,) = running.guest, running.interfaces()
-        with watched(wire, seen, verify=args.verify, mac=OUR_MAC) as station:
-            guest.run(f"modprobe appletalk && ip link set {interface} up", check=True)
-            guest.wait_link(interface)
-            guest.put(PROGRAM, Path(appletalk_peer.__file__).read_bytes())
-            meeting = Meeting(guest, GuestPeer(guest), station, _loaded(station), interface)
+    with linux_with("appletalk", "atalk", {PROGRAM: appletalk_peer}, offline=args.offline) as lan:
+        guest = lan.guest
+        with watched(lan.wire, seen, verify=args.verify, mac=OUR_MAC) as station:
+            meeting = Meeting(guest, GuestPeer(guest), station, _loaded(station), lan.interface)
             progress("Linux wants our address")
             result, theirs = meeting.conflict()
             seen.append(result)

@@ -7,19 +7,16 @@ that DLC has opened, and an application of CCBs sends back what comes, as I fram
 from __future__ import annotations
 
 import json
-import os
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lab.machines import guest_machine
-from lab.machines.cards import LOCAL_MAC, CardSpec
-from lab.machines.guest.session import GuestSpec
+from lab.machines.cards import LOCAL_MAC
 from lab.machines.peer import PeerError
-from lab.trials.interop import jetdirect, llc_peer, printer_peer
+from lab.trials.interop import jetdirect, lan_guest, llc_peer, printer_peer
 from lab.trials.interop.contract import Seen
 from lab.trials.interop.guest_peer import GuestPeer
-from lab.trials.interop.verified import add_verify, watched
+from lab.trials.interop.lan_guest import GUEST_MAC, LOSS, linux_with
+from lab.trials.interop.verified import watched
 from ntos.executive.contract import SECOND
 from protocols.transports.dlc import ccb
 from protocols.transports.dlc.ccb import Ccb, Code, Command, Event, Frame, Happened, LinkStatus
@@ -37,14 +34,12 @@ HELP = "DLC's CCBs with Linux's llc2, in a guest: a printer, links and datagrams
 PRINTER_SAP, ECHO_SAP = 0x04, 0x08
 ADDRESS = "10.82.57.9/24"
 """TCP/IP is on the card, too."""
-BYTES = 20_000
 DATAGRAMS = 20
-LOSS = "loss 5%"
 PIECE = 600
 POOL = 200_000
 LIMIT_S = 60.0
 LIMIT_NS = 60 * SECOND
-GUEST_MAC, OUR_MAC = LOCAL_MAC.format(1), LOCAL_MAC.format(2)
+OUR_MAC = LOCAL_MAC.format(2)
 LINUX = bytes.fromhex(GUEST_MAC.replace(":", ""))
 FOLDER = "/tmp"  # noqa: S108 - in the guest
 MOST_TOLD = 300
@@ -114,39 +109,32 @@ class Application:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the size, and whether to fetch."""
-    add_verify(parser)
-    parser.add_argument("--bytes", type=int, default=BYTES, metavar="N", help="over a link (default 20000)")
-    parser.add_argument("--offline", action="store_true", help="use only what is in the cache")
+    lan_guest.add_arguments(parser)
 
 
 def run(args: argparse.Namespace, progress: Progress) -> list[Seen]:
     """Print, echo, and both again with loss."""
     seen: list[Seen] = []
-    wire = f"switch:dlc{os.getpid()}"
-    spec = GuestSpec(offline=args.offline, extras=("tools",))
     progress("a guest and a station on one switch")
-    with guest_machine.booted([CardSpec("82574l", wire, GUEST_MAC)], spec) as running:
-        guest, (interface,) = running.guest, running.interfaces()
-        with watched(wire, seen, verify=args.verify, mac=OUR_MAC) as station:
-            application = Application(station)
-            guest.run(f"modprobe llc2 && ip link set {interface} up", check=True)
-            guest.wait_link(interface)
-            for module in (jetdirect, llc_peer, printer_peer):
-                path = Path(str(module.__file__))
-                guest.put(f"{FOLDER}/{path.name}", path.read_bytes())
-            meeting = Meeting(guest, application)
-            progress("without loss")
-            seen += [
-                meeting.prints(args.bytes, "DLC prints at Linux's"),
-                meeting.echoes(args.bytes, "Linux connects, DLC echoes"),
-                meeting.datagrams(),
-            ]
-            progress(LOSS)
-            guest.run(f"tc qdisc replace dev {interface} root netem {LOSS}", check=True)
-            seen += [
-                meeting.prints(args.bytes, f"DLC prints at Linux's, {LOSS}"),
-                meeting.echoes(args.bytes, f"Linux connects, DLC echoes, {LOSS}"),
-            ]
+    modules = (jetdirect, llc_peer, printer_peer)
+    programs = {f"{FOLDER}/{one.__name__.rpartition('.')[2]}.py": one for one in modules}
+    with (
+        linux_with("llc2", "dlc", programs, offline=args.offline) as lan,
+        watched(lan.wire, seen, verify=args.verify, mac=OUR_MAC) as station,
+    ):
+        meeting = Meeting(lan.guest, Application(station))
+        progress("without loss")
+        seen += [
+            meeting.prints(args.bytes, "DLC prints at Linux's"),
+            meeting.echoes(args.bytes, "Linux connects, DLC echoes"),
+            meeting.datagrams(),
+        ]
+        progress(LOSS)
+        lan.lose()
+        seen += [
+            meeting.prints(args.bytes, f"DLC prints at Linux's, {LOSS}"),
+            meeting.echoes(args.bytes, f"Linux connects, DLC echoes, {LOSS}"),
+        ]
     return seen
 
 

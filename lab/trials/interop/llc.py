@@ -8,20 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lab.machines import guest_machine
-from lab.machines.cards import LOCAL_MAC, CardSpec
-from lab.machines.guest.session import GuestSpec
+from lab.machines.cards import LOCAL_MAC
 from lab.machines.peer import PeerError
-from lab.trials.interop import llc_peer
+from lab.trials.interop import lan_guest, llc_peer
 from lab.trials.interop.contract import Seen
 from lab.trials.interop.guest_peer import GuestPeer
-from lab.trials.interop.verified import add_verify, watched
+from lab.trials.interop.lan_guest import GUEST_MAC, LOSS, linux_with
+from lab.trials.interop.verified import watched
 from ntos.executive.contract import SECOND
 from protocols.interfaces.llc import DataReceived, Kind, Link, LinkUp, PduReceived, Sap
 from protocols.interfaces.llc.edge import LlcDriver, LlcLink
@@ -37,15 +34,13 @@ if TYPE_CHECKING:
 NAME = "llc"
 HELP = "IEEE 802.2 links and datagrams with Linux's llc2, in a guest, both ways and through loss"
 SAPS = (0x04, 0xF0)
-BYTES = 20_000
 DATAGRAMS = 20
-LOSS = "loss 5%"
 LIMIT_S = 60.0
 LIMIT_NS = 60 * SECOND
 PIECE = 1000
 ADDRESS = "10.82.57.9/24"
 """TCP/IP is on the card, too."""
-GUEST_MAC, OUR_MAC = LOCAL_MAC.format(1), LOCAL_MAC.format(2)
+OUR_MAC = LOCAL_MAC.format(2)
 LINUX = bytes.fromhex(GUEST_MAC.replace(":", ""))
 PROGRAM = "/tmp/llc_peer.py"  # noqa: S108 - in the guest
 MOST_TOLD = 300
@@ -88,25 +83,17 @@ class EchoDriver(LlcDriver):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the size, and whether to fetch."""
-    add_verify(parser)
-    parser.add_argument("--bytes", type=int, default=BYTES, metavar="N", help="over a link (default 20000)")
-    parser.add_argument("--offline", action="store_true", help="use only what is in the cache")
+    lan_guest.add_arguments(parser)
 
 
 def run(args: argparse.Namespace, progress: Progress) -> list[Seen]:
     """Boot, load llc2, then each exchange at each SAP; the last again with loss."""
     seen: list[Seen] = []
-    wire = f"switch:llc{os.getpid()}"
-    spec = GuestSpec(offline=args.offline, extras=("tools",))
     progress("a guest and a station on one switch")
-    with guest_machine.booted([CardSpec("82574l", wire, GUEST_MAC)], spec) as running:
-        guest, (interface,) = running.guest, running.interfaces()
-        with watched(wire, seen, verify=args.verify, mac=OUR_MAC) as station:
-            driver = _loaded(station)
-            guest.run(f"modprobe llc2 && ip link set {interface} up", check=True)
-            guest.wait_link(interface)
-            guest.put(PROGRAM, Path(llc_peer.__file__).read_bytes())
-            meeting = Meeting(guest, GuestPeer(guest), station, driver)
+    with linux_with("llc2", "llc", {PROGRAM: llc_peer}, offline=args.offline) as lan:
+        guest = lan.guest
+        with watched(lan.wire, seen, verify=args.verify, mac=OUR_MAC) as station:
+            meeting = Meeting(guest, GuestPeer(guest), station, _loaded(station))
             for sap in SAPS:
                 progress(f"SAP {sap:02X}")
                 seen += [
@@ -116,7 +103,7 @@ def run(args: argparse.Namespace, progress: Progress) -> list[Seen]:
                     meeting.questions(sap),
                 ]
             progress(LOSS)
-            guest.run(f"tc qdisc replace dev {interface} root netem {LOSS}", check=True)
+            lan.lose()
             seen += [
                 meeting.theirs(SAPS[0], args.bytes, f"Linux connects, {LOSS}"),
                 meeting.ours(SAPS[0], args.bytes, f"we connect, {LOSS}"),

@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lab.machines import guest_machine
-from lab.machines.cards import LOCAL_MAC, CardSpec
-from lab.machines.guest.session import GuestSpec
+from lab.machines.cards import LOCAL_MAC
 from lab.machines.peer import PeerError
-from lab.trials.interop import nbf_peer
+from lab.trials.interop import lan_guest, nbf_peer
 from lab.trials.interop.contract import Seen
 from lab.trials.interop.guest_peer import GuestPeer
-from lab.trials.interop.verified import add_verify, watched
+from lab.trials.interop.lan_guest import GUEST_MAC, LOSS, linux_with
+from lab.trials.interop.verified import watched
 from ntos.executive.contract import SECOND
 from ntos.io.status import NtStatus
 from protocols.interfaces.tdi.address import NetbiosName
@@ -42,11 +39,9 @@ OURS, SECOND_OURS = NetbiosName.of("ringwalk", 0x20), NetbiosName.of("second")
 LINUX = NetbiosName.of("linux", 0x20)
 ADDRESSES = "10.82.57.9/24", "10.82.57.10/24"
 """TCP/IP is on the cards, too."""
-BYTES = 20_000
-LOSS = "loss 5%"
 LIMIT_S = 60.0
 LIMIT_NS = 60 * SECOND
-GUEST_MAC, OUR_MAC, SECOND_MAC = (LOCAL_MAC.format(number) for number in (1, 2, 3))
+OUR_MAC, SECOND_MAC = (LOCAL_MAC.format(number) for number in (2, 3))
 PROGRAM = "/tmp/nbf_peer.py"  # noqa: S108 - in the guest
 MOST_TOLD = 300
 
@@ -99,38 +94,30 @@ class End:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the size, and whether to fetch."""
-    add_verify(parser)
-    parser.add_argument("--bytes", type=int, default=BYTES, metavar="N", help="a message (default 20000)")
-    parser.add_argument("--offline", action="store_true", help="use only what is in the cache")
+    lan_guest.add_arguments(parser, "a message")
 
 
 def run(args: argparse.Namespace, progress: Progress) -> list[Seen]:
     """Exchange between two stations of ours, then with the guest; the last again with loss."""
     seen: list[Seen] = []
-    wire = f"switch:nbf{os.getpid()}"
-    spec = GuestSpec(offline=args.offline, extras=("tools",))
     progress("a guest and two stations on one switch")
-    with guest_machine.booted([CardSpec("82574l", wire, GUEST_MAC)], spec) as running:
-        guest, (interface,) = running.guest, running.interfaces()
-        with (
-            watched(wire, seen, verify=args.verify, mac=OUR_MAC) as station,
-            watched(wire, seen, verify=args.verify, mac=SECOND_MAC) as second,
-        ):
-            ends = End(station, OURS, ADDRESSES[0]), End(second, SECOND_OURS, ADDRESSES[1])
-            progress("two of ours")
-            seen += between(*ends, args.bytes)
-            guest.run(f"modprobe llc2 && ip link set {interface} up", check=True)
-            guest.wait_link(interface)
-            guest.put(PROGRAM, Path(nbf_peer.__file__).read_bytes())
-            meeting = Meeting(guest, interface, ends[0])
-            progress("with Linux")
-            seen += [meeting.theirs(args.bytes, "Linux calls"), meeting.ours(args.bytes, "we call")]
-            progress(LOSS)
-            guest.run(f"tc qdisc replace dev {interface} root netem {LOSS}", check=True)
-            seen += [
-                meeting.theirs(args.bytes, f"Linux calls, {LOSS}"),
-                meeting.ours(args.bytes, f"we call, {LOSS}"),
-            ]
+    with (
+        linux_with("llc2", "nbf", {PROGRAM: nbf_peer}, offline=args.offline) as lan,
+        watched(lan.wire, seen, verify=args.verify, mac=OUR_MAC) as station,
+        watched(lan.wire, seen, verify=args.verify, mac=SECOND_MAC) as second,
+    ):
+        ends = End(station, OURS, ADDRESSES[0]), End(second, SECOND_OURS, ADDRESSES[1])
+        progress("two of ours")
+        seen += between(*ends, args.bytes)
+        meeting = Meeting(lan.guest, lan.interface, ends[0])
+        progress("with Linux")
+        seen += [meeting.theirs(args.bytes, "Linux calls"), meeting.ours(args.bytes, "we call")]
+        progress(LOSS)
+        lan.lose()
+        seen += [
+            meeting.theirs(args.bytes, f"Linux calls, {LOSS}"),
+            meeting.ours(args.bytes, f"we call, {LOSS}"),
+        ]
     return seen
 
 
@@ -155,7 +142,9 @@ def between(near: End, far: End, size: int) -> list[Seen]:
         Seen("two of ours: a session", f"{len(came):,} of {size:,} bytes in a message came", good),
         Seen(
             "two of ours: a datagram",
-            f"{datagram!r} from {waiting.result}",
+            f"{datagram.decode()} from {OURS.name.decode().strip()}"
+            if waiting.result == OURS
+            else repr(waiting.result),
             (datagram, waiting.result) == (b"datagram", OURS),
         ),
     ]
