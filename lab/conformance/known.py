@@ -20,13 +20,15 @@ class Verdict:
     right: str
     why: str
     source: str
+    always: bool = True
+    """Whether the target fails each time. False: it passes now and then, by when it looks at its cable."""
 
 
 MODEL = "qtest:e1000e"
 
 
-def _qemu(checks: str, why: str, source: str) -> Verdict:
-    return Verdict(checks, MODEL, OURS, why, source)
+def _qemu(checks: str, why: str, source: str, *, always: bool = True) -> Verdict:
+    return Verdict(checks, MODEL, OURS, why, source, always)
 
 
 VERDICTS = (
@@ -160,6 +162,7 @@ VERDICTS = (
         "BUF-ORDER",
         "four descriptors take four frames; the model leaves the last one free while frames wait outside",
         "datasheet, Receive, Receive Descriptor Queue Structure",
+        always=False,  # not when its main loop reads them only after the descriptors have come
     ),
     _qemu(
         "BUF-XO*",
