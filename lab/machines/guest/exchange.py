@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from lab.errors import UsageError
+from lab.machines.qemu.command import PANIC_SLOT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +22,7 @@ MODULES: Final = "/run/modules"
 """Where the user's own modules are put in the guest."""
 MOST_BYTES: Final = 1 << 30
 """No more than this is copied at once, in either direction."""
-SLOT: Final = 0x1D
+SLOT: Final = PANIC_SLOT - 1
 """The PCI slot of the first shared folder: behind the cards, which it shall not move."""
 _TAG: Final = "share{}"
 

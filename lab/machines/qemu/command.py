@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 MESSAGE_TIMEOUT_MS = 86_400_000
 """A day. QEMU gives up a device that answers after 5 s, and a breakpoint may last longer than that."""
 
+AGENT_SLOT, PANIC_SLOT = 0x1E, 0x1D
+"""PCI slots of our own devices: behind the cards, which they shall not move. Folders are in those below."""
 CPU_MODELS = {"kvm": "host", "tcg": "max"}
 
 
@@ -146,12 +148,12 @@ def arguments(machine: Machine, accelerator: str) -> list[str]:
     if machine.agent_fd >= 0:
         argv += [
             "-device",
-            "virtio-serial-pci,addr=0x1e",
-        ]  # behind the cards: it shall not move them
+            f"virtio-serial-pci,addr={AGENT_SLOT:#x}",
+        ]
         argv += ["-chardev", f"socket,id=agent,fd={machine.agent_fd}"]
         argv += ["-device", "virtserialport,chardev=agent,name=ringwalk"]
     # A panic is told by the guest itself (QMP GUEST_PANICKED), and the kernel may finish its last words.
-    argv += ["-device", "pvpanic-pci,addr=0x1d", "-action", "panic=none"]
+    argv += ["-device", f"pvpanic-pci,addr={PANIC_SLOT:#x}", "-action", "panic=none"]
     argv += console_arguments(machine)
     argv += machine.leading
     for nic in machine.nics:
