@@ -30,7 +30,7 @@ def test_a_folder_is_shared_under_its_name_and_may_be_for_reading_only(tmp_path:
     ]
     assert arguments[1].endswith(f"path={tmp_path}/one,security_model=none,multidevs=remap,readonly=on")
     assert arguments[3] == "virtio-9p-pci,fsdev=share0,mount_tag=share0,addr=0x1c"
-    assert arguments[7].endswith("addr=0x1c")
+    assert arguments[7].endswith("addr=0x1b")
 
 
 @pytest.mark.parametrize("what", ["/nowhere", "a,b", "twice"])
