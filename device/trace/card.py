@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Protocol
 from device.card import Card, NoInterrupts
 from device.effects import DmaError
 from device.trace.events import RegisterRead, RegisterWritten
-from device.trace.records import NO_MODE, Kind, frame_data
+from device.trace.records import FIXED_PARTNER, NO_MODE, Kind, frame_data
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from device.card import InterruptSink
     from device.effects import FrameSent, GuestMemory, MessageSignalled, Offload
@@ -242,6 +242,12 @@ class TracedCard(Card):
         super().set_carrier(present=present)
         if self._journal is not None:
             self._journal.done()
+
+    def set_partner(self, offers: Iterable[str]) -> None:
+        """Refuse while a recording is written: a partner that changes is no input that it has. ValueError."""
+        if self._journal is not None:
+            raise ValueError(FIXED_PARTNER)
+        super().set_partner(offers)
 
     def set_interrupt_mode(self, mode: InterruptMode | None) -> None:
         """Take the mode from who arms the interrupts."""

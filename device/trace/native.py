@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from device.card import BAR3, CONFIG, Card
 from device.engine._core import ffi, lib
 from device.trace.recording import header_bytes
-from device.trace.records import NO_MODE, Kind
+from device.trace.records import FIXED_PARTNER, NO_MODE, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -147,7 +147,7 @@ class RecordedCard(Card):
     def set_partner(self, offers: Iterable[str]) -> None:
         """Refuse while a recording is written: a partner that changes is no input that it has. ValueError."""
         if self._recorder is not None:
-            raise ValueError("a recording is being written, in which the partner cannot change")
+            raise ValueError(FIXED_PARTNER)
         super().set_partner(offers)
 
     def set_carrier(self, *, present: bool) -> None:

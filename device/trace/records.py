@@ -61,6 +61,8 @@ class Kind(enum.IntEnum):
 
 INPUTS: Final = range(1, 16)
 OUTCOMES: Final = range(16, 32)
+FIXED_PARTNER = "a recording is being written, in which the link partner cannot change"
+"""Why ``set_partner`` is refused then: no kind of input says it."""
 NO_MODE: Final = 0xFF
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 import time
+from collections import deque
 from typing import TYPE_CHECKING
 
 from device.wire.contract import Framing, MalformedFrame, WireError
@@ -103,24 +104,20 @@ class CaptureStage:
         self.file = file
         self.next_due_ns: int | None = None
         self._clock_ns = clock_ns
-        self.is_paused = False
-        self._next: CaptureFile | None = None
+        self._asked: deque[CaptureFile | None] = deque()
+        self._is_paused = False
 
-    def become(self, file: CaptureFile) -> None:
-        """Write to another file from the next frame on; the old one is closed. Any thread may call it."""
-        self._next = file
+    def become(self, file: CaptureFile | None) -> None:
+        """Write to another file from the next frame on, or to none. Any thread may call it.
 
-    def pause(self) -> None:
-        """Write nothing more until ``become``. Any thread may call it."""
-        self.is_paused = True
+        The files become the stage's: it closes each when the next one comes, or at its own end.
+        """
+        self._asked.append(file)
 
     def push(self, way: Way, frame: Frame, now_ns: int) -> Iterable[Frame]:  # noqa: ARG002 - wall time
         """Write the frame and pass it on."""
-        following, self._next = self._next, None
-        if following is not None:
-            self.file.close()
-            self.file, self.is_paused = following, False
-        if self.is_paused:
+        self._follow()
+        if self._is_paused:
             return (frame,)
         try:
             pieces = segment(frame)
@@ -136,8 +133,18 @@ class CaptureStage:
         return ()
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, and those that came too late for a frame."""
+        self._follow()
         self.file.close()
+
+    def _follow(self) -> None:
+        """Do what was asked since the last frame, in order."""
+        while self._asked:
+            following = self._asked.popleft()
+            self._is_paused = following is None
+            if following is not None:
+                self.file.close()
+                self.file = following
 
 
 def troubles(wire: Wire) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab.errors import UsageError
-from lab.host import saved_bindings
+from lab.host import saved_bindings, transports
 from lab.host.programs import run_program
 from lab.host.station import Station
 from lab.host.tracing import trace_kernel_send, trace_send
@@ -38,6 +38,8 @@ def run(args: argparse.Namespace) -> int:
     station = Station(args.wire, mac=args.mac, host_name=host_name, verify=args.verify, intermediates=args.im)
     try:
         station.configure(args.address, args.gateway, args.dns)
+        with station.host.executive.entry:
+            transports.load(station.host.upper, [one for one in args.transports.split(",") if one])
         with station.publish(args.name, f"net {args.tool}", _keep(args.bindings, station)):
             _program(args, station) if args.tool == "run" else _serve(args, station)
     finally:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from formats.columns import columns
-from lab.host.control_socket import QuestionError
+from lab.host.control_socket import Answer, QuestionError
 from protocols.apis.winsock.constants import Ns
 from protocols.apis.winsock.errors import WinsockError, Wsae
 from protocols.interfaces.tdi.address import InternetAddress
@@ -81,10 +81,11 @@ def ipconfig(host: Upper) -> str:
     return "\n".join([*lines, f"DNS Servers: {servers}", ""])
 
 
-def netstat(host: Upper, *, statistics: bool = False) -> str:
+def netstat(host: Upper, *, statistics: bool = False) -> Answer:
     """Print connections and open ports, or the counters."""
     if statistics:
-        return "".join(f"{name:<36}{value}\n" for name, value in sorted(host.stack.counters.items()))
+        counters = dict(sorted(host.stack.counters.items()))
+        return Answer("".join(f"{name:<36}{value}\n" for name, value in counters.items()), counters)
     rows = [("Proto", "Local Address", "Foreign Address", "State")]
     tcp = host.stack.tcp
     rows += [
@@ -99,19 +100,19 @@ def netstat(host: Upper, *, statistics: bool = False) -> str:
         for one in endpoints:
             peer = _endpoint(*one.peer) if one.peer else "*:*"
             rows.append(("UDP", _endpoint(one.local or bytes(4), one.port), peer, ""))
-    return _table(rows)
+    return tabled(rows)
 
 
-def route(host: Upper) -> str:
+def route(host: Upper) -> Answer:
     """Print the routing table."""
     rows = [("Destination", "Gateway", "Interface", "Metric", "Origin")]
     for row in host.stack.ip.routes:
         gateway = text(row.gateway) if row.gateway else "on-link"
         rows.append((str(row.prefix), gateway, row.interface.name, str(row.metric), row.origin))
-    return _table(rows)
+    return tabled(rows)
 
 
-def arp(host: Upper) -> str:
+def arp(host: Upper) -> Answer:
     """Print the neighbours of both IP versions."""
     rows = [("Internet Address", "Physical Address", "State", "Interface")]
     for interface in host.stack.interfaces[1:]:
@@ -119,7 +120,7 @@ def arp(host: Upper) -> str:
             for entry in cache.entries.values():
                 mac = mac_text(entry.mac) if entry.mac else "-"
                 rows.append((text(entry.address), mac, entry.state.name.lower(), interface.name))
-    return _table(rows)
+    return tabled(rows)
 
 
 def ping(host: Upper, name: str) -> str:
@@ -205,11 +206,11 @@ def catalog(host: Upper) -> str:
     )
 
 
-def nbtstat(host: Upper, name: str | None) -> str:
+def nbtstat(host: Upper, name: str | None) -> Answer:
     """Print NetBIOS names: ours, or with a host or address those that it says it has."""
     if name is None:
         rows = [(str(one.name), "GROUP" if one.group else "UNIQUE", one.state.value) for one in _sorted(host)]
-        return "NetBIOS local name table\n" + _table([("Name", "Type", "Status"), *rows])
+        return tabled([("Name", "Type", "Status"), *rows], "NetBIOS local name table\n")
     address = _resolved(host, name, 4)
     found: list[Status | None] = []
     host.netbt.adapter_status(address, found.append)
@@ -219,7 +220,8 @@ def nbtstat(host: Upper, name: str | None) -> str:
         raise ReportError(f"{text(address)}: host not found")
     names, mac = found[0]
     theirs = [(str(name), "GROUP" if flags & GROUP else "UNIQUE") for name, flags in names]
-    return f"Names of {text(address)}\n{_table([('Name', 'Type'), *theirs])}\nMAC Address = {mac_text(mac)}\n"
+    end = f"\nMAC Address = {mac_text(mac)}\n"
+    return tabled([("Name", "Type"), *theirs], f"Names of {text(address)}\n", end)
 
 
 def _sorted(host: Upper) -> list[Owned]:
@@ -265,6 +267,12 @@ def _numeric(address: TdiAddress) -> str:
 
 def _endpoint(address: bytes, port: int) -> str:
     return f"{text(address)}:{port}" if len(address) == 4 else f"[{text(address)}]:{port}"
+
+
+def tabled(rows: Sequence[Sequence[str]], before: str = "", behind: str = "") -> Answer:
+    """Return a table, whose first row is its head, as text and as an object a row."""
+    head, *rest = rows
+    return Answer(before + _table(rows) + behind, [dict(zip(head, row, strict=True)) for row in rest])
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:

@@ -140,7 +140,7 @@ class CardControl:
             raise RefusedError(NO_PUMP.format(what="capture", example="pcap=all.pcapng"))
         if not descriptors:
             frames = stage.file.frames
-            stage.pause()
+            stage.become(None)
             return {"frames": frames}
         try:
             stage.become(
@@ -218,7 +218,9 @@ def _converse(connection: socket.socket, control: CardControl, places: threading
             rest = b""
             while len(rest) < MOST_BYTES:
                 data, found, _flags, _address = socket.recv_fds(connection, 4096, 1)
-                descriptors += found
+                if found:  # one belongs to a request, not one to each of its bytes
+                    _close(descriptors)
+                    descriptors += found
                 if not data:
                     return
                 *lines, rest = (rest + data).split(b"\n")

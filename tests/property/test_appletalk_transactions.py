@@ -35,7 +35,7 @@ def test_what_is_asked_exactly_once_is_done_once_and_answered_whole(
     lan = Lan(seed=seed)
     lan.run()
     near, far = (node.transactions for node in lan.nodes)
-    lan.loss, lan.duplicate, lan.reorder = loss, duplicate, reorder
+    lan.wire.loss, lan.wire.duplicate, lan.wire.reorder = loss, duplicate, reorder
     done: list[bytes] = []
 
     def serve(request: Request) -> None:
@@ -66,7 +66,7 @@ def test_what_is_asked_exactly_once_is_done_once_and_answered_whole(
         if outcome is not None:
             expected = [(bytes((at, one, 0, 0)), bytes((one,)) * 578) for one in range(min(asked, answers))]
             assert outcome.responses == expected
-    lan.loss = 0.0
+    lan.wire.loss = 0.0
     lan.run(120 * SECOND)
     assert [node.next_deadline() for node in lan.nodes] == [None, None]
 

@@ -38,7 +38,7 @@ def _exchange(pair: Pair, count: int) -> tuple[list[list[bytes]], bool]:
 def test_loss_and_duplicates_keep_order(seed: int, loss: float, duplicate: float, window: int) -> None:
     """200 PDUs each way, so that the numbers go round; only N2 tries in vain may end the link."""
     pair = Pair(seed, LinkParameters(window=window, n2=40))
-    pair.loss, pair.duplicate = loss, duplicate
+    pair.wire.loss, pair.wire.duplicate = loss, duplicate
 
     came, lasted = _exchange(pair, 200)
 
@@ -53,7 +53,7 @@ def test_reordering_keeps_order_or_ends_the_link(
 ) -> None:
     """An N(R) that was overtaken is a protocol error by the standard: FRMR, and both ends report it."""
     pair = Pair(seed)
-    pair.loss, pair.duplicate, pair.reorder = loss, duplicate, reorder
+    pair.wire.loss, pair.wire.duplicate, pair.wire.reorder = loss, duplicate, reorder
 
     _came, lasted = _exchange(pair, 50)
 
@@ -66,7 +66,7 @@ def test_a_wire_that_is_cut_is_said() -> None:
     pair = Pair()
     link = pair.saps[0].connect(MACS[1], SAP, pair.now_ns)
     pair.settle()
-    pair.loss = 1.0
+    pair.wire.loss = 1.0
 
     link.send(b"lost", pair.now_ns)
     pair.settle(quiet_ns=60_000_000_000)

@@ -32,7 +32,7 @@ def test_messages_arrive_once_and_in_order_or_the_session_says_that_it_ended(  #
     near.add(A)
     far.add(B, listens=True)
     lan.settle()
-    lan.loss, lan.duplicate, lan.reorder = loss, duplicate, reorder
+    lan.wire.loss, lan.wire.duplicate, lan.wire.reorder = loss, duplicate, reorder
     far.room = room
     client = Client()
     session = client.session = near.nbf.call(A, B, client)
@@ -65,7 +65,7 @@ def test_messages_arrive_once_and_in_order_or_the_session_says_that_it_ended(  #
     else:
         assert set(client.reasons) <= ENDS
         assert client.reasons or ends[-1].reasons
-    lan.loss = 0.0
+    lan.wire.loss = 0.0
     lan.settle(quiet_ns=90_000_000_000)
     if not reorder:
         assert [host.nbf.sessions for host in lan.hosts] == [{}, {}]

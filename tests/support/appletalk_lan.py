@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import random
-from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
 from formats.appletalk import AARP_SNAP, BROADCAST, DDP_SNAP, Aarp, Datagram, DdpType, NodeAddress
 from formats.llc import parse_snap
-from ntos.executive.contract import MILLISECOND, SECOND
+from ntos.executive.contract import SECOND
 from protocols.transports.appletalk.node import Node
 from protocols.transports.appletalk.parameters import RTMP_SOCKET, ZIS_SOCKET
 from protocols.transports.appletalk.zones import GET_NET_INFO, NET_INFO
+from tests.support.lossy_wire import LossyWire
 
 if TYPE_CHECKING:
     from formats.llc import LlcFrame
     from protocols.transports.appletalk.parameters import AppletalkParameters
 
-DELAY_NS = MILLISECOND
 MULTICAST = bytes.fromhex("090007000005")
 
 
@@ -29,10 +27,7 @@ class Lan:
         self.nodes = [Node(bytes((2, 0, 0, 0, 0, at + 1)), self.now_ns, parameters) for at in range(count)]
         self.frames: list[LlcFrame] = []
         """All that were sent, in order."""
-        self.loss = self.duplicate = self.reorder = 0.0
-        self._random = random.Random(seed)
-        self._flying: list[tuple[int, int, int, bytes]] = []
-        self._count = 0
+        self.wire = LossyWire(seed)
 
     def run(self, time_ns: int = 4 * SECOND) -> None:
         """Carry frames and run timers for so long."""
@@ -42,14 +37,13 @@ class Lan:
                 node.advance(self.now_ns)
             self._collect()
             due = [one for one in (node.next_deadline() for node in self.nodes) if one is not None]
-            if self._flying:
-                due.append(self._flying[0][0])
+            if self.wire.due_ns is not None:
+                due.append(self.wire.due_ns)
             if not due or min(due) > end:
                 self.now_ns = end
                 return
             self.now_ns = max(self.now_ns, min(due))
-            while self._flying and self._flying[0][0] <= self.now_ns:
-                _due, _count, to, raw = heappop(self._flying)
+            for to, raw in self.wire.arrived(self.now_ns):
                 self.nodes[to].receive(raw, self.now_ns)
 
     def address(self, at: int) -> NodeAddress:
@@ -77,15 +71,7 @@ class Lan:
                 self.frames.append(frame)
                 for to, other in enumerate(self.nodes):
                     if to != at and frame.destination in (other.mac, BROADCAST):
-                        for _ in range(1 + (self._random.random() < self.duplicate)):
-                            self._fly(to, frame.emit())
-
-    def _fly(self, to: int, raw: bytes) -> None:
-        if self._random.random() < self.loss:
-            return
-        late = DELAY_NS * self._random.randrange(1, 5) if self._random.random() < self.reorder else 0
-        self._count += 1
-        heappush(self._flying, (self.now_ns + DELAY_NS + late, self._count, to, raw.ljust(60, b"\0")))
+                        self.wire.send(to, frame.emit(), self.now_ns)
 
 
 class RouterEnd:

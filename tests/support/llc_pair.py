@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import random
-from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
-from ntos.executive.contract import MILLISECOND, SECOND
+from ntos.executive.contract import SECOND
 from protocols.interfaces.llc import Station
+from tests.support.lossy_wire import LossyWire
 
 if TYPE_CHECKING:
     from formats.llc import LlcFrame
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
 
 MACS = bytes.fromhex("020000000001"), bytes.fromhex("020000000002")
 SAP = 0x04
-DELAY_NS = MILLISECOND
 
 
 class Pair:
@@ -31,10 +29,7 @@ class Pair:
         self.events: list[list[Event]] = [[], []]
         self.frames: list[LlcFrame] = []
         """All that were sent, in order."""
-        self.loss = self.duplicate = self.reorder = 0.0
-        self._random = random.Random(seed)
-        self._flying: list[tuple[int, int, int, bytes]] = []
-        self._count = 0
+        self.wire = LossyWire(seed)
 
     def settle(self, limit_ns: int = 600 * SECOND, quiet_ns: int = 20 * SECOND) -> None:
         """Carry frames and run timers until nothing is due within ``quiet_ns``, or for ``limit_ns``."""
@@ -42,13 +37,12 @@ class Pair:
         while True:
             self._collect()
             due = [one for one in (s.next_deadline() for s in self.stations) if one is not None]
-            if self._flying:
-                due.append(self._flying[0][0])
+            if self.wire.due_ns is not None:
+                due.append(self.wire.due_ns)
             if not due or min(due) > min(end, self.now_ns + quiet_ns):
                 return
             self.now_ns = max(self.now_ns, min(due))
-            while self._flying and self._flying[0][0] <= self.now_ns:
-                _due, _count, to, raw = heappop(self._flying)
+            for to, raw in self.wire.arrived(self.now_ns):
                 self.stations[to].receive(raw, self.now_ns)
             for station in self.stations:
                 station.advance(self.now_ns)
@@ -59,12 +53,4 @@ class Pair:
             while station.outbox:
                 frame = station.outbox.popleft()
                 self.frames.append(frame)
-                for _ in range(1 + (self._random.random() < self.duplicate)):
-                    self._fly(1 - at, frame.emit())
-
-    def _fly(self, to: int, raw: bytes) -> None:
-        if self._random.random() < self.loss:
-            return
-        late = DELAY_NS * self._random.randrange(1, 5) if self._random.random() < self.reorder else 0
-        self._count += 1
-        heappush(self._flying, (self.now_ns + DELAY_NS + late, self._count, to, raw.ljust(60, b"\0")))
+                self.wire.send(1 - at, frame.emit(), self.now_ns)

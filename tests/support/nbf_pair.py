@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import random
-from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
-from ntos.executive.contract import MILLISECOND, SECOND
+from ntos.executive.contract import SECOND
 from protocols.interfaces.llc import Station
 from protocols.transports.nbf.parameters import FUNCTIONAL_ADDRESS
 from protocols.transports.nbf.station import NbfStation
+from tests.support.lossy_wire import LossyWire
 
 if TYPE_CHECKING:
     from formats.llc import LlcFrame
     from protocols.transports.nbf.parameters import EndReason, NbfParameters
     from protocols.transports.nbf.session import Session
-
-DELAY_NS = MILLISECOND
 
 
 def name(text: str, suffix: int = 0) -> bytes:
@@ -110,10 +107,7 @@ class Lan:
             host.nbf.now_ns = self.now_ns
         self.frames: list[LlcFrame] = []
         """All that were sent, in order."""
-        self.loss = self.duplicate = self.reorder = 0.0
-        self._random = random.Random(seed)
-        self._flying: list[tuple[int, int, int, bytes]] = []
-        self._count = 0
+        self.wire = LossyWire(seed)
 
     def settle(self, limit_ns: int = 600 * SECOND, quiet_ns: int = 4 * SECOND) -> None:
         """Carry frames and run timers until nothing is due within ``quiet_ns``, or for ``limit_ns``."""
@@ -121,13 +115,12 @@ class Lan:
         while True:
             self._collect()
             due = [one for host in self.hosts for one in self._deadlines(host) if one is not None]
-            if self._flying:
-                due.append(self._flying[0][0])
+            if self.wire.due_ns is not None:
+                due.append(self.wire.due_ns)
             if not due or min(due) > min(end, self.now_ns + quiet_ns):
                 return
             self.now_ns = max(self.now_ns, min(due))
-            while self._flying and self._flying[0][0] <= self.now_ns:
-                _due, _count, to, raw = heappop(self._flying)
+            for to, raw in self.wire.arrived(self.now_ns):
                 self.hosts[to].llc.receive(raw, self.now_ns)
             for host in self.hosts:
                 host.llc.advance(self.now_ns)
@@ -143,12 +136,4 @@ class Lan:
                 self.frames.append(frame)
                 for to, other in enumerate(self.hosts):
                     if to != at and frame.destination in (other.mac, FUNCTIONAL_ADDRESS):
-                        for _ in range(1 + (self._random.random() < self.duplicate)):
-                            self._fly(to, frame.emit())
-
-    def _fly(self, to: int, raw: bytes) -> None:
-        if self._random.random() < self.loss:
-            return
-        late = DELAY_NS * self._random.randrange(1, 5) if self._random.random() < self.reorder else 0
-        self._count += 1
-        heappush(self._flying, (self.now_ns + DELAY_NS + late, self._count, to, raw.ljust(60, b"\0")))
+                        self.wire.send(to, frame.emit(), self.now_ns)

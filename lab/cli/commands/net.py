@@ -21,6 +21,7 @@ EXAMPLES = (
     "  ringwalk net netstat -s\n"
     "  ringwalk net run server.py 80 --address 10.82.57.9/24  an ordinary Python program, on a stack\n"
     "  ringwalk net trace                                     the layers of a program's and a driver's send\n"
+    "  ringwalk net up --transports atalk,nbf,dlc             LAN transports, too: net atalk, net dlc\n"
     "  ringwalk net up --im capture=all.pcapng --verify       an intermediate driver below TCP/IP\n"
     "  ringwalk ndis bindings                                 its binding tree (see ringwalk ndis)"
 )
@@ -60,6 +61,12 @@ def _add_stack(parser: argparse.ArgumentParser) -> None:
         metavar="DRIVER",
         help="a driver between card and TCP/IP: capture=FILE, vlans=N,N, span=N or team=MODE (repeatable)",
     )
+    parser.add_argument(
+        "--transports",
+        default="",
+        metavar="NAME,…",
+        help="load these, too, beside TCP/IP: atalk, dlc, nbf",
+    )
     parser.add_argument("--verify", action="store_true", help="watch every driver by NDIS's verifier")
     parser.add_argument(
         "--bindings", metavar="FILE", type=Path, help="keep edits of the bindings in this file"
@@ -70,8 +77,8 @@ def _add_stack(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run a stack, or print what one answers."""
     if args.tool in tools.names():
-        said = ask(choose(args.name), args.tool, args.words)
-        print(json.dumps(said.data, indent=2) + "\n" if args.json else said.text, end="")
+        said = ask(choose(args.stack), args.tool, args.raw_words)
+        print(json.dumps(said.data, indent=2) if args.as_json else said.text.removesuffix("\n"))
         return 0
     from lab.host import net_stack  # noqa: PLC0415 - a question to a stack that runs does not wait for it
 

@@ -34,14 +34,12 @@ class Tool(Protocol):
 class ToolParser(argparse.ArgumentParser):
     """Reads a tool's arguments, and keeps the words they were, which are what the stack is sent."""
 
-    words: Sequence[str] = ()
-
     def parse_known_args(  # type: ignore[override]  # typeshed's overloads are for callers
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> tuple[argparse.Namespace, list[str]]:
-        """Parse; the result has ``words``."""
+        """Parse; the result has ``raw_words``."""
         found, rest = super().parse_known_args(args, namespace)
-        found.words = list(args or ())
+        found.raw_words = list(args or ())
         return found, rest
 
 
@@ -65,9 +63,9 @@ def tool(name: str) -> Tool:
 
 def declare(name: str, parser: argparse.ArgumentParser) -> None:
     """Declare a tool's arguments, and those that every tool has."""
-    parser.add_argument("--name", help="which stack (default: the only one)")
-    parser.add_argument("--json", action="store_true", help="print data instead of a table")
     tool(name).add_arguments(parser)
+    parser.add_argument("--name", dest="stack", help="which stack (default: the only one)")
+    parser.add_argument("--json", dest="as_json", action="store_true", help="print data instead of a table")
 
 
 def answer(name: str, host: Upper, words: Sequence[str]) -> Answer:

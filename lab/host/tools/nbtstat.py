@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import argparse
 
+    from lab.host.control_socket import Answer
     from lab.host.host import Upper
 
 HELP = "NetBIOS names: ours, or another host's"
@@ -17,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("host", metavar="HOST", nargs="?", help="another host (default: this one)")
 
 
-def answer(host: Upper, args: argparse.Namespace) -> str:
+def answer(host: Upper, args: argparse.Namespace) -> Answer:
     """Print it."""
     from lab.host import reports
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import argparse
 
+    from lab.host.control_socket import Answer
     from lab.host.host import Upper
 
 HELP = "connections and open ports, or the counters"
@@ -17,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-s", "--statistics", action="store_true", help="the counters")
 
 
-def answer(host: Upper, args: argparse.Namespace) -> str:
+def answer(host: Upper, args: argparse.Namespace) -> Answer:
     """Print it."""
     from lab.host import reports
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import argparse
 
+    from lab.host.control_socket import Answer
     from lab.host.host import Upper
 
 HELP = "the routing table"
@@ -17,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     del parser
 
 
-def answer(host: Upper, _args: argparse.Namespace) -> str:
+def answer(host: Upper, _args: argparse.Namespace) -> Answer:
     """Print it."""
     from lab.host import reports
 

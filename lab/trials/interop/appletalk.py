@@ -5,7 +5,6 @@ A guest with sockets of AF_APPLETALK and a station, each with an emulated card, 
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -116,9 +115,7 @@ class Meeting:
 
     def ours(self, theirs: AppletalkAddress) -> Seen:
         """Ask a program on Linux's socket for echoes, by Winsock."""
-        number = self.peer.start(["python3", PROGRAM, "serve", str(ECHOES)])
-        said = f"/tmp/program{number}.err"  # noqa: S108 - in the guest
-        self.guest.run(f"for i in $(seq 100); do grep -q listening {said} && break; sleep 0.1; done")
+        number = self.peer.start_listening(["python3", PROGRAM, "serve", str(ECHOES)])
         winsock, same = self.station.winsock, 0
         handle = winsock.socket(AF_APPLETALK, Sock.DGRAM, DDP_PROTOCOL + AEP)
         winsock.bind(handle, AppletalkAddress(0, 0))
@@ -147,7 +144,4 @@ class Meeting:
         )
 
     def _ask(self, *what: str) -> Any:  # noqa: ANN401 - JSON
-        done = self.peer.finish(self.peer.start(["python3", PROGRAM, *what]), LIMIT_S)
-        if done.status:
-            raise PeerError(f"{what[0]}: {done.err.strip()[-MOST_TOLD:]}")
-        return json.loads(done.out)
+        return self.peer.ask(["python3", PROGRAM, *what], LIMIT_S)

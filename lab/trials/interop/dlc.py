@@ -148,9 +148,7 @@ class Meeting:
         """Connect to the printer, ask what it is, send a job, and compare what it has printed."""
         began, end = time.monotonic(), self._application
         argv = ["python3", f"{FOLDER}/printer_peer.py", str(PRINTER_SAP), _digits(GUEST_MAC)]
-        number = self._peer.start(argv)
-        said = f"{FOLDER}/program{number}.err"
-        self._guest.run(f"for i in $(seq 100); do grep -q listening {said} && break; sleep 0.1; done")
+        number = self._peer.start_listening(argv)
         station = end.must(Command.DLC_OPEN_STATION, ccb.OpenStation(end.printers, PRINTER_SAP, LINUX))
         end.must(Command.DLC_CONNECT_STATION, ccb.Station(station))
         answer = end.issue(Command.RECEIVE, ccb.Receive(station))
@@ -185,10 +183,7 @@ class Meeting:
     def _ask(self, what: str, size: int) -> Any:  # noqa: ANN401 - JSON
         macs = _digits(GUEST_MAC), _digits(OUR_MAC)
         argv = ["python3", f"{FOLDER}/llc_peer.py", what, str(ECHO_SAP), *macs, str(size)]
-        done = self._peer.finish(self._peer.start(argv), LIMIT_S)
-        if done.status:
-            raise PeerError(f"{what}: {done.err.strip()[-MOST_TOLD:]}")
-        return json.loads(done.out)
+        return self._peer.ask(argv, LIMIT_S)
 
 
 def _digits(mac: str) -> str:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lab.machines.cards import LOCAL_MAC
-from lab.machines.peer import PeerError
 from lab.trials.interop import lan_guest, llc_peer
 from lab.trials.interop.contract import Seen
 from lab.trials.interop.guest_peer import GuestPeer
@@ -140,9 +139,7 @@ class Meeting:
         """Connect to Linux, send, and compare what comes back, and what Linux says that came."""
         began = time.monotonic()
         executive, driver = self.station.host.executive, self.driver
-        number = self.peer.start(_command("listen", sap, size))
-        said = f"/tmp/program{number}.err"  # noqa: S108 - in the guest
-        self.guest.run(f"for i in $(seq 100); do grep -q listening {said} && break; sleep 0.1; done")
+        number = self.peer.start_listening(_command("listen", sap, size))
         data = bytes(at * 7 % 251 for at in range(size))
         with executive.entry:
             driver.came = b""
@@ -183,10 +180,7 @@ class Meeting:
         return Seen(f"SAP {sap:02X}: TEST and XID", result, same and xid[0] == XID_FORMAT)
 
     def _ask(self, what: str, sap: int, size: int) -> Any:  # noqa: ANN401 - JSON
-        done = self.peer.finish(self.peer.start(_command(what, sap, size)), LIMIT_S)
-        if done.status:
-            raise PeerError(f"{what}: {done.err.strip()[-MOST_TOLD:]}")
-        return json.loads(done.out)
+        return self.peer.ask(_command(what, sap, size), LIMIT_S)
 
 
 def _command(what: str, sap: int, size: int) -> list[str]:

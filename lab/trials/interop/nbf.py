@@ -7,12 +7,10 @@ state machine; the frames by tshark (``tests/integration/protocols/test_nbf_diss
 from __future__ import annotations
 
 import hashlib
-import json
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lab.machines.cards import LOCAL_MAC
-from lab.machines.peer import PeerError
 from lab.trials.interop import lan_guest, nbf_peer
 from lab.trials.interop.contract import Seen
 from lab.trials.interop.guest_peer import GuestPeer
@@ -166,7 +164,7 @@ class Meeting:
         end.wait(listening)
         came = end.receive(file, size)
         end.ask(file, Tdi.SEND, Transfer(), came)
-        told = self._told(number)
+        told = self._peer.told(number, LIMIT_S)
         seconds = time.monotonic() - began
         result = f"{told['bytes']:,} of {size:,} bytes came back, in {seconds:.1f} s"
         return Seen(what, result, bool(told["same"]))
@@ -174,25 +172,17 @@ class Meeting:
     def ours(self, size: int, what: str) -> Seen:
         """Call Linux, send, and compare what comes back, and what Linux says that came."""
         began, end = time.monotonic(), self._end
-        number = self._peer.start(self._command("listen", size))
-        said = f"/tmp/program{number}.err"  # noqa: S108 - in the guest
-        self._guest.run(f"for i in $(seq 100); do grep -q listening {said} && break; sleep 0.1; done")
+        number = self._peer.start_listening(self._command("listen", size))
         file = end.connection()
         calling = end.ask(file, Tdi.CONNECT, Connect(LINUX))
         data = nbf_peer.pattern(size)
         end.ask(file, Tdi.SEND, Transfer(), data)
         came = end.receive(file, size) if calling.status is NtStatus.SUCCESS else b""
         end.ask(file, Tdi.DISCONNECT, Transfer(Flags.RELEASE))
-        told = self._told(number)
+        told = self._peer.told(number, LIMIT_S)
         same = came == data and told["sha256"] == hashlib.sha256(data).hexdigest()
         result = f"{len(came):,} of {size:,} bytes came back, in {time.monotonic() - began:.1f} s"
         return Seen(what, result, same, "" if same else f"{calling.status.name}; Linux: {told}")
-
-    def _told(self, number: int) -> Any:  # noqa: ANN401 - JSON
-        done = self._peer.finish(number, LIMIT_S)
-        if done.status:
-            raise PeerError(f"the guest's script: {done.err.strip()[-MOST_TOLD:]}")
-        return json.loads(done.out)
 
     def _command(self, what: str, size: int) -> list[str]:
         macs = (one.replace(":", "") for one in (GUEST_MAC, OUR_MAC))

@@ -4,8 +4,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import socket
+import struct
+import termios
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -144,6 +147,25 @@ def test_captures_and_impairments_change_while_the_card_runs(
     assert done == [0, 0, 0, 0]
     assert "frames captured" in capsys.readouterr().out
     assert part.read_bytes()[:4] == bytes.fromhex("0a0d0d0a")
+
+
+def test_descriptors_that_belong_to_no_request_are_closed(tmp_path: Path) -> None:
+    """A line a byte at a time, with a descriptor beside each byte: the card keeps one."""
+    path = tmp_path / "card"
+    process = start_card(path, "none")
+    before = process.descriptors()
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asker, (tmp_path / "x").open("wb") as file:
+            asker.connect(str(control_path(path)))
+            for _ in range(100):
+                socket.send_fds(asker, [b" "], [file.fileno()])
+            until(lambda: struct.unpack("i", fcntl.ioctl(asker, termios.TIOCOUTQ, bytes(4))) == (0,))
+            held = process.descriptors()
+        until(lambda: process.descriptors() <= before)
+    finally:
+        process.close()
+
+    assert held <= before + 2
 
 
 @pytest.mark.parametrize(

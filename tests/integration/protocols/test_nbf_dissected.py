@@ -67,10 +67,10 @@ def _every_command() -> Lan:
     lan.settle()
     third.add(B)
     lan.settle()
-    lan.loss = 1.0
+    lan.wire.loss = 1.0
     third.add(B)
     lan.settle()
-    lan.loss = 0.0
+    lan.wire.loss = 0.0
     near.nbf.queries.find(B, A, lambda _found: None)
     near.nbf.queries.ask_status(TEAM, 500, lambda _raw, _more: None)
     near.nbf.send_datagram(A, TEAM, b"datagram")

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import argparse
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,7 +16,7 @@ from lab.host.web import WebServer
 from protocols.transports.tcpip.icmp import ErrorKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 
 @pytest.mark.parametrize("name", tools.names())
@@ -28,16 +29,45 @@ def test_every_tool_says_what_it_is_for_and_reads_its_arguments(name: str) -> No
     assert "--json" in parser.format_help()
 
 
+@pytest.mark.parametrize("name", tools.names())
+def test_no_argument_of_a_tool_is_taken_for_one_that_every_tool_has(name: str) -> None:
+    """``net atalk lookup NAME`` was sent to a stack called NAME."""
+    parser = tools.ToolParser(prog=name)
+    tools.tool(name).add_arguments(parser)
+
+    own = {action.dest for one in _parsers(parser) for action in one._actions}
+
+    assert not own & {"stack", "as_json", "raw_words", "tool"}
+
+
+def _parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    yield parser
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for one in action.choices.values():
+                yield from _parsers(one)
+
+
 def test_a_tool_is_sent_the_words_that_were_typed() -> None:
     host = VirtualHosts().hosts[0]
     parser = tools.ToolParser(prog="netstat")
     tools.declare("netstat", parser)
 
-    words = parser.parse_args(["--name", "anna", "-s"]).words
+    words = parser.parse_args(["--name", "anna", "-s"]).raw_words
     said = tools.answer("netstat", host, words)
 
     assert words == ["--name", "anna", "-s"]
-    assert said.data == [f"{key:<36}{value}" for key, value in sorted(host.stack.counters.items())]
+    assert said.data == dict(sorted(host.stack.counters.items()))
+
+
+def test_a_table_is_an_object_a_row_for_programs() -> None:
+    host = VirtualHosts().hosts[0]
+
+    said = tools.answer("route", host, [])
+
+    assert isinstance(said.data, list)
+    assert set(said.data[0]) == {"Destination", "Gateway", "Interface", "Metric", "Origin"}
+    assert said.text.startswith("Destination")
 
 
 def test_words_that_a_tool_does_not_know_are_the_askers_mistake() -> None:

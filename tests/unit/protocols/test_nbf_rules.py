@@ -251,7 +251,7 @@ def test_a_station_without_room_says_so_and_its_offers_expire() -> None:
 def test_a_lost_link_ends_its_sessions_at_both_ends() -> None:
     lan, client, far = _connected()
     assert client.session is not None
-    lan.loss = 1.0
+    lan.wire.loss = 1.0
 
     client.session.send(b"lost", lambda: None)
     lan.settle(quiet_ns=60 * SECOND)
@@ -359,10 +359,10 @@ def test_two_owners_of_a_unique_name_are_told_and_stop_using_it() -> None:
     two.add(A)
     lan.settle()
     three.listening.add(A)
-    lan.loss = 1.0
+    lan.wire.loss = 1.0
     three.add(A)  # while it is cut off
     lan.settle()
-    lan.loss = 0.0
+    lan.wire.loss = 0.0
 
     asker.nbf.queries.find(A, asker.nbf.permanent, lambda _found: None)
     lan.settle()
